@@ -1,0 +1,1 @@
+"""One YAML file and `EGRET_…` variables, parsed once into frozen settings."""

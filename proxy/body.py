@@ -1,0 +1,1 @@
+"""Streaming rewriters for bodies, per content type and content encoding."""

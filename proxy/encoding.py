@@ -1,0 +1,1 @@
+"""A value made legal in the part where it is written."""

@@ -1,0 +1,1 @@
+"""The decision: a request head and a resolver give a plan or a refusal; pure."""

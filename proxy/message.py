@@ -1,0 +1,37 @@
+"""A request as the core sees it: immutable bytes, parsed once at the border of each adapter."""
+
+from dataclasses import dataclass, replace
+
+from store.model import Destination
+
+Fields = tuple[tuple[bytes, bytes], ...]
+"""Header or trailer pairs in wire order, repeats kept apart, names as sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head of a request, with placeholders where the client wrote them.
+
+    `target` is the origin-form request target (path and query) as sent, byte for byte; never absolute-form.
+    `fields` leave out what the adapter owns (hop-by-hop, `Proxy-*` meant for us, framing) or keep it untouched.
+    `websocket` says that this is a WebSocket handshake.
+    """
+
+    method: str
+    target: bytes
+    fields: Fields
+    destination: Destination
+    websocket: bool = False
+
+    @property
+    def path(self) -> str:
+        """The target without its query, latin-1 decoded."""
+        return self.target.split(b"?", 1)[0].decode("latin-1")
+
+    def values(self, name: bytes) -> list[bytes]:
+        """All values of a header, in order; `name` in lower case."""
+        return [value for key, value in self.fields if key.lower() == name]
+
+    def with_parts(self, target: bytes, fields: Fields) -> "Head":
+        """Return a private copy for the wire."""
+        return replace(self, target=target, fields=fields)

@@ -1,0 +1,1 @@
+"""The grammar: find placeholder occurrences in a part of a request."""

@@ -1,0 +1,1 @@
+"""The aiohttp adapter: the browser gateway and the express lane."""

@@ -1,0 +1,1 @@
+"""Control plane and vault: a write-only, encrypted, dataset-scoped store of secrets."""

@@ -1,0 +1,1 @@
+"""The admin API: thin aiohttp handlers over the vault."""

@@ -1,0 +1,1 @@
+"""The hash chain, written in the transaction of the change."""

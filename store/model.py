@@ -1,0 +1,163 @@
+"""The vocabulary of both planes: frozen, parsed once, free of transport and storage.
+
+`SecretValue` is the only type that holds a value. It is a plain class on purpose: a dataclass leaks through `asdict`,
+a `str()` that reveals leaks through f-strings, and pickling leaks into caches.
+"""
+
+import enum
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NoReturn, Protocol
+
+NAME = re.compile(r"[A-Z][A-Z0-9_]{0,127}")
+"""A secret's or variable's name (spec 1). Match with `fullmatch`."""
+
+MAX_VALUE = 64 * 1024
+"""Longest value, in bytes."""
+
+MIN_SCRUBBED = 8
+"""Values shorter than this many bytes are injected but not scrubbed: they would match by chance."""
+
+
+class SecretValue:
+    """The bytes of a secret: unprintable, unpicklable, read only through `reveal()`, whose callers a test lists."""
+
+    __slots__ = ("_bytes",)
+
+    def __init__(self, value: bytes) -> None:
+        self._bytes = value
+
+    def reveal(self) -> bytes:
+        """Return the bytes. The caller writes them upstream or seals them, and keeps no copy."""
+        return self._bytes
+
+    def __len__(self) -> int:
+        return len(self._bytes)
+
+    def __repr__(self) -> str:
+        return "SecretValue(…)"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return repr(self)
+
+    def __eq__(self, other: object) -> bool:
+        return NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a SecretValue is not serialised")
+
+    def __getstate__(self) -> NoReturn:
+        raise TypeError("a SecretValue is not serialised")
+
+
+class Kind(enum.StrEnum):
+    """What a placeholder names: `#{SECRETS.X}` or `#{VARS.X}`."""
+
+    SECRET = "secret"
+    VARIABLE = "variable"
+
+
+class Location(enum.StrEnum):
+    """Where in a request a placeholder stands. `MESSAGE` is a WebSocket message."""
+
+    HEADER = "header"
+    URL = "url"
+    BODY = "body"
+    MESSAGE = "message"
+
+
+DEFAULT_LOCATIONS = frozenset({Location.HEADER, Location.URL, Location.BODY})
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """One upstream, as it will be dialled.
+
+    `host` is normalised: lower-case A-label without trailing dot, or an IP literal without brackets.
+    `secure` is TLS (https, wss); cleartext otherwise.
+    """
+
+    secure: bool
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        default = 443 if self.secure else 80
+        authority = host if self.port == default else f"{host}:{self.port}"
+        return authority if self.secure else f"http://{authority}"
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One wished-for use of a name: the question that `View.resolve` answers.
+
+    `path` is the request path as sent, without query; `header` is the lower-case header name where `location` is
+    `HEADER`, else "".
+    """
+
+    destination: Destination
+    location: Location
+    method: str = "GET"
+    path: str = "/"
+    header: str = ""
+
+
+class Denial(enum.StrEnum):
+    """Why a name may not be used: the refusal codes of spec 3 that the store decides."""
+
+    UNKNOWN = "unknown_secret"
+    DESTINATION = "destination_not_allowed"
+    LOCATION = "location_not_allowed"
+
+
+class Grant(Protocol):
+    """Permission for one use. `open()` decrypts anew at each call, so that plaintext lives only while it is written."""
+
+    @property
+    def name(self) -> str:
+        """The secret's or variable's name."""
+
+    @property
+    def kind(self) -> Kind:
+        """Secret or variable."""
+
+    @property
+    def version(self) -> int:
+        """The version that `open()` gives."""
+
+    def open(self) -> SecretValue:
+        """Decrypt and verify; raises `Tampered`."""
+
+
+class Resolver(Protocol):
+    """What the pure core asks. `store.reader.View` is the real one."""
+
+    def resolve(self, kind: Kind, name: str, use: Use) -> Grant | Denial:
+        """Decide rules 4 to 6 of spec 2: name, destination, location."""
+
+    def reachable(self, destination: Destination, location: Location) -> bool:
+        """Whether any name of the caller could be injected there (methods, paths and headers not considered)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who a request is for; everything follows from the live session. Times are Unix seconds."""
+
+    session: str
+    organisation: str
+    project: str
+    dataset: str
+    environment: str
+    expires_at: float
+    declared: frozenset[str] | None = None
+    origins: tuple[str, ...] = ()
+    max_requests: int | None = None
+    label: str = ""
+    egress: Mapping[str, object] = field(default_factory=dict)
+    """The dataset's egress list: `{"allow": [hosts], "default": "allow" | "deny"}`; empty allows all."""

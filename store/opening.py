@@ -1,0 +1,1 @@
+"""The private half: verify and open envelopes. Never imported by the control plane."""

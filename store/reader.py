@@ -1,0 +1,1 @@
+"""The read gate: the only door of the data plane."""

@@ -1,0 +1,1 @@
+"""Durable rows; knows no plaintext and no caller."""

@@ -1,0 +1,1 @@
+"""Destination rules: parsed once, canonical, matched without regular expressions."""

@@ -1,0 +1,1 @@
+"""The write gate: authorise, audit, seal, store."""
