@@ -1,1 +1,215 @@
-"""One YAML file and `EGRET_…` variables, parsed once into frozen settings."""
+"""One YAML file and `EGRET_…` variables, parsed once into frozen settings.
+
+Every key is optional. `EGRET_PROXY__LISTEN` overrides `proxy.listen`; lists are written `80,443`. A key that is unknown
+or has a bad value stops the start with the key, its line and what is allowed; the value itself is never printed.
+Relative paths are relative to the folder that the program was started in.
+
+This is the one module that reads the environment.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final
+
+from egret.kinds import (
+    ADDRESS,
+    FLAG,
+    NETWORKS,
+    PEM_FILES,
+    PORTS,
+    PUBLIC_URL,
+    STORE_URL,
+    Address,
+    Kind,
+    Network,
+    Rejected,
+    choice,
+    seconds,
+    size,
+    whole,
+)
+
+KIB: Final = 1 << 10
+MIB: Final = 1 << 20
+GIB: Final = 1 << 30
+COUNT: Final = whole(1, 1_000_000)
+RATE: Final = whole(0, 10_000_000)
+WAIT: Final = seconds(0.1, 86_400)
+
+
+class SettingsError(Exception):
+    """The configuration cannot be used; the message is a line per fault, without values."""
+
+
+def option[T](kind: Kind[T], default: T, doc: str) -> T:
+    """Declare a key: its kind, its default, and the sentence that users read about it."""
+    declared: Any = field(default=default, metadata={"kind": kind, "doc": doc})
+    value: T = declared
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Where secrets are kept."""
+
+    url: str = field(
+        default="sqlite",
+        repr=False,  # a PostgreSQL URL holds a password
+        metadata={
+            "kind": STORE_URL,
+            "doc": "The database: sqlite (a file in the data folder) or a postgresql+psycopg:// URL.",
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Admin:
+    """The admin API and dashboard."""
+
+    listen: Address = option(ADDRESS, Address("127.0.0.1", 8700), "Where the admin API and the dashboard listen.")
+    public_url: str | None = option(PUBLIC_URL, None, "The admin API's URL as clients reach it; null means `listen`.")
+    key_rate: int = option(RATE, 60_000, "Requests per minute that one API key may make; 0 means no limit.")
+    failure_rate: int = option(
+        RATE, 600, "Failed authentications per minute that one client address may make; 0 means no limit."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """The forward proxy."""
+
+    listen: Address = option(ADDRESS, Address("127.0.0.1", 8080), "Where the forward proxy listens.")
+    public_url: str | None = option(PUBLIC_URL, None, "The proxy's URL as clients reach it; null means `listen`.")
+    workers: int = option(whole(1, 64), 1, "Processes that share the port.")
+    engine: str = option(
+        choice("mitmproxy", "express"),
+        "mitmproxy",
+        "mitmproxy speaks HTTP/1, HTTP/2, gRPC and WebSocket; express is faster, HTTP/1.1 and WebSocket only.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """The gateway for browsers."""
+
+    listen: Address = option(ADDRESS, Address("127.0.0.1", 8081), "Where the gateway listens.")
+    public_url: str | None = option(PUBLIC_URL, None, "The gateway's URL as browsers reach it; null means `listen`.")
+
+
+@dataclass(frozen=True, slots=True)
+class Egress:
+    """What may be reached, and what may be sent there."""
+
+    allow_private: tuple[Network, ...] = option(
+        NETWORKS, (), "Networks exempt from the address check, on any port: on-premise APIs, tests."
+    )
+    trust: tuple[Path, ...] = option(
+        PEM_FILES, (), "PEM files with roots that upstreams may use besides the public ones."
+    )
+    ports: tuple[int, ...] = option(PORTS, (80, 443), "Upstream ports that may be reached.")
+    unbound_secrets: str = option(
+        choice("deny", "allow"),
+        "deny",
+        "A secret without hosts: deny injects it nowhere, allow anywhere (for trusted client code only).",
+    )
+    strict_bodies: bool = option(
+        FLAG, False, "Refuse a request whose body has a placeholder that may not be injected, instead of carrying it."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds in bytes, seconds and counts, per proxy process unless said otherwise."""
+
+    header_bytes: int = option(size(KIB), 64 * KIB, "Longest header block, request line included; over it is 431.")
+    buffer_bytes: int = option(
+        size(KIB), MIB, "Bodies up to this length are buffered to send an exact Content-Length; longer ones stream."
+    )
+    body_bytes: int = option(size(KIB), GIB, "Longest request body after decoding; over it is 413.")
+    message_bytes: int = option(size(KIB), 16 * MIB, "Longest WebSocket message; over it closes with 1009.")
+    inflate_ratio: int = option(
+        whole(2, 100_000), 200, "How many times its size a compressed body may grow once it is past `buffer_bytes`."
+    )
+    expansion_bytes: int = option(size(KIB), MIB, "How many bytes injecting may add to one request or message.")
+    connect_timeout: float = option(WAIT, 10.0, "Seconds to resolve and connect to an upstream.")
+    tls_timeout: float = option(WAIT, 10.0, "Seconds for a TLS handshake, with clients and with upstreams.")
+    header_timeout: float = option(WAIT, 15.0, "Seconds for a client to finish a request head.")
+    response_timeout: float = option(WAIT, 600.0, "Seconds for an upstream to begin its response.")
+    idle_timeout: float = option(WAIT, 600.0, "Seconds without a byte in either direction before a connection closes.")
+    max_stale: float = option(
+        seconds(1, 3600), 15.0, "Seconds that a view of the store may be old; an older one refuses every request."
+    )
+    connections: int = option(COUNT, 16_384, "Client connections open at once.")
+    connections_per_session: int = option(COUNT, 4096, "Connections open at once for one session; more is 429.")
+    requests_in_flight: int = option(COUNT, 1024, "Requests in flight at once for one session; more is 429.")
+    streams_per_connection: int = option(whole(1, 1000), 100, "HTTP/2 streams open at once on one connection.")
+    session_rate: int = option(RATE, 0, "Requests per minute for one session; more is 429; 0 means no limit.")
+    dataset_rate: int = option(RATE, 0, "Requests per minute for one dataset; more is 429; 0 means no limit.")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings, by section."""
+
+    store: Store = Store()
+    admin: Admin = Admin()
+    proxy: Proxy = Proxy()
+    gateway: Gateway = Gateway()
+    egress: Egress = Egress()
+    limits: Limits = Limits()
+
+
+def sections() -> dict[str, type]:
+    """Return the section classes by name, in the order in which the documentation shows them."""
+    return {section.name: type(section.default) for section in fields(Settings)}
+
+
+def environment() -> dict[str, str]:
+    """Return a copy of the process's environment; the only reading of it in the sources."""
+    return dict(os.environ)  # noqa: TID251
+
+
+def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
+    """Read `path` (None: defaults only), apply overrides; raises `SettingsError` that lists every fault."""
+    from egret.settings_file import Raw, read  # noqa: PLC0415  # yaml costs 20 ms, which `egret --help` need not pay
+
+    faults: list[str] = []
+    raw: dict[tuple[str, str], Raw] = {}
+    if path is not None:
+        raw.update(read(path, faults))
+    raw.update(_overrides(environ, faults))
+    built = {name: _section(name, cls, raw, faults) for name, cls in sections().items()}
+    if faults:
+        raise SettingsError("\n".join(faults))
+    return Settings(**built)
+
+
+def _overrides(environ: Mapping[str, str], faults: list[str]) -> "dict[tuple[str, str], Any]":
+    from egret.settings_file import Raw, unknown  # noqa: PLC0415
+
+    found: dict[tuple[str, str], Raw] = {}
+    for variable, text in sorted(environ.items()):
+        if not variable.startswith("EGRET_") or "__" not in variable:
+            continue
+        section, _, key = variable.removeprefix("EGRET_").lower().partition("__")
+        if fault := unknown(section, key):
+            faults.append(f"environment variable {variable}: {fault}")
+        else:
+            found[section, key] = Raw(text, f"environment variable {variable}")
+    return found
+
+
+def _section(name: str, cls: type, raw: "Mapping[tuple[str, str], Any]", faults: list[str]) -> Any:  # noqa: ANN401
+    values = {}
+    for key in fields(cls):
+        given = raw.get((name, key.name))
+        if given is None:
+            continue
+        kind = key.metadata["kind"]
+        try:
+            values[key.name] = kind.parse(given.value)
+        except Rejected:
+            faults.append(f"{given.where}: {name}.{key.name}: must be {kind.allowed}")
+    return cls(**values)

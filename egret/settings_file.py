@@ -1,0 +1,98 @@
+"""Reading the YAML file: plain mappings of sections and keys, each remembered with its line.
+
+The tree of nodes is walked instead of loaded, because only nodes know their lines, and because a loaded mapping hides a
+key that is given twice. Faults are collected, so that one start shows them all.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import yaml
+
+from egret.settings import sections
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A value as given, and where."""
+
+    value: object
+    where: str
+
+
+def unknown(section: str, key: str | None = None) -> str | None:
+    """Say what is wrong with a section or key that does not exist; None when it does."""
+    known = sections()
+    if section not in known:
+        return f"unknown section {section}; allowed: " + ", ".join(known)
+    keys = [option.name for option in fields(known[section])]
+    if key is not None and key not in keys:
+        return f"unknown key {section}.{key}; allowed: " + ", ".join(keys)
+    return None
+
+
+def read(path: Path, faults: list[str]) -> dict[tuple[str, str], Raw]:
+    """Return every known key of the file; add a line to `faults` for whatever else is there."""
+    root = _root(path, faults)
+    found: dict[tuple[str, str], Raw] = {}
+    for section, where, node in _pairs(root, path, faults):
+        if fault := unknown(section):
+            faults.append(f"{where}: {fault}")
+        elif not _empty(node) and not isinstance(node, yaml.MappingNode):
+            faults.append(f"{where}: {section}: must be a mapping of keys")
+        else:
+            _section(section, node, path, found, faults)
+    return found
+
+
+def _section(section: str, node: yaml.Node, path: Path, found: dict[tuple[str, str], Raw], faults: list[str]) -> None:
+    for key, where, value in _pairs(node, path, faults):
+        if fault := unknown(section, key):
+            faults.append(f"{where}: {fault}")
+            continue
+        try:
+            found[section, key] = Raw(_Constructor().construct_document(value), where)
+        except yaml.YAMLError:  # a tag such as !!python/object
+            faults.append(f"{where}: {section}.{key}: must be plain YAML without tags")
+
+
+class _Constructor(yaml.constructor.SafeConstructor):
+    """Plain values only: no tags that build objects."""
+
+
+def _root(path: Path, faults: list[str]) -> yaml.Node | None:
+    try:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        faults.append(f"{path}: cannot be read: {error.strerror}")
+        return None
+    except UnicodeDecodeError:
+        faults.append(f"{path}: must be UTF-8")
+        return None
+    try:
+        root: yaml.Node | None = yaml.compose(text, yaml.SafeLoader)
+    except yaml.YAMLError as error:  # its text quotes the file
+        mark = getattr(error, "problem_mark", None)
+        faults.append(f"{path}{f' line {mark.line + 1}' if mark else ''}: not valid YAML")
+        return None
+    if root is not None and not _empty(root) and not isinstance(root, yaml.MappingNode):
+        faults.append(f"{path} line 1: must be a mapping of sections: " + ", ".join(sections()))
+        return None
+    return root
+
+
+def _pairs(node: yaml.Node | None, path: Path, faults: list[str]) -> Iterator[tuple[str, str, yaml.Node]]:
+    seen: set[str] = set()
+    for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
+        where = f"{path} line {key.start_mark.line + 1}"
+        name = key.value if isinstance(key, yaml.ScalarNode) else ""
+        if not name or name in seen:
+            faults.append(f"{where}: {name or 'a key'} is {'given twice' if name else 'not a word'}")
+            continue
+        seen.add(name)
+        yield name, where, value
+
+
+def _empty(node: yaml.Node | None) -> bool:
+    return node is None or (isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null")
