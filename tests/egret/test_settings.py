@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from egret.settings import Address, Settings, SettingsError, load, sections
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "egret.example.yaml"
@@ -114,7 +115,7 @@ def test_environment_trust_may_be_cleared(tmp_path):
         ("egress: {ports: {a: 1}}", "line 1", "ports from 1 to 65535"),
         (f"egress: {{trust: [/nowhere/{CANARY}.pem]}}", "line 1", "readable PEM files"),
         ("egress: {trust: [/]}", "line 1", "readable PEM files"),
-        ("egress: {trust: [\"\\0\"]}", "line 1", "readable PEM files"),
+        ('egress: {trust: ["\\0"]}', "line 1", "readable PEM files"),
         ("egress: {strict_bodies: 1}", "line 1", "true or false"),
         ("limits: {body_bytes: 1MB}", "line 1", "64KiB, 1MiB or 1GiB"),
         ("limits: {body_bytes: -1}", "line 1", "64KiB, 1MiB or 1GiB"),
@@ -142,7 +143,9 @@ def test_what_stops_the_start(tmp_path, text, line, says):
 
 def test_all_faults_at_once(tmp_path):
     """One start shows every fault, those of the environment too."""
-    faults = refuse(tmp_path, "proxy: {workers: x}\nlimits: {nope: 1}", {"EGRET_ADMIN__LISTEN": CANARY, "EGRET_A__B": "1"})
+    faults = refuse(
+        tmp_path, "proxy: {workers: x}\nlimits: {nope: 1}", {"EGRET_ADMIN__LISTEN": CANARY, "EGRET_A__B": "1"}
+    )
     assert len(faults) == 4
     assert "environment variable EGRET_A__B: unknown section a; allowed: store, admin" in faults[1]
     assert "environment variable EGRET_ADMIN__LISTEN: admin.listen: must be HOST:PORT" in faults[2]
