@@ -1,0 +1,152 @@
+"""One child of the supervisor: an OS process that serves an inherited socket, and the slot that keeps one running.
+
+A child says that it accepts by writing `ready` and a line feed to the pipe whose number it gets in `--ready-fd`. It
+ends by itself on SIGTERM. `FATAL` as its exit code means that a restart cannot help (keys and store do not match, say).
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from egret.listeners import Listener
+
+FATAL = 78
+"""EX_CONFIG of sysexits.h."""
+
+FIRST_DELAY = 0.1
+LONGEST_DELAY = 5.0
+SETTLED = 1.0
+"""A child that was ready for this many seconds starts again without delay growing."""
+
+PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+def _die_with_parent() -> None:
+    """Run in the child before exec: a supervisor that is killed must not leave children that hold its ports."""
+    if _libc is not None:
+        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
+class Process:
+    """One run of a child."""
+
+    def __init__(self, argv: Sequence[str], sock_fd: int, environ: Mapping[str, str]) -> None:
+        self.pipe, theirs = os.pipe()
+        os.set_blocking(self.pipe, False)
+        try:
+            self._process = subprocess.Popen(  # noqa: S603  # our own modules
+                [*argv, "--fd", str(sock_fd), "--ready-fd", str(theirs)],
+                stdin=subprocess.DEVNULL,
+                stdout=sys.stderr,  # stdout is for the ready line alone
+                env=dict(environ),
+                pass_fds=(sock_fd, theirs),
+                process_group=0,  # a Ctrl-C in the terminal is for the supervisor, which drains in order
+                preexec_fn=_die_with_parent,  # noqa: PLW1509  # no threads here
+            )
+        finally:
+            os.close(theirs)
+        self.pid = self._process.pid
+        self.ready_since: float | None = None
+        self._said = b""
+
+    def read_pipe(self) -> bool:
+        """Take in what the child said; False when the pipe is at its end."""
+        with contextlib.suppress(BlockingIOError):
+            data = os.read(self.pipe, 64)
+            self._said = (self._said + data)[-64:]
+            if self.ready_since is None and b"ready\n" in self._said:
+                self.ready_since = time.monotonic()
+            return bool(data)
+        return True
+
+    def ended(self) -> int | None:
+        """Return the exit code (negative: the signal) once the process is gone."""
+        return self._process.poll()
+
+    def signal(self, number: int) -> None:
+        """Send a signal, if it still runs."""
+        self._process.send_signal(number)
+
+    def close(self) -> None:
+        """Give back the pipe of a process that is gone."""
+        os.close(self.pipe)
+
+
+@dataclass(slots=True)
+class Slot:
+    """A place that is to be filled by one running child.
+
+    `successor` is a process that is starting to take over (a rolling restart). `due` is when to start again after a
+    death, by the monotonic clock.
+    """
+
+    name: str
+    argv: Sequence[str]
+    sock_fd: int
+    plane: str
+    process: Process | None = None
+    successor: Process | None = None
+    due: float | None = 0.0
+    failures: int = 0
+    _delay: float = field(default=FIRST_DELAY)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the child accepts."""
+        return self.process is not None and self.process.ready_since is not None
+
+    def spawn(self, environ: Mapping[str, str]) -> Process:
+        """Start a process for this slot; the caller says which role it has."""
+        return Process(self.argv, self.sock_fd, environ)
+
+    def died(self, now: float) -> float:
+        """Note the death of `process`, plan the next start, and return the delay in seconds."""
+        since = self.process.ready_since if self.process else None
+        settled = since is not None and now - since >= SETTLED
+        self.failures = 0 if since is not None else self.failures + 1
+        delay = FIRST_DELAY if settled else self._delay
+        self._delay = min(delay * 2, LONGEST_DELAY)
+        self.process, self.due = None, now + delay
+        return delay
+
+
+def describe(code: int) -> str:
+    """Say how a process ended."""
+    if code < 0:
+        return f"was killed by {signal.Signals(-code).name}"
+    return f"ended with code {code}"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which module serves which listener."""
+
+    name: str
+    plane: str
+    module: Sequence[str]
+    listener: Listener
+
+
+def slots(places: Sequence[Place], argv: Callable[[Place], Sequence[str]]) -> list[Slot]:
+    """Return a slot per socket of each place; several sockets of one place are numbered."""
+    found = []
+    for place in places:
+        many = len(place.listener.sockets) > 1
+        for number, sock in enumerate(place.listener.sockets, 1):
+            name = f"{place.name} {number}" if many else place.name
+            found.append(Slot(name, argv(place), sock.fileno(), place.plane))
+    return found
+
+
+def command(module: Sequence[str], data: Path, config: Path | None) -> list[str]:
+    """Return the command of a child. `-I` keeps the current folder and PYTHON… variables out of its imports."""
+    argv = [sys.executable, "-I", "-m", *module, "--data", str(data.resolve())]
+    return argv if config is None else [*argv, "--config", str(config.resolve())]

@@ -1,0 +1,40 @@
+"""`egret store`, `egret proxy`, `egret gateway`: one plane each, for separate machines."""
+
+import os
+from pathlib import Path
+
+import click
+
+from egret.cli.common import config_option, data_option, settings
+
+
+def _exec(module: list[str], data: Path, config: Path | None) -> None:
+    from egret.children import command  # noqa: PLC0415
+
+    settings(config)  # say what is wrong before the plane does
+    argv = command(module, data, config)
+    os.execv(argv[0], argv)  # noqa: S606  # the plane takes this process over: its signals and exit code are its own
+
+
+@click.command()
+@data_option
+@config_option
+def store(data: Path, config: Path | None) -> None:
+    """Run the control plane alone: admin API and dashboard."""
+    _exec(["store"], data, config)
+
+
+@click.command()
+@data_option
+@config_option
+def proxy(data: Path, config: Path | None) -> None:
+    """Run the forward proxy alone."""
+    _exec(["proxy", "--role", "forward"], data, config)
+
+
+@click.command()
+@data_option
+@config_option
+def gateway(data: Path, config: Path | None) -> None:
+    """Run the gateway alone."""
+    _exec(["proxy", "--role", "gateway"], data, config)

@@ -1,0 +1,82 @@
+"""`egret serve`: bind everything, start everything, say so once.
+
+The store gets the URLs as clients reach them, because it writes them into session documents. Every child gets the same
+data folder and configuration file and reads its own part of both; which keys it may read is a matter of file ownership
+when the planes run as different users (see docs/operations.md).
+"""
+
+import contextlib
+import fcntl
+import os
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+
+from egret.children import Place, Slot, command, slots
+from egret.listeners import Listener, bind
+from egret.settings import Settings, environment
+from egret.supervisor import Supervisor
+
+
+class ServeError(Exception):
+    """The start cannot go on; the message names the remedy."""
+
+
+def serve(data: Path, config: Path | None, settings: Settings) -> int:
+    """Serve until SIGTERM; return the exit code. Raises `ServeError` and `ListenError`."""
+    if not (data / "keys").is_dir():
+        raise ServeError(f"{data} holds no store: make one with `egret init --data {data}`")
+    with _alone(data):
+        _limits()
+        admin = bind("admin.listen", settings.admin.listen, settings.admin.public_url)
+        proxy = bind("proxy.listen", settings.proxy.listen, settings.proxy.public_url, settings.proxy.workers)
+        gateway = bind("gateway.listen", settings.gateway.listen, settings.gateway.public_url)
+        ready = f"ready admin={admin.url} proxy={proxy.url} gateway={gateway.url}"
+
+        def close() -> None:
+            for listener in (admin, proxy, gateway):
+                listener.close()
+
+        def announce() -> None:
+            print(ready, flush=True)  # noqa: T201  # the one line that a caller waits for
+
+        children = _slots(data, config, admin, proxy, gateway)
+        return Supervisor(children, _environ(), announce, close).run()
+
+
+def _slots(data: Path, config: Path | None, admin: Listener, proxy: Listener, gateway: Listener) -> list[Slot]:
+    urls = ["--admin-url", admin.public_url, "--proxy-url", proxy.public_url, "--gateway-url", gateway.public_url]
+    places = [
+        Place("store", "control", ("store",), admin),
+        Place("proxy", "data", ("proxy", "--role", "forward"), proxy),
+        Place("gateway", "data", ("proxy", "--role", "gateway"), gateway),
+    ]
+    return slots(places, lambda place: [*command(place.module, data, config), *urls])
+
+
+def _environ() -> dict[str, str]:
+    """Return what children inherit: without the variable that makes TLS libraries write session keys to a file."""
+    return {name: value for name, value in environment().items() if name != "SSLKEYLOGFILE"}
+
+
+def _limits() -> None:
+    """Forbid core dumps, which would hold values, and allow as many connections as the system lets us."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+@contextlib.contextmanager
+def _alone(data: Path) -> Iterator[None]:
+    """Hold the folder's lock: two writers on one SQLite file would undo the store's one-writer rule."""
+    descriptor = os.open(data / "serve.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise ServeError(f"{data} is being served already: stop the other `egret serve` first") from None
+    try:
+        yield
+    finally:
+        os.close(descriptor)

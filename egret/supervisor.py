@@ -1,0 +1,198 @@
+"""Keeps the children of `egret serve` running: ready line, restarts, rolling replacement, drain.
+
+One thread and one `select` loop over the children's ready pipes and a pipe that signals write to. Nothing here knows
+what the children do; they are told apart only by their plane: at a drain the data plane ends first, while the control
+plane still vouches for the freshness of its view, then the control plane.
+
+- SIGTERM, SIGINT: drain, then exit 0. A second one ends at once.
+- SIGHUP: replace the data plane's children one by one; each old one goes only when its successor accepts.
+"""
+
+import contextlib
+import os
+import selectors
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from egret.children import FATAL, Process, Slot, describe
+
+DRAIN = 27.0
+"""Seconds for the data plane's requests in flight; with `LAST` it stays under 30."""
+
+LAST = 2.5
+"""Seconds for the control plane after that."""
+
+GIVE_UP = 5
+"""Starts in a row that may fail before the first ready line."""
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+
+
+def say(text: str) -> None:
+    """Write a line for the operator."""
+    with contextlib.suppress(OSError):
+        print(f"egret: {text}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+class Supervisor:
+    """Runs `slots` until it is told to stop. `announce` is called once, when all accept; `close` ends listening."""
+
+    def __init__(
+        self,
+        slots: Sequence[Slot],
+        environ: Mapping[str, str],
+        announce: Callable[[], None],
+        close: Callable[[], None],
+    ) -> None:
+        self._slots = list(slots)
+        self._environ = environ
+        self._announce = announce
+        self._close = close
+        self._announced = False
+        self._stopping = False
+        self._rolling: list[Slot] = []
+        self._leaving: dict[Process, tuple[str, float]] = {}
+        self._selector = selectors.DefaultSelector()
+
+    def run(self) -> int:
+        """Serve; return the exit code."""
+        wake, theirs = os.pipe()
+        for end in (wake, theirs):
+            os.set_blocking(end, False)
+        for number in SIGNALS:
+            signal.signal(number, lambda *_: None)
+        signal.set_wakeup_fd(theirs, warn_on_full_buffer=False)
+        self._selector.register(wake, selectors.EVENT_READ)
+        failed = self._serve(wake)
+        return self._drain(wake) or int(failed)
+
+    def _serve(self, wake: int) -> bool:
+        """Keep every slot filled until a signal says stop (False) or a start cannot succeed (True)."""
+        while not self._stopping:
+            self._start_due()
+            self._listen(wake, self._timeout())
+            if self._reap():
+                return True
+            self._advance()
+        return False
+
+    def _start_due(self) -> None:
+        now = time.monotonic()
+        for slot in self._slots:
+            if slot.due is not None and slot.due <= now:
+                slot.due, slot.process = None, self._spawn(slot)
+
+    def _spawn(self, slot: Slot) -> Process:
+        process = slot.spawn(self._environ)
+        self._selector.register(process.pipe, selectors.EVENT_READ, process)
+        return process
+
+    def _timeout(self) -> float | None:
+        times = [slot.due for slot in self._slots if slot.due is not None]
+        times += [deadline for _, deadline in self._leaving.values()]
+        return max(0.0, min(times) - time.monotonic()) if times else None
+
+    def _listen(self, wake: int, timeout: float | None) -> None:
+        for key, _ in self._selector.select(timeout):
+            if key.fd == wake:
+                self._signals(os.read(wake, 512))
+            elif not key.data.read_pipe():
+                self._selector.unregister(key.fd)  # the child closed its end; its exit comes as SIGCHLD
+
+    def _signals(self, numbers: bytes) -> None:
+        if signal.SIGTERM in numbers or signal.SIGINT in numbers:
+            self._stopping = True
+        elif signal.SIGHUP in numbers and not self._rolling:
+            self._rolling = [slot for slot in self._slots if slot.plane == "data"]
+            say(f"restarting {len(self._rolling)} data plane process(es), one by one")
+
+    def _reap(self) -> bool:
+        """Look after children that ended; True when serving cannot go on."""
+        for process in [process for process in self._leaving if process.ended() is not None]:
+            del self._leaving[process]
+            self._forget(process)
+        for slot in self._slots:
+            if slot.successor is not None and (code := slot.successor.ended()) is not None:
+                say(f"the new {slot.name} {describe(code)} before it was ready; the old one stays")
+                self._forget(slot.successor)
+                slot.successor, self._rolling = None, []
+            if slot.process is not None and (code := slot.process.ended()) is not None and self._died(slot, code):
+                return True
+        return False
+
+    def _died(self, slot: Slot, code: int) -> bool:
+        if slot.process is not None:
+            self._forget(slot.process)
+        delay = slot.died(time.monotonic())
+        if code == FATAL or (slot.failures >= GIVE_UP and not self._announced):
+            say(f"{slot.name} {describe(code)} and cannot be started; stopping")
+            return True
+        say(f"{slot.name} {describe(code)}; starting it again in {delay:.1f} s")
+        return False
+
+    def _forget(self, process: Process) -> None:
+        with contextlib.suppress(KeyError):
+            self._selector.unregister(process.pipe)
+        process.close()
+
+    def _advance(self) -> None:
+        """Announce once; move a rolling restart on; end what overstayed."""
+        if not self._announced and all(slot.ready for slot in self._slots):
+            self._announced = True
+            self._announce()
+        if self._rolling and self._announced:
+            self._roll(self._rolling[0])
+        now = time.monotonic()
+        for process, (name, deadline) in list(self._leaving.items()):
+            if now >= deadline:
+                say(f"the old {name} did not finish in time; ending it")
+                process.signal(signal.SIGKILL)
+                self._leaving[process] = (name, now + LAST)
+
+    def _roll(self, slot: Slot) -> None:
+        if slot.process is None:  # it died meanwhile: its restart is as good as a replacement
+            self._rolling.pop(0)
+        elif slot.successor is None:
+            slot.successor = self._spawn(slot)
+        elif slot.successor.ready_since is not None:
+            slot.process.signal(signal.SIGTERM)
+            self._leaving[slot.process] = (slot.name, time.monotonic() + DRAIN)
+            slot.process, slot.successor = slot.successor, None
+            self._rolling.pop(0)
+            say(f"{slot.name} replaced" if self._rolling else f"{slot.name} replaced; all are")
+
+    def _drain(self, wake: int) -> int:
+        """End the data plane, then the control plane; return 1 only if a second signal cut it short."""
+        self._close()
+        hurried = False
+        for plane, seconds in (("data", DRAIN), ("control", LAST)):
+            group = self._processes(plane)
+            for process in group:
+                process.signal(signal.SIGTERM)
+            hurried |= self._await(group, time.monotonic() + seconds, wake)
+        return int(hurried)
+
+    def _processes(self, plane: str) -> list[Process]:
+        found = list(self._leaving) if plane == "data" else []
+        for slot in self._slots:
+            if slot.plane == plane:
+                found += [process for process in (slot.process, slot.successor) if process is not None]
+        return found
+
+    def _await(self, group: Sequence[Process], deadline: float, wake: int) -> bool:
+        """Wait for a group to end, then make it; True when a further signal asked for that."""
+        hurried = False
+        while any(process.ended() is None for process in group):
+            left = deadline - time.monotonic()
+            if left <= 0 or hurried:
+                for process in group:
+                    process.signal(signal.SIGKILL)
+            for key, _ in self._selector.select(max(0.05, left)):
+                if key.fd == wake:
+                    numbers = os.read(wake, 512)
+                    hurried |= signal.SIGTERM in numbers or signal.SIGINT in numbers
+                elif not key.data.read_pipe():
+                    self._selector.unregister(key.fd)
+        return hurried

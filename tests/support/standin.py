@@ -1,0 +1,42 @@
+"""A child for the supervisor's tests: `python standin.py MODE --fd N --ready-fd N`; answers each line with its pid.
+
+Modes: `good`; `slow` keeps a request for a second; `deaf` ignores SIGTERM; `fatal` and `broken` end at once;
+`mute` never says ready; `flag:PATH` is good until PATH exists, then ends at start.
+"""
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+
+
+def main() -> None:
+    mode = sys.argv[1]
+    options = dict(zip(sys.argv[2::2], sys.argv[3::2], strict=True))
+    if mode == "fatal":
+        sys.exit(78)
+    if mode == "broken" or (mode.startswith("flag:") and Path(mode[5:]).exists()):
+        sys.exit(1)
+    listener = socket.socket(fileno=int(options["--fd"]))
+    listener.settimeout(0.02)
+    stopping = threading.Event()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN if mode == "deaf" else lambda *_: stopping.set())
+    if mode != "mute":
+        os.write(int(options["--ready-fd"]), b"ready\n")
+    os.close(int(options["--ready-fd"]))
+    while not stopping.is_set():
+        try:
+            conn, _ = listener.accept()
+        except TimeoutError:
+            continue
+        with conn:
+            conn.settimeout(5)
+            if conn.recv(100):
+                time.sleep(1 if mode == "slow" else 0)
+                conn.sendall(b"%d" % os.getpid())
+
+
+main()
