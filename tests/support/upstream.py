@@ -90,7 +90,7 @@ def encoded(request: Request, conn) -> bytes:
 class Upstream:
     """Serves until `close()`. Use as a context manager."""
 
-    ROUTES = {
+    ROUTES = {  # noqa: RUF012
         b"/json": as_json,
         b"/gzip": gzipped,
         b"/slow": slow,
