@@ -1,1 +1,0 @@
-"""Streaming rewriters for bodies, per content type and content encoding."""

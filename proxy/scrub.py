@@ -1,1 +1,0 @@
-"""The way back: values become placeholders again, streaming."""
