@@ -41,7 +41,7 @@ def serve(data: Path, config: Path | None, settings: Settings) -> int:
             print(ready, flush=True)  # noqa: T201  # the one line that a caller waits for
 
         children = _slots(data, config, admin, proxy, gateway)
-        return Supervisor(children, _environ(), announce, close).run()
+        return Supervisor(children, _environ(), announce, close, settings.limits.drain_timeout).run()
 
 
 def _slots(data: Path, config: Path | None, admin: Listener, proxy: Listener, gateway: Listener) -> list[Slot]:

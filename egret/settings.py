@@ -130,14 +130,20 @@ class Limits:
     body_bytes: int = option(size(KIB), GIB, "Longest request body after decoding; over it is 413.")
     message_bytes: int = option(size(KIB), 16 * MIB, "Longest WebSocket message; over it closes with 1009.")
     inflate_ratio: int = option(
-        whole(2, 100_000), 200, "How many times its size a compressed body may grow once it is past `buffer_bytes`."
+        whole(2, 100_000), 200, "How many times its size a compressed body may grow, beyond the first `inflate_floor`."
     )
+    inflate_floor: int = option(size(KIB), 8 * MIB, "Decoded bytes of a compressed body that no ratio is asked of.")
     expansion_bytes: int = option(size(KIB), MIB, "How many bytes injecting may add to one request or message.")
     connect_timeout: float = option(WAIT, 10.0, "Seconds to resolve and connect to an upstream.")
     tls_timeout: float = option(WAIT, 10.0, "Seconds for a TLS handshake, with clients and with upstreams.")
-    header_timeout: float = option(WAIT, 15.0, "Seconds for a client to finish a request head.")
+    head_timeout: float = option(WAIT, 30.0, "Seconds for a client to finish a request head.")
     response_timeout: float = option(WAIT, 600.0, "Seconds for an upstream to begin its response.")
     idle_timeout: float = option(WAIT, 600.0, "Seconds without a byte in either direction before a connection closes.")
+    drain_timeout: float = option(
+        seconds(4, 3600),
+        30.0,
+        "Seconds from SIGTERM to the end; requests in flight may use them but for the last three.",
+    )
     max_stale: float = option(
         seconds(1, 3600), 15.0, "Seconds that a view of the store may be old; an older one refuses every request."
     )

@@ -18,11 +18,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from egret.children import FATAL, Process, Slot, describe
 
-DRAIN = 27.0
-"""Seconds for the data plane's requests in flight; with `LAST` it stays under 30."""
-
 LAST = 2.5
-"""Seconds for the control plane after that."""
+"""Seconds for the control plane, after the data plane."""
 
 GIVE_UP = 5
 """Starts in a row that may fail before the first ready line."""
@@ -37,7 +34,10 @@ def say(text: str) -> None:
 
 
 class Supervisor:
-    """Runs `slots` until it is told to stop. `announce` is called once, when all accept; `close` ends listening."""
+    """Runs `slots` until it is told to stop.
+
+    `announce` is called once, when all accept; `close` ends listening. `drain` is the seconds from SIGTERM to the end.
+    """
 
     def __init__(
         self,
@@ -45,7 +45,9 @@ class Supervisor:
         environ: Mapping[str, str],
         announce: Callable[[], None],
         close: Callable[[], None],
+        drain: float,
     ) -> None:
+        self._patience = drain - LAST - 0.5
         self._slots = list(slots)
         self._environ = environ
         self._announce = announce
@@ -158,7 +160,7 @@ class Supervisor:
             slot.successor = self._spawn(slot)
         elif slot.successor.ready_since is not None:
             slot.process.signal(signal.SIGTERM)
-            self._leaving[slot.process] = (slot.name, time.monotonic() + DRAIN)
+            self._leaving[slot.process] = (slot.name, time.monotonic() + self._patience)
             slot.process, slot.successor = slot.successor, None
             self._rolling.pop(0)
             say(f"{slot.name} replaced" if self._rolling else f"{slot.name} replaced; all are")
@@ -167,7 +169,7 @@ class Supervisor:
         """End the data plane, then the control plane; return 1 only if a second signal cut it short."""
         self._close()
         hurried = False
-        for plane, seconds in (("data", DRAIN), ("control", LAST)):
+        for plane, seconds in (("data", self._patience), ("control", LAST)):
             group = self._processes(plane)
             for process in group:
                 process.signal(signal.SIGTERM)

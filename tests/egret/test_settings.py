@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from egret.settings import Address, Settings, SettingsError, load, sections
+from proxy.limits import Limits
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "egret.example.yaml"
 CANARY = "canary-7Gq2"
@@ -53,6 +54,13 @@ def test_example_holds_every_key_with_its_default_and_its_sentence():
     for cls in sections().values():
         for key in fields(cls):
             assert key.metadata["doc"] in prose, key.name
+
+
+def test_limits_are_those_of_the_proxy():
+    """Every limit that the proxy knows is a key, with the proxy's default."""
+    ours = {key.name: key.default for key in fields(sections()["limits"])}
+    theirs = {limit.name: limit.default for limit in fields(Limits)}
+    assert theirs.items() <= ours.items()
 
 
 def test_settings_are_frozen():

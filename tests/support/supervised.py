@@ -25,9 +25,9 @@ def main() -> int:
     def announce():
         print("ready " + " ".join(f"{place.name}={place.listener.url}" for place in places), flush=True)
 
-    supervisor.DRAIN, supervisor.LAST = 1.5, 0.5
+    supervisor.LAST = 0.5
     found = slots(places, lambda place: [sys.executable, STANDIN, modes[place.name]])
-    return supervisor.Supervisor(found, environment(), announce, close).run()
+    return supervisor.Supervisor(found, environment(), announce, close, drain=2.5).run()
 
 
 sys.exit(main())
