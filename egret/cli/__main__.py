@@ -10,6 +10,7 @@ from typing import Final
 import click
 
 from egret import __version__
+from egret.cli.common import Group
 
 COMMANDS: Final = {
     "init": ("egret.cli.init", "Create keys, CA and database in a folder; print the owner key."),
@@ -17,11 +18,20 @@ COMMANDS: Final = {
     "store": ("egret.cli.planes", "Run the control plane alone."),
     "proxy": ("egret.cli.planes", "Run the forward proxy alone."),
     "gateway": ("egret.cli.planes", "Run the gateway alone."),
+    "login": ("egret.cli.login", "Keep a server's URL and an API key."),
+    "logout": ("egret.cli.login", "Forget them."),
+    "dataset": ("egret.cli.dataset", "Create, list and remove datasets."),
+    "secret": ("egret.cli.secret", "Put, list and remove secrets."),
+    "var": ("egret.cli.var", "Put, list and remove variables."),
+    "kv": ("egret.cli.kv", "Both, under keys such as prod/db/password."),
+    "session": ("egret.cli.session", "Open, list and revoke sessions."),
+    "key": ("egret.cli.key", "Create, list, rotate and revoke API keys."),
+    "audit": ("egret.cli.audit", "Read and verify the audit log."),
 }
 """Every command: the module that defines it, under its own name, and the line that `--help` shows."""
 
 
-class Lazy(click.Group):
+class Lazy(Group):
     """A group whose commands are imported when they are run."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's

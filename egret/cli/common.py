@@ -1,14 +1,20 @@
-"""What commands share: options, and how errors become exit codes."""
+"""What commands share: options, the client, and how errors become exit codes."""
 
+import functools
+from collections.abc import Callable, MutableMapping
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from egret.cli.output import JSON, printable
 from egret.settings import Settings, SettingsError, environment, load
 
+if TYPE_CHECKING:
+    from egret.client import Client
+
 OK, ERROR, USAGE, NOT_FOUND, NOT_AUTHENTICATED, FORBIDDEN, CONFLICT, UNAVAILABLE, WRITE_ONLY = range(9)
-"""Exit codes of spec 7."""
+"""Exit codes of every command."""
 
 data_option = click.option(
     "--data",
@@ -23,10 +29,39 @@ config_option = click.option(
 )
 
 
+def _remember_json(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001  # click's
+    if value:
+        ctx.meta[JSON] = True
+
+
+def _json_option() -> click.Option:
+    return click.Option(
+        ["--json"], is_flag=True, expose_value=False, callback=_remember_json, help="Print JSON instead of columns."
+    )
+
+
+class Command(click.Command):
+    """A command that knows `--json`."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  # click's
+        super().__init__(*args, **kwargs)
+        self.params.append(_json_option())
+
+
+class Group(click.Group):
+    """A group whose commands, and which itself, know `--json`."""
+
+    command_class = Command
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  # click's
+        super().__init__(*args, **kwargs)
+        self.params.append(_json_option())
+
+
 def fail(text: str, code: int = ERROR) -> NoReturn:
     """End the command with a message on stderr."""
     for line in text.splitlines() or [""]:
-        click.echo(f"egret: {line}", err=True)
+        click.echo(f"egret: {printable(line)}", err=True)
     raise click.exceptions.Exit(code)
 
 
@@ -36,3 +71,41 @@ def settings(config: Path | None) -> Settings:
         return load(config, environment())
     except SettingsError as error:
         fail(str(error))
+
+
+def talks(function: Callable[..., None]) -> Callable[..., None]:
+    """Give the command a `client`; turn what goes wrong into a message and an exit code."""
+
+    @functools.wraps(function)
+    def command(**kwargs: Any) -> None:  # noqa: ANN401
+        from egret import client as api  # noqa: PLC0415  # `--help` needs none of it
+
+        codes: MutableMapping[type[api.ApiError], int] = {
+            api.NotFound: NOT_FOUND,
+            api.NotAuthenticated: NOT_AUTHENTICATED,
+            api.Forbidden: FORBIDDEN,
+            api.Conflict: CONFLICT,
+            api.Unavailable: UNAVAILABLE,
+        }
+        try:
+            with _client() as client:
+                function(client=client, **kwargs)
+        except api.ApiError as error:
+            fail(str(error), codes.get(type(error), ERROR))
+
+    return command
+
+
+def _client() -> "Client":
+    from egret.client import Client  # noqa: PLC0415
+    from egret.credentials import CredentialsError, find, is_exposed  # noqa: PLC0415
+
+    try:
+        credentials = find(environment())
+        if is_exposed(credentials.url):
+            click.echo("egret: warning: the key goes to the server in clear text; use an https:// URL", err=True)
+        return Client(credentials.url, credentials.key)
+    except CredentialsError as error:
+        fail(str(error), NOT_AUTHENTICATED)
+    except ValueError as error:
+        fail(str(error), USAGE)

@@ -1,0 +1,98 @@
+"""`egret dataset`."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from egret.cli.common import Group, fail, talks
+from egret.cli.output import one, rows, warn
+from egret.cli.scopes import project_option
+
+if TYPE_CHECKING:
+    from egret.client import Client
+
+COLUMNS = ("id", "name", "status", "created_at", "updated_at")
+
+
+@click.group(cls=Group)
+def dataset() -> None:
+    """Create, list and remove datasets."""
+
+
+secrets_option = click.option(
+    "--secrets",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    help="A JSON file with a list of {name, value, hosts, …}; - reads stdin.",
+)
+
+
+def _secrets(file: Path | None) -> list[dict[str, Any]]:
+    if file is None:
+        return []
+    try:
+        with click.open_file(str(file)) as stream:
+            found = json.load(stream)
+    except OSError as error:
+        fail(f"{file}: {error.strerror}")
+    except ValueError:
+        fail(f"{file}: not JSON")  # the parser's own words would quote the file
+    if not isinstance(found, list):
+        fail(f"{file}: must be a JSON list of objects with name and value")
+    return found
+
+
+@dataset.command()
+@click.argument("name")
+@secrets_option
+@click.option("--filename", help="The file that the dataset is uploaded as.")
+@project_option
+@talks
+def create(client: "Client", name: str, file: Path | None, filename: str | None, project: str) -> None:
+    """Create a dataset called NAME, with its secrets if a file is given."""
+    options = {"filename": filename} if filename else {}
+    document = client.create_dataset(name, _secrets(file), project=project, **options)
+    warn(document)
+    one(document, COLUMNS)
+
+
+@dataset.command()
+@click.argument("dataset")
+@secrets_option
+@project_option
+@talks
+def replace(client: "Client", dataset: str, file: Path | None, project: str) -> None:
+    """Upload DATASET anew: its whole set of secrets is replaced at once."""
+    found = client.find_dataset(dataset, project)
+    document = client.replace_dataset(found["id"], found["name"], _secrets(file), project=project)
+    warn(document)
+    one(document, COLUMNS)
+
+
+@dataset.command("ls")
+@project_option
+@talks
+def list_(client: "Client", project: str) -> None:
+    """List datasets."""
+    rows(client.datasets(project), COLUMNS)
+
+
+@dataset.command()
+@click.argument("dataset")
+@project_option
+@talks
+def info(client: "Client", dataset: str, project: str) -> None:
+    """Show one dataset."""
+    one(client.find_dataset(dataset, project))
+
+
+@dataset.command()
+@click.argument("dataset")
+@project_option
+@click.confirmation_option("--yes", "-y", prompt="Its sessions and secrets go with it. Go on?")
+@talks
+def rm(client: "Client", dataset: str, project: str) -> None:
+    """Remove a dataset, its secrets and its sessions."""
+    client.delete_dataset(client.find_dataset(dataset, project)["id"], project)

@@ -1,0 +1,111 @@
+"""`egret kv`: secrets and variables under keys with slashes.
+
+A key is lower case, in parts: `prod/db/password`. Its name is the upper-case form with two underscores for a slash,
+`PROD__DB__PASSWORD`, so the placeholder is `#{SECRETS.PROD__DB__PASSWORD}`. A part begins with a letter or digit and
+has single underscores only, never at its ends; that makes the mapping one to one in both directions: no collisions.
+"""
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from egret.cli.common import USAGE, WRITE_ONLY, Group, fail
+from egret.cli.output import one, rows, warn
+from egret.cli.scopes import scoped
+from egret.cli.secret import given
+from egret.cli.values import takes_value
+
+if TYPE_CHECKING:
+    from egret.client import Client, Scope
+
+PART = r"[a-z0-9]+(?:_[a-z0-9]+)*"
+KEY = re.compile(rf"(?=[a-z]){PART}(?:/{PART})*")
+COLUMNS = ("key", "name", "version", "environment", "hosts", "updated_at")
+
+secret_option = click.option("--secret", "-s", "secret", is_flag=True, help="A secret; without it a variable.")
+environment_option = click.option("--environment", "-e", help="Only for sessions of this environment.")
+
+
+def to_name(key: str) -> str:
+    """Return the name that a key stands for; ends the command when it is no key."""
+    name = key.upper().replace("/", "__")
+    if not KEY.fullmatch(key) or len(name) > 128:
+        fail("a key looks like prod/db/password: parts of a-z, 0-9 and single _, joined by /, a letter first", USAGE)
+    return name
+
+
+def to_key(name: str) -> str | None:
+    """Return the key of a name, or None when no key maps to it."""
+    key = name.lower().replace("__", "/")
+    return key if KEY.fullmatch(key) and to_name(key) == name else None
+
+
+@click.group(cls=Group)
+def kv() -> None:
+    """Put, get, list and remove under keys such as prod/db/password."""
+
+
+@kv.command()
+@click.argument("key")
+@takes_value("egret kv put -s", typed_unless="secret")
+@secret_option
+@environment_option
+@click.option("--host", "-H", "hosts", multiple=True, help="Where the secret may be sent; repeat for several.")
+@scoped
+def put(
+    client: "Client",
+    where: "Scope",
+    key: str,
+    value: Callable[[], str],
+    *,
+    secret: bool,
+    **policy: Any,  # noqa: ANN401
+) -> None:
+    """Store a value under KEY. With -s it is a secret, and is never taken from the command line."""
+    name = to_name(key)
+    kind = "secrets" if secret else "variables"
+    document = client.put_secret(where, name, value(), kind=kind, **given(**policy))
+    warn(document)
+    one({"key": key, **document}, COLUMNS)
+
+
+@kv.command()
+@click.argument("key")
+@secret_option
+@scoped
+def get(client: "Client", where: "Scope", key: str, *, secret: bool) -> None:
+    """Print a variable. A secret is write-only: -s prints its placeholder and what is known of it, and exits with 8."""
+    name = to_name(key)
+    if not secret:
+        click.echo(client.secret(where, name, "variables")["value"])
+        return
+    document = client.secret(where, name)
+    one({"placeholder": f"#{{SECRETS.{name}}}", "key": key, **document})
+    fail("secrets are write-only: no command and no route reads a value; use the placeholder", WRITE_ONLY)
+
+
+@kv.command("ls")
+@click.argument("prefix", default="")
+@secret_option
+@scoped
+def list_(client: "Client", where: "Scope", prefix: str, *, secret: bool) -> None:
+    """List keys, below PREFIX if given. Names that no key maps to are listed by `egret secret ls`."""
+    documents = client.secrets(where, "secrets" if secret else "variables")
+    found = [{"key": to_key(document["name"]), **document} for document in documents]
+    rows([item for item in found if item["key"] is not None and _below(item["key"], prefix)], COLUMNS)
+
+
+@kv.command()
+@click.argument("key")
+@secret_option
+@scoped
+def rm(client: "Client", where: "Scope", key: str, *, secret: bool) -> None:
+    """Remove KEY."""
+    client.delete_secret(where, to_name(key), "secrets" if secret else "variables")
+
+
+def _below(key: str, prefix: str) -> bool:
+    prefix = prefix.strip("/")
+    return not prefix or key == prefix or key.startswith(prefix + "/")

@@ -1,0 +1,134 @@
+"""`egret secret`: secrets of a dataset, project or organisation. No command shows a value; none can."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from egret.cli.common import Group
+from egret.cli.output import one, rows, warn
+from egret.cli.scopes import scoped
+from egret.cli.values import takes_value
+
+if TYPE_CHECKING:
+    from egret.client import Client, Scope
+
+COLUMNS = ("name", "version", "state", "hosts", "locations", "updated_at", "last_used_at", "use_count")
+
+
+@click.group(cls=Group)
+def secret() -> None:
+    """Put, list and remove secrets; their values go in and never come out."""
+
+
+def policy_options(function: Any) -> Any:  # noqa: ANN401  # click's
+    """Add what a secret may be given besides its value."""
+    for option in (
+        click.option("--rotate-after", metavar="DATE", help="When a new value is due, as 2027-01-31."),
+        click.option("--environment", "-e", help="Only for sessions of this environment."),
+        click.option("--description", help="A sentence for people."),
+        click.option("--provider", help="Fill in destinations and locations of a known API: openai, github, …"),
+        click.option(
+            "--location", "locations", multiple=True, help="header, url, body or message; repeat for several."
+        ),
+        click.option("--host", "-H", "hosts", multiple=True, help="Where it may be sent; repeat for several."),
+    ):
+        function = option(function)
+    return function
+
+
+def given(**options: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Return the options that were given; the server fills in the rest."""
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in options.items()
+        if value not in (None, ())
+    }
+
+
+@secret.command()
+@click.argument("name")
+@takes_value("egret secret put")
+@policy_options
+@scoped
+def put(
+    client: "Client",
+    where: "Scope",
+    name: str,
+    value: Callable[[], str],
+    **policy: Any,  # noqa: ANN401
+) -> None:
+    """Store a value as the new version of NAME. The value is asked for, or read from stdin, a file or a variable.
+
+    Without --host or --provider the secret keeps the hosts it has; a new one is kept, but injected nowhere.
+    """
+    document = client.put_secret(where, name, value(), **given(**policy))
+    warn(document)
+    one(document, COLUMNS)
+
+
+@secret.command("ls")
+@click.option("--query", "-q", "q", help="Only names with this in them.")
+@click.option("--provider", help="Only secrets of this provider.")
+@scoped
+def list_(client: "Client", where: "Scope", **query: str | None) -> None:
+    """List secrets, without values."""
+    rows(client.secrets(where, **{name: value for name, value in query.items() if value}), COLUMNS)
+
+
+@secret.command()
+@click.argument("name")
+@scoped
+def info(client: "Client", where: "Scope", name: str) -> None:
+    """Show everything that is known of NAME: all but its value."""
+    one(client.secret(where, name))
+
+
+@secret.command()
+@click.argument("name")
+@policy_options
+@scoped
+def change(
+    client: "Client",
+    where: "Scope",
+    name: str,
+    **policy: Any,  # noqa: ANN401
+) -> None:
+    """Change what is said about NAME. Hosts and locations can only be narrowed: widening needs the value again."""
+    document = client.change_secret(where, name, **given(**policy))
+    warn(document)
+    one(document, COLUMNS)
+
+
+@secret.command()
+@click.argument("name")
+@scoped
+def rm(client: "Client", where: "Scope", name: str) -> None:
+    """Remove NAME with all its versions; sessions lose it within a second."""
+    client.delete_secret(where, name)
+
+
+@secret.command()
+@click.argument("name")
+@scoped
+def versions(client: "Client", where: "Scope", name: str) -> None:
+    """List the versions of NAME."""
+    rows(client.versions(where, name), ("version", "state", "created_at", "created_by"))
+
+
+@secret.command()
+@click.argument("name")
+@click.argument("version", type=click.IntRange(min=1))
+@scoped
+def activate(client: "Client", where: "Scope", name: str, version: int) -> None:
+    """Inject VERSION of NAME from now on."""
+    one(client.activate(where, name, version), COLUMNS)
+
+
+@secret.command()
+@click.argument("name")
+@click.argument("version", type=click.IntRange(min=1))
+@scoped
+def destroy(client: "Client", where: "Scope", name: str, version: int) -> None:
+    """Erase VERSION of NAME for good."""
+    client.destroy(where, name, version)

@@ -1,0 +1,57 @@
+"""`egret session`."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from egret.cli.common import Group, talks
+from egret.cli.output import one, rows
+from egret.cli.scopes import dataset_option, project_option
+from egret.cli.secret import given
+
+if TYPE_CHECKING:
+    from egret.client import Client
+
+COLUMNS = ("id", "label", "environment", "expires_at", "created_at", "state")
+
+
+@click.group(cls=Group)
+def session() -> None:
+    """Open, list and revoke sessions."""
+
+
+@session.command("open")
+@dataset_option
+@project_option
+@click.option("--secret", "secrets", multiple=True, help="Only these names; repeat for several. Default: all.")
+@click.option(
+    "--origin", "origins", multiple=True, help="A page's origin that may use the gateway; repeat for several."
+)
+@click.option("--environment", "-e", help="The environment whose secrets apply.")
+@click.option("--ttl", type=click.IntRange(min=1), help="Seconds it lives; 3600 by default.")
+@click.option("--max-requests", type=click.IntRange(min=1), help="Requests it may make.")
+@click.option("--label", help="A word for people.")
+@talks
+def open_(client: "Client", dataset: str, project: str, **options: Any) -> None:  # noqa: ANN401
+    """Open a session and print its token and URLs, which are not shown again."""
+    found = client.find_dataset(dataset, project)
+    one(client.open_session(found["id"], project, **given(**options)))
+
+
+@session.command("ls")
+@dataset_option
+@project_option
+@talks
+def list_(client: "Client", dataset: str, project: str) -> None:
+    """List sessions, without tokens."""
+    rows(client.sessions(client.find_dataset(dataset, project)["id"], project), COLUMNS)
+
+
+@session.command()
+@click.argument("session_id", metavar="ID")
+@dataset_option
+@project_option
+@talks
+def revoke(client: "Client", session_id: str, dataset: str, project: str) -> None:
+    """End a session: within a second no proxy serves it, open tunnels included."""
+    client.revoke_session(session_id, client.find_dataset(dataset, project)["id"], project)

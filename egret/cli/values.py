@@ -1,0 +1,139 @@
+"""How a value reaches the command line: a prompt, stdin, a file or a variable; never the command line itself.
+
+What stands in argv is kept by the shell's history and shown to every process by `ps`, so a value there is refused,
+with the right command printed, and nothing is sent: the caller should see it as leaked, not as stored.
+"""
+
+import functools
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final, NoReturn, cast
+
+import click
+
+from egret.cli.common import USAGE, fail
+from egret.settings import environment
+
+MAX_VALUE: Final = 64 * 1024
+"""As store.model.MAX_VALUE; that module is not imported here to keep commands quick."""
+
+DOUBTFUL: Final = re.compile(
+    r"(?i)change[-_ ]?me|xxx+|your[-_ ]?(api[-_ ]?)?(key|token|secret).*|todo|password|secret|#\{.*\}"
+)
+
+
+def takes_value[F: Callable[..., Any]](command: str, *, typed_unless: str = "") -> Callable[[F], F]:
+    """Give the function `value`, which reads the value when called, and trap values in argv.
+
+    The trap acts before anything else, credentials included. With `typed_unless`, the value may stand in argv unless
+    that flag is set (it is no secret then).
+    """
+
+    def decorate(function: F) -> F:
+        @functools.wraps(function)
+        def wrapped(
+            rest: tuple[str, ...],
+            argv_value: str | None,
+            from_file: Path | None,
+            from_env: str | None,
+            **kwargs: Any,  # noqa: ANN401  # click's
+        ) -> None:
+            subject = kwargs.get("name") or kwargs.get("key") or ""
+            words = [*rest, *([] if argv_value is None else [argv_value])]
+            typed = bool(typed_unless) and not kwargs[typed_unless]
+            if not typed:
+                _refuse_argv(command, subject, words)
+            elif len(words) > 1:
+                raise click.UsageError("give one value")
+            given = words[0] if typed and words and words[0] != "-" else None
+            function(value=lambda: read(subject, from_file, from_env) if given is None else given, **kwargs)
+
+        return _options(cast("F", wrapped))
+
+    return decorate
+
+
+def _options[F: Callable[..., Any]](function: F) -> F:
+    for option in (
+        click.argument("rest", nargs=-1, metavar="", type=click.UNPROCESSED),
+        click.option("--value", "-v", "argv_value", hidden=True),
+        click.option("--from-env", metavar="VARIABLE", help="Read the value from an environment variable."),
+        click.option("--from-file", type=click.Path(path_type=Path), help="Read the value from a file, byte for byte."),
+    ):
+        function = option(function)
+    return function
+
+
+def read(name: str, from_file: Path | None, from_env: str | None) -> str:
+    """Return the value; ends the command when it cannot be one."""
+    if from_file is not None and from_env is not None:
+        raise click.UsageError("give either --from-file or --from-env")
+    if from_file is not None:
+        raw = _file(from_file)
+    elif from_env is not None:
+        raw = _variable(from_env)
+    elif sys.stdin.isatty():
+        raw = click.prompt(f"Value of {name}", hide_input=True, confirmation_prompt=True, err=True).encode()
+    else:
+        raw = _stdin()
+    return _text(raw)
+
+
+def _refuse_argv(command: str, name: str, words: Sequence[str]) -> None:
+    """End the command (exit 2) when a value was given in argv; `-` alone means stdin and is fine."""
+    if "=" in name or [word for word in words if word != "-"]:
+        _refuse(command, name.split("=", 1)[0])
+
+
+def _refuse(command: str, name: str) -> NoReturn:
+    shown = name if re.fullmatch(r"[A-Za-z][A-Za-z0-9_/-]{0,127}", name) else "NAME"
+    fail(
+        "a value on the command line stays in the shell's history and every process can see it; nothing was sent.\n"
+        "Use one of these, and consider the value that was typed as leaked:\n"
+        f"  {command} {shown}                       (asks for the value)\n"
+        f"  {command} {shown} < FILE                (from stdin, without its last line break)\n"
+        f"  {command} {shown} --from-file FILE      (byte for byte)\n"
+        f"  {command} {shown} --from-env VARIABLE",
+        USAGE,
+    )
+
+
+def _file(path: Path) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            return stream.read(MAX_VALUE + 1)
+    except OSError as error:
+        fail(f"{path}: {error.strerror}")
+
+
+def _variable(name: str) -> bytes:
+    found = environment().get(name)
+    if found is None:
+        fail(
+            f"the environment has no variable {name}" if name.isidentifier() else "no such environment variable", USAGE
+        )
+    return found.encode("utf-8", "surrogateescape")
+
+
+def _stdin() -> bytes:
+    """Read all; strip exactly one line break, which `echo` and editors add and nobody means."""
+    raw = sys.stdin.buffer.read(MAX_VALUE + 3)
+    return raw.removesuffix(b"\n").removesuffix(b"\r") if raw.endswith(b"\r\n") else raw.removesuffix(b"\n")
+
+
+def _text(raw: bytes) -> str:
+    if not raw:
+        fail("the value is empty; nothing was sent", USAGE)
+    if len(raw) > MAX_VALUE:
+        fail("the value is longer than 64 KiB; nothing was sent", USAGE)
+    try:
+        value = raw.decode()
+    except UnicodeDecodeError:
+        fail("the value is not UTF-8 text; encode it (base64, say) as its API expects it; nothing was sent", USAGE)
+    if value != value.strip():
+        click.echo("egret: warning: the value begins or ends with white space; it is kept as it is", err=True)
+    if DOUBTFUL.fullmatch(value):
+        click.echo("egret: warning: the value looks like a stand-in for one", err=True)
+    return value

@@ -1,0 +1,53 @@
+"""`egret var`: plain variables, injected as `#{VARS.NAME}`. Their values are no secrets and may be typed."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from egret.cli.common import Group
+from egret.cli.output import one, rows
+from egret.cli.scopes import scoped
+
+if TYPE_CHECKING:
+    from egret.client import Client, Scope
+
+COLUMNS = ("name", "value", "environment", "updated_at")
+
+
+@click.group(cls=Group)
+def var() -> None:
+    """Put, list and remove variables: like secrets, but readable."""
+
+
+@var.command()
+@click.argument("name")
+@click.argument("value")
+@click.option("--environment", "-e", help="Only for sessions of this environment.")
+@scoped
+def put(client: "Client", where: "Scope", name: str, value: str, environment: str | None) -> None:
+    """Store VALUE as NAME. For anything confidential use `egret secret put`."""
+    options = {"environment": environment} if environment else {}
+    one(client.put_secret(where, name, value, kind="variables", **options), COLUMNS)
+
+
+@var.command("ls")
+@scoped
+def list_(client: "Client", where: "Scope") -> None:
+    """List variables with their values."""
+    rows(client.secrets(where, "variables"), COLUMNS)
+
+
+@var.command()
+@click.argument("name")
+@scoped
+def get(client: "Client", where: "Scope", name: str) -> None:
+    """Show one variable."""
+    one(client.secret(where, name, "variables"), COLUMNS)
+
+
+@var.command()
+@click.argument("name")
+@scoped
+def rm(client: "Client", where: "Scope", name: str) -> None:
+    """Remove NAME."""
+    client.delete_secret(where, name, "variables")

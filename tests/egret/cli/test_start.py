@@ -1,0 +1,51 @@
+"""The command line starts quickly, because it imports what a command needs and no more."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from egret.cli.__main__ import COMMANDS
+
+EGRET = Path(sys.executable).with_name("egret")
+HEAVY = ("aiohttp", "alembic", "cryptography", "keyring", "mitmproxy", "pydantic", "rich", "sqlalchemy", "yaml", "ssl")
+
+
+def test_help_takes_less_than_150_ms():
+    """The best of five runs is what the program costs; the others are what the machine did meanwhile."""
+
+    def run() -> float:
+        began = time.perf_counter()
+        subprocess.run([EGRET, "--help"], check=True, capture_output=True)
+        return time.perf_counter() - began
+
+    assert min(run() for _ in range(5)) < 0.150
+
+
+def test_help_imports_nothing_heavy():
+    """Showing the help imports click and ourselves."""
+    script = f"""
+import sys
+from egret.cli.__main__ import main
+main(["--help"], standalone_mode=False)
+print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert done.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command):
+    """Each command in the table exists under its own name and explains itself."""
+    done = subprocess.run([EGRET, command, "--help"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"Usage: egret {command}")
+
+
+def test_an_unknown_command_is_a_usage_error():
+    """Exit code 2, and the name that was not found."""
+    done = subprocess.run([EGRET, "frobnicate"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "No such command 'frobnicate'" in done.stderr

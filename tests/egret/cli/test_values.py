@@ -1,0 +1,164 @@
+"""egret.cli.values: a value comes from a prompt, stdin, a file or a variable, never from argv."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from terminal import run_on_terminal
+from upstream import Upstream, response
+
+EGRET = str(Path(sys.executable).with_name("egret"))
+VALUE = "sk-canary-4Kf8Zq1"
+
+
+@pytest.fixture(scope="module")
+def server():
+    """Answers every request as a store does a put; its log shows what was sent."""
+
+    def put(request, conn):
+        return response(json.dumps({"name": "KEY", "version": 1, "state": "active"}).encode())
+
+    with Upstream(None, {b"/": put}) as upstream:
+        yield upstream
+
+
+@pytest.fixture
+def env(server, tmp_path):
+    server.forget()
+    return {
+        **os.environ, "EGRET_URL": server.url, "EGRET_API_KEY": "egk_x", "HOME": str(tmp_path), "MY_VALUE": VALUE,
+    }  # fmt: skip
+
+
+def put(env, *args, stdin=b"", command=("secret", "put")):
+    return subprocess.run([EGRET, *command, *args], input=stdin, env=env, capture_output=True, timeout=20)
+
+
+def sent(server) -> str:
+    (request,) = server.log
+    return json.loads(request.body)["value"]
+
+
+@pytest.mark.parametrize(
+    ("command", "args"),
+    [
+        (("secret", "put"), ["KEY", VALUE]),
+        (("secret", "put"), [f"KEY={VALUE}"]),
+        (("secret", "put"), ["KEY", "--value", VALUE]),
+        (("secret", "put"), ["KEY", f"--value={VALUE}"]),
+        (("secret", "put"), ["KEY", "-v", VALUE]),
+        (("secret", "put"), ["--host", "api.example.com", "KEY", VALUE]),
+        (("secret", "put"), ["KEY", "-", VALUE]),
+        (("secret", "put"), [f"-{VALUE}=", VALUE]),
+        (("kv", "put"), ["-s", "prod/db", VALUE]),
+        (("kv", "put"), ["prod/db", VALUE, "-s"]),
+    ],
+)
+def test_a_value_in_argv_is_refused(env, server, command, args):
+    """Exit 2, the right command printed, nothing sent, the value not repeated."""
+    done = put(env, *args, command=command)
+    assert done.returncode == 2
+    assert VALUE.encode() not in done.stdout
+    if args[0] != f"-{VALUE}=":  # an unknown option is named by the parser
+        assert VALUE.encode() not in done.stderr
+        assert b"--from-file FILE" in done.stderr
+    assert server.log == []
+
+
+def test_a_value_in_argv_is_refused_without_credentials_too(env):
+    """The trap acts first, so that the user hears of the leak and not of the login."""
+    del env["EGRET_URL"]
+    assert put(env, "KEY", VALUE).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("v", "v"),
+        ("v\n", "v"),
+        ("v\r\n", "v"),
+        ("v\n\n", "v\n"),
+        ("v\r\r\n", "v\r"),
+        ("a\nb\n", "a\nb"),
+        (" v ", " v "),
+        ("ключ🔑\n", "ключ🔑"),
+    ],
+)
+def test_stdin_loses_exactly_one_line_break(env, server, given, kept):
+    """What `echo` adds is not meant; everything else is."""
+    assert put(env, "KEY", stdin=given.encode()).returncode == 0
+    assert sent(server) == kept
+
+
+def test_a_dash_means_stdin(env, server):
+    """`-` is accepted for people who are used to it."""
+    assert put(env, "KEY", "-", stdin=b"v\n").returncode == 0
+    assert sent(server) == "v"
+
+
+def test_a_file_is_read_byte_for_byte(env, server, tmp_path):
+    """A key file keeps its last line break."""
+    file = tmp_path / "key.pem"
+    file.write_text("-----BEGIN\nx\n")
+    assert put(env, "KEY", "--from-file", str(file)).returncode == 0
+    assert sent(server) == "-----BEGIN\nx\n"
+
+
+def test_a_variable(env, server):
+    """The variable's value, unchanged."""
+    assert put(env, "KEY", "--from-env", "MY_VALUE").returncode == 0
+    assert sent(server) == VALUE
+
+
+def test_a_prompt_shows_nothing_and_asks_twice(env, server):
+    """On a terminal the value is asked for without echo."""
+    answers = [("Value of KEY:", VALUE), ("Repeat for confirmation:", VALUE)]
+    code, shown = run_on_terminal([EGRET, "secret", "put", "KEY"], answers, env)
+    assert code == 0, shown
+    assert VALUE not in shown
+    assert sent(server) == VALUE
+
+
+@pytest.mark.parametrize(
+    ("args", "stdin", "code", "says"),
+    [
+        (["KEY"], b"", 2, b"empty"),
+        (["KEY"], b"\n", 2, b"empty"),
+        (["KEY"], b"x" * (64 * 1024 + 1), 2, b"longer than 64 KiB"),
+        (["KEY"], b"\xff\xfe", 2, b"not UTF-8"),
+        (["KEY", "--from-file", "/nowhere/at/all"], b"", 1, b"No such file"),
+        (["KEY", "--from-env", "NO_SUCH_VARIABLE"], b"", 2, b"no variable NO_SUCH_VARIABLE"),
+        (["KEY", "--from-env", "MY_VALUE", "--from-file", "x"], b"", 2, b"either"),
+    ],
+)
+def test_what_cannot_be_a_value(env, server, args, stdin, code, says):
+    """Refused before anything is sent."""
+    done = put(env, *args, stdin=stdin)
+    assert (done.returncode, says in done.stderr) == (code, True), done.stderr
+    assert server.log == []
+
+
+def test_64_kib_with_its_line_break_is_sent(env, server):
+    """The longest value may come from `echo`."""
+    assert put(env, "KEY", stdin=b"x" * 65536 + b"\r\n").returncode == 0
+    assert sent(server) == "x" * 65536
+
+
+@pytest.mark.parametrize("value", [b"changeme", b"your-api-key", b" padded", b"#{SECRETS.KEY}"])
+def test_doubtful_values_are_warned_of_and_kept(env, server, value):
+    """A warning on stderr, without the value."""
+    done = put(env, "KEY", stdin=value)
+    assert done.returncode == 0
+    assert b"egret: warning: the value" in done.stderr
+    assert value not in done.stderr
+    assert sent(server) == value.decode()
+
+
+def test_a_variable_may_be_typed(env, server):
+    """What is no secret may stand in argv: `egret kv put` without -s, and `egret var put`."""
+    assert put(env, "prod/region", "eu-1", command=("kv", "put")).returncode == 0
+    assert sent(server) == "eu-1"
+    assert server.log[0].target == b"/projects/default/variables/PROD__REGION"

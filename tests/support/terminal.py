@@ -1,0 +1,30 @@
+"""Runs a command on a terminal of its own, answers its prompts, and returns what it showed."""
+
+import contextlib
+import os
+import pty
+import select
+import subprocess
+import time
+
+
+def run_on_terminal(argv, answers=(), env=None, seconds=20.0):
+    """Return (exit code, everything shown). `answers` are (prompt, line) pairs, typed when the prompt appears."""
+    master, slave = pty.openpty()
+    process = subprocess.Popen(argv, stdin=slave, stdout=slave, stderr=slave, env=env, start_new_session=True)
+    os.close(slave)
+    shown, since, waiting = "", 0, list(answers)
+    deadline = time.monotonic() + seconds
+    with contextlib.suppress(OSError):
+        while time.monotonic() < deadline:
+            if select.select([master], [], [], 0.1)[0]:
+                data = os.read(master, 4096)
+                if not data:
+                    break
+                shown += data.decode("utf-8", "replace")
+            if waiting and waiting[0][0] in shown[since:]:
+                since = len(shown)
+                os.write(master, waiting.pop(0)[1].encode() + b"\n")
+    code = process.wait(max(0.1, deadline - time.monotonic()))
+    os.close(master)
+    return code, shown
