@@ -1,0 +1,99 @@
+"""All needles of a dataset in one automaton.
+
+The library gives matches, not the automaton's state; what the end of a chunk may still become is found by bisection in
+the sorted heads, over the last few bytes alone.
+"""
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
+
+from ahocorasick_rs import BytesAhoCorasick, Implementation
+
+from proxy.scrub.needle import Needle
+
+_DFA_STATES: Final = 100_000
+"""Up to so many pattern bytes the fast automaton is built (at most 512 bytes for each); above, the compact one."""
+
+
+class Match(NamedTuple):
+    """`data[start:end]` is a value and becomes `text`."""
+
+    start: int
+    end: int
+    text: bytes
+
+
+class Found(NamedTuple):
+    """Matches by start, and where the first starts that more data could complete or lengthen (or `len(data)`)."""
+
+    matches: list[Match]
+    unfinished: int
+
+
+class Search:
+    """Immutable and shared between all streams of a dataset revision."""
+
+    __slots__ = ("_automaton", "_begins", "_heads", "_longest", "_owners", "touchy")
+
+    def __init__(self, needles: Iterable[Needle]) -> None:
+        owners: defaultdict[bytes, list[Needle]] = defaultdict(list)
+        for needle in needles:
+            for head in needle.heads():
+                owners[head].append(needle)
+        self._heads = sorted(owners)
+        self._owners = [owners[head] for head in self._heads]
+        self._longest = max(map(len, self._heads), default=0)
+        self._begins = {head[:length] for head in self._heads for length in (1, 2)}
+        dense = sum(map(len, self._heads)) <= _DFA_STATES
+        kind = Implementation.DFA if dense else Implementation.ContiguousNFA
+        self._automaton = BytesAhoCorasick(self._heads, implementation=kind) if self._heads else None
+
+    def __repr__(self) -> str:
+        return "Search(…)"
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to search for."""
+        return self._automaton is None
+
+    def hits(self, data: bytes) -> list[tuple[int, int, int]]:
+        """Return (head, start, end) of all heads, overlapping ones too."""
+        return self._automaton.find_matches_as_indexes(data, overlapping=True) if self._automaton else []
+
+    def walk(self, data: bytes, hits: list[tuple[int, int, int]]) -> Found:
+        """Walk every hit."""
+        matches, unfinished = [], len(data)
+        for start, candidates in self._candidates(hits):
+            best = Match(start, -1, b"")
+            for needle in candidates:
+                walk = needle.walk(data, start)
+                if walk.unfinished:
+                    unfinished = min(unfinished, start)
+                if walk.end > best.end:
+                    best = Match(start, walk.end, needle.replacement)
+            if best.end >= 0:
+                matches.append(best)
+        return Found(matches, unfinished)
+
+    def _candidates(self, hits: list[tuple[int, int, int]]) -> Iterator[tuple[int, list[Needle]]]:
+        at: defaultdict[int, dict[int, Needle]] = defaultdict(dict)
+        for head, start, _ in hits:
+            at[start].update((id(needle), needle) for needle in self._owners[head])
+        for start in sorted(at):
+            yield start, list(at[start].values())
+
+    def pending(self, data: bytes) -> int:
+        """Return where the longest suffix starts that begins a head without holding all of it; or `len(data)`."""
+        size, heads, begins = len(data), self._heads, self._begins
+        for start in range(max(0, size - self._longest + 1), size):
+            if data[start : start + 2] not in begins:
+                continue
+            suffix = data[start:]
+            place = bisect_left(heads, suffix)
+            while place < len(heads) and heads[place].startswith(suffix):
+                if len(heads[place]) > len(suffix):
+                    return start
+                place += 1
+        return size

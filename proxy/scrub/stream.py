@@ -1,0 +1,89 @@
+"""Values become placeholders in a stream of bytes; any split gives what the whole would give.
+
+Matches are replaced from the left, the longest first. Where another value overlaps one that was replaced, the rest of
+it goes too. What is held back is a true partial match, no more: the longest suffix that could still become a value.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from proxy.scrub.search import Match, Search
+
+_EVENT_END: Final = re.compile(rb"\r?\n\r?\n|\r\r")
+
+
+class Stream:
+    """One body, message or text on its way to the client.
+
+    `events`: nothing is held past the end of a server-sent event that is complete. `keep_length`: a replacement is cut
+    or filled to the length of what it replaces, where lengths are written elsewhere (gRPC, ranges).
+    """
+
+    __slots__ = ("_buffer", "_done", "_events", "_keep_length", "_search", "changed")
+
+    def __init__(self, search: Search, *, events: bool = False, keep_length: bool = False) -> None:
+        self._search = search
+        self._events = events
+        self._keep_length = keep_length
+        self._buffer = b""
+        self._done = 0  # how much of the buffer is out already, and kept for values that overlap its end
+        self.changed = False
+
+    def feed(self, data: bytes, *, final: bool = False) -> bytes:
+        """Return what is decided; `final` decides all."""
+        data = self._buffer + data if self._buffer else data
+        hits = self._search.hits(data)
+        limit = len(data) if final else self._search.pending(data)
+        if not hits and not self._events and not self._done:
+            self._buffer = data[limit:]
+            return data if limit == len(data) else data[:limit]
+        matches, unfinished = self._search.walk(data, hits)
+        if not final:
+            limit = min(limit, unfinished)
+        if self._events:
+            limit = self._past_events(data, limit)
+        return self._replace(data, matches, limit)
+
+    @staticmethod
+    def _past_events(data: bytes, limit: int) -> int:
+        """Move the limit behind the last event that is complete."""
+        for end in _EVENT_END.finditer(data, max(0, limit - 3)):
+            limit = max(limit, end.end())
+        return limit
+
+    def _replace(self, data: bytes, matches: list[Match], limit: int) -> bytes:
+        """Write all matches that start before the limit, and everything else before it."""
+        out: list[bytes] = []
+        place = self._done
+        cover = Match(0, 0, b"")  # reaches furthest of those that start inside a replaced one
+        for match in matches:
+            if match.start >= limit:
+                break
+            if match.start < place:
+                cover = max(cover, match, key=lambda m: m.end)
+                continue
+            out += self._gap(data, place, match.start, cover)
+            out.append(self._fit(match.text, match.end - match.start))
+            place = match.end
+            self.changed = True
+        out += self._gap(data, place, limit, cover)
+        place = max(place, limit)
+        keep = min(limit, cover.start if cover.end > place else place)
+        self._buffer, self._done = data[keep:], place - keep
+        return b"".join(out)
+
+    def _gap(self, data: bytes, place: int, end: int, cover: Match) -> Iterator[bytes]:
+        """Write what stands between two matches, but for what a value that overlaps the first one covers."""
+        covered = min(cover.end, end) - place
+        if covered > 0:
+            self.changed = True
+            yield b"*" * covered if self._keep_length else cover.text
+            place += covered
+        if place < end:
+            yield data[place:end]
+
+    def _fit(self, text: bytes, length: int) -> bytes:
+        if not self._keep_length:
+            return text
+        return text.ljust(length, b"*") if len(text) <= length else b"*" * length
