@@ -1,0 +1,182 @@
+"""HTTP/1 on the wire, read strictly (RFC 9112). Shared by the client side and the upstream side.
+
+Leniency is where smuggling lives: two parsers that disagree about one byte see two different requests. So there is one
+spelling of everything here: CRLF ends lines, a field is `token ":" OWS value OWS`, nothing is folded, and a message has
+one framing. Whatever else comes raises `Malformed`.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+Fields = list[tuple[bytes, bytes]]
+
+_TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_TARGET: Final = re.compile(rb"[\x21-\x7e\x80-\xff]+")
+_REQUEST: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}) ([\x21-\x7e\x80-\xff]+) HTTP/1\.([01])")
+_STATUS: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
+_DIGITS: Final = re.compile(rb"[0-9]{1,18}")
+_CHUNK: Final = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?")
+_LEGAL: Final = bytes({9, *range(0x20, 0x7F), *range(0x80, 0x100)})
+"""What may stand in a head besides the line ends: no NUL, no bare CR or LF, no other control character, no DEL."""
+
+UNTIL_CLOSE: Final = -1
+CHUNKED: Final = -2
+MAX_CHUNK_LINE: Final = 1024
+
+
+class Malformed(ValueError):
+    """The peer does not speak HTTP/1 as we read it. The message names the rule, never the bytes."""
+
+
+def lines(block: bytes) -> list[bytes]:
+    """Split a head (without its final empty line) into lines; raises on every byte that may not stand in one."""
+    split = block.split(b"\r\n")
+    if block.translate(None, _LEGAL) != b"\r\n" * (len(split) - 1):
+        raise Malformed("control character")
+    return split
+
+
+def fields(split: list[bytes]) -> Fields:
+    """Parse field lines."""
+    parsed = []
+    for line in split:
+        name, colon, value = line.partition(b":")
+        if not colon or _TOKEN.fullmatch(name) is None:  # a folded line starts with a blank, which is no token
+            raise Malformed("field line")
+        parsed.append((name, value.strip(b" \t")))
+    return parsed
+
+
+def request_line(line: bytes) -> tuple[bytes, bytes, int]:
+    """Return method, target and minor version."""
+    match = _REQUEST.fullmatch(line)
+    if match is None:
+        raise Malformed("request line")
+    return match[1], match[2], 1 if match[3] == b"1" else 0
+
+
+def status_line(line: bytes) -> tuple[int, bytes, int]:
+    """Return status, reason phrase and minor version."""
+    match = _STATUS.fullmatch(line)
+    if match is None:
+        raise Malformed("status line")
+    return int(match[2]), match[3] or b"", 1 if match[1] == b"1" else 0
+
+
+def values(parsed: Fields, name: bytes) -> list[bytes]:
+    """All values of a field; `name` in lower case."""
+    return [value for key, value in parsed if key.lower() == name]
+
+
+def length(parsed: Fields, minor: int) -> int | None:
+    """Return the body's length by its framing fields: a number, `CHUNKED`, or None where there are none."""
+    coded = values(parsed, b"transfer-encoding")
+    sized = values(parsed, b"content-length")
+    if coded:
+        if sized or len(coded) > 1 or minor == 0 or coded[0].lower() != b"chunked":
+            raise Malformed("transfer-encoding")
+        return CHUNKED
+    if not sized:
+        return None
+    if len(sized) > 1 or _DIGITS.fullmatch(sized[0]) is None:
+        raise Malformed("content-length")
+    return int(sized[0])
+
+
+def tokens(parsed: Fields, name: bytes) -> list[bytes]:
+    """The comma-separated, lower-case elements of a field."""
+    return [token.strip().lower() for value in values(parsed, name) for token in value.split(b",") if token.strip()]
+
+
+class Body:
+    """Takes a body apart: feed bytes to `take`, which yields its data. `ended` says that the message is complete."""
+
+    __slots__ = ("_buffer", "_chunk", "_left", "_limit", "ended", "framing", "trailers")
+
+    def __init__(self, framing: int, buffer: bytearray, trailer_limit: int) -> None:
+        self.framing = framing
+        self.ended = framing == 0
+        self.trailers: Fields = []
+        self._buffer = buffer
+        self._limit = trailer_limit
+        self._left = max(framing, 0)
+        self._chunk = 0  # 0: a size line comes, 1: data, 2: the CRLF after data, 3: trailers
+
+    def take(self) -> Iterator[bytes]:
+        """Yield what the buffer holds of the body, and consume it."""
+        if self.ended:
+            return
+        if self.framing == CHUNKED:
+            yield from self._chunks()
+            return
+        data = bytes(self._buffer) if self.framing == UNTIL_CLOSE else bytes(self._buffer[: self._left])
+        del self._buffer[: len(data)]
+        if self.framing != UNTIL_CLOSE:
+            self._left -= len(data)
+            self.ended = self._left == 0
+        if data:
+            yield data
+
+    def close(self) -> None:
+        """Take the end of the connection: ends a body that lasts until close, breaks every other."""
+        if self.framing != UNTIL_CLOSE:
+            raise Malformed("incomplete body")
+        self.ended = True
+
+    def _chunks(self) -> Iterator[bytes]:
+        buffer = self._buffer
+        while buffer:
+            if self._chunk == 1:
+                data = bytes(buffer[: self._left])
+                del buffer[: len(data)]
+                self._left -= len(data)
+                if self._left == 0:
+                    self._chunk = 2
+                yield data
+            elif self._chunk == 2:
+                if len(buffer) < 2:
+                    return
+                if buffer[:2] != b"\r\n":
+                    raise Malformed("chunk end")
+                del buffer[:2]
+                self._chunk = 0
+            elif self._chunk == 0:
+                if not self._size():
+                    return
+            else:
+                self._end()
+                return
+
+    def _size(self) -> bool:
+        end = self._buffer.find(b"\r\n", 0, MAX_CHUNK_LINE)
+        if end < 0:
+            if len(self._buffer) >= MAX_CHUNK_LINE or b"\n" in self._buffer:
+                raise Malformed("chunk size")
+            return False
+        match = _CHUNK.fullmatch(bytes(self._buffer[:end]))
+        if match is None:
+            raise Malformed("chunk size")
+        del self._buffer[: end + 2]
+        self._left = int(match[1], 16)
+        self._chunk = 1 if self._left else 3
+        return True
+
+    def _end(self) -> None:
+        if self._buffer[:2] == b"\r\n":
+            del self._buffer[:2]
+            self.ended = True
+            return
+        end = self._buffer.find(b"\r\n\r\n")
+        if end < 0:
+            if len(self._buffer) > self._limit:
+                raise Malformed("trailers")
+            return
+        self.trailers = fields(lines(bytes(self._buffer[:end])))
+        del self._buffer[: end + 4]
+        self.ended = True
+
+
+def head_block(first: bytes, parsed: "Fields | tuple[tuple[bytes, bytes], ...]") -> bytes:
+    """Serialise a head. The caller answers for the bytes: everything here was parsed by us or encoded by the core."""
+    return b"".join([first, b"\r\n", *[b"%s: %s\r\n" % field for field in parsed], b"\r\n"])
