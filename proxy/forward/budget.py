@@ -1,0 +1,106 @@
+"""How much one session and one dataset may do: connections and requests at once, requests per minute and in all.
+
+What is in flight is counted in this process. Requests per minute and in all are counted for all workers together, by a
+file per counter to which every request appends one byte: an append is atomic, and the position after it is the count.
+So there is no lock, nothing is lost when a worker dies, and a request cannot be counted as less than it is.
+"""
+
+import contextlib
+import hashlib
+import os
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from proxy.limits import Limits
+from proxy.refusal import Refusal
+from store.model import Caller
+
+SWEEP_EVERY: Final = 60.0
+KEEP_RATE: Final = 180.0
+KEEP_TOTAL: Final = 8 * 86400.0
+"""Seconds: a session lives for 7 days at most."""
+
+
+@dataclass(slots=True)
+class Budgets:
+    """The counters of one process, and the files it shares with the other workers."""
+
+    folder: Path
+    limits: Limits
+    connections: Counter[str] = field(default_factory=Counter)
+    requests: Counter[str] = field(default_factory=Counter)
+    _swept: float = 0.0
+
+    def connect(self, caller: Caller) -> Refusal | None:
+        """Count a connection of a session; every success is followed by one `disconnect`."""
+        if self.connections[caller.session] >= self.limits.connections_per_session:
+            return Refusal("rate_limited")
+        self.connections[caller.session] += 1
+        return None
+
+    def disconnect(self, caller: Caller) -> None:
+        """A counted connection is gone."""
+        self._less(self.connections, caller.session)
+
+    def begin(self, caller: Caller) -> tuple[Refusal, int] | None:
+        """Count a request; a refusal comes with the seconds to wait. Every success is followed by one `end`."""
+        if self.requests[caller.session] >= self.limits.requests_in_flight:
+            return Refusal("rate_limited"), 1
+        wait = self._rates(caller)
+        if wait is not None:
+            return Refusal("rate_limited"), wait
+        self.requests[caller.session] += 1
+        return None
+
+    def end(self, caller: Caller) -> None:
+        """A counted request is over."""
+        self._less(self.requests, caller.session)
+
+    def _rates(self, caller: Caller) -> int | None:
+        limits = self.limits
+        if caller.max_requests is None and not limits.session_rate and not limits.dataset_rate:
+            return None
+        now = time.time()
+        left = 60 - int(now) % 60
+        minute = int(now) // 60
+        self._sweep(now)
+        if limits.session_rate and self._count(f"s-{caller.session}-{minute}") > limits.session_rate:
+            return left
+        dataset = f"d-{caller.project}/{caller.dataset}-{minute}"
+        if limits.dataset_rate and self._count(dataset) > limits.dataset_rate:
+            return left
+        if caller.max_requests is not None and self._count(f"t-{caller.session}") > caller.max_requests:
+            return max(1, int(caller.expires_at - now))
+        return None
+
+    def _count(self, name: str) -> int:
+        """Add one to a shared counter and return it; raises `OSError`, which refuses the request."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self.folder / (name[:2] + hashlib.blake2b(name.encode(), digest_size=16).hexdigest())
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            os.write(file, b".")
+            return os.lseek(file, 0, os.SEEK_CUR)
+        finally:
+            os.close(file)
+
+    def _sweep(self, now: float) -> None:
+        """Delete counters whose time is over."""
+        if now < self._swept + SWEEP_EVERY:
+            return
+        self._swept = now
+        with contextlib.suppress(OSError):
+            for entry in os.scandir(self.folder):
+                keep = KEEP_TOTAL if entry.name.startswith("t-") else KEEP_RATE
+                with contextlib.suppress(OSError):
+                    if entry.stat().st_mtime < now - keep:
+                        os.unlink(entry.path)
+
+    @staticmethod
+    def _less(counter: Counter[str], key: str) -> None:
+        counter[key] -= 1
+        if counter[key] <= 0:
+            del counter[key]

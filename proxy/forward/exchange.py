@@ -1,0 +1,214 @@
+"""One request and its response, as both sides of the border know it. Holds placeholders and grants, never a value."""
+
+import logging
+import secrets
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from mitmproxy import connection, http
+
+from proxy.body import Rewriter
+from proxy.destination import AddressGuard
+from proxy.events import Event, Spool
+from proxy.forward.budget import Budgets
+from proxy.inject import Plan
+from proxy.limits import Limits
+from proxy.message import Head
+from proxy.refusal import Refusal
+from proxy.scrub import Scrubber
+from store.errors import NotAuthenticated, StoreError
+from store.model import Caller, Destination, Resolver, SecretValue
+
+log = logging.getLogger("egret.proxy")
+
+SCRUBBERS: Final = 64
+"""How many datasets' automata are kept. One is a few hundred KiB for a hundred secrets."""
+
+
+class View(Resolver, Protocol):
+    """What `store.reader.Reader.view` gives."""
+
+    @property
+    def key(self) -> object:
+        """Changes whenever values or rules do."""
+
+    @property
+    def egress(self) -> object:
+        """The dataset's egress list."""
+
+    @property
+    def strict_bodies(self) -> bool:
+        """Whether the dataset refuses what it could carry."""
+
+    def values(self) -> list[tuple[str, SecretValue]]:
+        """Every value that responses are searched for."""
+
+
+class Reader(Protocol):
+    """What the forward proxy needs of `store.reader.Reader`."""
+
+    def caller(self, token: str) -> Caller:
+        """Return the live session's caller."""
+
+    def view(self, caller: Caller) -> View:
+        """Return the fresh effective set."""
+
+    def subscribe(self, callback: Callable[[], None]) -> None:
+        """Call back, from another thread, when the store changed or was lost."""
+
+
+@dataclass(slots=True)
+class Services:
+    """What every connection of one process shares."""
+
+    reader: Reader
+    guard: AddressGuard
+    limits: Limits
+    spool: Spool
+    budgets: Budgets
+    strict_bodies: bool = False
+    scrubbers: dict[object, Scrubber] = field(default_factory=dict)
+
+    def view(self, caller: Caller) -> View | Refusal:
+        """Return the caller's view as of now, or why there is none."""
+        try:
+            return self.reader.view(caller)
+        except NotAuthenticated:
+            return Refusal("session_invalid")
+        except StoreError:
+            return Refusal("store_unavailable")
+
+    def scrubber(self, view: View) -> Scrubber:
+        """Return the automaton of a view, built once per change of the dataset."""
+        found = self.scrubbers.get(view.key)
+        if found is None:
+            while len(self.scrubbers) >= SCRUBBERS:
+                self.scrubbers.pop(next(iter(self.scrubbers)))
+            found = self.scrubbers[view.key] = Scrubber(view.values())
+        return found
+
+
+@dataclass(slots=True)
+class Peer:
+    """What is known about one client connection. `target` and `caller` are set by CONNECT.
+
+    `server_name` is the TLS server name that the client asked for, normalised; "" for one that cannot be a host.
+    Times are of the loop's clock; `wake_at` is the earliest moment at which a layer wants a `Tick`.
+    """
+
+    services: Services
+    caller: Caller | None = None
+    target: Destination | None = None
+    server_name: str | None = None
+    head_deadline: float = float("inf")
+    wake_at: float = float("inf")
+    now: float = 0.0
+    congested: bool = False
+
+    def wake(self, when: float) -> None:
+        """Ask for a `Tick` at `when`."""
+        self.wake_at = min(self.wake_at, when)
+
+
+class Client(connection.Client):
+    """A client's connection. `pressure` counts bytes that were read from it and wait on our side."""
+
+    peer: Peer
+    pressure: Callable[[], int] | None = None
+    backlog: Callable[[], int] = staticmethod(lambda: 0)
+
+
+class Upstream(connection.Server):
+    """A connection to an upstream. `refusal` says why it could not be opened; `backlog` counts unsent bytes."""
+
+    refusal: Refusal | None = None
+    tls_deadline: float = float("inf")
+    pressure: Callable[[], int] | None = None
+    backlog: Callable[[], int] = staticmethod(lambda: 0)
+    layer: object = None
+
+
+class Exchange:
+    """One request and its response. `stage` methods are called in order; the border reads the results."""
+
+    __slots__ = (
+        "caller",
+        "carried",
+        "destination",
+        "head",
+        "injected",
+        "method",
+        "peer",
+        "plan",
+        "refusal",
+        "request_id",
+        "retry_after",
+        "rewriter",
+        "scrubber",
+        "view",
+    )
+
+    def __init__(self, peer: Peer, refusal: Refusal | None = None) -> None:
+        self.peer = peer
+        self.request_id = "req_" + secrets.token_hex(12)
+        self.refusal = refusal
+        self.caller = peer.caller
+        self.method = ""
+        self.destination: Destination | None = peer.target
+        self.view: View | None = None
+        self.head: Head | None = None
+        self.plan: Plan | None = None
+        self.rewriter: Rewriter | None = None
+        self.scrubber: Scrubber | None = None
+        self.retry_after: int | None = None
+        self.injected: dict[str, None] = {}
+        self.carried: dict[str, None] = {}
+
+    def record(self, event: str, names: Iterable[str], location: str, code: str = "") -> None:
+        """Write one line of audit; raises `SpoolError`, and then nothing may be forwarded."""
+        caller = self.caller
+        self.peer.services.spool.write(
+            Event(
+                event,
+                session=caller.session if caller else "",
+                project=caller.project if caller else "",
+                dataset=caller.dataset if caller else "",
+                secrets=tuple(names),
+                destination=str(self.destination) if self.destination else "",
+                location=location,
+                method=self.method,
+                path=self.head.path if self.head else "",
+                code=code,
+                request_id=self.request_id,
+            )
+        )
+
+    def record_body(self) -> None:
+        """Write down what the body's rewriter did since the last call, before its output leaves."""
+        rewriter = self.rewriter
+        if rewriter is None:
+            return
+        if len(rewriter.injected) > 0:
+            fresh = [name for name in rewriter.injected if name not in self.injected]
+            if fresh:
+                self.record("inject", fresh, "body")
+                self.injected.update(dict.fromkeys(fresh))
+        for name, code in rewriter.carried.items():
+            if name not in self.carried:
+                self.record("carry", [name], "body", code)
+                self.carried[name] = None
+
+
+class ExchangeFlow(http.HTTPFlow):
+    """mitmproxy's flow, which hooks are given, with our exchange on it."""
+
+    exchange: Exchange
+
+    @classmethod
+    def begin(cls, client: Client, request: http.Request, refusal: Refusal | None) -> "ExchangeFlow":
+        """Make the flow of a request that has just arrived."""
+        flow = cls(client, Upstream(address=None))
+        flow.request = request
+        flow.exchange = Exchange(client.peer, refusal)
+        return flow
