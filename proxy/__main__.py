@@ -1,1 +1,208 @@
-"""Composition root of the data plane."""
+"""Composition root of the data plane: settings → reader → guard → adapter → run.
+
+    python -m proxy --role forward|gateway --data DIR [--config F] [--fd N] [--ready-fd N] [--…-url URL]
+
+With `--fd` the process serves a socket that its supervisor bound; alone it binds the address of its settings. It writes
+`ready` to `--ready-fd` when it accepts, drains on SIGTERM, and exits with 78 where a restart cannot help.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import importlib
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from proxy.hardening import NotHardened, harden
+
+if TYPE_CHECKING:
+    from egret.settings import Settings
+    from proxy.budget import Budgets
+    from proxy.destination import AddressGuard
+    from proxy.events import Spool
+    from proxy.limits import Limits
+
+FATAL: Final = 78
+"""EX_CONFIG of sysexits.h: the supervisor does not try again."""
+
+LAST: Final = 3.0
+"""Seconds of the drain that are left for closing."""
+
+Drain = Callable[[float], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """What an adapter is given. Its `serve(plane)` starts to accept on `sock`, and returns what drains it."""
+
+    settings: "Settings"
+    data: Path
+    limits: "Limits"
+    reader: Any
+    guard: "AddressGuard"
+    spool: "Spool"
+    budgets: "Budgets"
+    sock: socket.socket
+    urls: dict[str, str]
+
+
+ADAPTERS: Final = {
+    ("forward", "mitmproxy"): "proxy.forward.master",
+    ("forward", "express"): "proxy.relay.express",
+    ("gateway", "mitmproxy"): "proxy.relay.serve",
+    ("gateway", "express"): "proxy.relay.serve",
+}
+
+
+def main(argv: list[str]) -> int:
+    """Run until SIGTERM; returns the exit code."""
+    try:
+        harden()
+        options = _options(argv)
+        silence()
+        return _run(options)
+    except Exception as error:
+        if not _is_fatal(error):
+            raise
+        sys.stderr.write(f"egret {' '.join(argv[:2])}: {error}\n")
+        return FATAL
+
+
+def silence() -> None:
+    """Let nobody but us write to the log: messages of libraries hold peers' bytes, addresses and exception texts."""
+    root = logging.getLogger()
+    root.handlers[:] = [logging.NullHandler()]
+    root.setLevel(logging.CRITICAL + 1)
+    logging.captureWarnings(capture=True)
+    ours = logging.getLogger("egret")
+    ours.propagate = False
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
+    ours.handlers[:] = [handler]
+    ours.setLevel(logging.INFO)
+
+
+def _options(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m proxy", allow_abbrev=False)
+    parser.add_argument("--role", choices=("forward", "gateway"), required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--config", type=Path)
+    parser.add_argument("--fd", type=int)
+    parser.add_argument("--ready-fd", type=int)
+    for plane in ("admin", "proxy", "gateway"):
+        parser.add_argument(f"--{plane}-url")
+    return parser.parse_args(argv)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from egret.settings import environment, load  # noqa: PLC0415  # after harden()
+
+    settings = load(options.config, environment())
+    plane = _plane(options, settings)
+    plane.reader.start()
+    try:
+        adapter = importlib.import_module(ADAPTERS[options.role, settings.proxy.engine])
+        import uvloop  # noqa: PLC0415
+
+        uvloop.run(_serve(plane, adapter.serve, options.ready_fd))
+    finally:
+        plane.reader.close()
+        plane.guard.close()
+        plane.spool.close()
+    return 0
+
+
+def _plane(options: argparse.Namespace, settings: "Settings") -> Plane:
+    from proxy.budget import Budgets  # noqa: PLC0415
+    from proxy.destination import AddressGuard  # noqa: PLC0415
+    from proxy.events import Spool  # noqa: PLC0415
+    from proxy.limits import Limits  # noqa: PLC0415
+
+    chosen = {field.name: getattr(settings.limits, field.name) for field in fields(Limits)}
+    limits = Limits(**chosen)
+    section = settings.proxy if options.role == "forward" else settings.gateway
+    sock = _socket(options.fd, section.listen.host, section.listen.port)
+    urls = {plane: getattr(options, f"{plane}_url") or "" for plane in ("admin", "proxy", "gateway")}
+    guard = AddressGuard(
+        allow_private=settings.egress.allow_private, ports=settings.egress.ports, own=_own(settings, sock, urls)
+    )
+    return Plane(
+        settings=settings,
+        data=options.data,
+        limits=limits,
+        reader=importlib.import_module("store.reader").Reader(
+            settings.store.url, options.data, max_stale=settings.limits.max_stale
+        ),
+        guard=guard,
+        spool=Spool(options.data / "spool"),
+        budgets=Budgets(options.data / "state" / "budgets", limits),
+        sock=sock,
+        urls=urls,
+    )
+
+
+def _socket(fd: int | None, host: str, port: int) -> socket.socket:
+    if fd is not None:
+        return socket.socket(fileno=fd)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=4096)
+
+
+def _own(settings: "Settings", sock: socket.socket, urls: dict[str, str]) -> list[tuple[str, int]]:
+    """Every listener of ours that is known here: nobody gets to the admin API, or in circles, through the proxy."""
+    own = [(str(sock.getsockname()[0]), int(sock.getsockname()[1]))]
+    listens = (settings.admin.listen, settings.proxy.listen, settings.gateway.listen)
+    own += [(listen.host, listen.port) for listen in listens if listen.port]
+    for url in urls.values():
+        parts = urlsplit(url)
+        if parts.hostname and parts.port:
+            own.append((parts.hostname, parts.port))
+    return [(host, port) for host, port in own if _is_address(host)]
+
+
+def _is_address(host: str) -> bool:
+    for family in (socket.AF_INET, socket.AF_INET6):
+        with contextlib.suppress(OSError):
+            socket.inet_pton(family, host)
+            return True
+    return False
+
+
+async def _serve(plane: Plane, serve: Callable[[Plane], Awaitable[Drain]], ready_fd: int | None) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.set_exception_handler(_unhandled)
+    drain = await serve(plane)
+    if ready_fd is not None:
+        os.write(ready_fd, b"ready\n")
+        os.close(ready_fd)
+    await stop.wait()
+    await drain(max(0.0, plane.limits.drain_timeout - LAST))
+
+
+def _unhandled(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Name the class of what nobody caught; its text may hold anything."""
+    logging.getLogger("egret.proxy").error("unhandled in the event loop: %s", type(context.get("exception")).__name__)
+
+
+def _is_fatal(error: Exception) -> bool:
+    """Whether a restart would end the same way: the error says what the operator has to do."""
+    from egret.settings import SettingsError  # noqa: PLC0415
+    from store.errors import KeyMismatch  # noqa: PLC0415
+
+    names = {"AuthorityError", "ChangedUpstream"}
+    return isinstance(error, (SettingsError, KeyMismatch, NotHardened)) or type(error).__name__ in names
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -15,7 +15,9 @@ class Limits:
     `header_bytes`: a request or response head. `buffer_bytes`: a body that is buffered to give it an exact
     Content-Length. `body_bytes`: a request body, as sent and as decoded. `message_bytes`: a WebSocket message.
     `inflate_ratio`: decoded bytes for each encoded byte, beyond the first `inflate_floor`. `expansion_bytes`: what
-    injection may add to one request. Times are seconds.
+    injection may add to one request. Times are seconds. `connections`: of clients, in one process;
+    `connections_per_session`, `requests_in_flight`: of one session, in one process; `streams_per_connection`: HTTP/2.
+    Rates are requests per minute over all processes; 0 is no limit.
     """
 
     header_bytes: int = 64 * KIB
@@ -31,6 +33,12 @@ class Limits:
     response_timeout: float = 600.0
     idle_timeout: float = 600.0
     drain_timeout: float = 30.0
+    connections: int = 16_384
+    connections_per_session: int = 4096
+    requests_in_flight: int = 1024
+    streams_per_connection: int = 100
+    session_rate: int = 0
+    dataset_rate: int = 0
 
 
 DEFAULT: Final = Limits()

@@ -8,7 +8,7 @@ written, so the authority's key signs certificates and nothing else.
     DATA/keys/data/ca.key      0600, PKCS #8        DATA/keys/public/ca.pem      what clients trust
 """
 
-import datetime
+import datetime as dt
 import ipaddress
 import os
 from dataclasses import dataclass
@@ -18,11 +18,12 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
-AUTHORITY_LIFE: Final = datetime.timedelta(days=3650)
-LEAF_LIFE: Final = datetime.timedelta(days=7)
-RENEW_BEFORE: Final = datetime.timedelta(days=1)
-CLOCK_SKEW: Final = datetime.timedelta(days=2)
+AUTHORITY_LIFE: Final = dt.timedelta(days=3650)
+LEAF_LIFE: Final = dt.timedelta(days=7)
+RENEW_BEFORE: Final = dt.timedelta(days=1)
+CLOCK_SKEW: Final = dt.timedelta(days=2)
 """Sandboxes are restored from snapshots and wake up with an old clock."""
 
 
@@ -36,7 +37,7 @@ class Leaf:
 
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey
-    renew_at: datetime.datetime
+    renew_at: dt.datetime
 
 
 def paths(data: Path) -> tuple[Path, Path]:
@@ -80,13 +81,13 @@ class Authority:
             raise AuthorityError(f"No usable certificate authority in {data}. Run `egret init` first.") from None
         if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
             raise AuthorityError(f"{key_path} does not belong to {certificate_path}.")
-        if certificate.not_valid_after_utc < datetime.datetime.now(datetime.UTC):
+        if certificate.not_valid_after_utc < dt.datetime.now(dt.UTC):
             raise AuthorityError(f"{certificate_path} has expired.")
         return cls(certificate, key)
 
     def leaf(self, host: str) -> Leaf:
         """Return a fresh certificate for a normalised host name or IP literal."""
-        now = datetime.datetime.now(datetime.UTC)
+        now = dt.datetime.now(dt.UTC)
         expires = min(now + LEAF_LIFE, self.certificate.not_valid_after_utc)
         certificate = (
             x509.CertificateBuilder()
@@ -99,7 +100,7 @@ class Authority:
             .add_extension(x509.SubjectAlternativeName([_name(host)]), critical=_common_name(host) is None)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(digital_signature=True), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._leaf_key.public_key()), critical=False)
             .add_extension(self._key_id, critical=False)
             .sign(self._key, hashes.SHA256())
@@ -108,7 +109,7 @@ class Authority:
 
 
 def _self_signed(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     serial = x509.random_serial_number()
     # The name is unique, so that a client that trusts two authorities of ours finds the right one by it.
     name = x509.Name(

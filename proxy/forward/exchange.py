@@ -2,16 +2,17 @@
 
 import logging
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from mitmproxy import connection, http
+from mitmproxy.proxy.context import Context
 
 from proxy.body import Rewriter
+from proxy.budget import Budgets
 from proxy.destination import AddressGuard
 from proxy.events import Event, Spool
-from proxy.forward.budget import Budgets
 from proxy.inject import Plan
 from proxy.limits import Limits
 from proxy.message import Head
@@ -34,7 +35,7 @@ class View(Resolver, Protocol):
         """Changes whenever values or rules do."""
 
     @property
-    def egress(self) -> object:
+    def egress(self) -> Mapping[str, object]:
         """The dataset's egress list."""
 
     @property
@@ -105,6 +106,9 @@ class Peer:
     wake_at: float = float("inf")
     now: float = 0.0
     congested: bool = False
+    draining: bool = False
+    open: "set[Exchange]" = field(default_factory=set)
+    """Exchanges that count as requests in flight."""
 
     def wake(self, when: float) -> None:
         """Ask for a `Tick` at `when`."""
@@ -117,6 +121,13 @@ class Client(connection.Client):
     peer: Peer
     pressure: Callable[[], int] | None = None
     backlog: Callable[[], int] = staticmethod(lambda: 0)
+
+
+def client_of(context: Context) -> Client:
+    """Return the client of a layer's context, as what it is."""
+    if not isinstance(context.client, Client):
+        raise TypeError
+    return context.client
 
 
 class Upstream(connection.Server):
@@ -165,6 +176,21 @@ class Exchange:
         self.injected: dict[str, None] = {}
         self.carried: dict[str, None] = {}
 
+    def begin(self, caller: Caller) -> Refusal | None:
+        """Count the request against its session's budget."""
+        refused = self.peer.services.budgets.begin(caller)
+        if refused is not None:
+            self.retry_after = refused[1]
+            return refused[0]
+        self.peer.open.add(self)
+        return None
+
+    def end(self) -> None:
+        """Take the request off the budget, however it ended."""
+        if self in self.peer.open and self.caller is not None:
+            self.peer.open.discard(self)
+            self.peer.services.budgets.end(self.caller)
+
     def record(self, event: str, names: Iterable[str], location: str, code: str = "") -> None:
         """Write one line of audit; raises `SpoolError`, and then nothing may be forwarded."""
         caller = self.caller
@@ -200,7 +226,7 @@ class Exchange:
                 self.carried[name] = None
 
 
-class ExchangeFlow(http.HTTPFlow):
+class ExchangeFlow(http.HTTPFlow):  # type: ignore[no-untyped-call]
     """mitmproxy's flow, which hooks are given, with our exchange on it."""
 
     exchange: Exchange

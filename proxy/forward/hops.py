@@ -19,7 +19,7 @@ _OURS: Final = frozenset((b"egret-error", b"egret-injected", b"egret-carried", b
 
 def named(fields: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
     """Return the lower-case names that Connection nominates."""
-    found = set()
+    found: set[bytes] = set()
     for name, value in fields:
         if len(name) == 10 and name.lower() == b"connection":
             found.update(token.strip().lower() for token in value.split(b","))
@@ -72,3 +72,27 @@ def is_websocket(method: str, fields: Iterable[tuple[bytes, bytes]]) -> bool:
         elif low == b"sec-websocket-key":
             key += 1
     return upgrade == [b"websocket"] and b"upgrade" in connection and version == [b"13"] and key == 1
+
+
+_NOT_TRAILING: Final = _HOP | {
+    b"host",
+    b"content-length",
+    b"content-encoding",
+    b"content-type",
+    b"content-range",
+    b"trailer",
+    b"authorization",
+    b"proxy-authorization",
+    b"proxy-authenticate",
+    b"cookie",
+    b"set-cookie",
+    b"expect",
+    b"egret-error",
+    b"egret-injected",
+    b"egret-carried",
+}
+
+
+def trailer_fields(fields: Iterable[tuple[bytes, bytes]]) -> Fields:
+    """Leave out trailers that frame, route or authenticate (RFC 9110 6.5.1): they came too late to be judged."""
+    return tuple([(name, value) for name, value in fields if name.lower() not in _NOT_TRAILING])

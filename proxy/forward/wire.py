@@ -65,7 +65,7 @@ def status_line(line: bytes) -> tuple[int, bytes, int]:
 
 
 def values(parsed: Fields, name: bytes) -> list[bytes]:
-    """All values of a field; `name` in lower case."""
+    """Return all values of a field; `name` in lower case."""
     return [value for key, value in parsed if key.lower() == name]
 
 
@@ -84,8 +84,15 @@ def length(parsed: Fields, minor: int) -> int | None:
     return int(sized[0])
 
 
+def one_host(parsed: Fields, *, required: bool) -> None:
+    """Raise for two Host fields, and for none where one is `required` (RFC 9112 3.2)."""
+    count = len(values(parsed, b"host"))
+    if count > 1 or (required and count == 0):
+        raise Malformed("host")
+
+
 def tokens(parsed: Fields, name: bytes) -> list[bytes]:
-    """The comma-separated, lower-case elements of a field."""
+    """Return the comma-separated, lower-case elements of a field."""
     return [token.strip().lower() for value in values(parsed, name) for token in value.split(b",") if token.strip()]
 
 

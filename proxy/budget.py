@@ -42,7 +42,7 @@ class Budgets:
         return None
 
     def disconnect(self, caller: Caller) -> None:
-        """A counted connection is gone."""
+        """Take a connection off the count."""
         self._less(self.connections, caller.session)
 
     def begin(self, caller: Caller) -> tuple[Refusal, int] | None:
@@ -56,7 +56,7 @@ class Budgets:
         return None
 
     def end(self, caller: Caller) -> None:
-        """A counted request is over."""
+        """Take a request off the count."""
         self._less(self.requests, caller.session)
 
     def _rates(self, caller: Caller) -> int | None:
@@ -97,7 +97,7 @@ class Budgets:
                 keep = KEEP_TOTAL if entry.name.startswith("t-") else KEEP_RATE
                 with contextlib.suppress(OSError):
                     if entry.stat().st_mtime < now - keep:
-                        os.unlink(entry.path)
+                        Path(entry.path).unlink()
 
     @staticmethod
     def _less(counter: Counter[str], key: str) -> None:

@@ -1,0 +1,359 @@
+"""The connection handler: mitmproxy's layers on asyncio transports, failing closed.
+
+mitmproxy's own handler reads through stream objects, runs each hook as a task, and goes on when one raises. Here data
+goes straight from the transport through the layers to the other transport, hooks run inline, and an exception ends
+something: in a hook, the exchange (refused) or the connection; in a layer, the connection with everything that was not
+sent yet. What is logged is the class of the exception, never its text, which may hold bytes of a peer.
+"""
+
+import asyncio
+import inspect
+import time
+from collections import deque
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Any, Final
+
+from mitmproxy.connection import Connection, ConnectionState
+from mitmproxy.proxy import commands, events, layer, server_hooks
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.mode_specs import ProxyMode
+
+from proxy.forward import dial
+from proxy.forward.commands import Abort, Relieved, Revoked, Tick
+from proxy.forward.exchange import Client, ExchangeFlow, Peer, Upstream, log
+from proxy.forward.http_layer import Http
+from proxy.forward.mitm import HTTPMode
+from proxy.refusal import Refusal, Refused
+
+if TYPE_CHECKING:
+    from proxy.forward.master import Master
+
+HIGH: Final = 256 << 10
+"""Bytes that may wait on our side for one connection before it is not read any more."""
+
+LINGER: Final = 15.0
+"""Seconds for a closing connection to take what it was sent last."""
+
+MODE: Final = ProxyMode.parse("regular")
+
+
+class Pipe(asyncio.Protocol):
+    """One transport, of the client or of an upstream."""
+
+    __slots__ = ("conn", "handler", "reading", "transport")
+
+    def __init__(self, handler: "Handler", conn: Connection) -> None:
+        self.handler = handler
+        self.conn = conn
+        self.reading = True
+        self.transport: asyncio.Transport = None  # type: ignore[assignment]
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin; an upstream begins in `Handler.connected`."""
+        self.transport = transport  # type: ignore[assignment]
+        if isinstance(self.conn, Client):
+            self.handler.start(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Pass bytes in."""
+        self.handler.received(self, data)
+
+    def eof_received(self) -> bool:
+        """Let the layers decide what becomes of our side, now that the peer ended its own."""
+        self.handler.ended(self)
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """Forget the transport."""
+        self.handler.lost(self)
+
+    def resume_writing(self) -> None:
+        """Look again at who was held, now that the peer took most of what waited for it."""
+        self.handler.relieved()
+
+
+class Handler:
+    """One client connection and the upstream connections it caused."""
+
+    def __init__(self, master: "Master", loop: asyncio.AbstractEventLoop) -> None:
+        self.master = master
+        self.loop = loop
+        self.peer = Peer(master.services)
+        self.pipes: dict[Connection, Pipe] = {}
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.closing: dict[Pipe, float] = {}
+        self.layer: layer.Layer
+        self.client: Client
+        self.activity = loop.time()
+        self._queue: deque[events.Event] = deque()
+        self._busy = False
+        self._dead = False
+        self._out: dict[Pipe, list[bytes]] = {}
+        self._held: set[Pipe] = set()
+
+    # life
+
+    def start(self, pipe: Pipe) -> None:
+        """Take a client's connection."""
+        transport = pipe.transport
+        client = Client(
+            peername=transport.get_extra_info("peername"),
+            sockname=transport.get_extra_info("sockname"),
+            timestamp_start=time.time(),
+            proxy_mode=MODE,
+            state=ConnectionState.OPEN,
+        )
+        client.peer = self.peer
+        client.backlog = transport.get_write_buffer_size
+        self.client = pipe.conn = client
+        self.pipes[client] = pipe
+        self.master.handlers.add(self)
+        context = Context(client, self.master.options)
+        self.layer = Http(context, HTTPMode.regular)
+        self.event(events.Start())
+
+    def received(self, pipe: Pipe, data: bytes) -> None:
+        """Pass bytes in, and look whether more may come."""
+        self.event(events.DataReceived(pipe.conn, data))
+        self._regulate(pipe)
+
+    def ended(self, pipe: Pipe) -> None:
+        """Pass on that a peer ended its side."""
+        if pipe.conn.state & ConnectionState.CAN_READ:
+            pipe.conn.state &= ~ConnectionState.CAN_READ
+            self.event(events.ConnectionClosed(pipe.conn))
+
+    def lost(self, pipe: Pipe) -> None:
+        """Forget a transport; with the client's, everything ends."""
+        conn = pipe.conn
+        self.pipes.pop(conn, None)
+        self.closing.pop(pipe, None)
+        self._held.discard(pipe)
+        conn.timestamp_end = time.time()
+        was = conn.state
+        conn.state = ConnectionState.CLOSED
+        if was & ConnectionState.CAN_READ or conn is self.client:
+            self.event(events.ConnectionClosed(conn))
+        if conn is self.client:
+            self._finish()
+        else:
+            self.relieved()
+
+    def _finish(self) -> None:
+        self._dead = True
+        for pipe in list(self.pipes.values()):
+            pipe.transport.abort()
+        for task in list(self.tasks):
+            task.cancel()
+        self.master.handlers.discard(self)
+        self._hook(server_hooks.ClientDisconnectedHook(self.client))
+        self.master.finished()
+
+    def crash(self, where: str, error: BaseException) -> None:
+        """Fail closed: drop every transport with what it has not sent yet."""
+        log.error("%s failed closed: %s", where, type(error).__name__)
+        self._dead = True
+        self._queue.clear()
+        self._out.clear()
+        for pipe in list(self.pipes.values()):
+            pipe.conn.state = ConnectionState.CLOSED
+            pipe.transport.abort()
+
+    def sweep(self, now: float) -> None:
+        """Enforce what depends on time; called by the master about twice a second."""
+        if now >= self.peer.wake_at:
+            self.peer.wake_at = float("inf")
+            self.event(Tick(now))
+        for pipe, since in list(self.closing.items()):
+            if now > since + LINGER:
+                pipe.transport.abort()
+        limits = self.peer.services.limits
+        for conn, pipe in list(self.pipes.items()):
+            if isinstance(conn, Upstream) and now > conn.tls_deadline and conn.tls and not conn.tls_established:
+                pipe.transport.abort()
+        client = self.pipes.get(self.client)
+        if client is not None and now > self.activity + limits.idle_timeout:
+            client.transport.abort()
+
+    def drain(self) -> None:
+        """Finish what is in flight, then close; a connection without a request closes now."""
+        self.peer.draining = True
+        if not self.peer.open:
+            self.stop()
+
+    def stop(self) -> None:
+        """Close the client's connection."""
+        pipe = self.pipes.get(self.client)
+        if pipe is not None:
+            pipe.transport.close()
+
+    def revoked(self) -> None:
+        """Let the layers check their callers again, after a change of the store."""
+        self.event(Revoked())
+
+    def relieved(self) -> None:
+        """Read on from connections that were held, if enough went out."""
+        if self._dead:
+            return
+        if self.peer.congested:
+            self.peer.congested = False
+            self.event(Relieved())
+        for pipe in list(self._held):
+            self._regulate(pipe)
+
+    # events and commands
+
+    def event(self, event: events.Event) -> None:
+        """Run an event through the layers, and their commands, to the end."""
+        self._queue.append(event)
+        if self._busy or self._dead:
+            return
+        self._busy = True
+        self.activity = self.peer.now = self.loop.time()
+        try:
+            while self._queue:
+                for command in self.layer.handle_event(self._queue.popleft()):
+                    self._run(command)
+        except Exception as error:  # noqa: BLE001  # fail closed, whatever it is
+            self.crash("connection", error)
+        finally:
+            self._busy = False
+        self._flush()
+        if self.peer.draining and not self.peer.open:
+            self.stop()
+
+    def _run(self, command: commands.Command) -> None:
+        if isinstance(command, commands.SendData):
+            pipe = self.pipes.get(command.connection)
+            if pipe is not None and pipe.conn.state & ConnectionState.CAN_WRITE:
+                self._out.setdefault(pipe, []).append(command.data)
+        elif isinstance(command, commands.StartHook):
+            pending = self._hook(command)
+            if pending is not None:
+                self._spawn(self._complete(command, pending))
+            elif command.blocking:
+                self._queue.append(events.HookCompleted(command))
+        elif isinstance(command, commands.OpenConnection):
+            self._spawn(self._open(command))
+        elif isinstance(command, commands.CloseConnection):
+            self._close(command)
+        elif isinstance(command, commands.RequestWakeup):
+            self.loop.call_later(command.delay, self.event, events.Wakeup(command))
+        elif not isinstance(command, commands.Log):
+            raise TypeError
+
+    def _flush(self) -> None:
+        while self._out:
+            pipe, parts = self._out.popitem()
+            if not pipe.transport.is_closing():
+                pipe.transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
+
+    def _close(self, command: commands.CloseConnection) -> None:
+        pipe = self.pipes.get(command.connection)
+        if pipe is None:
+            command.connection.state = ConnectionState.CLOSED
+            return
+        if isinstance(command, Abort):
+            self._out.pop(pipe, None)
+            pipe.conn.state = ConnectionState.CLOSED
+            pipe.transport.abort()
+            return
+        if pipe in self._out:
+            pipe.transport.write(b"".join(self._out.pop(pipe)))
+        if isinstance(command, commands.CloseTcpConnection) and command.half_close:
+            if pipe.conn.state & ConnectionState.CAN_WRITE and not pipe.transport.is_closing():
+                pipe.conn.state &= ~ConnectionState.CAN_WRITE
+                pipe.transport.write_eof()
+            return
+        pipe.conn.state = ConnectionState.CLOSED
+        if pipe not in self.closing:
+            self.closing[pipe] = self.loop.time()
+            pipe.transport.close()
+
+    # hooks
+
+    def _hook(self, hook: commands.StartHook) -> Awaitable[None] | None:
+        """Run a hook's functions; returns what is still to be awaited."""
+        (data,) = hook.args()
+        try:
+            for function in self.master.functions(hook.name):
+                result = function(data)
+                if inspect.isawaitable(result):
+                    return result
+        except Exception as error:  # noqa: BLE001  # fail closed, whatever it is
+            self._fail(hook, data, error)
+        return None
+
+    async def _complete(self, hook: commands.StartHook, pending: Awaitable[None]) -> None:
+        try:
+            await pending
+        except BaseException as error:
+            (data,) = hook.args()
+            self._fail(hook, data, error)
+            if not isinstance(error, Exception):
+                raise
+        if hook.blocking:
+            self.event(events.HookCompleted(hook))
+
+    def _fail(self, hook: commands.StartHook, data: object, error: BaseException) -> None:
+        if isinstance(data, ExchangeFlow) and isinstance(error, Exception):
+            log.error("%s failed closed: %s", hook.name, type(error).__name__)
+            data.exchange.refusal = Refusal("internal")
+        else:
+            self.crash(hook.name, error)
+
+    # upstream connections
+
+    def _spawn(self, work: Any) -> None:  # noqa: ANN401
+        task = self.loop.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def _open(self, command: commands.OpenConnection) -> None:
+        server = command.connection
+        if not isinstance(server, Upstream):
+            raise TypeError
+        if not isinstance(server, Upstream):
+            raise TypeError
+        error: str | None = None
+        try:
+            pipe = Pipe(self, server)
+            await dial.connect(self.loop, self.peer.services, server, pipe)
+            self._connected(server, pipe)
+        except Refused as refused:
+            error = refused.refusal.code
+            server.refusal = refused.refusal
+        except Exception as failure:  # noqa: BLE001  # fail closed, whatever it is
+            log.error("dial failed closed: %s", type(failure).__name__)
+            error = "internal"
+            server.refusal = Refusal("internal")
+        self.event(events.OpenConnectionCompleted(command, error))
+
+    def _connected(self, server: Upstream, pipe: Pipe) -> None:
+        transport = pipe.transport
+        server.state = ConnectionState.OPEN
+        server.peername = transport.get_extra_info("peername")
+        server.sockname = transport.get_extra_info("sockname")
+        server.backlog = transport.get_write_buffer_size
+        server.tls_deadline = self.loop.time() + self.peer.services.limits.tls_timeout
+        self.pipes[server] = pipe
+        if self._dead:
+            transport.abort()
+
+    # back-pressure
+
+    def _regulate(self, pipe: Pipe) -> None:
+        """Stop reading from a connection while too much of what it sent waits on our side."""
+        pressure = getattr(pipe.conn, "pressure", None)
+        if pressure is None or pipe.transport.is_closing():
+            self._held.discard(pipe)
+            return
+        high = pressure() > HIGH
+        if high and pipe.reading:
+            pipe.reading = False
+            pipe.transport.pause_reading()
+            self._held.add(pipe)
+        elif not high and not pipe.reading:
+            pipe.reading = True
+            self._held.discard(pipe)
+            pipe.transport.resume_reading()

@@ -1,0 +1,134 @@
+"""The forward proxy of one process: mitmproxy's master with one addon, on sockets that we accept from ourselves."""
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+from mitmproxy import master, options
+
+from proxy.forward import patches
+from proxy.forward.addon import Addon
+from proxy.forward.authority import Authority
+from proxy.forward.connection import Handler, Pipe
+from proxy.forward.exchange import Client, Services, log
+from proxy.forward.tls import ClientContexts, UpstreamContext
+
+if TYPE_CHECKING:
+    from proxy.__main__ import Drain, Plane
+
+SWEEP: Final = 0.5
+"""Seconds between looks at everything that depends on time."""
+
+BACKLOG: Final = 2048
+
+TOO_MANY: Final = (
+    b"HTTP/1.1 429 Too Many Requests\r\nEgret-Error: rate_limited\r\nRetry-After: 5\r\n"
+    b"Content-Length: 0\r\nConnection: close\r\n\r\n"
+)
+
+
+class Master(master.Master):
+    """Accepts clients, keeps time, passes on what the store says, and drains."""
+
+    def __init__(self, services: Services, addon: Addon) -> None:
+        patches.install()
+        chosen = options.Options()
+        # The options that the HTTP/2 layers read belong to an addon that opens sockets, which we do ourselves.
+        chosen.add_option("validate_inbound_headers", bool, True, "")
+        chosen.add_option("normalize_outbound_headers", bool, True, "")
+        chosen.add_option("proxy_debug", bool, False, "")
+        chosen.update(http2_ping_keepalive=0)  # type: ignore[no-untyped-call]
+        super().__init__(chosen)
+        self._legacy_log_events.uninstall()
+        self.addons.add(addon)  # type: ignore[no-untyped-call]
+        self.services = services
+        self.handlers: set[Handler] = set()
+        self._functions: dict[str, tuple[Callable[[Any], Any], ...]] = {}
+        self._servers: list[asyncio.Server] = []
+        self._draining: asyncio.Event | None = None
+
+    def functions(self, name: str) -> tuple[Callable[[Any], Any], ...]:
+        """Return the addons' functions for a hook; looked up once."""
+        found = self._functions.get(name)
+        if found is None:
+            hooks = [getattr(addon, name, None) for addon in self.addons.chain]
+            found = self._functions[name] = tuple([hook for hook in hooks if callable(hook)])
+        return found
+
+    async def serve(self, sockets: Iterable[socket.socket]) -> None:
+        """Accept on listening sockets."""
+        loop = asyncio.get_running_loop()
+        self.services.reader.subscribe(self._wake(loop))
+        for sock in sockets:
+            sock.setblocking(False)
+            self._servers.append(await loop.create_server(self._protocol, sock=sock, backlog=BACKLOG))
+        loop.call_later(SWEEP, self._sweep)
+
+    def _wake(self, loop: asyncio.AbstractEventLoop) -> Callable[[], None]:
+        """Return what the reader's thread calls; a loop that is closed needs no news."""
+
+        def moved() -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(self._store_moved)
+
+        return moved
+
+    async def drain(self, seconds: float) -> None:
+        """Accept no more, let requests in flight finish for at most `seconds`, and close what is left."""
+        for server in self._servers:
+            server.close()
+        self._draining = asyncio.Event()
+        for handler in list(self.handlers):
+            handler.drain()
+        if self.handlers:
+            try:
+                await asyncio.wait_for(self._draining.wait(), seconds)
+            except TimeoutError:
+                log.warning("%d connections did not finish in time", len(self.handlers))
+        for handler in list(self.handlers):
+            handler.stop()
+
+    def finished(self) -> None:
+        """Take note that a client connection is gone."""
+        if self._draining is not None and not self.handlers:
+            self._draining.set()
+
+    def _protocol(self) -> asyncio.BaseProtocol:
+        if len(self.handlers) >= self.services.limits.connections:
+            return Turned()
+        handler = Handler(self, asyncio.get_running_loop())
+        return Pipe(handler, Client(peername=("", 0), sockname=("", 0)))
+
+    def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_later(SWEEP, self._sweep)
+        now = loop.time()
+        for handler in list(self.handlers):
+            handler.sweep(now)
+
+    def _store_moved(self) -> None:
+        for handler in list(self.handlers):
+            handler.revoked()
+
+
+class Turned(asyncio.Protocol):
+    """A client that came when there were too many."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Say so and close."""
+        if isinstance(transport, asyncio.Transport):
+            transport.write(TOO_MANY)
+            transport.close()
+
+
+async def serve(plane: "Plane") -> "Drain":
+    """Start the forward proxy of a process; returns what drains it."""
+    authority = Authority.load(plane.data)
+    services = Services(
+        plane.reader, plane.guard, plane.limits, plane.spool, plane.budgets, plane.settings.egress.strict_bodies
+    )
+    addon = Addon(ClientContexts(authority), UpstreamContext(plane.settings.egress.trust))
+    master = Master(services, addon)
+    await master.serve([plane.sock])
+    return master.drain

@@ -1,0 +1,282 @@
+"""One request and its response on the client's side of the border: admitted or refused, then passed on as it comes.
+
+mitmproxy's own stream collects bodies, and lets a hook's failure pass. This one never holds a body, and knows four
+ends: the response is complete, the request is refused, the client went away, or the upstream did.
+"""
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from mitmproxy import http
+from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.context import Context
+
+from proxy.events import SpoolError
+from proxy.forward.border import Crossing, Withheld, declared
+from proxy.forward.commands import Revoked, Tick
+from proxy.forward.exchange import Exchange, ExchangeFlow, Upstream, client_of, log
+from proxy.forward.h1_server import Arrival, BrokenRequest
+from proxy.forward.mitm import (
+    DropStream,
+    ErrorCode,
+    GetHttpConnection,
+    HttpConnectHook,
+    HttpEvent,
+    HttpRequestHeadersHook,
+    RequestData,
+    RequestEndOfMessage,
+    RequestProtocolError,
+    RequestTrailers,
+    ResponseData,
+    ResponseEndOfMessage,
+    ResponseHeaders,
+    ResponseProtocolError,
+    ResponseTrailers,
+    SendHttp,
+)
+from proxy.forward.tunnel import Tunnel
+from proxy.refusal import Refusal
+from proxy.session import CHALLENGES
+
+if TYPE_CHECKING:
+    from proxy.forward.http_layer import Http
+
+NEVER: Final = float("inf")
+ESTABLISHED: Final = b"HTTP/1.1 200 Connection established\r\n\r\n"
+ALLOW: Final = (b"Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+
+
+class Stream(layer.Layer):
+    """See the module."""
+
+    exchange: Exchange
+
+    def __init__(self, context: Context, stream_id: int, parent: "Http") -> None:
+        super().__init__(context)
+        self.stream_id = stream_id
+        self._parent = parent
+        self._upstream: Upstream | None = None
+        self._request_done = False
+        self._response_begun = False
+        self._over = False
+        self._deadline = NEVER
+
+    def request_backlog(self) -> int:
+        """Return the bytes of the request that were read and wait on our side."""
+        held = sum(len(event.data) for event in self._paused_event_queue if isinstance(event, RequestData))
+        backlog = getattr(getattr(self._upstream, "layer", None), "backlog", None)
+        return held + (backlog(self.stream_id) if backlog is not None else 0)
+
+    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if isinstance(event, HttpEvent):
+            if isinstance(event, Arrival):
+                yield from self._arrive(event)
+            elif self._over:
+                return
+            elif isinstance(event, (RequestData, RequestTrailers, RequestEndOfMessage)):
+                yield from self._request(event)
+            elif isinstance(event, (ResponseData, ResponseTrailers, ResponseHeaders, ResponseEndOfMessage)):
+                yield from self._response(event)
+            elif isinstance(event, Withheld):
+                self._upstream = None
+                yield from self._stop(event.refusal)
+            elif isinstance(event, BrokenRequest):
+                yield from self._stop(event.refusal)
+            else:
+                yield from self._gone()
+        elif isinstance(event, Tick):
+            yield from self._tick(event.now)
+        elif isinstance(event, Revoked):
+            yield from self._revoked()
+
+    # the request
+
+    def _arrive(self, event: Arrival) -> layer.CommandGenerator[None]:
+        flow = ExchangeFlow.begin(client_of(self.context), event.request, event.refusal)
+        self.exchange = flow.exchange
+        self._request_done = event.end_stream
+        regular = self._parent.mode is type(self._parent.mode).regular
+        if event.request.data.method == b"CONNECT" and regular and event.refusal is None:
+            yield HttpConnectHook(flow)
+            if flow.exchange.refusal is None:
+                yield from self._hand_over()
+                return
+        else:
+            yield HttpRequestHeadersHook(flow)
+        if self._client_left():
+            yield from self._finish()
+        elif flow.exchange.refusal is not None:
+            yield from self._refuse(flow.exchange.refusal)
+        else:
+            yield from self._send(event)
+
+    def _send(self, event: Arrival) -> layer.CommandGenerator[None]:
+        exchange, limits = self.exchange, self.exchange.peer.services.limits
+        destination = exchange.destination
+        if destination is None:
+            yield from self._refuse(Refusal("internal"))
+            return
+        if "expect" in event.request.headers and not event.end_stream:
+            yield from self._continue()
+        address = (destination.host, destination.port)
+        connection, error = yield GetHttpConnection(address, destination.secure, None, "tcp")
+        if self._client_left():
+            yield from self._finish()
+        elif error is not None or not isinstance(connection, Upstream):
+            yield from self._refuse(Refusal(error or "upstream_unreachable"))
+        else:
+            self._upstream = self.context.server = connection
+            self._deadline = exchange.peer.now + limits.response_timeout
+            exchange.peer.wake(self._deadline)
+            length = declared(event.request.headers.fields)
+            head = Crossing(self.stream_id, event.request, exchange, end_stream=event.end_stream, declared=length)
+            yield SendHttp(head, connection)
+
+    def _continue(self) -> layer.CommandGenerator[None]:
+        """Answer `Expect: 100-continue` here, once, after the head was admitted; the upstream is not asked."""
+        response = http.Response(b"HTTP/1.1", 100, b"Continue", http.Headers(), None, None, time.time(), None)
+        yield SendHttp(ResponseHeaders(self.stream_id, response), self.context.client)
+
+    def _client_left(self) -> bool:
+        return any(isinstance(event, RequestProtocolError) for event in self._paused_event_queue)
+
+    def _hand_over(self) -> layer.CommandGenerator[None]:
+        """CONNECT is granted: this layer and all above it step aside, and the tunnel takes the connection."""
+        yield commands.SendData(self.context.client, ESTABLISHED)
+        rest = self._parent.take_client()
+        tunnel = Tunnel(self.context)
+        self._over = True
+        self._parent.become(tunnel)
+        yield from tunnel.handle_event(events.Start())
+        if rest:
+            yield from tunnel.handle_event(events.DataReceived(self.context.client, rest))
+
+    def _request(self, event: HttpEvent) -> layer.CommandGenerator[None]:
+        if isinstance(event, RequestEndOfMessage):
+            self._request_done = True
+        if isinstance(event, RequestData) and self._deadline != NEVER:
+            self._deadline = self.exchange.peer.now + self.exchange.peer.services.limits.response_timeout
+        if self._upstream is not None:
+            yield SendHttp(event, self._upstream)
+
+    # the response
+
+    def _response(self, event: HttpEvent) -> layer.CommandGenerator[None]:
+        if isinstance(event, ResponseHeaders):
+            status = event.response.data.status_code
+            if status == 101:
+                yield from self._switch(event)
+                return
+            if status >= 200:
+                self._deadline = NEVER
+                self._response_begun = True
+                self._mark(event.response)
+            yield SendHttp(event, self.context.client)
+        elif isinstance(event, ResponseEndOfMessage):
+            yield from self._end(event)
+        else:
+            yield SendHttp(event, self.context.client)
+
+    def _mark(self, response: http.Response) -> None:
+        """Tell the client what was done for it: names only."""
+        exchange = self.exchange
+        if exchange.injected:
+            response.data.headers.fields += ((b"Egret-Injected", ",".join(exchange.injected).encode()),)
+        if exchange.carried:
+            response.data.headers.fields += ((b"Egret-Carried", ",".join(exchange.carried).encode()),)
+
+    def _switch(self, _event: ResponseHeaders) -> layer.CommandGenerator[None]:
+        """Stop a 101 that nobody asked for: it would make a pipe of the connection."""
+        yield from self._stop(Refusal("upstream_unreachable"))
+
+    def _end(self, event: ResponseEndOfMessage) -> layer.CommandGenerator[None]:
+        if not self._request_done and self._upstream is not None:
+            # The upstream has answered without the rest; it gets no rest, and the connection is of no more use.
+            error = RequestProtocolError(self.stream_id, "answered", ErrorCode.CANCEL)
+            yield SendHttp(error, self._upstream)
+        yield SendHttp(event, self.context.client)
+        yield from self._finish()
+
+    # the ends
+
+    def _stop(self, refusal: Refusal) -> layer.CommandGenerator[None]:
+        """Let nothing more through: refuse, or cut the response off if it has begun."""
+        if self._upstream is not None:
+            upstream, self._upstream = self._upstream, None
+            yield SendHttp(RequestProtocolError(self.stream_id, "stopped", ErrorCode.CANCEL), upstream)
+        if not self._response_begun:
+            yield from self._refuse(refusal)
+            return
+        self._record(refusal)
+        yield SendHttp(ResponseProtocolError(self.stream_id, "stopped", ErrorCode.KILL), self.context.client)
+        yield from self._finish()
+
+    def _refuse(self, refusal: Refusal) -> layer.CommandGenerator[None]:
+        """Answer with a problem document. The request's body, if it still comes, is thrown away."""
+        self._record(refusal)
+        exchange = self.exchange
+        body = refusal.document(exchange.request_id)
+        response = http.Response(
+            b"HTTP/1.1", refusal.status, b"", http.Headers(_fields(exchange, refusal, body)), None, None, 0.0, None
+        )
+        self._response_begun = True
+        yield SendHttp(ResponseHeaders(self.stream_id, response, end_stream=False), self.context.client)
+        if exchange.method != "HEAD":
+            yield SendHttp(ResponseData(self.stream_id, body), self.context.client)
+        yield SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)
+        yield from self._finish()
+
+    def _record(self, refusal: Refusal) -> None:
+        try:
+            self.exchange.record("refuse", [refusal.secret] if refusal.secret else [], "", refusal.code)
+        except SpoolError:
+            log.error("cannot write the audit spool; the request is refused anyway")
+
+    def _gone(self) -> layer.CommandGenerator[None]:
+        """End a request whose client went away."""
+        if self._upstream is not None:
+            upstream, self._upstream = self._upstream, None
+            yield SendHttp(RequestProtocolError(self.stream_id, "gone", ErrorCode.CLIENT_DISCONNECTED), upstream)
+        yield from self._finish()
+
+    def _finish(self) -> layer.CommandGenerator[None]:
+        self._over = True
+        self._upstream = None
+        self.exchange.end()
+        yield DropStream(self.stream_id)
+
+    # from outside
+
+    def _tick(self, now: float) -> layer.CommandGenerator[None]:
+        if self._over or self._deadline == NEVER:
+            return
+        if now < self._deadline:
+            self.exchange.peer.wake(self._deadline)
+            return
+        self._deadline = NEVER
+        yield from self._stop(Refusal("upstream_unreachable"))
+
+    def _revoked(self) -> layer.CommandGenerator[None]:
+        """End a stream whose session is over; what a live session was granted stays granted."""
+        caller = None if self._over else self.exchange.caller
+        if caller is None:
+            return
+        view = self.exchange.peer.services.view(caller)
+        if isinstance(view, Refusal) and view.code == "session_invalid":
+            yield from self._stop(view)
+
+
+def _fields(exchange: Exchange, refusal: Refusal, body: bytes) -> list[tuple[bytes, bytes]]:
+    fields = [
+        (b"Content-Type", b"application/problem+json"),
+        (b"Content-Length", b"%d" % len(body)),
+        (b"Cache-Control", b"no-store"),
+        (b"Egret-Error", refusal.code.encode()),
+    ]
+    if refusal.status == 407:
+        fields += CHALLENGES
+    elif refusal.status == 405:
+        fields.append(ALLOW)
+    elif refusal.status == 429:
+        fields.append((b"Retry-After", b"%d" % (exchange.retry_after or 1)))
+    return fields

@@ -1,0 +1,165 @@
+"""TLS with clients, by leaf certificates of our authority, and with upstreams, verified against known roots.
+
+Both sides speak TLS 1.2 and 1.3 with forward secrecy and authenticated ciphers. A client context belongs to one host
+name and is kept until its leaf is about to expire. The upstream's name is the destination that was checked, whatever
+server name the client asked us for.
+"""
+
+import datetime as dt
+import ipaddress
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import certifi
+from mitmproxy.proxy import commands, layer, tunnel
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layers import tls
+from OpenSSL import SSL
+
+from proxy.destination import normalise
+from proxy.forward.authority import Authority
+from proxy.forward.exchange import Peer, Upstream, log
+from proxy.refusal import Refusal, Refused
+
+CIPHERS: Final = (
+    b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
+    b"ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
+)
+CIPHERS_13: Final = b"TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
+MAX_HOSTS: Final = 1024
+# pyOpenSSL has no way of its own to verify a name.
+_LIB: Final = SSL._lib  # type: ignore[attr-defined]  # noqa: SLF001
+_HOST_FLAGS: Final = _LIB.X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | _LIB.X509_CHECK_FLAG_NEVER_CHECK_SUBJECT
+
+
+def _context(method: int) -> SSL.Context:
+    context = SSL.Context(method)
+    context.set_min_proto_version(SSL.TLS1_2_VERSION)
+    context.set_cipher_list(CIPHERS)
+    context.set_tls13_ciphersuites(CIPHERS_13)
+    context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
+    context.set_mode(SSL.MODE_RELEASE_BUFFERS)  # an idle tunnel holds no record buffers
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    return context
+
+
+class ClientContexts:
+    """One context per host that clients ask for."""
+
+    def __init__(self, authority: Authority, protocols: tuple[bytes, ...] = (b"h2", b"http/1.1")) -> None:
+        self._authority = authority
+        self._protocols = protocols
+        self._known: dict[str, tuple[SSL.Context, dt.datetime]] = {}
+
+    def get(self, host: str) -> SSL.Context:
+        """Return the context of a normalised host, with a leaf that is good for another day."""
+        found = self._known.get(host)
+        if found is not None and found[1] > dt.datetime.now(dt.UTC):
+            return found[0]
+        leaf = self._authority.leaf(host)
+        context = _context(SSL.TLS_SERVER_METHOD)
+        context.use_certificate(leaf.certificate)
+        context.use_privatekey(leaf.key)
+        context.set_alpn_select_callback(self._select)
+        context.set_tlsext_servername_callback(self._server_name)
+        while len(self._known) >= MAX_HOSTS:
+            self._known.pop(next(iter(self._known)))
+        self._known.pop(host, None)
+        self._known[host] = (context, leaf.renew_at)
+        return context
+
+    def connection(self, peer: Peer, host: str) -> SSL.Connection:
+        """Return the server side of a handshake for a tunnel to `host`."""
+        connection = SSL.Connection(self.get(host))
+        connection.set_app_data(peer)
+        connection.set_accept_state()
+        return connection
+
+    def _select(self, _connection: SSL.Connection, offered: list[bytes]) -> "bytes | SSL._NoOverlappingProtocols":
+        for protocol in offered:  # the client's order is its preference
+            if protocol in self._protocols:
+                return protocol
+        return SSL.NO_OVERLAPPING_PROTOCOLS
+
+    def _server_name(self, connection: SSL.Connection) -> None:
+        """Note the name asked for. Another than the tunnel's gets a certificate too, so that it can be told 421."""
+        peer = connection.get_app_data()
+        try:
+            name = connection.get_servername()
+            if name is None:
+                return
+            try:
+                peer.server_name = normalise(name.decode("ascii", "replace"))
+            except Refused:
+                peer.server_name = ""
+                return
+            if peer.target is None or peer.server_name != peer.target.host:
+                connection.set_context(self.get(peer.server_name))
+        except Exception as error:  # noqa: BLE001  # OpenSSL would print it and go on
+            log.error("server name failed closed: %s", type(error).__name__)
+            peer.server_name = ""
+
+
+class UpstreamContext:
+    """The client side of handshakes with upstreams."""
+
+    def __init__(self, trust: Iterable[Path] = ()) -> None:
+        self._context = _context(SSL.TLS_CLIENT_METHOD)
+        self._context.set_verify(SSL.VERIFY_PEER, None)
+        self._context.load_verify_locations(certifi.where())
+        for path in trust:
+            self._context.load_verify_locations(str(path))
+
+    def connection(self, host: str, protocols: list[bytes]) -> SSL.Connection:
+        """Return the client side of a handshake that succeeds with a certificate for `host` only."""
+        connection = SSL.Connection(self._context)
+        param = _LIB.SSL_get0_param(connection._ssl)  # noqa: SLF001
+        _LIB.X509_VERIFY_PARAM_set_hostflags(param, _HOST_FLAGS)
+        try:
+            packed = ipaddress.ip_address(host).packed
+        except ValueError:
+            name = host.encode("ascii")
+            connection.set_tlsext_host_name(name)
+            done = _LIB.X509_VERIFY_PARAM_set1_host(param, name, len(name))
+        else:
+            done = _LIB.X509_VERIFY_PARAM_set1_ip(param, packed, len(packed))
+        if done != 1:
+            raise RuntimeError("cannot pin the upstream's name")
+        connection.set_alpn_protos(protocols)
+        connection.set_connect_state()
+        return connection
+
+
+class ClientTls(tls.TLSLayer):
+    """TLS with the client of a tunnel."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context, context.client)
+
+    def start_handshake(self) -> layer.CommandGenerator[None]:
+        """Get ready (the hook makes the OpenSSL connection); the client speaks first."""
+        yield from self.start_tls()
+
+    def send_close(self, command: commands.CloseConnection) -> layer.CommandGenerator[None]:
+        """Say in TLS that this is the end, unless it is none: a cut-off response must be seen as one."""
+        if self.tunnel_state is tunnel.TunnelState.OPEN and isinstance(command, commands.CloseTcpConnection):
+            try:
+                self.tls.shutdown()
+            except SSL.Error:
+                pass
+            else:
+                yield from self.tls_interact()
+        yield command
+
+
+class ServerTls(tls.ServerTLSLayer):
+    """TLS with an upstream."""
+
+    def on_handshake_error(self, err: str) -> layer.CommandGenerator[None]:
+        """Tell a certificate that is not trusted from a connection that went away."""
+        server = self.conn
+        if isinstance(server, Upstream) and server.refusal is None:
+            gone = err.startswith("connection closed")
+            server.refusal = Refusal("upstream_unreachable" if gone else "upstream_tls")
+        yield from tunnel.TunnelLayer.on_handshake_error(self, err)

@@ -1,0 +1,138 @@
+"""The forward proxy in this process, on loopback, with its event loop in a thread of its own."""
+
+import asyncio
+import contextlib
+import dataclasses
+import socket
+import ssl
+import threading
+from pathlib import Path
+
+from certificates import Authority as UpstreamAuthority
+from memory import Reader
+from served import receive
+from upstream import Upstream
+
+from proxy.budget import Budgets
+from proxy.destination import AddressGuard
+from proxy.events import Spool
+from proxy.forward.addon import Addon
+from proxy.forward.authority import Authority, create
+from proxy.forward.exchange import Services
+from proxy.forward.master import Master
+from proxy.forward.tls import ClientContexts, UpstreamContext
+from proxy.limits import Limits
+
+LOOPBACK = ("127.0.0.0/8", "::1/128")
+
+
+class Forward:
+    """Starts at construction; `close()` ends it. `reader` is its store, `upstream` and `plain` record what comes."""
+
+    def __init__(self, folder: Path, *, resolve=None, allow_private=LOOPBACK, ports=(80, 443), routes=None, **limits):
+        self.folder = folder
+        self.reader = Reader()
+        self.authority = UpstreamAuthority(folder)
+        self.upstream = Upstream(self.authority.leaf(), routes)
+        self.plain = Upstream(routes=routes)
+        self.ca = create(folder / "data")
+        self.limits = dataclasses.replace(Limits(), **limits)
+        self.spool = folder / "data" / "spool"
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self.master: Master = self.run(self._start(resolve, allow_private, ports))
+
+    async def _start(self, resolve, allow_private, ports) -> Master:
+        self.socket = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self.port = self.socket.getsockname()[1]
+        guard = AddressGuard(
+            allow_private=allow_private, ports=ports, own=[("127.0.0.1", self.port)], resolve=resolve or self.resolve
+        )
+        services = Services(
+            self.reader, guard, self.limits, Spool(self.spool), Budgets(self.folder / "budgets", self.limits)
+        )
+        authority = Authority.load(self.folder / "data")
+        addon = Addon(ClientContexts(authority), UpstreamContext([self.authority.path]))
+        master = Master(services, addon)
+        await master.serve([self.socket])
+        return master
+
+    async def resolve(self, host: str, port: int) -> list[str]:
+        """Every name of the tests is loopback."""
+        if host.endswith((".test", "localhost")):
+            return ["127.0.0.1"]
+        raise OSError("no such name")
+
+    def run(self, coroutine, seconds: float = 30):
+        """Run in the proxy's loop."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(seconds)
+
+    def close(self) -> None:
+        with contextlib.suppress(Exception):
+            self.run(self.master.drain(0.1))
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+        self.upstream.close()
+        self.plain.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    # clients
+
+    def open(self) -> socket.socket:
+        """A TCP connection to the proxy."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=15)
+
+    def raw(self, data: bytes, *, pieces=None) -> bytes:
+        """Send bytes to the proxy, return one response or everything until it closes."""
+        with self.open() as sock:
+            for piece in pieces or [data]:
+                sock.sendall(piece)
+            return receive(sock)
+
+    def connect(self, token: str | None, target: str, *fields: str) -> tuple[socket.socket, bytes]:
+        """CONNECT; return the socket and the answer's bytes."""
+        sock = self.open()
+        lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}", *fields]
+        if token is not None:
+            lines.append(f"Proxy-Authorization: Bearer {token}")
+        sock.sendall("\r\n".join(lines).encode() + b"\r\n\r\n")
+        return sock, receive(sock, head_only=b"200")
+
+    def tunnel(self, token: str, target: str | None = None, name: str | None = "localhost", alpn=None) -> ssl.SSLSocket:
+        """TLS through the proxy to the TLS upstream."""
+        sock, answer = self.connect(token, target or self.upstream.origin)
+        assert answer.split(b" ", 2)[1] == b"200", answer
+        context = ssl.create_default_context(cafile=self.ca)
+        if alpn:
+            context.set_alpn_protocols(alpn)
+        if name is None:
+            context.check_hostname = False
+        return context.wrap_socket(sock, server_hostname=name)
+
+    def ask(self, token: str, request: bytes, **kwargs) -> bytes:
+        """One request in a TLS tunnel of its own. `@HOST@` in it is the upstream's authority."""
+        with self.tunnel(token, **kwargs) as sock:
+            sock.sendall(request.replace(b"@HOST@", self.upstream.origin.encode()))
+            return receive(sock)
+
+    def get(self, token: str, path: str, *fields: str, method: str = "GET", body: bytes = b"") -> bytes:
+        """One request in a TLS tunnel of its own."""
+        lines = [f"{method} {path} HTTP/1.1", "Host: @HOST@", *fields]
+        if body:
+            lines.append(f"Content-Length: {len(body)}")
+        return self.ask(token, "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body)
+
+    def audit(self) -> list[dict]:
+        """All lines of the spool."""
+        import json
+
+        found = []
+        for path in sorted(self.spool.glob("*.jsonl")):
+            found += [json.loads(line) for line in path.read_bytes().splitlines()]
+        return found
