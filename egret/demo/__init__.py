@@ -1,0 +1,1 @@
+"""`egret demo`: one round trip on loopback, all of it real, shown from four sides."""

@@ -1,0 +1,44 @@
+"""One plain HTTP or HTTPS request through the forward proxy, as `egret doctor` makes it."""
+
+import contextlib
+import http.client
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back. `code` is Egret's refusal code, "" when an upstream answered."""
+
+    status: int
+    code: str
+    injected: str
+    body: str
+
+
+def through(
+    proxy_url: str, url: str, headers: Mapping[str, str], *, token: bool = True, ca: bytes = b"", timeout: float = 30.0
+) -> Answer:
+    """GET `url`; without `token` the proxy is given no credentials. Raises OSError and HTTPException."""
+    proxy, parts = urlsplit(proxy_url), urlsplit(url)
+    auth = {"Proxy-Authorization": f"Bearer {unquote(proxy.username or '')}"} if token else {}
+    host, port = proxy.hostname or "", proxy.port
+    target = parts.path or "/"
+    if parts.scheme == "https":
+        context = ssl.create_default_context(cadata=ca.decode())
+        connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+            host, port, timeout=timeout, context=context
+        )
+        connection.set_tunnel(parts.hostname or "", parts.port or 443, auth)
+        fields = dict(headers)
+    else:
+        connection = http.client.HTTPConnection(host, port, timeout=timeout)
+        target = f"http://{parts.netloc}{target}"
+        fields = {**headers, **auth}
+    with contextlib.closing(connection):
+        connection.request("GET", target, headers=fields)
+        got = connection.getresponse()
+        body = got.read(1 << 20).decode("utf-8", "replace")
+        return Answer(got.status, got.getheader("Egret-Error", ""), got.getheader("Egret-Injected", ""), body)

@@ -1,0 +1,45 @@
+"""Trust stores for code behind the proxy: the system's roots and Egret's CA in one bundle.
+
+Most variables that name a bundle replace the default store instead of adding to it, so a bundle of our CA alone would
+break every connection that does not go through the proxy.
+"""
+
+import ssl
+from pathlib import Path
+from typing import Final
+
+KNOWN: Final = (
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Alpine, Arch
+    "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora, RHEL
+    "/etc/ssl/ca-bundle.pem",  # openSUSE
+    "/etc/ssl/cert.pem",  # macOS, BSD
+)
+
+JAVA_PASSWORD: Final = "changeit"
+"""Java's own default; a trust store holds nothing secret."""
+
+
+def system_roots() -> bytes:
+    """Return the PEM bundle that this machine trusts; certifi's where there is none."""
+    default = ssl.get_default_verify_paths().cafile
+    for name in (default, *KNOWN):
+        if name and Path(name).is_file():
+            return Path(name).read_bytes()
+    import certifi  # noqa: PLC0415  # rarely needed
+
+    return Path(certifi.where()).read_bytes()
+
+
+def bundle(ca: bytes) -> bytes:
+    """Return our CA and the system's roots; ours first, so that it is seen when somebody looks."""
+    return ca.rstrip() + b"\n" + system_roots()
+
+
+def java_trust_store(pem: bytes) -> bytes:
+    """Return a PKCS#12 trust store that Java reads without keytool."""
+    from cryptography import x509  # noqa: PLC0415  # slow to import
+    from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12  # noqa: PLC0415
+
+    found = x509.load_pem_x509_certificates(pem)
+    entries = [pkcs12.PKCS12Certificate(cert, b"root-%d" % number) for number, cert in enumerate(found)]
+    return pkcs12.serialize_java_truststore(entries, BestAvailableEncryption(JAVA_PASSWORD.encode()))

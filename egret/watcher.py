@@ -1,0 +1,71 @@
+"""Revokes a session when a command ends, although the command has replaced us.
+
+`egret run` becomes its command by exec, so that signals and the exit code are the command's own. Before that it leaves
+a watcher behind: a process that is nobody's child, holds a file descriptor of ours (pidfd, Linux 5.3), and wakes up
+when we are gone. It holds an API key beside untrusted code of the same user, so it makes itself undumpable first: the
+kernel then refuses ptrace and /proc to that user.
+"""
+
+import contextlib
+import ctypes
+import os
+import select
+import shutil
+import sys
+from pathlib import Path
+
+from egret.client import ApiError, Client
+
+PR_SET_DUMPABLE = 4
+
+
+def leave_behind(client: Client, revoke: tuple[str, str, str], folder: Path) -> bool:
+    """Fork the watcher; False where that cannot work. `revoke` is (session, dataset, project)."""
+    if sys.platform != "linux" or not hasattr(os, "pidfd_open"):
+        return False
+    try:
+        watched = os.pidfd_open(os.getpid())
+    except OSError:
+        return False
+    client.close()  # the watcher makes its own connection
+    child = os.fork()
+    if child == 0:
+        if os.fork() == 0:
+            _watch(watched, client, revoke, folder)
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.close(watched)
+    return True
+
+
+def _watch(watched: int, client: Client, revoke: tuple[str, str, str], folder: Path) -> None:
+    """Wait, revoke, remove, end; whatever happens, never return into the caller's code."""
+    try:
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+        os.setsid()
+        os.chdir("/")
+        null = os.open(os.devnull, os.O_RDWR)
+        for number in (0, 1, 2):
+            os.dup2(null, number)
+        for number in _descriptors() - {0, 1, 2, watched}:
+            os.close(number)  # else a pipe that the command closes would stay open here
+        select.select([watched], [], [])
+        with contextlib.suppress(ApiError):
+            client.revoke_session(*revoke)
+        shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os._exit(0)
+
+
+def _descriptors() -> set[int]:
+    with os.scandir("/proc/self/fd") as entries:
+        found = {int(entry.name) for entry in entries}
+    return {number for number in found if _is_open(number)}  # without that of the listing itself
+
+
+def _is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
