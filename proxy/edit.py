@@ -34,19 +34,20 @@ class Budget:
 class Editor:
     """Decides and writes the occurrences of one part of a request, carrying inert what may not be injected.
 
-    `injected` has the names written, `carried` the names left alone, each with its code.
+    `injected` has the names written, `carried` the names left alone, each with its code. `strict` refuses instead of
+    carrying. `watch` opens nothing: it is known that nothing may be injected, and only what is carried is of interest.
     """
 
     resolver: Resolver
     use: Use
-    surface: Surface
     budget: Budget
     strict: bool = False
+    watch: bool = False
     injected: dict[str, str] = field(default_factory=dict)
     carried: dict[str, str] = field(default_factory=dict)
     _decisions: dict[tuple[Kind, str], Grant | Denial] = field(default_factory=dict)
 
-    def apply(self, data: bytes, occurrences: Iterable[Occurrence]) -> bytes:
+    def apply(self, data: bytes, occurrences: Iterable[Occurrence], surface: Surface) -> bytes:
         """Return `data` with what may be injected written in its place; every other byte as it was."""
         pieces: list[bytes] = []
         written: dict[tuple[Kind, str], bytes | None] = {}  # one opening for each name and call
@@ -54,7 +55,7 @@ class Editor:
         for occurrence in occurrences:
             key = (occurrence.kind, occurrence.name)
             if key not in written:
-                written[key] = self._write(*key)
+                written[key] = self._write(*key, surface)
             value = written[key]
             if value is None:
                 continue
@@ -63,13 +64,15 @@ class Editor:
             done = occurrence.end
         return b"".join((*pieces, data[done:])) if pieces else data
 
-    def _write(self, kind: Kind, name: str) -> bytes | None:
+    def _write(self, kind: Kind, name: str, surface: Surface) -> bytes | None:
         decision = self._decide(kind, name)
+        if self.watch and not isinstance(decision, Denial):
+            decision = Denial.DESTINATION
         if isinstance(decision, Denial):
             self._carry(name, decision.value)
             return None
         try:
-            value = encode(decision.open().reveal(), self.surface)
+            value = encode(decision.open().reveal(), surface)
         except NotEncodable:
             self._carry(name, "value_not_encodable")
             return None

@@ -73,6 +73,13 @@ def _markup(value: bytes) -> bytes:
     return value
 
 
+def _cdata(value: bytes) -> bytes:
+    """XML 1.0 2.7: nothing is escaped in a CDATA section, so its end cannot be written."""
+    if b"]]>" in value or _XML_ILLEGAL.search(value):
+        raise NotEncodable
+    return value
+
+
 def _raw(value: bytes) -> bytes:
     return value
 
@@ -87,6 +94,7 @@ _ENCODERS: Final[dict[Surface, Callable[[bytes], bytes]]] = {
     Surface.JSON: _json,
     Surface.FORM: _form,
     Surface.MARKUP: _markup,
+    Surface.CDATA: _cdata,
     Surface.MULTIPART: _raw,
     Surface.RAW: _raw,
 }

@@ -32,6 +32,7 @@ class Surface(enum.Enum):
     FORM = "form"
     MULTIPART = "multipart"
     MARKUP = "markup"
+    CDATA = "cdata"
     RAW = "raw"
 
 
@@ -62,6 +63,7 @@ _SPELLINGS: Final = {
     Surface.FORM: _URL,
     Surface.JSON: _JSON,
     Surface.MARKUP: _MARKUP,
+    Surface.CDATA: _RAW,
     Surface.MULTIPART: _RAW,
     Surface.RAW: _RAW,
 }

@@ -49,6 +49,5 @@ class MessageRewriter:
         surface = Surface.JSON if data[:1] in (b"{", b"[", b'"') else Surface.RAW
         use = Use(self.head.destination, Location.MESSAGE, self.head.method, self.head.path)
         budget = Budget(self.limits.expansion_bytes)
-        return TextRewriter(
-            Editor(self.resolver, use, surface, budget, self.strict, self.injected, self.carried),
-        )
+        editor = Editor(self.resolver, use, budget, self.strict, injected=self.injected, carried=self.carried)
+        return TextRewriter(editor, surface)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from proxy.coding import Decoder, Encoder, codings
+from proxy.coding import Codec, codings
 from proxy.limits import DEFAULT, Limits
 from proxy.message import Fields
 from proxy.scrub.needle import needles
@@ -58,12 +58,10 @@ class Scrubber:
 class BodyScrub:
     """A response body on its way to the client."""
 
-    __slots__ = ("_decoder", "_encoder", "_stream")
+    __slots__ = ("_codec", "_stream")
 
     def __init__(self, scrubber: Scrubber, fields: Fields, limits: Limits) -> None:
-        chain = codings(fields)
-        self._decoder = Decoder(chain, limits)
-        self._encoder = Encoder(chain)
+        self._codec = Codec(codings(fields), limits)
         kinds = [value for name, value in fields if name.lower() == b"content-type"]
         events = bool(kinds) and kinds[0].strip().lower().startswith(b"text/event-stream")
         self._stream = Stream(scrubber.search, events=events)
@@ -75,12 +73,12 @@ class BodyScrub:
 
     def feed(self, data: bytes) -> bytes:
         """Scrub a piece; raises `Refused` for a body that does not decode."""
-        return self._encoder.feed(self._stream.feed(self._decoder.feed(data)))
+        return b"".join(self._codec.encode(self._stream.feed(piece)) for piece in self._codec.decode(data))
 
     def finish(self) -> bytes:
         """Return what is left; raises `Refused` when the encoded body is cut off."""
-        last = self._stream.feed(self._decoder.finish(), final=True)
-        return self._encoder.feed(last) + self._encoder.finish()
+        self._codec.decoded()
+        return self._codec.encode(self._stream.feed(b"", final=True)) + self._codec.encoded()
 
 
 class MessageScrub:
