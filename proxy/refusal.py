@@ -106,6 +106,18 @@ CODES: Final[dict[str, Code]] = {
         "The session or its dataset has used its budget of requests.",
         "Wait for the time in Retry-After, or open a session with a larger budget.",
     ),
+    "origin_not_allowed": Code(
+        403,
+        "Origin not allowed",
+        "The request does not come from a page that the session was opened for.",
+        "List the page's origin in the session's origins; a sandboxed frame without allow-same-origin is null.",
+    ),
+    "navigation_not_allowed": Code(
+        403,
+        "Not a page",
+        "What an upstream answers is never shown as a document, a frame or a service worker of the gateway.",
+        "Ask for it with fetch, XMLHttpRequest, EventSource, WebSocket, an image or a script.",
+    ),
     "upstream_unreachable": Code(
         502,
         "Upstream unreachable",

@@ -80,6 +80,10 @@ class BodyScrub:
         self._codec.decoded()
         return self._codec.encode(self._stream.feed(b"", final=True)) + self._codec.encoded()
 
+    def renew(self, scrubber: Scrubber) -> None:
+        """Search the rest of the body for the values of now."""
+        self._stream.renew(scrubber.search)
+
 
 class MessageScrub:
     """A WebSocket message on its way to the client, in fragments."""

@@ -45,6 +45,10 @@ class Stream:
             limit = self._past_events(data, limit)
         return self._replace(data, matches, limit)
 
+    def renew(self, search: Search) -> None:
+        """Search what is still to come, and what is held back, for other values: the dataset has changed."""
+        self._search = search
+
     @staticmethod
     def _past_events(data: bytes, limit: int) -> int:
         """Move the limit behind the last event that is complete."""

@@ -1,0 +1,165 @@
+"""Who may ask through the gateway, and what a browser is told about it.
+
+A token in a URL is a bearer capability: whoever has it can ask from outside of any browser, and with any Origin. The
+checks here protect it inside browsers, from pages that it was not minted for:
+
+- `Origin`, where the browser sends it, must be one of the session's `origins` (`null` only if it is listed).
+- Browsers send none with GETs that are same-origin or `no-cors` (an image, a script). Then `Sec-Fetch-Site` tells: a
+  same-origin request comes from the page that the gateway is mounted into; for any other the Referer's origin must be
+  listed; a request that hides it is taken for `null`.
+- Nothing from an upstream may become a document, a frame or a service worker on the gateway's origin, where it could
+  read every other session's traffic: such requests are refused, and whatever slips through is sandboxed by CSP.
+"""
+
+import re
+from typing import Final
+from urllib.parse import urlsplit
+
+from proxy.message import Fields
+from proxy.refusal import Refusal, Refused
+from proxy.relay.headers import first, items, without
+
+MAX_AGE: Final = b"7200"
+DOCUMENTS: Final = frozenset(
+    {b"document", b"iframe", b"frame", b"fencedframe", b"object", b"embed", b"serviceworker", b"sharedworker", b"xslt"}
+)
+ALWAYS: Final[Fields] = (
+    (b"Referrer-Policy", b"no-referrer"),
+    (b"X-Content-Type-Options", b"nosniff"),
+    (b"Cross-Origin-Resource-Policy", b"cross-origin"),
+    (b"Content-Security-Policy", b"sandbox; default-src 'none'; frame-ancestors 'none'"),
+    (b"X-Frame-Options", b"DENY"),
+)
+"""On every response of the gateway."""
+
+UNSAFE: Final = frozenset(
+    {
+        # The gateway speaks for itself.
+        *(name.lower() for name, _ in ALWAYS),
+        b"vary",
+        b"timing-allow-origin",
+        # These would act on the gateway's own origin, for all sessions.
+        b"set-cookie",
+        b"set-cookie2",
+        b"strict-transport-security",
+        b"public-key-pins",
+        b"expect-ct",
+        b"clear-site-data",
+        b"service-worker-allowed",
+        b"content-security-policy-report-only",
+        b"reporting-endpoints",
+        b"report-to",
+        b"nel",
+        b"alt-svc",
+        b"accept-ch",
+        b"critical-ch",
+        b"permissions-policy",
+        b"feature-policy",
+        b"document-policy",
+        b"origin-agent-cluster",
+        b"cross-origin-opener-policy",
+        b"cross-origin-embedder-policy",
+        b"speculation-rules",
+        b"supports-loading-mode",
+        b"use-as-dictionary",
+        b"x-permitted-cross-domain-policies",
+        b"activate-storage-access",
+        b"set-login",
+        b"refresh",
+        # The browser would ask the user for a password in the gateway's name.
+        b"www-authenticate",
+        b"proxy-authenticate",
+    }
+)
+"""Fields of an upstream's response that end at the gateway."""
+
+_TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+
+
+def admit(fields: Fields, origins: tuple[str, ...]) -> bytes | None:
+    """Return the origin to answer to, None where there is none; raises `Refused`."""
+    listed = {normal(origin) for origin in origins}
+    given = [value for key, value in fields if key.lower() == b"origin"]
+    if given:
+        if len(given) > 1 or normal(given[0].decode("latin-1")) not in listed:
+            raise Refused(Refusal("origin_not_allowed"))
+        return given[0]
+    site = first(fields, b"sec-fetch-site")
+    referer = first(fields, b"referer")
+    if site == b"same-origin":
+        return None
+    if referer:
+        if origin_of(referer) not in listed:
+            raise Refused(Refusal("origin_not_allowed"))
+    elif site is not None and "null" not in listed:
+        raise Refused(Refusal("origin_not_allowed"))
+    return None
+
+
+def normal(origin: str) -> str:
+    """Return an origin as browsers send it: lower case, no path, no default port."""
+    return "null" if origin == "null" else origin_of(origin.encode())
+
+
+def origin_of(url: bytes) -> str:
+    """Return the origin of a URL; "" for what has none."""
+    try:
+        parts = urlsplit(url.decode("latin-1"))
+        port = parts.port
+    except ValueError:
+        return ""
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        return ""
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    default = {"http": 80, "https": 443}[parts.scheme]
+    return f"{parts.scheme}://{host}" + (f":{port}" if port not in (None, default) else "")
+
+
+def no_document(fields: Fields) -> None:
+    """Raise `Refused` for a request whose answer would live on the gateway's origin."""
+    navigates = first(fields, b"sec-fetch-mode") == b"navigate" or first(fields, b"sec-fetch-dest") in DOCUMENTS
+    if navigates or first(fields, b"service-worker") is not None:
+        raise Refused(Refusal("navigation_not_allowed"))
+
+
+def is_preflight(method: str, fields: Fields) -> bool:
+    """Whether the browser asks for leave (Fetch 4.8); any other OPTIONS is for the upstream."""
+    return (
+        method == "OPTIONS"
+        and first(fields, b"origin") is not None
+        and first(fields, b"access-control-request-method") is not None
+    )
+
+
+def preflight(fields: Fields) -> Fields:
+    """Return the answer to a preflight whose origin was admitted: what was asked for is allowed."""
+    method = first(fields, b"access-control-request-method") or b""
+    names = [name for name in items(fields, b"access-control-request-headers") if _TOKEN.fullmatch(name)]
+    allowed: list[tuple[bytes, bytes]] = []
+    if _TOKEN.fullmatch(method):
+        allowed.append((b"Access-Control-Allow-Methods", method))
+    if names:
+        allowed.append((b"Access-Control-Allow-Headers", b", ".join(names)))
+    if first(fields, b"access-control-request-private-network") == b"true":
+        allowed.append((b"Access-Control-Allow-Private-Network", b"true"))
+    vary = b"Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
+    return (*grant(first(fields, b"origin")), *allowed, (b"Access-Control-Max-Age", MAX_AGE), (b"Vary", vary), *ALWAYS)
+
+
+def grant(origin: bytes | None) -> Fields:
+    """Return what lets a page of `origin` read a response."""
+    if origin is None:
+        return ()
+    return ((b"Access-Control-Allow-Origin", origin), (b"Access-Control-Allow-Credentials", b"true"))
+
+
+def dressed(fields: Fields, origin: bytes | None) -> Fields:
+    """Return a response's fields as the gateway sends them.
+
+    The names are listed one by one: with credentials, browsers take `*` for a name (Fetch 3.3.5).
+    """
+    vary = [*items(fields, b"vary"), b"Origin"]
+    kept = tuple(pair for pair in without(fields, UNSAFE) if not pair[0].lower().startswith(b"access-control-"))
+    exposed = dict.fromkeys(name.lower() for name, _ in kept)
+    expose = ((b"Access-Control-Expose-Headers", b", ".join(exposed)),) if origin is not None and exposed else ()
+    return (*kept, *grant(origin), *expose, (b"Vary", b", ".join(dict.fromkeys(vary))), *ALWAYS)

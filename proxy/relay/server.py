@@ -1,0 +1,120 @@
+"""Our listening side: aiohttp's server protocol with a bounded, timed request head, and without its texts.
+
+aiohttp answers a malformed request with a page that quotes it, and logs exceptions with their arguments. Both would
+show tokens; here a refusal document is sent and a class name is logged.
+"""
+
+import asyncio
+import logging
+from typing import Any, Final
+
+from aiohttp import web
+from aiohttp.http_exceptions import LineTooLong
+from aiohttp.streams import EMPTY_PAYLOAD
+from aiohttp.web_protocol import RequestHandler, _ErrInfo
+
+from proxy.limits import Limits
+from proxy.refusal import Refusal
+from proxy.relay.client import PROBLEM
+from proxy.relay.upstream import MAX_HEADERS
+
+log: Final = logging.getLogger("egret.relay")
+
+KEEP_ALIVE: Final = 75.0
+"""Seconds that an idle client connection is kept."""
+
+
+class Front(RequestHandler):
+    """One client connection."""
+
+    __slots__ = ("_head_bytes", "_head_timer", "_limits")
+
+    def __init__(self, manager: "Server", *, loop: asyncio.AbstractEventLoop, limits: Limits) -> None:
+        super().__init__(
+            manager,
+            loop=loop,
+            keepalive_timeout=KEEP_ALIVE,
+            access_log=None,  # type: ignore[arg-type]  # a documented value; paths hold tokens
+            max_line_size=limits.header_bytes,
+            max_field_size=limits.header_bytes,
+            max_headers=MAX_HEADERS,
+            lingering_time=2.0,
+            auto_decompress=False,
+        )
+        self._limits = limits
+        self._head_bytes = 0
+        self._head_timer: asyncio.TimerHandle | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Parse; while a head is unfinished, count its bytes and its time."""
+        super().data_received(data)
+        if not self._waits_for_head():
+            self._head_over()
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > self._limits.header_bytes:
+            self._refuse_head()
+        elif self._head_timer is None:
+            self._head_timer = self._loop.call_later(self._limits.head_timeout, self.force_close)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Let go of the timer."""
+        self._head_over()
+        super().connection_lost(exc)
+
+    def _waits_for_head(self) -> bool:
+        return self._waiter is not None and not self._waiter.done() and not self._messages
+
+    def _head_over(self) -> None:
+        self._head_bytes = 0
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _refuse_head(self) -> None:
+        """Answer 431 and take no more: what follows is the rest of the same head."""
+        self._head_over()
+        self._close = True
+        self._messages.append((_ErrInfo(431, LineTooLong(b""), ""), EMPTY_PAYLOAD))
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002  # it quotes the request
+    ) -> web.StreamResponse:
+        """Answer what could not be parsed, or a handler that failed, without a word of it."""
+        if request.writer.output_size > 0:
+            raise ConnectionError
+        too_large = isinstance(exc, LineTooLong) or status == 431
+        if status >= 500:
+            refusal = Refusal("internal")
+            log.error("handler failed: %s", type(exc).__name__)
+        else:
+            refusal = Refusal("bad_request", override=431 if too_large else None)
+        headers = {"Content-Type": PROBLEM.decode(), "Egret-Error": refusal.code, "Cache-Control": "no-store"}
+        response = web.Response(status=refusal.status, body=refusal.document("req_unparsed"), headers=headers)
+        response.force_close()
+        return response
+
+    def log_debug(self, *args: Any, **kw: Any) -> None:  # noqa: ANN401
+        """Say nothing."""
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:  # noqa: ANN401, ARG002
+        """Name the class."""
+        log.error("connection failed: %s", type(kw.get("exc_info")).__name__)
+
+
+class Server(web.Server):
+    """Makes a `Front` for each connection, up to a number at once."""
+
+    def __init__(self, handler: Any, *, limits: Limits) -> None:  # noqa: ANN401
+        super().__init__(handler, handler_cancellation=True)
+        self._limits = limits
+
+    def __call__(self) -> RequestHandler:
+        """Take a connection."""
+        return Front(self, loop=self._loop, limits=self._limits)

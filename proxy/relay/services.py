@@ -1,0 +1,165 @@
+"""What all exchanges of one process share, and what one exchange is about."""
+
+import logging
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from aiohttp import web
+
+from proxy.budget import Budgets
+from proxy.events import Event, Spool
+from proxy.limits import Limits
+from proxy.message import Fields, Head
+from proxy.refusal import Refusal, Refused
+from proxy.relay.upstream import Upstream
+from proxy.scrub import Scrubber
+from store.errors import NotAuthenticated, StoreError
+from store.model import Caller, Resolver, SecretValue
+
+log: Final = logging.getLogger("egret.relay")
+
+SCRUBBERS: Final = 64
+"""How many datasets' automata are kept."""
+
+
+class View(Resolver, Protocol):
+    """What `store.reader.Reader.view` gives."""
+
+    @property
+    def key(self) -> object:
+        """Changes whenever values or rules do."""
+
+    @property
+    def egress(self) -> Mapping[str, object]:
+        """The dataset's egress list."""
+
+    @property
+    def strict_bodies(self) -> bool:
+        """Whether the dataset refuses what it could carry."""
+
+    def values(self) -> list[tuple[str, SecretValue]]:
+        """Every value that responses are searched for."""
+
+
+class Reader(Protocol):
+    """What the relay needs of `store.reader.Reader`."""
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the view of the store is young enough."""
+
+    def caller(self, token: str) -> Caller:
+        """Return the live session's caller; raises `store.errors`."""
+
+    def view(self, caller: Caller) -> View:
+        """Return the fresh effective set; raises `store.errors`."""
+
+    def subscribe(self, callback: Callable[[], None]) -> None:
+        """Call back, from another thread, when the store changed or was lost."""
+
+
+@dataclass(slots=True)
+class Services:
+    """What every exchange of one process shares."""
+
+    reader: Reader
+    upstream: Upstream
+    limits: Limits
+    spool: Spool
+    budgets: Budgets
+    strict_bodies: bool = False
+    _scrubbers: dict[object, Scrubber] = field(default_factory=dict)
+
+    def caller(self, token: str) -> Caller:
+        """Return who a token stands for; raises `Refused`."""
+        try:
+            return self.reader.caller(token)
+        except NotAuthenticated:
+            raise Refused(Refusal("session_invalid")) from None
+        except StoreError:
+            raise Refused(Refusal("store_unavailable")) from None
+
+    def view(self, caller: Caller) -> View:
+        """Return the caller's view as of now; raises `Refused`."""
+        try:
+            return self.reader.view(caller)
+        except NotAuthenticated:
+            raise Refused(Refusal("session_invalid")) from None
+        except StoreError:
+            raise Refused(Refusal("store_unavailable")) from None
+
+    def scrubber(self, view: View) -> Scrubber:
+        """Return the automaton of a view, built once per change of the dataset."""
+        found = self._scrubbers.get(view.key)
+        if found is None:
+            while len(self._scrubbers) >= SCRUBBERS:
+                self._scrubbers.pop(next(iter(self._scrubbers)))
+            found = self._scrubbers[view.key] = Scrubber(view.values())
+        return found
+
+
+def request_id() -> str:
+    """Return a new name for a request."""
+    return "req_" + secrets.token_hex(12)
+
+
+@dataclass(slots=True)
+class Ask:
+    """One request as its front hands it over: who asks, for what, and where the body and the client are.
+
+    `head.fields` are end-to-end fields only. `dress` finishes the response's fields for the front: CORS, `Location`.
+    """
+
+    services: Services
+    request: web.BaseRequest
+    caller: Caller
+    head: Head
+    dress: Callable[[int, Fields], Fields] = lambda _, fields: fields
+    request_id: str = field(default_factory=request_id)
+
+    def view(self) -> View:
+        """Return the caller's view as of now; raises `Refused`."""
+        return self.services.view(self.caller)
+
+    def record(self, event: str, names: Iterable[str], location: str, code: str = "") -> None:
+        """Write a line of audit; raises `SpoolError`, and then nothing may be forwarded."""
+        caller, head = self.caller, self.head
+        self.services.spool.write(
+            Event(
+                event,
+                session=caller.session,
+                project=caller.project,
+                dataset=caller.dataset,
+                secrets=tuple(names),
+                destination=str(head.destination),
+                location=location,
+                method=head.method,
+                path=head.path,
+                code=code,
+                request_id=self.request_id,
+            )
+        )
+
+
+@dataclass(slots=True)
+class Noted:
+    """Which names of a body or of messages are in the audit already."""
+
+    ask: Ask
+    location: str
+    injected: dict[str, str] = field(default_factory=dict)
+    carried: dict[str, str] = field(default_factory=dict)
+
+    def note(self, injected: Mapping[str, str], carried: Mapping[str, str]) -> None:
+        """Audit what is new; before the bytes that hold it leave."""
+        if len(injected) > 0:
+            fresh = [name for name in injected if name not in self.injected]
+            if fresh:
+                self.ask.record("inject", fresh, self.location)
+                self.injected.update(dict.fromkeys(fresh, ""))
+        for name, code in carried.items():
+            if name not in self.carried:
+                self.ask.record("carry", [name], self.location, code)
+                self.carried[name] = code

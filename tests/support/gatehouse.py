@@ -1,0 +1,128 @@
+"""A gateway in this process: the real plane in a thread with its own loop, on an in-memory reader."""
+
+import asyncio
+import http.client
+import json
+import socket
+import ssl
+import tempfile
+import threading
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+from certificates import Authority
+from memory import Reader
+from upstream import Upstream
+
+from proxy.budget import Budgets
+from proxy.destination import AddressGuard
+from proxy.events import Spool
+from proxy.limits import Limits
+from proxy.relay.serve import serve
+from store.model import Destination
+
+ORIGIN = "https://app.test"
+LOOPBACK = ("127.0.0.0/8", "::1/128")
+
+
+class Gatehouse:
+    """Use as a context manager. `up` is a TLS upstream, `plain` one in clear, the dataset has `KEY` for both."""
+
+    KEY = b"sk-canary-5f0/c3+d&e"
+
+    def __init__(self, *, routes=None, limits: Limits | None = None, guard=None, public_url=None, **fields):
+        self.folder = Path(tempfile.mkdtemp(prefix="egret-gate-"))
+        self.authority = Authority(self.folder)
+        self.up = Upstream(self.authority.leaf(), routes)
+        self.plain = Upstream(None, routes)
+        self.reader = Reader()
+        self.limits = replace(limits or Limits(), **fields)
+        self.budgets = Budgets(self.folder / "budgets", self.limits)
+        self.public_url = public_url
+        self.spool = Spool(self.folder / "spool")
+        self.sock = socket.create_server(("127.0.0.1", 0), backlog=2048)
+        self.port = self.sock.getsockname()[1]
+        self.guard = guard or AddressGuard(allow_private=LOOPBACK, own=[("127.0.0.1", self.port)])
+        self.here = Destination(True, "localhost", self.up.port)
+        self.clear = Destination(False, "localhost", self.plain.port)
+        self.reader.put("KEY", self.KEY, self.up.origin, self.plain.url)
+        self.token = self.reader.open(origins=(ORIGIN,))
+        self._ready = threading.Event()
+        self._stop = None
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
+
+    async def _run(self):
+        self._stop = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        settings = SimpleNamespace(
+            egress=SimpleNamespace(trust=[self.authority.path], strict_bodies=False),
+            gateway=SimpleNamespace(public_url=self.public_url),
+        )
+        drain = await serve(
+            SimpleNamespace(
+                settings=settings, limits=self.limits, reader=self.reader, guard=self.guard, spool=self.spool,
+                budgets=self.budgets, sock=self.sock,
+            )
+        )  # fmt: skip
+        self._ready.set()
+        await self._stop.wait()
+        await drain(self.limits.drain_timeout)
+
+    def __enter__(self):
+        self._thread.start()
+        assert self._ready.wait(10)
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+        self.up.close()
+        self.plain.close()
+
+    def stop(self):
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join(40)
+
+    def path(self, rest: str = "/", destination: Destination | None = None, token: str | None = None) -> str:
+        """The gateway path of a path at the upstream."""
+        where = destination or self.here
+        scheme = "https" if where.secure else "http"
+        return f"/s/{token or self.token}/{scheme}/{where.host}:{where.port}{rest}"
+
+    def get(self, rest="/", headers=None, *, method="GET", body=None, raw=False, **where):
+        """One request; (status, headers, body)."""
+        conn = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            conn.request(method, rest if raw else self.path(rest, **where), body, {"Origin": ORIGIN} | (headers or {}))
+            got = conn.getresponse()
+            return got.status, got.headers, got.read()
+        finally:
+            conn.close()
+
+    def raw(self, data: bytes, seconds=5.0) -> bytes:
+        """Send bytes, return everything until the gateway closes or falls silent."""
+        with self.dial(seconds) as sock:
+            sock.sendall(data)
+            return drained(sock)
+
+    def dial(self, seconds=5.0) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=seconds)
+
+    def events(self) -> list[dict]:
+        """The audit's lines so far."""
+        return [
+            json.loads(line)
+            for path in sorted((self.folder / "spool").glob("*.jsonl"))
+            for line in path.read_text().splitlines()
+        ]
+
+
+def drained(sock) -> bytes:
+    data = b""
+    try:
+        while more := sock.recv(1 << 16):
+            data += more
+    except (OSError, ssl.SSLError):
+        pass
+    return data
