@@ -146,6 +146,29 @@ class Resolver(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Scope:
+    """Where something belongs: a dataset, a project (`dataset` empty) or an organisation (both empty)."""
+
+    organisation: str
+    project: str = ""
+    dataset: str = ""
+
+    @property
+    def level(self) -> str:
+        """Say organisation, project or dataset."""
+        return "dataset" if self.dataset else "project" if self.project else "organisation"
+
+    @property
+    def parents(self) -> tuple["Scope", ...]:
+        """This scope and those it inherits from, nearest first."""
+        chain = (self, Scope(self.organisation, self.project), Scope(self.organisation))
+        return tuple(dict.fromkeys(chain))
+
+    def __str__(self) -> str:
+        return "/".join(part for part in (self.organisation, self.project, self.dataset) if part)
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """Who a request is for; everything follows from the live session. Times are Unix seconds."""
 

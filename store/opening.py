@@ -1,1 +1,71 @@
-"""The private half: verify and open envelopes. Never imported by the control plane."""
+"""The private half: verify and open envelopes. Never imported by the control plane (an import contract says so)."""
+
+import hashlib
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, MLKEM768X25519PrivateKey, Suite
+
+from store.envelope import SUITE, Binding, Envelope, key_id, unpad
+from store.errors import KeyMismatch, Tampered
+from store.keyring import read_private
+from store.model import SecretValue
+from store.signing import ENVELOPE, Verifier
+
+_SUITE = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+SEED_SIZE = 32
+
+
+def opening_keys(seed: bytes) -> tuple[MLKEM768X25519PrivateKey, bytes]:
+    """Expand a seed as X-Wing does (draft-connolly-cfrg-xwing-kem 5.2): SHAKE256 to ML-KEM d‖z and the X25519 key."""
+    if len(seed) != SEED_SIZE:
+        raise KeyMismatch("An opening key has 32 bytes; the key file is damaged. Restore it from its backup.")
+    expanded = hashlib.shake_256(seed).digest(96)
+    mlkem = MLKEM768PrivateKey.from_seed_bytes(expanded[:64])
+    x25519 = X25519PrivateKey.from_private_bytes(expanded[64:])
+    public = mlkem.public_key().public_bytes_raw() + x25519.public_key().public_bytes_raw()
+    return MLKEM768X25519PrivateKey(mlkem, x25519), public
+
+
+class Opener:
+    """Opens what was sealed to its keys and signed by the pinned writer."""
+
+    __slots__ = ("_keys", "_verifier")
+
+    def __init__(self, seeds: list[bytes], verifier: Verifier) -> None:
+        self._keys: dict[bytes, MLKEM768X25519PrivateKey] = {}
+        for seed in seeds:
+            private, public = opening_keys(seed)
+            self._keys[key_id(public)] = private
+        self._verifier = verifier
+
+    @classmethod
+    def load(cls, data: Path, verifier: Verifier) -> "Opener":
+        """Read DATA/keys/data/opening*.key; several during a rotation."""
+        files = sorted((data / "keys" / "data").glob("opening*.key"))
+        if not files:
+            raise KeyMismatch("There is no opening key in keys/data. Restore it from its backup.")
+        return cls([read_private(file) for file in files], verifier)
+
+    @property
+    def kids(self) -> frozenset[bytes]:
+        """The ids of the keys at hand."""
+        return frozenset(self._keys)
+
+    def open(self, envelope: bytes, signature: bytes, binding: Binding) -> SecretValue:
+        """Verify and open; raises `Tampered` for every byte that is not as it was sealed."""
+        info = binding.info()
+        parts = hashlib.sha256(info).digest(), hashlib.sha256(envelope).digest()
+        self._verifier.check(signature, ENVELOPE, *parts)
+        parsed = Envelope.unpack(envelope)
+        if parsed.suite != binding.suite or parsed.suite != SUITE or parsed.kid != binding.kid:
+            raise Tampered("an envelope names another key or suite than its binding")
+        key = self._keys.get(parsed.kid)
+        if key is None:
+            raise KeyMismatch(f"No opening key at hand for key id {parsed.kid.hex()}.")
+        try:
+            return SecretValue(unpad(_SUITE.decrypt(parsed.sealed, key, info=info)))
+        except (InvalidTag, TypeError, ValueError) as error:
+            raise Tampered("an envelope does not open for its binding") from error

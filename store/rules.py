@@ -1,1 +1,207 @@
-"""Destination rules: parsed once, canonical, matched without regular expressions."""
+"""Destination rules: parsed once, canonical, matched without regular expressions (spec 2).
+
+Text: `api.example.com`, `api.example.com:8443`, `*.example.com` (one or more labels, never the apex),
+`http://127.0.0.1:9000`, `ws://host`. Port 443 unless written, 80 for cleartext. As an object, with narrower use:
+`{"host": …, "methods": ["POST"], "paths": ["/v1/*"], "headers": ["authorization"]}`.
+
+Rules are sealed with the value, so two spellings of one rule must have one canonical form: `canonical()`.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from store.errors import Invalid, Problem
+from store.hosts import bad_host, normalise_host, too_wide
+from store.model import Destination, Location, Use
+from store.paths import covers_path, matches_path, path_is_plain
+
+MAX_RULES = 64
+MAX_PARTS = 64
+_KEYS = {"host", "methods", "paths", "headers"}
+_TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_SCHEMES = {"https": True, "wss": True, "http": False, "ws": False}
+
+__all__ = ["MAX_RULES", "DestinationRule", "canonical_rules", "normalise_host", "parse_rules"]
+
+
+def _fail(pointer: str, code: str, detail: str) -> Invalid:
+    return Invalid(Problem(pointer, code, detail))
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationRule:
+    """One upstream, or all below a domain, with what may be asked of it. `None` means any."""
+
+    secure: bool
+    host: str
+    port: int
+    wildcard: bool = False
+    methods: frozenset[str] | None = None
+    paths: tuple[str, ...] | None = None
+    headers: frozenset[str] | None = field(default=None)
+
+    @classmethod
+    def parse(cls, rule: object, pointer: str = "") -> "DestinationRule":
+        """Read a rule as text or object; raises `Invalid` at `pointer`, with the remedy."""
+        if isinstance(rule, str):
+            return _parse_text(rule, pointer)
+        if isinstance(rule, Mapping):
+            return _parse_object(rule, pointer)
+        raise _fail(pointer, "host_invalid", 'Write a host such as "api.example.com", or an object with "host".')
+
+    @property
+    def authority(self) -> str:
+        """The canonical text form, without methods, paths and headers."""
+        text = str(Destination(self.secure, self.host, self.port))
+        if not self.wildcard:
+            return text
+        return f"*.{text}" if self.secure else text.replace("http://", "http://*.", 1)
+
+    def canonical(self) -> str | dict[str, object]:
+        """Return the one spelling of this rule; `parse` of it gives an equal rule."""
+        parts = {"methods": self.methods, "paths": self.paths, "headers": self.headers}
+        limits: dict[str, object] = {key: sorted(part) for key, part in parts.items() if part is not None}
+        return {"host": self.authority, **limits} if limits else self.authority
+
+    def reaches(self, destination: Destination) -> bool:
+        """Whether scheme, host and port fit (methods, paths and headers not considered)."""
+        if (self.secure, self.port) != (destination.secure, destination.port):
+            return False
+        if self.wildcard:
+            return destination.host.endswith("." + self.host) and len(destination.host) > len(self.host) + 1
+        return destination.host == self.host
+
+    def serves(self, use: Use) -> bool:
+        """Whether destination, method and path fit: all but the header name."""
+        if not self.reaches(use.destination) or (self.methods is not None and use.method not in self.methods):
+            return False
+        if self.paths is None:
+            return True
+        return path_is_plain(use.path) and any(matches_path(pattern, use.path) for pattern in self.paths)
+
+    def allows(self, use: Use) -> bool:
+        """Whether the rule permits this use. `headers` binds uses in headers only; locations bind the rest."""
+        if not self.serves(use):
+            return False
+        return use.location is not Location.HEADER or self.headers is None or use.header.lower() in self.headers
+
+    def covers(self, other: "DestinationRule") -> bool:
+        """Whether everything that `other` permits is permitted here, so that `other` narrows this rule."""
+        if (self.secure, self.port) != (other.secure, other.port) or not self._covers_host(other):
+            return False
+        if self.methods is not None and (other.methods is None or not other.methods <= self.methods):
+            return False
+        if self.headers is not None and (other.headers is None or not other.headers <= self.headers):
+            return False
+        if self.paths is None:
+            return True
+        return other.paths is not None and all(any(covers_path(a, b) for a in self.paths) for b in other.paths)
+
+    def _covers_host(self, other: "DestinationRule") -> bool:
+        if not self.wildcard:
+            return not other.wildcard and self.host == other.host
+        return other.host.endswith("." + self.host) or (other.wildcard and other.host == self.host)
+
+
+def parse_rules(rules: Iterable[object], pointer: str = "/hosts") -> tuple[DestinationRule, ...]:
+    """Read a list of rules; all faults are reported at once. Duplicates fall together."""
+    problems: list[Problem] = []
+    parsed: dict[str, DestinationRule] = {}
+    for index, rule in enumerate(rules):
+        if index >= MAX_RULES:
+            problems.append(Problem(pointer, "too_many", f"At most {MAX_RULES} hosts per secret."))
+            break
+        try:
+            one = DestinationRule.parse(rule, f"{pointer}/{index}")
+            parsed[json.dumps(one.canonical(), sort_keys=True)] = one
+        except Invalid as error:
+            problems.extend(error.problems)
+    if problems:
+        raise Invalid(*problems)
+    return tuple(parsed[key] for key in sorted(parsed))
+
+
+def canonical_rules(rules: Iterable[DestinationRule]) -> list[str | dict[str, object]]:
+    """Return the canonical list: sorted, so that equal sets seal to equal bytes."""
+    return sorted((rule.canonical() for rule in rules), key=lambda rule: json.dumps(rule, sort_keys=True))
+
+
+def _parse_text(text: str, pointer: str) -> DestinationRule:
+    scheme, separator, rest = text.strip(" ").partition("://")
+    if not separator:
+        scheme, rest = "https", text.strip(" ")
+    secure = _SCHEMES.get(scheme.lower())
+    if secure is None:
+        raise _fail(pointer, "host_invalid", "Use https, http, wss or ws, or leave the scheme out (https).")
+    if separator and rest.endswith("/") and rest.count("/") == 1:
+        rest = rest[:-1]
+    if any(mark in rest for mark in "/?#\\"):
+        hint = 'Write the host alone; limit paths with {"host": "api.example.com", "paths": ["/v1/*"]}.'
+        raise _fail(pointer, "host_has_path", hint)
+    host, port = _split_port(rest, pointer, 443 if secure else 80)
+    wildcard = host.startswith("*.")
+    name = normalise_host(host[2:] if wildcard else host)
+    if not name or "*" in host[1:] or host == "*" or (wildcard and _is_address(name)):
+        raise bad_host(pointer, host)
+    if wildcard and too_wide(name):
+        raise _fail(pointer, "host_too_wide", "A wildcard must stand below a domain that one party owns.")
+    return DestinationRule(secure, name, port, wildcard)
+
+
+def _is_address(name: str) -> bool:
+    return ":" in name or name.rpartition(".")[2].isdigit()
+
+
+def _split_port(rest: str, pointer: str, default: int) -> tuple[str, int]:
+    host, colon, port = rest.rpartition(":")
+    if not colon or rest.endswith("]"):
+        return rest, default
+    if ":" in host and not (host.startswith("[") and host.endswith("]")):
+        raise _fail(pointer, "host_invalid", "Write an IPv6 address in brackets: [2001:db8::1]:443.")
+    if not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
+        raise _fail(pointer, "port_invalid", "A port is a number from 1 to 65535.")
+    return host, int(port)
+
+
+def _parse_object(rule: Mapping[object, object], pointer: str) -> DestinationRule:
+    if not set(rule) <= _KEYS:  # the unknown key is not repeated: it may be a value put in the wrong place
+        raise _fail(pointer, "unknown_key", "A host object has host, methods, paths, headers and nothing else.")
+    host = rule.get("host")
+    if not isinstance(host, str):
+        raise _fail(f"{pointer}/host", "host_required", 'Write a host such as "api.example.com".')
+    base = _parse_text(host, f"{pointer}/host")
+    methods = _parts(rule, "methods", pointer)
+    headers = _parts(rule, "headers", pointer)
+    paths = _parts(rule, "paths", pointer)
+    for key, part in (("methods", methods), ("headers", headers)):
+        if part is not None and not all(item and set(item) <= _TOKEN for item in part):
+            raise _fail(f"{pointer}/{key}", f"{key}_invalid", f"{key.capitalize()} are HTTP tokens.")
+    if paths is not None and not all(_path_ok(path) for path in paths):
+        hint = 'A path starts with "/", without query, ".." or encoded slash; "*" is one segment, at the end the rest.'
+        raise _fail(f"{pointer}/paths", "path_invalid", hint)
+    return DestinationRule(
+        base.secure,
+        base.host,
+        base.port,
+        base.wildcard,
+        None if methods is None else frozenset(method.upper() for method in methods),
+        None if paths is None else tuple(sorted(set(paths))),
+        None if headers is None else frozenset(header.lower() for header in headers),
+    )
+
+
+def _path_ok(path: str) -> bool:
+    shape = path.startswith("/") and path.isascii() and path.isprintable() and " " not in path
+    return shape and len(path) <= 1024 and not set(path) & set('?#\\"<>') and path_is_plain(path)
+
+
+def _parts(rule: Mapping[object, object], key: str, pointer: str) -> Sequence[str] | None:
+    part = rule.get(key)
+    if part is None:
+        return None
+    if not isinstance(part, list | tuple) or not part or not all(isinstance(item, str) for item in part):
+        raise _fail(f"{pointer}/{key}", f"{key}_invalid", "Write a list with at least one text, or leave it out.")
+    if len(part) > MAX_PARTS:
+        raise _fail(f"{pointer}/{key}", "too_many", f"At most {MAX_PARTS} entries.")
+    return part

@@ -1,1 +1,201 @@
-"""The tables."""
+"""The tables. Times are Unix milliseconds; ids are text; JSON is canonical text.
+
+The data plane believes three of them, each verified: `head` (signed), `nodes` (hashed up to the head's root) and
+`documents` (manifests, sessions, keys: signed, and anchored in the nodes). Of `versions` it takes envelopes by their
+hash. All else is the control plane's working set.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+)
+
+metadata = MetaData(
+    naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "pk": "pk_%(table_name)s"},
+)
+
+
+def _text(name: str, *, null: bool = False) -> "Column[str]":
+    return Column(name, Text, nullable=null)
+
+
+def _time(name: str, *, null: bool = False) -> "Column[int]":
+    return Column(name, BigInteger, nullable=null)
+
+
+def _count(name: str, *, null: bool = False) -> "Column[int]":
+    return Column(name, BigInteger, nullable=null)
+
+
+head = Table(
+    "head",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _text("body"),
+    Column("signature", LargeBinary, nullable=False),
+)
+
+nodes = Table("nodes", metadata, Column("path", Text, primary_key=True), Column("body", LargeBinary, nullable=False))
+
+documents = Table(
+    "documents",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+)
+
+organisations = Table(
+    "organisations",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _text("name"),
+    _time("created_at"),
+    _text("created_by"),
+)
+
+projects = Table(
+    "projects",
+    metadata,
+    _text("organisation"),
+    _text("id"),
+    _text("name"),
+    _time("created_at"),
+    _text("created_by"),
+    PrimaryKeyConstraint("organisation", "id"),
+)
+
+datasets = Table(
+    "datasets",
+    metadata,
+    _text("organisation"),
+    _text("project"),
+    _text("id"),
+    _text("name"),
+    _text("filename"),
+    _text("state"),
+    Column("immutable", Integer, nullable=False),
+    Column("strict_bodies", Integer, nullable=False),
+    _text("hosts"),
+    _text("egress"),
+    _time("created_at"),
+    _text("created_by"),
+    _time("updated_at"),
+    _text("updated_by"),
+    _count("revision"),
+    PrimaryKeyConstraint("organisation", "project", "id"),
+)
+
+entries = Table(
+    "entries",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _text("organisation"),
+    _text("project"),
+    _text("dataset"),
+    _text("kind"),
+    _text("name"),
+    _text("environment"),
+    _text("state"),
+    _count("active_version"),
+    _count("last_version"),
+    _text("provider"),
+    _text("description"),
+    _count("rotate_after", null=True),
+    _time("created_at"),
+    _text("created_by"),
+    _time("updated_at"),
+    _text("updated_by"),
+    _time("rotated_at"),
+    _time("last_used_at", null=True),
+    _count("use_count"),
+    _count("revision"),
+    _time("deleted_at", null=True),
+)
+_live = entries.c.deleted_at.is_(None)
+Index(
+    "ux_entries_live",
+    entries.c.organisation,
+    entries.c.project,
+    entries.c.dataset,
+    entries.c.kind,
+    entries.c.name,
+    entries.c.environment,
+    unique=True,
+    sqlite_where=_live,
+    postgresql_where=_live,
+)
+Index("ix_entries_deleted", entries.c.deleted_at, sqlite_where=~_live, postgresql_where=~_live)
+Index("ix_entries_scope", entries.c.organisation, entries.c.project, entries.c.dataset)
+
+versions = Table(
+    "versions",
+    metadata,
+    _text("entry"),
+    _count("number"),
+    _text("state"),
+    Column("body", LargeBinary, nullable=True),
+    Column("signature", LargeBinary, nullable=True),
+    _text("sha256"),
+    _text("kid"),
+    _text("sealed_hosts"),
+    _text("sealed_locations"),
+    _text("hosts"),
+    _text("locations"),
+    _text("warnings"),
+    _time("created_at"),
+    _text("created_by"),
+    _time("retired_at", null=True),
+    PrimaryKeyConstraint("entry", "number"),
+)
+"""`body` is the envelope of a secret, the plain bytes of a variable, and NULL once destroyed."""
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _text("organisation"),
+    _text("project"),
+    _text("dataset"),
+    _time("created_at"),
+    _time("expires_at"),
+    _time("last_used_at", null=True),
+    _count("use_count"),
+)
+Index("ix_sessions_scope", sessions.c.organisation, sessions.c.project, sessions.c.dataset, sessions.c.created_at)
+Index("ix_sessions_expires", sessions.c.expires_at)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _text("organisation"),
+    _time("created_at"),
+    _time("last_used_at", null=True),
+    _text("last_used_from", null=True),
+)
+Index("ix_api_keys_organisation", api_keys.c.organisation, api_keys.c.created_at)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    _time("at"),
+    _text("organisation"),
+    _text("project"),
+    _text("dataset"),
+    _text("action"),
+    _text("outcome"),
+    _text("body"),
+    _text("hash"),
+)
+Index("ix_audit_scope", audit.c.organisation, audit.c.project, audit.c.dataset, audit.c.seq)
+
+spools = Table("spools", metadata, Column("spool", Text, primary_key=True), _count("seq"), _time("seen_at"))

@@ -1,0 +1,151 @@
+"""One writing transaction: rows, manifests, documents, tree, head and audit change together or not at all."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection
+
+from store import audit, rows, tree
+from store.database import Database
+from store.errors import KeyMismatch, Unavailable
+from store.head import Head
+from store.keyring import ControlKeys
+from store.manifest import RETIRED_FOR, build, manifest_key
+from store.model import Scope
+from store.schema import datasets, documents, head, nodes
+from store.signing import DOCUMENT, canonical, digest
+
+
+class Transaction:
+    """What a verb of the vault writes through. `now` is Unix milliseconds."""
+
+    def __init__(self, connection: Connection, keys: ControlKeys, last: Head, now: int) -> None:
+        self.connection = connection
+        self.keys = keys
+        self.now = now
+        self._last = last
+        self._touched: dict[Scope, bool] = {}
+        self._documents: dict[str, bytes | None] = {}
+        self._events: list[audit.Event] = []
+
+    @property
+    def head(self) -> Head:
+        """The head that this transaction started from."""
+        return self._last
+
+    def touch(self, scope: Scope) -> None:
+        """Have the scope's manifest rewritten at the end."""
+        self._touched[scope] = True
+
+    def forget(self, scope: Scope) -> None:
+        """Have the scope's manifest removed at the end."""
+        self._touched[scope] = False
+
+    def put_document(self, key: str, body: object) -> None:
+        """Publish a signed document."""
+        self._documents[key] = canonical(body)
+
+    def drop_document(self, key: str) -> None:
+        """Withdraw a document: after the commit nobody can use its row again."""
+        self._documents[key] = None
+
+    def log(self, event: audit.Event) -> None:
+        """Add an audit row to this transaction."""
+        self._events.append(event)
+
+    def finish(self) -> Head:
+        """Write manifests, documents, tree, audit and the new head."""
+        for scope, kept in self._touched.items():
+            self._documents[manifest_key(scope)] = self._manifest(scope) if kept else None
+        root = self._write_documents()
+        seq, last = audit.append(self.connection, self._events, self.now, self._last.audit_seq, self._last.audit_hash)
+        changed = root != self._last.root
+        new = self._last.later(
+            revision=self._last.revision + changed,
+            beat=self._last.beat + 1,
+            issued_at=self.now,
+            root=root,
+            audit_seq=seq,
+            audit_hash=last,
+        )
+        write_head(self.connection, new, self.keys)
+        return new
+
+    def _manifest(self, scope: Scope) -> bytes:
+        settings: dict[str, object] = {}
+        if scope.dataset:
+            row = rows.find(
+                self.connection, datasets, organisation=scope.organisation, project=scope.project, id=scope.dataset
+            )
+            if row is not None:
+                egress = json.loads(row["egress"])
+                settings = {"egress": egress, "strict_bodies": bool(row["strict_bodies"]), "state": row["state"]}
+        entries = rows.entries_of(self.connection, scope, deleted=True)
+        versions = rows.versions_of(self.connection, (entry["id"] for entry in entries))
+        return build(scope, settings, entries, versions, self.now - int(RETIRED_FOR * 1000))
+
+    def _write_documents(self) -> str:
+        changes: dict[str, str | None] = {}
+        for key, body in self._documents.items():
+            if body is None:
+                rows.remove(self.connection, documents, key=key)
+                changes[key] = None
+                continue
+            signature = self.keys.writer.sign(DOCUMENT, key.encode(), body)
+            rows.put(self.connection, documents, {"key": key}, {"body": body, "signature": signature})
+            changes[key] = digest(body)
+        if not changes:
+            return self._last.root
+        root, bodies = tree.update(self._node, bytes.fromhex(self._last.root), changes)
+        for path, node in bodies.items():
+            rows.put(self.connection, nodes, {"path": path}, {"body": node})
+        return root.hex()
+
+    def _node(self, path: str, _: bytes) -> bytes | None:
+        return rows.read_node(self.connection, path)
+
+
+def write_head(connection: Connection, new: Head, keys: ControlKeys) -> None:
+    """Sign and write the head row."""
+    rows.put(connection, head, {"id": 1}, {"body": new.body(), "signature": new.sign(keys.writer)})
+
+
+class Ledger:
+    """Opens transactions on the head, which it verifies each time, so that it never signs over a forged one."""
+
+    def __init__(self, database: Database, keys: ControlKeys, clock: Callable[[], float] = time.time) -> None:
+        self.database = database
+        self.keys = keys
+        self.clock = clock
+        self._seen: tuple[str, Head] | None = None
+
+    @contextmanager
+    def change(self) -> Iterator[Transaction]:
+        """One transaction; commits on success."""
+        with self.database.write() as connection:
+            last = self.head(connection)
+            transaction = Transaction(connection, self.keys, last, int(self.clock() * 1000))
+            yield transaction
+            new = transaction.finish()
+        self._seen = (new.body(), new)
+
+    def head(self, connection: Connection) -> Head:
+        """Return the verified head; a lower revision than seen before is a database put back under our feet."""
+        row = rows.read_head(connection)
+        if row is None:
+            raise KeyMismatch("The database has no head: it is not a store of Egret, or not a whole one.")
+        if self._seen is not None and self._seen[0] == row[0]:
+            return self._seen[1]
+        found = Head.read(*row, self.keys.public.verifier)
+        if found.store_id != self.keys.public.store_id.hex():
+            raise KeyMismatch("The database belongs to another store than the keys in this folder.")
+        if self._seen is not None and (found.epoch, found.beat) < (self._seen[1].epoch, self._seen[1].beat):
+            raise Unavailable("The database went back in time while the store was running; restart it after a restore.")
+        return found
+
+    def beat(self) -> None:
+        """Renew the head, so that the data plane knows that the store is alive."""
+        with self.change():
+            pass

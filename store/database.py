@@ -1,0 +1,130 @@
+"""Connections: SQLite (WAL, synchronous=FULL) or PostgreSQL through the same SQLAlchemy Core.
+
+SQLite comes from `pysqlite3`, because releases before 3.51.3 can corrupt a WAL when two connections checkpoint at once
+(sqlite.org/wal.html, "WAL-reset bug"). With such a release the journal falls back to TRUNCATE, loudly.
+"""
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pysqlite3
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DatabaseError
+from sqlalchemy.pool import QueuePool, StaticPool
+
+from store.errors import Unavailable
+
+log = logging.getLogger(__name__)
+_WAL_RESET_FIXED = (3, 51, 3)
+_PRAGMAS = (
+    "busy_timeout = 5000",
+    "foreign_keys = ON",
+    "trusted_schema = OFF",
+    "cell_size_check = ON",
+    "temp_store = MEMORY",
+)
+
+
+def wal_is_safe(version: tuple[int, ...] = pysqlite3.sqlite_version_info) -> bool:
+    """Whether this SQLite is outside the range of the WAL-reset bug."""
+    return version >= _WAL_RESET_FIXED
+
+
+def _journal() -> str:
+    return "WAL" if wal_is_safe() else "TRUNCATE"
+
+
+class Database:
+    """One writer connection behind a lock, and a pool of reading ones."""
+
+    def __init__(self, url: str) -> None:
+        parsed = make_url(url)
+        self.sqlite = parsed.get_backend_name() == "sqlite"
+        self._lock = threading.RLock()
+        self._writer = _engine(url, read_only=False)
+        self._readers = _engine(url, read_only=True)
+        if self.sqlite:
+            self._check_journal()
+
+    def _check_journal(self) -> None:
+        if not wal_is_safe():
+            log.warning("SQLite %s has the WAL-reset bug: using journal_mode=TRUNCATE", pysqlite3.sqlite_version)
+        with _as_unavailable(), self._writer.connect() as connection:
+            mode = str(connection.exec_driver_sql("PRAGMA journal_mode").scalar()).upper()
+        if mode != _journal():
+            raise Unavailable(
+                f"The database runs in journal mode {mode}, not {_journal()}: is another process using it?"
+            )
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Open the one writing transaction (BEGIN IMMEDIATE); commits on success, else nothing is stored."""
+        with self._lock, _as_unavailable(), self._writer.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Open a reading transaction: one consistent snapshot."""
+        with _as_unavailable(), self._readers.connect() as connection, connection.begin():
+            yield connection
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._readers.dispose()
+        self._writer.dispose()
+
+
+@contextmanager
+def _as_unavailable() -> Iterator[None]:
+    try:
+        yield
+    except DatabaseError as error:
+        log.error("database: %s", type(error.orig).__name__)  # noqa: TRY400 - a statement's parameters stay out of logs
+        raise Unavailable("The database cannot take this now; nothing was stored. Try again.") from error
+
+
+def read_only_engine(url: str) -> Engine:
+    """Return the data plane's engine: it cannot write."""
+    return _engine(url, read_only=True)
+
+
+def _engine(url: str, *, read_only: bool) -> Engine:
+    if make_url(url).get_backend_name() == "sqlite":
+        return _sqlite_engine(url, read_only=read_only)
+    engine = create_engine(url, hide_parameters=True, pool_pre_ping=True, pool_size=5)
+    if read_only:
+        return engine.execution_options(postgresql_readonly=True, isolation_level="REPEATABLE READ")
+    return engine
+
+
+def _sqlite_engine(url: str, *, read_only: bool) -> Engine:
+    path = make_url(url).database
+    if not path or path == ":memory:":
+        raise ValueError("the store needs a SQLite file: sqlite:///path/egret.db")
+    mode = "ro" if read_only else "rwc"
+
+    def connect() -> Any:  # noqa: ANN401 - pysqlite3 has no types
+        uri = f"file:{_quote(path)}?mode={mode}"
+        connection = pysqlite3.connect(uri, uri=True, check_same_thread=False, isolation_level=None)
+        for pragma in (*_PRAGMAS, *(("query_only = ON",) if read_only else _writing())):
+            connection.execute(f"PRAGMA {pragma}")
+        return connection
+
+    pool: dict[str, Any] = {"poolclass": QueuePool, "pool_size": 4} if read_only else {"poolclass": StaticPool}
+    engine = create_engine("sqlite://", module=pysqlite3, creator=connect, hide_parameters=True, **pool)
+    begin = "BEGIN" if read_only else "BEGIN IMMEDIATE"
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+    return engine
+
+
+def _writing() -> tuple[str, ...]:
+    """Nothing acknowledged is lost: FULL syncs the WAL at each commit, EXTRA the folder after the journal is cut."""
+    level = "FULL" if wal_is_safe() else "EXTRA"
+    return f"journal_mode = {_journal()}", f"synchronous = {level}", "secure_delete = ON"
+
+
+def _quote(path: str) -> str:
+    return path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")

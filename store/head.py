@@ -1,0 +1,47 @@
+"""The head: one signed row that dates everything. Rewritten at each commit, and every two seconds by the heartbeat.
+
+`revision` counts what the data plane can see, `beat` every commit, `epoch` restores; `root` is the hash tree's;
+`audit_seq` and `audit_hash` are the log's last row. `issued_at` (Unix milliseconds) and `beat` let the data plane
+refuse a store that stands still.
+"""
+
+import json
+from dataclasses import dataclass, replace
+
+from store.errors import Tampered
+from store.signing import HEAD, Verifier, Writer, canonical
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What the signed row says."""
+
+    store_id: str
+    epoch: int
+    revision: int
+    beat: int
+    issued_at: int
+    root: str
+    audit_seq: int
+    audit_hash: str
+
+    def body(self) -> str:
+        """Return the canonical text that is signed."""
+        return canonical({name: getattr(self, name) for name in self.__slots__}).decode()
+
+    def sign(self, writer: Writer) -> bytes:
+        """Return the writer's signature."""
+        return writer.sign(HEAD, self.body().encode())
+
+    def later(self, **changes: object) -> "Head":
+        """Return a copy with changes."""
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+    @classmethod
+    def read(cls, body: str, signature: bytes, verifier: Verifier) -> "Head":
+        """Verify and parse; raises `Tampered`."""
+        verifier.check(signature, HEAD, body.encode())
+        try:
+            return cls(**json.loads(body))
+        except (TypeError, ValueError) as error:
+            raise Tampered("the store's head is of another format") from error

@@ -1,0 +1,171 @@
+"""Per scope one signed document: what the data plane may believe about its secrets. Built here, parsed here.
+
+An entry's `versions` are the active one and those rotated out lately, which are only scrubbed. `sealed` is what the
+envelope is bound to; `hosts` and `locations` are what is left of it after narrowing. Both must allow a use.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from store.errors import Invalid, Tampered
+from store.model import Kind, Location, Scope
+from store.rows import Row
+from store.rules import DestinationRule
+from store.signing import canonical
+
+RETIRED_FOR = 3600.0
+"""Seconds for which a value that was rotated out, or deleted, is still scrubbed (spec 3)."""
+
+
+def manifest_key(scope: Scope) -> str:
+    """Return the document key of a scope's manifest."""
+    return f"manifest/{scope}"
+
+
+def session_key_of(session: str) -> str:
+    """Return the document key of a session."""
+    return f"session/{session}"
+
+
+def build(
+    scope: Scope,
+    settings: Mapping[str, object],
+    entries: Sequence[Row],
+    versions: Mapping[str, list[Row]],
+    since: int,
+) -> bytes:
+    """Return a scope's manifest; versions retired before `since` (milliseconds) are left out."""
+    lines = [_entry(entry, versions[entry["id"]], since) for entry in entries]
+    body = {"scope": str(scope), "level": scope.level, **settings, "entries": [line for line in lines if line]}
+    return canonical(body)
+
+
+def _entry(entry: Row, versions: Sequence[Row], since: int) -> dict[str, object] | None:
+    active = 0 if entry["deleted_at"] is not None else entry["active_version"]
+    lines = [_version(row) for row in versions if row["state"] != "destroyed" and _recent(row, active, since)]
+    if entry["deleted_at"] is not None and not lines:
+        return None
+    return {
+        "id": entry["id"],
+        "kind": entry["kind"],
+        "name": entry["name"],
+        "environment": entry["environment"],
+        "state": "deleted" if entry["deleted_at"] is not None else entry["state"],
+        "version": active,
+        "versions": lines,
+    }
+
+
+def _recent(row: Row, active: int, since: int) -> bool:
+    return bool(row["number"] == active or (row["retired_at"] is not None and row["retired_at"] > since))
+
+
+def _version(row: Row) -> dict[str, object]:
+    line: dict[str, object] = {
+        "number": row["number"],
+        "sha256": row["sha256"],
+        "kid": row["kid"],
+        "sealed": [json.loads(row["sealed_hosts"]), json.loads(row["sealed_locations"])],
+        "retired_at": row["retired_at"],
+    }
+    if (row["hosts"], row["locations"]) != (row["sealed_hosts"], row["sealed_locations"]):
+        line["narrowed"] = [json.loads(row["hosts"]), json.loads(row["locations"])]
+    return line
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version as the data plane sees it; rules parsed."""
+
+    entry: str
+    number: int
+    sha256: str
+    kid: bytes
+    sealed_hosts: list[str | dict[str, object]]
+    sealed_locations: list[str]
+    sealed_rules: tuple[DestinationRule, ...]
+    rules: tuple[DestinationRule, ...]
+    locations: frozenset[Location]
+    retired_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A name as the data plane sees it. `active` is None when nothing may be injected; it shadows all the same."""
+
+    scope: Scope
+    kind: Kind
+    name: str
+    environment: str
+    deleted: bool
+    active: Version | None
+    versions: tuple[Version, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A verified, parsed manifest."""
+
+    scope: Scope
+    sha256: str
+    entries: tuple[Entry, ...]
+    egress: Mapping[str, object]
+    strict_bodies: bool
+    live: bool
+
+
+def parse(body: bytes, sha256: str, scope: Scope) -> Manifest:
+    """Read a manifest whose signature and hash were checked; raises `Tampered` when it is another scope's."""
+    try:
+        document = json.loads(body)
+        if document["scope"] != str(scope) or document["level"] != scope.level:
+            raise Tampered("a manifest belongs to another scope")
+        return Manifest(
+            scope,
+            sha256,
+            tuple(_parse_entry(line, scope) for line in document["entries"]),
+            document.get("egress", {}),
+            bool(document.get("strict_bodies", False)),
+            document.get("state", "ready") != "disabled",
+        )
+    except (KeyError, TypeError, ValueError, Invalid) as error:
+        raise Tampered("a manifest is of another format") from error
+
+
+def _parse_entry(line: Mapping[str, object], scope: Scope) -> Entry:
+    entry = str(line["id"])
+    raw = line["versions"]
+    if not isinstance(raw, list):
+        raise TypeError("versions")
+    versions = tuple(_parse_version(entry, version) for version in raw)
+    current = [version for version in versions if version.number == line["version"] and line["state"] == "active"]
+    return Entry(
+        scope,
+        Kind(str(line["kind"])),
+        str(line["name"]),
+        str(line["environment"]),
+        line["state"] == "deleted",
+        current[0] if current else None,
+        versions,
+    )
+
+
+def _parse_version(entry: str, line: dict[str, object]) -> Version:
+    hosts, locations = line["sealed"]  # type: ignore[misc]
+    now_hosts, now_locations = line.get("narrowed", line["sealed"])  # type: ignore[misc]
+    retired = line["retired_at"]
+    sealed_rules = tuple(DestinationRule.parse(rule) for rule in hosts)  # type: ignore[has-type]
+    narrowed = tuple(DestinationRule.parse(rule) for rule in now_hosts)  # type: ignore[has-type]
+    return Version(
+        entry,
+        int(str(line["number"])),
+        str(line["sha256"]),
+        bytes.fromhex(str(line["kid"])),
+        hosts,  # type: ignore[has-type]
+        locations,  # type: ignore[has-type]
+        sealed_rules,
+        narrowed,
+        frozenset(map(Location, locations)) & frozenset(map(Location, now_locations)),  # type: ignore[has-type]
+        None if retired is None else int(str(retired)) / 1000,
+    )

@@ -1,1 +1,0 @@
-"""The read gate: the only door of the data plane."""

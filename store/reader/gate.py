@@ -1,0 +1,263 @@
+"""`Reader`: sessions to callers, callers to views, and a thread that watches the store."""
+
+import base64
+import hmac
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from store import rows
+from store.canary import VALUE, canary_binding, canary_key
+from store.errors import KeyMismatch, NotAuthenticated, StoreError, Tampered, Unavailable
+from store.keyring import PublicKeys, session_key
+from store.manifest import Entry, Version, manifest_key, parse, session_key_of
+from store.model import Caller, Kind, Scope, SecretValue
+from store.opening import Opener
+from store.reader.source import Bounded, Source
+from store.reader.view import Index, View, binding_of
+from store.signing import digest
+from store.tokens import SESSION, keyed_hash, token_id
+
+log = logging.getLogger("store.reader")
+POLL = 0.1
+_UNKNOWN = "The session token is unknown, expired or revoked."
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """A believed session document."""
+
+    token: str
+    sha256: str
+    caller: Caller
+
+
+@dataclass(slots=True)
+class _Seen[T]:
+    """A cached item and the revision at which it was last known to hold."""
+
+    revision: int
+    item: T
+
+
+class Reader:
+    """Thread-safe; every method but `start` and `close` is cheap when nothing changed."""
+
+    def __init__(self, url: str, data: Path, *, max_stale: float = 15.0, unbound_secrets: bool = False) -> None:
+        self._public = PublicKeys.load(data)
+        self._opener = Opener.load(data, self._public.verifier)
+        self._session_key = session_key(data)
+        self._source = Source(url, data, self._public)
+        self._max_stale = max_stale
+        self._unbound = unbound_secrets
+        self._lock = threading.RLock()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._fault: StoreError | None = None
+        self._told: tuple[int, bool] = (-1, False)
+        self._callbacks: list[Callable[[], None]] = []
+        self._sessions: Bounded[str, _Seen[_Session]] = Bounded(50_000)
+        self._indexes: Bounded[Scope, _Seen[Index]] = Bounded(2_000)
+        self._views: Bounded[str, View] = Bounded(50_000)
+        self._envelopes: Bounded[tuple[str, int, str], tuple[bytes, bytes]] = Bounded(4_096)
+
+    def start(self) -> None:
+        """Check that the keys open this store, then watch it; raises `KeyMismatch`. A store that is down is awaited."""
+        try:
+            self._refresh()
+            self._check_canary()
+        except KeyMismatch:
+            raise
+        except StoreError as error:
+            self._alarm(error)
+        self._thread = threading.Thread(target=self._watch, name="store-reader", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(5)
+        self._source.close()
+
+    @property
+    def revision(self) -> int:
+        """The revision that is believed now; -1 before the first."""
+        return -1 if self._source.head is None else self._source.head.revision
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the view of the store may be acted on."""
+        return self._fault is None and time.monotonic() - self._source.advanced <= self._max_stale
+
+    def subscribe(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called from the watching thread after the revision moved or freshness changed."""
+        self._callbacks.append(callback)
+
+    def caller(self, token: str) -> Caller:
+        """Return who a session token stands for; raises `NotAuthenticated`, `Unavailable`, `Tampered`."""
+        self._require_fresh()
+        id_ = token_id(token, SESSION)
+        keyed = keyed_hash(token, self._session_key) if token.isascii() else ""
+        session = self._session(id_) if id_ is not None else None
+        if session is None or not hmac.compare_digest(session.token, keyed):
+            raise NotAuthenticated(_UNKNOWN)
+        return self.view(session.caller).caller
+
+    def view(self, caller: Caller) -> View:
+        """Return what the caller may use now. The session is checked anew each time; raises as `caller` does."""
+        self._require_fresh()
+        now = time.time()
+        view = self._views.get(caller.session)
+        if view is None or view.revision != self.revision or view.until <= now:
+            view = self._make_view(caller.session, now)
+        return view
+
+    def _make_view(self, session: str, now: float) -> View:
+        with self._lock, self._source.snapshot() as connection:
+            found = self._session(session, connection)
+            if found is None or found.caller.expires_at <= now:
+                self._views.pop(session, None)
+                raise NotAuthenticated(_UNKNOWN)
+            caller = found.caller
+            scope = Scope(caller.organisation, caller.project, caller.dataset)
+            indexes = tuple(self._index(connection, level) for level in scope.parents)
+            if not indexes[0].manifest.live:
+                raise NotAuthenticated(_UNKNOWN)
+            view = View(caller, indexes, self.revision, self._open, unbound=self._unbound, now=now)
+            self._views.keep(session, view)
+            return view
+
+    def _session(self, id_: str, connection: Connection | None = None) -> _Session | None:
+        cached = self._sessions.get(id_)
+        if cached is not None and cached.revision == self.revision:
+            return cached.item
+        if connection is None:
+            with self._lock, self._source.snapshot() as own:
+                return self._session(id_, own)
+        known = cached.item.sha256 if cached is not None else None
+        found = self._source.document(connection, session_key_of(id_), known)
+        if found is None:
+            self._sessions.pop(id_, None)
+            return None
+        sha256, body = found
+        session = cached.item if cached is not None and body is None else _parse_session(body or b"", sha256, id_)
+        self._sessions.keep(id_, _Seen(self.revision, session))
+        return session
+
+    def _index(self, connection: Connection, scope: Scope) -> Index:
+        cached = self._indexes.look(scope)
+        if cached is not None and cached.revision == self.revision:
+            return cached.item
+        known = cached.item.manifest.sha256 if cached is not None else None
+        found = self._source.document(connection, manifest_key(scope), known)
+        if found is None:
+            raise NotAuthenticated(_UNKNOWN)
+        sha256, body = found
+        index = cached.item if cached is not None and body is None else Index(parse(body or b"", sha256, scope))
+        self._indexes.keep(scope, _Seen(self.revision, index))
+        return index
+
+    def _open(self, entry: Entry, version: Version) -> SecretValue:
+        key = (version.entry, version.number, version.sha256)
+        stored = self._envelopes.get(key)
+        if stored is None:
+            with self._lock, self._source.snapshot() as connection:
+                stored = rows.read_version(connection, version.entry, version.number)
+            if stored is None or digest(stored[0]) != version.sha256:
+                raise self._alarm(Tampered(f"the stored value of {entry.name} is not the one that its manifest names"))
+            with self._lock:
+                self._envelopes.keep(key, stored)
+        if entry.kind is Kind.VARIABLE:
+            return SecretValue(stored[0])
+        try:
+            return self._opener.open(*stored, binding_of(self._public.store_id, entry, version))
+        except (Tampered, KeyMismatch) as error:
+            raise self._alarm(error) from None
+
+    def _check_canary(self) -> None:
+        with self._lock, self._source.snapshot() as connection:
+            for kid in sorted(self._opener.kids):
+                found = self._source.document(connection, canary_key(kid))
+                if found is None or found[1] is None:
+                    continue
+                document = json.loads(found[1])
+                envelope, signature = (base64.b64decode(document[name]) for name in ("envelope", "signature"))
+                binding = canary_binding(self._public.store_id, kid)
+                if self._opener.open(envelope, signature, binding).reveal() == VALUE:
+                    return
+        raise KeyMismatch(
+            "The opening key in keys/data does not belong to this store: it opens none of the canaries registered "
+            "there. Put the key back that was made with this store.",
+        )
+
+    def _require_fresh(self) -> None:
+        if self.fresh:
+            return
+        if isinstance(self._fault, Tampered):
+            raise Tampered(self._fault.detail)
+        raise Unavailable("There is no fresh view of the store.")
+
+    def _refresh(self) -> None:
+        with self._lock, self._source.snapshot():
+            self._fault = None
+
+    def _alarm[E: StoreError](self, error: E) -> E:
+        if self._fault is None or self._fault.detail != error.detail:
+            log.error("alarm: %s", error.detail)
+        if not isinstance(error, Tampered):
+            self._fault = error
+        return error
+
+    def _watch(self) -> None:
+        while not self._stop.wait(POLL):
+            try:
+                if self._fault is not None or self._source.moved():
+                    self._refresh()
+            except StoreError as error:
+                self._alarm(error)
+                self._fault = error
+            except Exception:
+                log.exception("alarm: the store's reader failed")
+                self._fault = Unavailable("The reader failed.")
+            self._tell()
+
+    def _tell(self) -> None:
+        now = (self.revision, self.fresh)
+        if now == self._told:
+            return
+        self._told = now
+        for callback in self._callbacks:
+            try:
+                callback()
+            except Exception:
+                log.exception("a subscriber of the store failed")
+
+
+def _parse_session(body: bytes, sha256: str, id_: str) -> _Session:
+    try:
+        document = json.loads(body)
+        if document["id"] != id_:
+            raise Tampered("a session document belongs to another session")
+        declared, limit = document["secrets"], document["max_requests"]
+        caller = Caller(
+            session=id_,
+            organisation=document["organisation"],
+            project=document["project"],
+            dataset=document["dataset"],
+            environment=document["environment"],
+            expires_at=document["expires_at"] / 1000,
+            declared=None if declared is None else frozenset(declared),
+            origins=tuple(document["origins"]),
+            max_requests=limit,
+            label=document["label"],
+        )
+        return _Session(document["token"], sha256, caller)
+    except (KeyError, TypeError, ValueError) as error:
+        raise Tampered("a session document is of another format") from error

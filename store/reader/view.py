@@ -1,0 +1,187 @@
+"""What one session may use, as of one revision: dataset → project → organisation, nearest wins, environment applied."""
+
+import time
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass
+
+from store.envelope import Binding
+from store.errors import Tampered
+from store.manifest import RETIRED_FOR, Entry, Manifest, Version
+from store.model import Caller, Denial, Destination, Grant, Kind, Location, SecretValue, Use
+
+Fetch = Callable[[Entry, Version], SecretValue]
+"""Open a version of an entry, verified; raises `Tampered`, `Unavailable`."""
+
+_REMEMBERED = 256
+
+
+@dataclass(frozen=True, slots=True)
+class StoredGrant:
+    """Permission for one use; holds no plaintext."""
+
+    entry: Entry
+    active: Version
+    fetch: Fetch
+
+    @property
+    def name(self) -> str:
+        """The secret's or variable's name."""
+        return self.entry.name
+
+    @property
+    def kind(self) -> Kind:
+        """Secret or variable."""
+        return self.entry.kind
+
+    @property
+    def version(self) -> int:
+        """The version that `open()` gives."""
+        return self.active.number
+
+    def open(self) -> SecretValue:
+        """Decrypt and verify; raises `Tampered`."""
+        return self.fetch(self.entry, self.active)
+
+
+class Index:
+    """A manifest's entries by name; shared by every view that sees the manifest."""
+
+    __slots__ = ("by_name", "manifest", "windows")
+
+    def __init__(self, manifest: Manifest) -> None:
+        self.manifest = manifest
+        self.by_name: dict[tuple[Kind, str], list[Entry]] = {}
+        for entry in manifest.entries:
+            if not entry.deleted:
+                self.by_name.setdefault((entry.kind, entry.name), []).append(entry)
+        retired = (version.retired_at for entry in manifest.entries for version in entry.versions)
+        self.windows = sorted(at + RETIRED_FOR for at in retired if at is not None)
+
+    def pick(self, kind: Kind, name: str, environment: str) -> Entry | None:
+        """Return the entry of that name for the environment: the exact one, else the one for all."""
+        found = self.by_name.get((kind, name), ())
+        for wanted in (environment, ""):
+            for entry in found:
+                if entry.environment == wanted:
+                    return entry
+        return None
+
+
+class View:
+    """The effective set of one session at one revision. Cheap to ask, safe to keep until the revision moves."""
+
+    def __init__(
+        self, caller: Caller, indexes: tuple[Index, ...], revision: int, fetch: Fetch, *, unbound: bool, now: float
+    ) -> None:
+        self.revision = revision
+        self.caller = caller
+        self._indexes = indexes
+        self._fetch = fetch
+        self._unbound = unbound
+        self._reachable: dict[tuple[Destination, Location], bool] = {}
+        windows = [at for index in indexes for at in index.windows if at > now]
+        self.until = min([caller.expires_at, *windows])
+        """When (Unix seconds) this view must be made anew, even if the revision stands."""
+        hashes = tuple(index.manifest.sha256 for index in indexes)
+        self.key: Hashable = (hashes, caller.environment, caller.declared, len(windows))
+
+    @property
+    def egress(self) -> Mapping[str, object]:
+        """The dataset's egress list."""
+        return self._indexes[0].manifest.egress
+
+    @property
+    def strict_bodies(self) -> bool:
+        """Whether a placeholder in a body that may not be injected refuses the request."""
+        return self._indexes[0].manifest.strict_bodies
+
+    def resolve(self, kind: Kind, name: str, use: Use) -> Grant | Denial:
+        """Decide rules 4 to 6 of spec 2: name, destination, location."""
+        entry = self._find(kind, name)
+        if entry is None or entry.active is None:
+            return Denial.UNKNOWN
+        denial = self._judge(entry, entry.active, use)
+        return denial if denial is not None else StoredGrant(entry, entry.active, self._fetch)
+
+    def reachable(self, destination: Destination, location: Location) -> bool:
+        """Whether any name of the caller could be injected there (methods, paths and headers not considered)."""
+        asked = (destination, location)
+        if asked not in self._reachable:
+            if len(self._reachable) >= _REMEMBERED:
+                self._reachable.clear()
+            self._reachable[asked] = any(self._reaches(entry, *asked) for entry in self._effective())
+        return self._reachable[asked]
+
+    def values(self) -> list[tuple[str, SecretValue]]:
+        """Every secret value that the dataset could use, declared or not, of every environment.
+
+        Active and disabled ones, and those rotated out or deleted within the last hour.
+        """
+        since = time.time() - RETIRED_FOR
+        return [
+            (entry.name, self._fetch(entry, version))
+            for index in self._indexes
+            for entry in index.manifest.entries
+            if entry.kind is Kind.SECRET
+            for version in entry.versions
+            if version.retired_at is None or version.retired_at > since
+        ]
+
+    def _find(self, kind: Kind, name: str) -> Entry | None:
+        declared = self.caller.declared
+        if kind is Kind.SECRET and declared is not None and name not in declared:
+            return None
+        for index in self._indexes:
+            if (entry := index.pick(kind, name, self.caller.environment)) is not None:
+                return entry
+        return None
+
+    def _effective(self) -> Iterator[Entry]:
+        names = dict.fromkeys(key for index in self._indexes for key in index.by_name)
+        for kind, name in names:
+            entry = self._find(kind, name)
+            if entry is not None and entry.active is not None:
+                yield entry
+
+    def _free(self, entry: Entry, version: Version) -> bool:
+        """Whether no destination rule binds the entry: variables are public, secrets only where configured so."""
+        return not version.sealed_rules and not version.rules and (entry.kind is Kind.VARIABLE or self._unbound)
+
+    def _judge(self, entry: Entry, version: Version, use: Use) -> Denial | None:
+        if self._free(entry, version):
+            if entry.kind is Kind.SECRET and not use.destination.secure:
+                return Denial.DESTINATION
+            return None if use.location in version.locations else Denial.LOCATION
+        both = (version.sealed_rules, version.rules)
+        if not all(any(rule.serves(use) for rule in rules) for rules in both):
+            return Denial.DESTINATION
+        if use.location not in version.locations:
+            return Denial.LOCATION
+        if not all(any(rule.allows(use) for rule in rules) for rules in both):
+            return Denial.LOCATION
+        return None
+
+    def _reaches(self, entry: Entry, destination: Destination, location: Location) -> bool:
+        version = entry.active
+        if version is None or location not in version.locations:
+            return False
+        if self._free(entry, version):
+            return entry.kind is Kind.VARIABLE or destination.secure
+        return all(any(rule.reaches(destination) for rule in rules) for rules in (version.sealed_rules, version.rules))
+
+
+def binding_of(store_id: bytes, entry: Entry, version: Version) -> Binding:
+    """Return what a version's envelope must be bound to, by its manifest."""
+    if entry.kind is not Kind.SECRET:
+        raise Tampered("only secrets are sealed")
+    return Binding(
+        store_id,
+        version.kid,
+        entry.scope,
+        entry.kind,
+        entry.environment,
+        entry.name,
+        version.number,
+        version.sealed_hosts,
+        version.sealed_locations,
+    )

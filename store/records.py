@@ -1,0 +1,170 @@
+"""What the vault takes and gives: frozen, typed, free of transport. Times given are Unix seconds; no value is given."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from store.model import Kind, Scope, SecretValue
+
+Rule = str | Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class NewEntry:
+    """A secret or variable as uploaded. `hosts`, `locations` None: provider, dataset default, or what is there."""
+
+    name: str
+    value: SecretValue | None = None
+    sealed: bytes | None = None
+    hosts: Sequence[Rule] | None = None
+    locations: Sequence[str] | None = None
+    provider: str | None = None
+    description: str | None = None
+    environment: str = ""
+    rotate_after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of metadata; None leaves as is. `hosts` and `locations` may only narrow."""
+
+    hosts: Sequence[Rule] | None = None
+    locations: Sequence[str] | None = None
+    provider: str | None = None
+    description: str | None = None
+    rotate_after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something stored that may not be meant: `code` and a sentence."""
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class EntryInfo:
+    """A secret or variable without the secret's value. `value` is a variable's."""
+
+    id: str
+    scope: Scope
+    kind: Kind
+    name: str
+    environment: str
+    version: int
+    state: str
+    hosts: list[str | dict[str, object]]
+    locations: list[str]
+    provider: str
+    description: str
+    rotate_after: str | None
+    rotate_due_at: float | None
+    created_at: float
+    created_by: str
+    updated_at: float
+    updated_by: str
+    last_used_at: float | None
+    use_count: int
+    etag: str
+    warnings: tuple[Warned, ...] = ()
+    value: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VersionInfo:
+    """One version. `state`: active, inactive, destroyed."""
+
+    number: int
+    state: str
+    hosts: list[str | dict[str, object]]
+    locations: list[str]
+    created_at: float
+    created_by: str
+    retired_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectInfo:
+    """A project."""
+
+    id: str
+    name: str
+    created_at: float
+    created_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetInfo:
+    """A dataset, with its secrets and variables where one dataset was asked for."""
+
+    id: str
+    project: str
+    name: str
+    filename: str
+    state: str
+    immutable: bool
+    strict_bodies: bool
+    hosts: list[str | dict[str, object]]
+    egress: Mapping[str, object]
+    created_at: float
+    created_by: str
+    updated_at: float
+    updated_by: str
+    etag: str
+    secrets: tuple[EntryInfo, ...] = ()
+    variables: tuple[EntryInfo, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SessionInfo:
+    """A session, without its token."""
+
+    id: str
+    project: str
+    dataset: str
+    environment: str
+    secrets: tuple[str, ...] | None
+    origins: tuple[str, ...]
+    max_requests: int | None
+    label: str
+    created_at: float
+    created_by: str
+    expires_at: float
+    last_used_at: float | None = None
+    use_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class KeyInfo:
+    """An API key, without the key."""
+
+    id: str
+    name: str
+    permission: str
+    actions: tuple[str, ...]
+    projects: tuple[str, ...] | None
+    datasets: tuple[str, ...] | None
+    sources: tuple[str, ...]
+    state: str
+    created_at: float
+    created_by: str
+    expires_at: float | None
+    last_used_at: float | None = None
+    etag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """One row of the log, as hashed."""
+
+    seq: int
+    hash: str
+    body: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Page[T]:
+    """A part of a list; `next` is the cursor of the following part."""
+
+    items: tuple[T, ...]
+    next: str | None = None

@@ -1,0 +1,89 @@
+r"""The hash tree over all signed documents, so that one signed root dates them all.
+
+A signature alone proves that the writer once said something; a database writer could put last week's row back. The tree
+proves that the head says it now: key → SHA-256 of the document's body, in 64 times 64 buckets by the key's hash.
+
+    node ""        64 hashes of 32 bytes: the children a           (zeros: empty)
+    node "a"       64 hashes: the buckets a/b
+    node "a/b"     lines "key sha256\n", sorted
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+
+from store.errors import Tampered
+
+FAN = 64
+EMPTY = bytes(32)
+Fetch = Callable[[str, bytes], bytes | None]
+"""Give a node's stored body by path; the hash that it should have is there for caches."""
+
+
+def bucket_of(key: str) -> tuple[int, int]:
+    """Return the two steps from the root to the key's bucket."""
+    first = hashlib.sha256(key.encode()).digest()
+    return first[0] % FAN, first[1] % FAN
+
+
+def node_hash(body: bytes) -> bytes:
+    """Hash a node; the empty node is all zeros, so that it needs no row."""
+    return hashlib.sha256(b"egret/node/v1" + body).digest() if body else EMPTY
+
+
+def parse_bucket(body: bytes) -> dict[str, str]:
+    """Read a bucket's lines; the body's hash was checked."""
+    pairs = (line.split(" ") for line in body.decode().splitlines())
+    return {key: sha256 for key, sha256 in pairs}  # noqa: C416 - dict(pairs) hides the two columns
+
+
+def _child(body: bytes, step: int) -> bytes:
+    return body[step * 32 : step * 32 + 32] or EMPTY
+
+
+def verified(fetch: Fetch, path: str, expected: bytes) -> bytes:
+    """Fetch a node and check it; raises `Tampered`."""
+    if expected == EMPTY:
+        return b""
+    body = fetch(path, expected) or b""
+    if node_hash(body) != expected:
+        raise Tampered("a node of the store's hash tree does not verify")
+    return body
+
+
+def bucket(fetch: Fetch, root: bytes, key: str) -> dict[str, str]:
+    """Return the verified bucket that would hold the key."""
+    a, b = bucket_of(key)
+    top = verified(fetch, "", root)
+    middle = verified(fetch, f"{a}", _child(top, a))
+    return parse_bucket(verified(fetch, f"{a}/{b}", _child(middle, b)))
+
+
+def update(fetch: Fetch, root: bytes, changes: Mapping[str, str | None]) -> tuple[bytes, dict[str, bytes]]:
+    """Apply changes (None removes); returns the new root and the bodies of the nodes that changed.
+
+    Old nodes are verified on the way: the writer does not put its signature over what somebody else edited.
+    """
+    nodes: dict[str, bytes] = {}
+
+    def current(path: str, expected: bytes) -> bytes:
+        return nodes[path] if path in nodes else verified(fetch, path, expected)
+
+    for key, sha256 in changes.items():
+        a, b = bucket_of(key)
+        top = current("", root)
+        middle = current(f"{a}", _child(top, a))
+        lines = parse_bucket(current(f"{a}/{b}", _child(middle, b)))
+        lines.pop(key, None)
+        if sha256 is not None:
+            lines[key] = sha256
+        nodes[f"{a}/{b}"] = "".join(f"{name} {lines[name]}\n" for name in sorted(lines)).encode()
+        nodes[f"{a}"] = _replace(middle, b, node_hash(nodes[f"{a}/{b}"]))
+        nodes[""] = _replace(top, a, node_hash(nodes[f"{a}"]))
+        root = node_hash(nodes[""])
+    return root, nodes
+
+
+def _replace(body: bytes, step: int, child: bytes) -> bytes:
+    full = body or bytes(32 * FAN)
+    out = full[: step * 32] + child + full[step * 32 + 32 :]
+    return out if any(out) else b""

@@ -1,1 +1,0 @@
-"""The write gate: authorise, audit, seal, store."""

@@ -1,0 +1,36 @@
+"""The write gate. Every verb takes a `Principal`, authorises, and audits in the transaction of the change.
+
+Sync; call it from one thread at a time for writes (`store.writer.WriterThread`), from any thread for reads.
+
+    Vault.open(url, data) -> Vault            migrate, check keys; raises KeyMismatch
+    authenticate(api_key, source=, request_id=) -> Principal                    report_leaked(api_key)
+    create_project(p, name, id=)              list_projects(p, limit=, cursor=)
+    create_dataset(p, project, Upload, id=)   get_dataset   list_datasets   replace_dataset(…, Upload, if_match=)
+    delete_dataset(p, project, dataset)       disable_dataset(…, disabled=True)
+    put(p, scope, kind, NewEntry, if_match=, if_none_match=)      a new version, used at once
+    list(p, scope, kind, Listing) -> Page
+    info / patch(…, Change) / delete / disable / enable        by (p, scope, kind, name, environment=)
+    versions / activate(…, name, number) / destroy(…, name, number)
+    open_session(p, project, dataset, NewSession) -> (SessionInfo, token)   list_sessions  get_session  revoke_session
+    create_key(p, NewKey) -> (KeyInfo, key)   list_keys  get_key  patch_key  revoke_key  rotate_key(p, id, overlap)
+    audit(p, LogQuery) -> Page                verify_audit(p) -> Verdict
+    beat()                                    every two seconds, by the store process
+
+`scope` is `principal.scope(project, dataset)`: dataset, project or organisation, all alike. Input errors are
+`store.errors.Invalid` with pointers relative to the body of that request.
+"""
+
+from store.vault.datasets import Datasets, Upload
+from store.vault.entries import Entries
+from store.vault.keys import KeyChange, Keys
+from store.vault.listing import Listing
+from store.vault.log import Log, LogQuery, Verdict
+from store.vault.projects import Projects
+from store.vault.rights import NewKey
+from store.vault.sessions import NewSession, Sessions
+
+__all__ = ["KeyChange", "Listing", "LogQuery", "NewKey", "NewSession", "Upload", "Vault", "Verdict"]
+
+
+class Vault(Projects, Datasets, Entries, Sessions, Keys, Log):
+    """All verbs."""

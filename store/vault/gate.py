@@ -1,0 +1,125 @@
+"""What every verb of the vault passes: authorise, open one transaction, audit in it; denials are audited too."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from store import rows
+from store.access import Invisible, Principal, require
+from store.audit import Event
+from store.commit import Ledger, Transaction
+from store.database import Database
+from store.errors import Conflict, Forbidden, NotFound, PreconditionFailed
+from store.keyring import ControlKeys
+from store.migrations import migrate
+from store.model import Scope
+from store.schema import datasets, organisations, projects
+from store.sealing import Sealer
+
+
+class Gate:
+    """Holds what the verbs need: the ledger (database and writer key), the sealer, a clock. No opening key is here."""
+
+    def __init__(self, database: Database, keys: ControlKeys, clock: Callable[[], float] = time.time) -> None:
+        self._database = database
+        self._keys = keys
+        self._ledger = Ledger(database, keys, clock)
+        self._sealer: Sealer = Sealer(keys.public.sealing)
+        self._clock = clock
+        self._used_keys: dict[str, int] = {}
+
+    @classmethod
+    def open(cls, url: str, data: Path, clock: Callable[[], float] = time.time) -> "Gate":
+        """Read the keys, migrate the database, check that they belong together; raises `KeyMismatch`."""
+        keys = ControlKeys.load(data)
+        database = Database(url)
+        with database.write() as connection:
+            migrate(connection)
+        gate = cls(database, keys, clock)
+        with database.read() as connection:
+            gate._ledger.head(connection)
+        return gate
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    def beat(self) -> None:
+        """Renew the signed head (call every two seconds); raises `Unavailable`."""
+        self._ledger.beat()
+
+    @contextmanager
+    def _change(self, principal: Principal, action: str, scope: Scope, target: str = "") -> Iterator[Transaction]:
+        """Authorise, then one transaction that ends with its audit row."""
+        with self._denials(principal, action, scope, target):
+            require(principal, action, scope)
+            with self._ledger.change() as transaction:
+                yield transaction
+                transaction.log(_event(principal, action, scope, target))
+
+    @contextmanager
+    def _look(self, principal: Principal, action: str, scope: Scope, target: str = "") -> Iterator[Connection]:
+        """Authorise, then one reading transaction."""
+        with self._denials(principal, action, scope, target):
+            require(principal, action, scope)
+            with self._database.read() as connection:
+                yield connection
+
+    @contextmanager
+    def _denials(self, principal: Principal, action: str, scope: Scope, target: str) -> Iterator[None]:
+        try:
+            yield
+        except (Forbidden, Invisible) as error:
+            outcome = "not_found" if isinstance(error, Invisible) else "forbidden"
+            known = Scope(principal.organisation)  # a foreign scope's log is not the denied one's to write in
+            with self._ledger.change() as transaction:
+                transaction.log(_event(principal, action, known, f"{scope}:{target}"[:512], outcome))
+            raise
+
+
+def _event(principal: Principal, action: str, scope: Scope, target: str, outcome: str = "ok") -> Event:
+    return Event(action, scope, target, outcome, principal.actor, principal.source, principal.request_id)
+
+
+def find_scope(connection: Connection, scope: Scope) -> rows.Row | None:
+    """Return the dataset's row (None for wider scopes); raises `NotFound` where the scope does not exist."""
+    missing = NotFound("There is no such object, or this key may not see it.")
+    if scope.dataset:
+        found = rows.find(
+            connection, datasets, organisation=scope.organisation, project=scope.project, id=scope.dataset
+        )
+        if found is None:
+            raise missing
+        return found
+    table, key = (
+        (projects, {"organisation": scope.organisation, "id": scope.project})
+        if scope.project
+        else (
+            organisations,
+            {"id": scope.organisation},
+        )
+    )
+    if rows.find(connection, table, **key) is None:
+        raise missing
+    return None
+
+
+def check_match(etag: str | None, if_match: str | None, *, if_none_match: bool = False) -> None:
+    """Hold If-Match and If-None-Match: * against the object's ETag (None: it is not there)."""
+    if if_none_match and etag is not None:
+        raise PreconditionFailed("It exists already; leave If-None-Match out to replace it.")
+    if if_match not in {None, "*", etag}:
+        raise PreconditionFailed("It was changed meanwhile; read it again and repeat with its new ETag.")
+    if if_match == "*" and etag is None:
+        raise PreconditionFailed("It does not exist.")
+
+
+def refuse_immutable(dataset: rows.Row | None) -> None:
+    """Stop changes of an immutable dataset's secrets."""
+    if dataset is not None and dataset["immutable"]:
+        raise Conflict(
+            "The dataset is immutable: replace it by a new upload (PUT), or disable the secret.", code="immutable"
+        )

@@ -1,0 +1,53 @@
+"""Projects, and organisations for the operator."""
+
+from sqlalchemy import insert, select
+
+from store import rows
+from store.access import Principal, permit
+from store.checks import check_id, check_text
+from store.errors import Conflict
+from store.model import Scope
+from store.records import Page, ProjectInfo
+from store.schema import projects
+from store.tokens import random_text
+from store.vault.gate import Gate, find_scope
+from store.vault.listing import decode_cursor, page
+
+
+class Projects(Gate):
+    """Verbs on projects."""
+
+    def create_project(self, principal: Principal, name: str, id: str | None = None) -> ProjectInfo:  # noqa: A002 - the field's name
+        """Create a project; the id may be chosen, once."""
+        check_text(name, "/name", 64, empty=False)
+        if id is not None:
+            check_id(id, "/id")
+        chosen = id or random_text(16)
+        scope = Scope(principal.organisation)
+        with self._change(principal, "projects:write", scope, f"projects/{chosen}") as transaction:
+            find_scope(transaction.connection, scope)
+            key = {"organisation": scope.organisation, "id": chosen}
+            if rows.find(transaction.connection, projects, **key) is not None:
+                raise Conflict("A project with this id exists.", code="exists")
+            values = {**key, "name": name, "created_at": transaction.now, "created_by": principal.actor}
+            transaction.connection.execute(insert(projects).values(**values))
+            transaction.touch(Scope(scope.organisation, chosen))
+            return ProjectInfo(chosen, name, transaction.now / 1000, principal.actor)
+
+    def list_projects(self, principal: Principal, *, limit: int = 50, cursor: str | None = None) -> Page[ProjectInfo]:
+        """Return the projects that the principal may see."""
+        permit(principal, "projects:read")
+        where = [projects.c.organisation == principal.organisation]
+        if cursor:
+            where.append(projects.c.id > decode_cursor(cursor, (str,))[0])
+        if principal.projects is not None:
+            where.append(projects.c.id.in_(principal.projects))
+        if principal.datasets is not None:
+            where.append(projects.c.id.in_({name.partition("/")[0] for name in principal.datasets}))
+        with self._database.read() as connection:
+            query = select(projects).where(*where).order_by(projects.c.id)
+            return page(connection, query, limit, lambda found: [_info(row) for row in found], lambda row: (row["id"],))
+
+
+def _info(row: rows.Row) -> ProjectInfo:
+    return ProjectInfo(row["id"], row["name"], row["created_at"] / 1000, row["created_by"])

@@ -1,0 +1,152 @@
+"""An uploaded secret or variable, checked and completed: from here on it is known to fit."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from store.checks import (
+    Faults,
+    check_environment,
+    check_name,
+    check_text,
+    check_value,
+    parse_duration,
+    parse_locations,
+    problem,
+    warnings_for,
+)
+from store.envelope import MAX_ENVELOPE, Envelope
+from store.errors import Invalid, Tampered
+from store.model import Kind, SecretValue
+from store.providers import Provider, find_provider
+from store.records import NewEntry, Rule, Warned
+from store.rules import canonical_rules, parse_rules
+
+MAX_ENTRIES = 2000
+"""Most secrets and variables in one scope."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A checked upload. `hosts`, `locations` None: the upload named none, nor did a provider."""
+
+    kind: Kind
+    name: str
+    environment: str
+    value: SecretValue | None
+    sealed: bytes | None
+    hosts: list[str | dict[str, object]] | None
+    locations: list[str] | None
+    provider: str | None
+    description: str | None
+    rotate_after: int | None
+
+    def warnings(self, hosts: Sequence[object]) -> list[Warned]:
+        """Return what the uploader should know."""
+        if self.kind is Kind.VARIABLE:
+            return []
+        return warnings_for(self.value.reveal() if self.value else None, bound=bool(hosts))
+
+
+def check_all(kind: Kind, entries: Sequence[NewEntry], pointer: str, kid: bytes, faults: Faults) -> list[Ready]:
+    """Check a list; faults are collected, duplicates included."""
+    ready: list[Ready] = []
+    seen: set[tuple[str, str]] = set()
+    if len(entries) > MAX_ENTRIES:
+        faults.add(pointer, "too_many", f"At most {MAX_ENTRIES} entries.")
+        return ready
+    for index, entry in enumerate(entries):
+        where = f"{pointer}/{index}"
+        if (entry.name, entry.environment) in seen:
+            faults.add(
+                f"{where}/name", "name_duplicate", "The name stands in this list twice for the same environment."
+            )
+        seen.add((entry.name, entry.environment))
+        try:
+            ready.append(check(kind, entry, where, kid))
+        except Invalid as error:
+            faults.take(error)
+    return ready
+
+
+def check(kind: Kind, entry: NewEntry, pointer: str, kid: bytes) -> Ready:
+    """Check one entry; raises `Invalid` with all its faults."""
+    faults = Faults()
+
+    def run[T](step: Callable[[], T]) -> T | None:
+        try:
+            return step()
+        except Invalid as error:
+            faults.take(error)
+            return None
+
+    run(lambda: check_name(entry.name, f"{pointer}/name"))
+    run(lambda: check_environment(entry.environment, f"{pointer}/environment"))
+    run(lambda: check_text(entry.description or "", f"{pointer}/description", 1024))
+    run(lambda: _check_content(kind, entry, pointer, kid))
+    preset = run(lambda: _preset(entry, pointer))
+    hosts = run(lambda: _hosts(entry.hosts, preset, pointer))
+    locations = run(lambda: _locations(entry.locations, preset, pointer))
+    text = entry.rotate_after
+    rotate = run(lambda: parse_duration(text, f"{pointer}/rotate_after")) if text else None
+    faults.stop()
+    return Ready(
+        kind,
+        entry.name,
+        entry.environment,
+        entry.value,
+        entry.sealed,
+        hosts,
+        locations,
+        entry.provider,
+        entry.description,
+        rotate,
+    )
+
+
+def _check_content(kind: Kind, entry: NewEntry, pointer: str, kid: bytes) -> None:
+    if (entry.value is None) == (entry.sealed is None):
+        raise problem(f"{pointer}/value", "value_required", "Give exactly one of value and sealed.")
+    if entry.value is not None:
+        check_value(entry.value.reveal(), f"{pointer}/value")
+        if kind is Kind.VARIABLE:
+            _check_readable(entry.value.reveal(), f"{pointer}/value")
+    elif entry.sealed is not None:
+        if kind is Kind.VARIABLE:
+            raise problem(f"{pointer}/sealed", "variable_sealed", "Variables are readable; give a plain value.")
+        _check_sealed(entry.sealed, f"{pointer}/sealed", kid)
+
+
+def _check_readable(value: bytes, pointer: str) -> None:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        raise problem(pointer, "value_not_text", "A variable's value is UTF-8 text.") from None
+
+
+def _check_sealed(sealed: bytes, pointer: str, kid: bytes) -> None:
+    if len(sealed) > MAX_ENVELOPE:
+        raise problem(pointer, "value_too_long", "The envelope is longer than the longest value's.")
+    try:
+        envelope = Envelope.unpack(sealed)
+    except Tampered:
+        raise problem(
+            pointer, "sealed_invalid", "Not an envelope of a known format; seal with `egret.client`."
+        ) from None
+    if envelope.kid != kid:
+        raise problem(pointer, "sealed_key", "Sealed to another key; read /sealing-key and seal again.")
+
+
+def _preset(entry: NewEntry, pointer: str) -> Provider | None:
+    return find_provider(entry.provider, f"{pointer}/provider") if entry.provider else None
+
+
+def _hosts(rules: Sequence[Rule] | None, preset: Provider | None, pointer: str) -> list[str | dict[str, object]] | None:
+    if rules is not None:
+        return canonical_rules(parse_rules(rules, f"{pointer}/hosts"))
+    return canonical_rules(preset.rules) if preset else None
+
+
+def _locations(locations: Sequence[str] | None, preset: Provider | None, pointer: str) -> list[str] | None:
+    if locations is None:
+        return preset.locations if preset else None
+    return parse_locations(locations, f"{pointer}/locations")

@@ -1,0 +1,204 @@
+"""Writing entries and versions: seal, sign, retire the version before, prune the oldest."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import insert, select, update
+
+from store import rows
+from store.commit import Transaction
+from store.envelope import Binding
+from store.model import DEFAULT_LOCATIONS, Kind, Scope
+from store.schema import entries, versions
+from store.sealing import Sealer, sign_envelope
+from store.signing import digest
+from store.tokens import random_text
+from store.vault.upload import Ready
+
+KEEP_VERSIONS = 10
+"""Versions of an entry whose envelopes are kept; older inactive ones are destroyed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Where and by whom an entry is written; `hosts` is the dataset's default."""
+
+    scope: Scope
+    actor: str
+    hosts: Sequence[str | dict[str, object]] = ()
+
+
+def live_entry(transaction: Transaction, scope: Scope, kind: Kind, name: str, environment: str) -> rows.Row | None:
+    """Return the entry of that name, unless deleted."""
+    where = [*rows.within(entries, scope), entries.c.kind == kind, entries.c.name == name]
+    query = select(entries).where(*where, entries.c.environment == environment, entries.c.deleted_at.is_(None))
+    return transaction.connection.execute(query).mappings().one_or_none()
+
+
+def write_version(transaction: Transaction, sealer: Sealer, author: Author, ready: Ready, *, inherit: bool) -> str:
+    """Store a version and make it the active one; returns the entry's id.
+
+    `inherit`: rules that the upload leaves out come from the version before (a rotation), else from the dataset.
+    """
+    entry = live_entry(transaction, author.scope, ready.kind, ready.name, ready.environment)
+    before = _active(transaction, entry) if entry is not None and inherit else None
+    hosts, locations = _rules(ready, author, before)
+    number = 1 if entry is None else entry["last_version"] + 1
+    id_ = entry["id"] if entry is not None else random_text(16)
+    if entry is None:
+        _insert_entry(transaction, id_, author, ready)
+    else:
+        _update_entry(transaction, entry, author, ready, keep=inherit)
+    binding = Binding(
+        transaction.keys.public.store_id,
+        sealer.kid,
+        author.scope,
+        ready.kind,
+        ready.environment,
+        ready.name,
+        number,
+        hosts,
+        locations,
+    )
+    body, signature = _content(transaction, sealer, ready, binding)
+    _insert_version(transaction, id_, binding, (body, signature), _stamp(transaction, author, ready, hosts))
+    prune(transaction, id_)
+    transaction.touch(author.scope)
+    return id_
+
+
+def _active(transaction: Transaction, entry: rows.Row) -> rows.Row | None:
+    return rows.find(transaction.connection, versions, entry=entry["id"], number=entry["active_version"])
+
+
+def _rules(ready: Ready, author: Author, before: rows.Row | None) -> tuple[list[str | dict[str, object]], list[str]]:
+    hosts, locations = ready.hosts, ready.locations
+    if hosts is None:
+        hosts = json.loads(before["hosts"]) if before is not None else list(author.hosts)
+    if locations is None:
+        locations = json.loads(before["locations"]) if before is not None else sorted(DEFAULT_LOCATIONS)
+    return hosts, locations
+
+
+def _insert_entry(transaction: Transaction, id_: str, author: Author, ready: Ready) -> None:
+    now = transaction.now
+    transaction.connection.execute(
+        insert(entries).values(
+            id=id_,
+            organisation=author.scope.organisation,
+            project=author.scope.project,
+            dataset=author.scope.dataset,
+            kind=ready.kind.value,
+            name=ready.name,
+            environment=ready.environment,
+            state="active",
+            active_version=1,
+            last_version=1,
+            provider=ready.provider or "",
+            description=ready.description or "",
+            rotate_after=ready.rotate_after,
+            created_at=now,
+            created_by=author.actor,
+            updated_at=now,
+            updated_by=author.actor,
+            rotated_at=now,
+            use_count=0,
+            revision=1,
+        ),
+    )
+
+
+def _update_entry(transaction: Transaction, entry: rows.Row, author: Author, ready: Ready, *, keep: bool) -> None:
+    def old(field: str, empty: object) -> object:
+        return entry[field] if keep else empty
+
+    number = entry["last_version"] + 1
+    retire(transaction, entry)
+    transaction.connection.execute(
+        update(entries)
+        .where(entries.c.id == entry["id"])
+        .values(
+            state="active",
+            active_version=number,
+            last_version=number,
+            provider=old("provider", "") if ready.provider is None else ready.provider,
+            description=old("description", "") if ready.description is None else ready.description,
+            rotate_after=old("rotate_after", None) if ready.rotate_after is None else ready.rotate_after,
+            updated_at=transaction.now,
+            updated_by=author.actor,
+            rotated_at=transaction.now,
+            revision=entry["revision"] + 1,
+        ),
+    )
+
+
+def retire(transaction: Transaction, entry: rows.Row) -> None:
+    """Mark the active version as rotated out now."""
+    where = (versions.c.entry == entry["id"]) & (versions.c.number == entry["active_version"])
+    change = {"state": "inactive", "retired_at": transaction.now}
+    transaction.connection.execute(update(versions).where(where, versions.c.state == "active").values(**change))
+
+
+def _content(transaction: Transaction, sealer: Sealer, ready: Ready, binding: Binding) -> tuple[bytes, bytes | None]:
+    """Return what is stored: envelope and signature, or a variable's plain bytes."""
+    if ready.kind is Kind.VARIABLE and ready.value is not None:
+        return ready.value.reveal(), None
+    body = sealer.seal(ready.value, binding) if ready.value is not None else ready.sealed or b""
+    return body, sign_envelope(transaction.keys.writer, body, binding)
+
+
+def _stamp(
+    transaction: Transaction, author: Author, ready: Ready, hosts: list[str | dict[str, object]]
+) -> dict[str, object]:
+    warnings = [[warning.code, warning.detail] for warning in ready.warnings(hosts)]
+    return {"warnings": json.dumps(warnings), "created_at": transaction.now, "created_by": author.actor}
+
+
+def _insert_version(
+    transaction: Transaction,
+    id_: str,
+    binding: Binding,
+    content: tuple[bytes, bytes | None],
+    stamp: dict[str, object],
+) -> None:
+    hosts, locations = json.dumps(binding.hosts, sort_keys=True), json.dumps(binding.locations)
+    transaction.connection.execute(
+        insert(versions).values(
+            entry=id_,
+            number=binding.version,
+            state="active",
+            body=content[0],
+            signature=content[1],
+            sha256=digest(content[0]),
+            kid=binding.kid.hex(),
+            sealed_hosts=hosts,
+            sealed_locations=locations,
+            hosts=hosts,
+            locations=locations,
+            **stamp,
+        ),
+    )
+
+
+def prune(transaction: Transaction, id_: str) -> None:
+    """Destroy the oldest inactive versions beyond `KEEP_VERSIONS`."""
+    kept = (versions.c.entry == id_) & (versions.c.state == "inactive")
+    query = select(versions.c.number).where(kept).order_by(versions.c.number.desc()).offset(KEEP_VERSIONS - 1)
+    for number in transaction.connection.execute(query).scalars().all():
+        wipe(transaction, id_, number)
+
+
+def wipe(transaction: Transaction, id_: str, number: int) -> None:
+    """Erase a version's envelope; its row stays as a record."""
+    where = (versions.c.entry == id_) & (versions.c.number == number)
+    change = {"state": "destroyed", "body": None, "signature": None}
+    transaction.connection.execute(update(versions).where(where).values(**change))
+
+
+def delete_entry(transaction: Transaction, scope: Scope, entry: rows.Row) -> None:
+    """Take an entry out of use; what was active lately stays sealed for the scrubber until housekeeping erases it."""
+    retire(transaction, entry)
+    change = {"deleted_at": transaction.now, "active_version": 0}
+    transaction.connection.execute(update(entries).where(entries.c.id == entry["id"]).values(**change))
+    transaction.touch(scope)

@@ -1,0 +1,70 @@
+"""The read gate: what a session may use, how fast it hears of changes, and what it refuses."""
+
+import pytest
+from stores import CANARY, eventually, secret, use
+
+from store.errors import NotAuthenticated
+from store.model import Denial, Kind, Location, SecretValue
+from store.records import NewEntry
+from store.vault import Upload
+
+
+def opened(view, name="API_KEY", at=None, kind=Kind.SECRET):
+    return view.resolve(kind, name, at or use()).open().reveal()
+
+
+def test_a_session_opens_its_secret_at_its_destination(store, reader):
+    """What was uploaded comes out where it may, byte for byte."""
+    store.dataset(secret())
+    view = reader.view(store.caller(reader))
+    assert opened(view) == CANARY
+
+
+def test_denials_name_the_rule_that_failed(store, reader):
+    """Unknown, wrong destination, wrong location: in this order."""
+    store.dataset(secret(locations=["header"]), secret("NOWHERE", hosts=()))
+    view = reader.view(store.caller(reader))
+    assert view.resolve(Kind.SECRET, "NOPE", use()) is Denial.UNKNOWN
+    assert view.resolve(Kind.SECRET, "API_KEY", use("evil.example")) is Denial.DESTINATION
+    assert view.resolve(Kind.SECRET, "API_KEY", use(secure=False)) is Denial.DESTINATION
+    assert view.resolve(Kind.SECRET, "API_KEY", use(port=8443)) is Denial.DESTINATION
+    assert view.resolve(Kind.SECRET, "API_KEY", use(location=Location.URL)) is Denial.LOCATION
+    assert view.resolve(Kind.SECRET, "NOWHERE", use()) is Denial.DESTINATION
+
+
+def test_a_new_version_reaches_a_view_within_a_second(store, reader):
+    """PUT, then the next view opens the new value, and the old one is still scrubbed."""
+    store.dataset(secret())
+    caller = store.caller(reader)
+    key = reader.view(caller).key
+    store.put(NewEntry("API_KEY", SecretValue(b"second-value")))
+    eventually(lambda: opened(reader.view(caller)) == b"second-value", 1.0)
+    assert reader.view(caller).key != key
+    assert {value.reveal() for _, value in reader.view(caller).values()} == {CANARY, b"second-value"}
+
+
+def test_revocation_reaches_the_reader_within_a_second(store, reader):
+    """A revoked session has no view, and its token no caller."""
+    store.dataset(secret())
+    token = store.token()
+    caller = reader.caller(token)
+    store.vault.revoke_session(store.owner, "default", "ds", caller.session)
+
+    def refused():
+        with pytest.raises(NotAuthenticated):
+            reader.view(caller)
+
+    eventually(refused, 1.0)
+    with pytest.raises(NotAuthenticated):
+        reader.caller(token)
+
+
+def test_a_new_upload_replaces_the_whole_set(store, reader):
+    """Names that the new upload lacks are gone at once, their values are still scrubbed."""
+    store.dataset(secret(), secret("OLD", b"old-value-123"))
+    caller = store.caller(reader)
+    store.vault.replace_dataset(store.owner, "default", "ds", Upload("set", secrets=[secret("NEW", b"new-value-123")]))
+    eventually(lambda: opened(reader.view(caller), "NEW") == b"new-value-123", 1.0)
+    view = reader.view(caller)
+    assert view.resolve(Kind.SECRET, "OLD", use()) is Denial.UNKNOWN
+    assert {value.reveal() for _, value in view.values()} == {CANARY, b"old-value-123", b"new-value-123"}

@@ -1,0 +1,83 @@
+"""A real store in a temporary folder, with shortcuts that tests read well with."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from store.access import Principal
+from store.init import initialise
+from store.model import Caller, Destination, Kind, Location, Scope, SecretValue, Use
+from store.reader import Reader
+from store.records import DatasetInfo, NewEntry
+from store.vault import NewSession, Upload, Vault
+
+CANARY = b"canary-9f3Kq7Zp2Wx8"
+
+
+def secret(name="API_KEY", value=CANARY, hosts=("api.example.com",), **fields) -> NewEntry:
+    return NewEntry(
+        name, None if value is None else SecretValue(value), hosts=None if hosts is None else list(hosts), **fields
+    )
+
+
+def use(host="api.example.com", location=Location.HEADER, *, secure=True, port=None, **fields) -> Use:
+    return Use(Destination(secure, host, port or (443 if secure else 80)), location, **fields)
+
+
+@dataclass
+class Store:
+    """An initialised data folder, its vault and its owner."""
+
+    data: Path
+    url: str
+    key: str
+    vault: Vault
+    owner: Principal
+
+    @classmethod
+    def make(cls, data: Path) -> "Store":
+        key = initialise(data)
+        url = f"sqlite:///{data / 'egret.db'}"
+        vault = Vault.open(url, data)
+        return cls(data, url, key, vault, vault.authenticate(key))
+
+    def reader(self, **options) -> Reader:
+        reader = Reader(self.url, self.data, **options)
+        reader.start()
+        return reader
+
+    def dataset(self, *secrets: NewEntry, dataset="ds", **fields) -> DatasetInfo:
+        return self.vault.create_dataset(self.owner, "default", Upload("set", secrets=secrets, **fields), dataset)
+
+    def scope(self, dataset="ds", project="default") -> Scope:
+        return self.owner.scope(project, dataset)
+
+    def put(self, entry: NewEntry, dataset="ds", kind=Kind.SECRET):
+        return self.vault.put(self.owner, self.scope(dataset), kind, entry)
+
+    def token(self, dataset="ds", **options) -> str:
+        _, token = self.vault.open_session(self.owner, "default", dataset, NewSession(**options))
+        return token.reveal().decode()
+
+    def caller(self, reader: Reader, dataset="ds", **options) -> Caller:
+        return reader.caller(self.token(dataset, **options))
+
+    def close(self) -> None:
+        self.vault.close()
+
+
+def eventually(check, within=3.0):
+    """Call until it holds; the last failure speaks. For what another thread brings about."""
+    ends = time.monotonic() + within
+    while True:
+        try:
+            result = check()
+            assert result is not False
+        except (Exception, pytest.fail.Exception):
+            if time.monotonic() > ends:
+                raise
+            time.sleep(0.01)
+        else:
+            return result
