@@ -41,12 +41,16 @@ check: setup-dev ## ruff, mypy, import rules, docs
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python tools/docs --check
 
 bench: setup-dev ## the performance table (about ten minutes)
 	$(BIN)/python -m benchmarks
 
 fuzz: setup-dev ## fuzz grammar, rewriters and scrubber for a bounded time
 	$(BIN)/python tests/fuzz/run.py
+
+docs: setup-dev ## write the pages that are made from the sources
+	$(BIN)/python tools/docs
 
 COMPILE := uv pip compile pyproject.toml --override requirements/overrides.txt --python-version 3.12 --universal \
 	--generate-hashes --no-header --no-annotate -q
@@ -59,4 +63,4 @@ lock: ## resolve requirements/*.lock anew (needs uv)
 clean: ## remove .venv and caches (never DATA)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache
 
-.PHONY: help setup setup-dev run demo test check bench fuzz lock clean
+.PHONY: help setup setup-dev run demo test check bench fuzz docs lock clean

@@ -1,0 +1,78 @@
+"""The documents are checked: pages made from the sources are current, links lead somewhere, nothing is left out."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from egret.cli.__main__ import COMMANDS
+from egret.settings import sections
+from proxy.refusal import CODES
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+
+
+def slug(heading: str) -> str:
+    """The anchor that GitHub gives a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+def prose(page: Path) -> str:
+    """A page without its code."""
+    return re.sub(r"(?ms)^```.*?^```|^    .*?$|`[^`\n]*`", "", page.read_text())
+
+
+def test_pages_made_from_the_sources_are_current():
+    """docs/cli.md, docs/configuration.md, docs/errors.md and the example file say what the sources say."""
+    done = subprocess.run([sys.executable, ROOT / "tools" / "docs", "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_setting_command_and_code_has_its_heading():
+    """What can be set, typed or received can be looked up."""
+    headings = {
+        page: re.findall(r"(?m)^#+ (.*)$", (ROOT / "docs" / page).read_text())
+        for page in ("configuration.md", "cli.md", "errors.md")
+    }
+    keys = [f"{name}.{key}" for name, cls in sections().items() for key in cls.__dataclass_fields__]
+    assert [key for key in keys if key not in headings["configuration.md"]] == []
+    assert [name for name in COMMANDS if f"egret {name}" not in headings["cli.md"]] == []
+    assert [code for code in CODES if code not in headings["errors.md"]] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    """Every relative link names a file that is there, and a heading that is in it."""
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        file = (page.parent / name).resolve() if name else page
+        if not file.exists():
+            broken.append(target)
+        elif anchor and file.suffix == ".md":
+            anchors = {slug(heading) for heading in re.findall(r"(?m)^#+ (.*)$", file.read_text())}
+            if anchor not in anchors:
+                broken.append(target)
+    assert broken == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_in_the_pages_exist(page):
+    """Whatever a page tells people to type as `egret …` is a command, and `make …` a target."""
+    text = page.read_text()
+    targets = re.findall(r"(?m)^([a-z-]+):", (ROOT / "Makefile").read_text())
+    typed = set(re.findall(r"(?m)(?:^    |`)(?:\.venv/bin/)?egret ([a-z-]+)", text))
+    assert [name for name in typed if name not in COMMANDS] == []
+    made = set(re.findall(r"(?m)(?:^    |`)make ([a-z-]+)", text))
+    assert [name for name in made if name not in targets] == []
+
+
+def test_changes_are_written_down():
+    """The change log has an entry for what is not released yet."""
+    text = (ROOT / "CHANGELOG.md").read_text()
+    assert re.search(r"(?m)^## Unreleased\n\n### Added\n\n- ", text)
