@@ -41,7 +41,6 @@ check: setup-dev ## ruff, mypy, import rules, docs
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/python tools/docs --check
 
 bench: setup-dev ## the performance table (about ten minutes)
 	$(BIN)/python -m benchmarks
