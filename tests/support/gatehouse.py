@@ -19,6 +19,7 @@ from proxy.budget import Budgets
 from proxy.destination import AddressGuard
 from proxy.events import Spool
 from proxy.limits import Limits
+from proxy.relay import upstream as upstream_module
 from proxy.relay.serve import serve
 from store.model import Destination
 
@@ -31,7 +32,17 @@ class Gatehouse:
 
     KEY = b"sk-canary-5f0/c3+d&e"
 
-    def __init__(self, *, routes=None, limits: Limits | None = None, guard=None, public_url=None, **fields):
+    def __init__(
+        self,
+        *,
+        routes=None,
+        limits: Limits | None = None,
+        guard=None,
+        public_url=None,
+        elsewhere=None,
+        trust=(),
+        **fields,
+    ):
         self.folder = Path(tempfile.mkdtemp(prefix="egret-gate-"))
         self.authority = Authority(self.folder)
         self.up = Upstream(self.authority.leaf(), routes)
@@ -40,6 +51,8 @@ class Gatehouse:
         self.limits = replace(limits or Limits(), **fields)
         self.budgets = Budgets(self.folder / "budgets", self.limits)
         self.public_url = public_url
+        self.elsewhere = elsewhere or {}
+        self.trust = trust
         self.spool = Spool(self.folder / "spool")
         self.sock = socket.create_server(("127.0.0.1", 0), backlog=2048)
         self.port = self.sock.getsockname()[1]
@@ -56,7 +69,7 @@ class Gatehouse:
         self._stop = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         settings = SimpleNamespace(
-            egress=SimpleNamespace(trust=[self.authority.path], strict_bodies=False),
+            egress=SimpleNamespace(trust=[self.authority.path, *self.trust], strict_bodies=False),
             gateway=SimpleNamespace(public_url=self.public_url),
         )
         drain = await serve(
@@ -70,12 +83,18 @@ class Gatehouse:
         await drain(self.limits.drain_timeout)
 
     def __enter__(self):
+        # `elsewhere` stands in for a port that a test may not bind: 443 of a real-looking name.
+        self._connect = upstream_module.Upstream._connect
+        if self.elsewhere:
+            connect, ports = self._connect, self.elsewhere
+            upstream_module.Upstream._connect = lambda pool, found, port: connect(pool, found, ports.get(port, port))
         self._thread.start()
         assert self._ready.wait(10)
         return self
 
     def __exit__(self, *_):
         self.stop()
+        upstream_module.Upstream._connect = self._connect
         self.up.close()
         self.plain.close()
 
