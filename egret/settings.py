@@ -63,6 +63,10 @@ class Store:
         },
     )
 
+    def at(self, data: Path) -> str:
+        """Return the database's URL for SQLAlchemy, given the data folder."""
+        return f"sqlite:///{data.resolve() / 'egret.db'}" if self.url == "sqlite" else self.url
+
 
 @dataclass(frozen=True, slots=True)
 class Admin:

@@ -139,7 +139,10 @@ def _plane(options: argparse.Namespace, settings: "Settings") -> Plane:
         data=options.data,
         limits=limits,
         reader=importlib.import_module("store.reader").Reader(
-            settings.store.url, options.data, max_stale=settings.limits.max_stale
+            settings.store.at(options.data),
+            options.data,
+            max_stale=settings.limits.max_stale,
+            unbound_secrets=settings.egress.unbound_secrets == "allow",
         ),
         guard=guard,
         spool=Spool(options.data / "spool"),

@@ -172,3 +172,10 @@ def test_a_store_password_is_not_shown():
     settings = load(None, {"EGRET_STORE__URL": f"postgresql+psycopg://egret:{CANARY}@db/egret"})
     assert CANARY in settings.store.url
     assert CANARY not in repr(settings)
+
+
+def test_where_the_database_is(tmp_path):
+    """`sqlite` is a file in the data folder; any other URL is taken as it is."""
+    assert load(None, {}).store.at(tmp_path) == f"sqlite:///{tmp_path}/egret.db"
+    url = "postgresql+psycopg://egret@db/egret"
+    assert load(None, {"EGRET_STORE__URL": url}).store.at(tmp_path) == url
