@@ -15,9 +15,14 @@ from proxy.scrub.spelling import LONGEST_ESCAPE, encodings, escapes, plain, thro
 HEAD: Final = 8
 """Bytes of a form that the automaton searches for; no value that is scrubbed is shorter."""
 
+SHORTEST_PIECE: Final = 4
+"""Bytes of a value at the edge of a part of a body that are recognised; fewer are taken for chance."""
+
 _SPARSE_HEAD: Final = 4
 _BLOCKS: Final = (4096, 256, 16)
 _CACHED: Final = 4096
+_SMALL: Final = 1024
+_SPELLED: Final = re.compile(rb"[%\\&+\r]")
 _LEADS: Final = frozenset(b"%\\&+\r\xc2\xc3")
 _AMBIGUOUS: Final = re.compile(rb"[%\\&]")
 _BREAKS: Final = (b"\n", b"\r", b"\\n", b"\\r", b"%0a", b"%0d")
@@ -65,6 +70,30 @@ class Needle:
         """The form, spelled plainly."""
         return self._derive(self._value) if self._cached is None else self._cached
 
+    def __len__(self) -> int:
+        return len(self.text)
+
+    def ends(self, data: bytes, start: int) -> int:
+        """Return where the end of the form, cut off before `start`, ends in `data`; also all of it, for a middle."""
+        text, found = self.text, 0
+        piece = data[start : start + SHORTEST_PIECE]
+        for index in self._resumptions(text, piece.lower() if self.folds else piece):
+            walk = _follow(self, text, data, (index, start))
+            end = len(data) if walk.unfinished else walk.end
+            if end - start >= SHORTEST_PIECE:
+                found = max(found, end)
+        return found
+
+    @staticmethod
+    def _resumptions(text: bytes, piece: bytes) -> Iterator[int]:
+        """Return where in the text `piece` may stand: where it does, and anywhere if it may be spelled otherwise."""
+        if len(text) <= _SMALL and _SPELLED.search(piece):
+            yield from range(1, len(text))
+            return
+        index = 0
+        while (index := text.find(piece, index + 1)) > 0:
+            yield index
+
     def heads(self) -> set[bytes]:
         """Return every beginning to search for."""
         return _selective(_window(self.text, HEAD))
@@ -74,7 +103,7 @@ class Needle:
         text = self.text
         if self._literal and data.startswith(text, start):
             return self._close(data, start + len(text), unfinished=False)
-        return _follow(self, text, data, start)
+        return _follow(self, text, data, (0, start))
 
     def _close(self, data: bytes, end: int, *, unfinished: bool) -> Walk:
         """Take in a last base64 character that holds bits of the value; at the end of the data it may yet come."""
@@ -85,10 +114,10 @@ class Needle:
         return Walk(end + (data[end] in self.last), unfinished)
 
 
-def _follow(needle: Needle, text: bytes, data: bytes, start: int) -> Walk:
+def _follow(needle: Needle, text: bytes, data: bytes, start: tuple[int, int]) -> Walk:
     """Explore all spellings; they fork only where the value itself has a character that begins escapes."""
     size, end, unfinished = len(data), -1, False
-    stack, seen = [(0, start)], set()
+    stack, seen = [start], set()
     while stack:
         index, place = stack.pop()
         if (index, place) in seen:

@@ -1,17 +1,18 @@
-"""Search for every form of every value, replace what is found, hold back only what may still become one."""
+"""The values of one view of the store, searched for in everything that comes back."""
 
 from collections.abc import Sequence
 from typing import Final
 
-from proxy.coding import Codec, codings
 from proxy.limits import DEFAULT, Limits
 from proxy.message import Fields
+from proxy.scrub.body import BodyScrub
+from proxy.scrub.fields import drop_validators as drop_validators  # noqa: PLC0414  where adapters look for it
 from proxy.scrub.needle import needles
 from proxy.scrub.search import Search
 from proxy.scrub.stream import Stream
 from store.model import MIN_SCRUBBED, SecretValue
 
-_VALIDATORS: Final = frozenset((b"etag", b"digest", b"content-md5", b"content-digest", b"repr-digest"))
+_FRAMING: Final = frozenset((b"content-length", b"transfer-encoding", b"connection"))
 
 
 class Scrubber:
@@ -20,12 +21,8 @@ class Scrubber:
     __slots__ = ("search",)
 
     def __init__(self, values: Sequence[tuple[str, SecretValue]]) -> None:
-        self.search = Search(
-            needle
-            for name, value in values
-            if len(value) >= MIN_SCRUBBED
-            for needle in needles(value.reveal(), b"#{SECRETS.%s}" % name.encode())
-        )
+        scrubbed = [(name.encode(), value.reveal()) for name, value in values if len(value) >= MIN_SCRUBBED]
+        self.search = Search(n for name, value in scrubbed for n in needles(value, b"#{SECRETS.%s}" % name))
 
     def __repr__(self) -> str:
         return "Scrubber(…)"
@@ -39,65 +36,55 @@ class Scrubber:
         """Scrub something whole: a reason phrase, a target, a close reason."""
         return Stream(self.search).feed(data, final=True)
 
+    def control(self, data: bytes, limit: int = 125) -> bytes:
+        """Scrub the payload of a control frame or a close reason, and keep it within its limit (RFC 6455 5.5).
+
+        It is cut after it was scrubbed, and never inside a UTF-8 character.
+        """
+        data = self.text(data)
+        if len(data) <= limit:
+            return data
+        while data[limit] & 0xC0 == 0x80:
+            limit -= 1
+        return data[:limit]
+
     def fields(self, fields: Fields) -> tuple[Fields, bool]:
-        """Scrub the values of fields; say whether anything changed."""
-        if self.empty:
+        """Scrub names and values of fields; say whether anything changed. A name keeps to the characters of names."""
+        if not self.search.hits(b"\n".join(part for field in fields for part in field)):
             return fields, False
-        scrubbed = tuple((name, self.text(value)) for name, value in fields)
+        scrubbed = tuple(
+            (name, value) if name.lower() in _FRAMING else (_as_name(name, self.text(name)), self.text(value))
+            for name, value in fields
+        )
         return scrubbed, scrubbed != fields
 
-    def body(self, fields: Fields, limits: Limits = DEFAULT) -> "BodyScrub | None":
-        """Return what scrubs a response body with these fields; `None` when there is nothing to search for."""
-        return None if self.empty else BodyScrub(self, fields, limits)
+    def body(self, fields: Fields, limits: Limits = DEFAULT) -> BodyScrub | None:
+        """Return what scrubs a response body with these fields; `None` when there is nothing to search for.
+
+        Raises `Refused` (502) for a body that cannot be searched: the adapter withholds it.
+        """
+        return None if self.empty else BodyScrub(self.search, fields, limits)
 
     def message(self) -> "MessageScrub":
         """Return what scrubs one WebSocket message."""
-        return MessageScrub(self)
+        return MessageScrub(self.search)
 
 
-class BodyScrub:
-    """A response body on its way to the client."""
-
-    __slots__ = ("_codec", "_stream")
-
-    def __init__(self, scrubber: Scrubber, fields: Fields, limits: Limits) -> None:
-        self._codec = Codec(codings(fields), limits)
-        kinds = [value for name, value in fields if name.lower() == b"content-type"]
-        events = bool(kinds) and kinds[0].strip().lower().startswith(b"text/event-stream")
-        self._stream = Stream(scrubber.search, events=events)
-
-    @property
-    def changed(self) -> bool:
-        """Whether anything was replaced so far."""
-        return self._stream.changed
-
-    def feed(self, data: bytes) -> bytes:
-        """Scrub a piece; raises `Refused` for a body that does not decode."""
-        return b"".join(self._codec.encode(self._stream.feed(piece)) for piece in self._codec.decode(data))
-
-    def finish(self) -> bytes:
-        """Return what is left; raises `Refused` when the encoded body is cut off."""
-        self._codec.decoded()
-        return self._codec.encode(self._stream.feed(b"", final=True)) + self._codec.encoded()
-
-    def renew(self, scrubber: Scrubber) -> None:
-        """Search the rest of the body for the values of now."""
-        self._stream.renew(scrubber.search)
+def _as_name(before: bytes, after: bytes) -> bytes:
+    """Spell the placeholders in a header name so that it stays a token (RFC 9110 5.6.2)."""
+    if before == after:
+        return before
+    return after.replace(b"#{", b"%23%7B").replace(b"}", b"%7D")
 
 
 class MessageScrub:
-    """A WebSocket message on its way to the client, in fragments."""
+    """A WebSocket message on its way to the client, in fragments; text or binary."""
 
     __slots__ = ("_stream",)
 
-    def __init__(self, scrubber: Scrubber) -> None:
-        self._stream = Stream(scrubber.search)
+    def __init__(self, search: Search) -> None:
+        self._stream = Stream(search)
 
     def feed(self, data: bytes, *, final: bool) -> bytes:
         """Scrub a fragment; `final` ends the message."""
         return self._stream.feed(data, final=final)
-
-
-def drop_validators(fields: Fields) -> Fields:
-    """Leave out the fields that describe bytes which are no longer sent."""
-    return tuple((name, value) for name, value in fields if name.lower() not in _VALIDATORS)

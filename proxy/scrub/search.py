@@ -4,6 +4,7 @@ The library gives matches, not the automaton's state; what the end of a chunk ma
 the sorted heads, over the last few bytes alone.
 """
 
+import re
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -15,6 +16,10 @@ from proxy.scrub.needle import Needle
 
 _DFA_STATES: Final = 100_000
 """Up to so many pattern bytes the fast automaton is built (at most 512 bytes for each); above, the compact one."""
+
+
+_ESCAPE: Final = re.compile(rb"[%\\&;]")
+_SKIPPED: Final = 6  # the rest of an escape that was cut in two may precede
 
 
 class Match(NamedTuple):
@@ -35,11 +40,13 @@ class Found(NamedTuple):
 class Search:
     """Immutable and shared between all streams of a dataset revision."""
 
-    __slots__ = ("_automaton", "_begins", "_heads", "_longest", "_owners", "touchy")
+    __slots__ = ("_automaton", "_begins", "_heads", "_longest", "_needles", "_owners", "longest")
 
     def __init__(self, needles: Iterable[Needle]) -> None:
+        self._needles = list(needles)
+        self.longest = max((len(needle) for needle in self._needles), default=0)
         owners: defaultdict[bytes, list[Needle]] = defaultdict(list)
-        for needle in needles:
+        for needle in self._needles:
             for head in needle.heads():
                 owners[head].append(needle)
         self._heads = sorted(owners)
@@ -83,6 +90,13 @@ class Search:
             at[start].update((id(needle), needle) for needle in self._owners[head])
         for start in sorted(at):
             yield start, list(at[start].values())
+
+    def ending(self, data: bytes) -> int:
+        """Return how many bytes at the start of `data` may be the end, or the middle, of a value that began before."""
+        if not data:
+            return 0
+        starts = [0] if not _ESCAPE.search(data, 0, 2 * _SKIPPED) else range(min(_SKIPPED, len(data)))
+        return max((needle.ends(data, start) for needle in self._needles for start in starts), default=0)
 
     def pending(self, data: bytes) -> int:
         """Return where the longest suffix starts that begins a head without holding all of it; or `len(data)`."""

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from proxy.scrub.needle import SHORTEST_PIECE
 from proxy.scrub.search import Match, Search
 
 _EVENT_END: Final = re.compile(rb"\r?\n\r?\n|\r\r")
@@ -20,10 +21,10 @@ class Stream:
     or filled to the length of what it replaces, where lengths are written elsewhere (gRPC, ranges).
     """
 
-    __slots__ = ("_buffer", "_done", "_events", "_keep_length", "_search", "changed")
+    __slots__ = ("_buffer", "_done", "_events", "_keep_length", "changed", "search")
 
     def __init__(self, search: Search, *, events: bool = False, keep_length: bool = False) -> None:
-        self._search = search
+        self.search = search
         self._events = events
         self._keep_length = keep_length
         self._buffer = b""
@@ -33,21 +34,31 @@ class Stream:
     def feed(self, data: bytes, *, final: bool = False) -> bytes:
         """Return what is decided; `final` decides all."""
         data = self._buffer + data if self._buffer else data
-        hits = self._search.hits(data)
-        limit = len(data) if final else self._search.pending(data)
+        hits = self.search.hits(data)
+        limit = len(data) if final else self.search.pending(data)
         if not hits and not self._events and not self._done:
             self._buffer = data[limit:]
             return data if limit == len(data) else data[:limit]
-        matches, unfinished = self._search.walk(data, hits)
+        matches, unfinished = self.search.walk(data, hits)
         if not final:
             limit = min(limit, unfinished)
         if self._events:
             limit = self._past_events(data, limit)
         return self._replace(data, matches, limit)
 
-    def renew(self, search: Search) -> None:
-        """Search what is still to come, and what is held back, for other values: the dataset has changed."""
-        self._search = search
+    def blank_start(self, data: bytes) -> bytes:
+        """Fill the end of a value that was cut before `data`, in a part of a body; such a part keeps its length."""
+        end = self.search.ending(data)
+        self.changed = self.changed or end > 0
+        return b"*" * end + data[end:]
+
+    def blank_rest(self) -> bytes:
+        """Return what is held back, the beginning of a value that was cut there; a short one tells nothing."""
+        rest, self._buffer, self._done = self._buffer[self._done :], b"", 0
+        if len(rest) < SHORTEST_PIECE:
+            return rest
+        self.changed = True
+        return b"*" * len(rest)
 
     @staticmethod
     def _past_events(data: bytes, limit: int) -> int:
