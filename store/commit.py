@@ -82,9 +82,9 @@ class Transaction:
             if row is not None:
                 egress = json.loads(row["egress"])
                 settings = {"egress": egress, "strict_bodies": bool(row["strict_bodies"]), "state": row["state"]}
+        since = self.now - int(RETIRED_FOR * 1000)
         entries = rows.entries_of(self.connection, scope, deleted=True)
-        versions = rows.versions_of(self.connection, (entry["id"] for entry in entries))
-        return build(scope, settings, entries, versions, self.now - int(RETIRED_FOR * 1000))
+        return build(scope, settings, entries, rows.current_versions(self.connection, scope, since))
 
     def _write_documents(self) -> str:
         changes: dict[str, str | None] = {}
@@ -125,15 +125,15 @@ class Ledger:
     def change(self) -> Iterator[Transaction]:
         """One transaction; commits on success."""
         with self.database.write() as connection:
-            last = self.head(connection)
+            last = self.head(connection, lock=True)
             transaction = Transaction(connection, self.keys, last, int(self.clock() * 1000))
             yield transaction
             new = transaction.finish()
         self._seen = (new.body(), new)
 
-    def head(self, connection: Connection) -> Head:
+    def head(self, connection: Connection, *, lock: bool = False) -> Head:
         """Return the verified head; a lower revision than seen before is a database put back under our feet."""
-        row = rows.read_head(connection)
+        row = rows.read_head(connection, lock=lock)
         if row is None:
             raise KeyMismatch("The database has no head: it is not a store of Egret, or not a whole one.")
         if self._seen is not None and self._seen[0] == row[0]:

@@ -29,36 +29,28 @@ def session_key_of(session: str) -> str:
 
 
 def build(
-    scope: Scope,
-    settings: Mapping[str, object],
-    entries: Sequence[Row],
-    versions: Mapping[str, list[Row]],
-    since: int,
+    scope: Scope, settings: Mapping[str, object], entries: Sequence[Row], versions: Mapping[str, Sequence[Row]]
 ) -> bytes:
-    """Return a scope's manifest; versions retired before `since` (milliseconds) are left out."""
-    lines = [_entry(entry, versions[entry["id"]], since) for entry in entries]
-    body = {"scope": str(scope), "level": scope.level, **settings, "entries": [line for line in lines if line]}
-    return canonical(body)
+    """Return a scope's manifest from its entries and the versions that count (`rows.current_versions`)."""
+    lines = [
+        _entry(entry, versions.get(entry["id"], ()))
+        for entry in entries
+        if entry["deleted_at"] is None or entry["id"] in versions
+    ]
+    return canonical({"scope": str(scope), "level": scope.level, **settings, "entries": lines})
 
 
-def _entry(entry: Row, versions: Sequence[Row], since: int) -> dict[str, object] | None:
-    active = 0 if entry["deleted_at"] is not None else entry["active_version"]
-    lines = [_version(row) for row in versions if row["state"] != "destroyed" and _recent(row, active, since)]
-    if entry["deleted_at"] is not None and not lines:
-        return None
+def _entry(entry: Row, versions: Sequence[Row]) -> dict[str, object]:
+    deleted = entry["deleted_at"] is not None
     return {
         "id": entry["id"],
         "kind": entry["kind"],
         "name": entry["name"],
         "environment": entry["environment"],
-        "state": "deleted" if entry["deleted_at"] is not None else entry["state"],
-        "version": active,
-        "versions": lines,
+        "state": "deleted" if deleted else entry["state"],
+        "version": 0 if deleted else entry["active_version"],
+        "versions": [_version(row) for row in versions],
     }
-
-
-def _recent(row: Row, active: int, since: int) -> bool:
-    return bool(row["number"] == active or (row["retired_at"] is not None and row["retired_at"] > since))
 
 
 def _version(row: Row) -> dict[str, object]:

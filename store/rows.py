@@ -1,88 +1,180 @@
-"""Durable rows that both planes read, and the control plane's working rows; knows no plaintext and no caller."""
+"""Durable rows that both planes read, and the control plane's working rows; knows no plaintext and no caller.
+
+Statements are built once: building one costs more than running it.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Table, delete, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Delete,
+    Insert,
+    RowMapping,
+    Select,
+    Table,
+    Update,
+    bindparam,
+    delete,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from store.model import Scope
 from store.schema import documents, entries, head, nodes, versions
 
 Row = RowMapping
 
+_HEAD = select(head.c.body, head.c.signature)
+_LOCK_HEAD = _HEAD.with_for_update()
+_NODE = select(nodes.c.body).where(nodes.c.path == bindparam("path"))
+_DOCUMENT = select(documents.c.body, documents.c.signature).where(documents.c.key == bindparam("key"))
+_VERSION = select(versions.c.body, versions.c.signature).where(
+    versions.c.entry == bindparam("entry"),
+    versions.c.number == bindparam("number"),
+)
 
-def read_head(connection: Connection) -> tuple[str, bytes] | None:
-    """Return the head's body and signature."""
-    row = connection.execute(select(head.c.body, head.c.signature)).one_or_none()
+
+def read_head(connection: Connection, *, lock: bool = False) -> tuple[str, bytes] | None:
+    """Return the head's body and signature; `lock` keeps other writers waiting (PostgreSQL; SQLite has one)."""
+    row = connection.execute(_LOCK_HEAD if lock else _HEAD).one_or_none()
     return (row[0], row[1]) if row else None
 
 
 def read_node(connection: Connection, path: str) -> bytes | None:
     """Return a tree node's body."""
-    return connection.execute(select(nodes.c.body).where(nodes.c.path == path)).scalar()
+    return connection.execute(_NODE, {"path": path}).scalar()
 
 
 def read_document(connection: Connection, key: str) -> tuple[bytes, bytes] | None:
     """Return a document's body and signature."""
-    row = connection.execute(
-        select(documents.c.body, documents.c.signature).where(documents.c.key == key)
-    ).one_or_none()
+    row = connection.execute(_DOCUMENT, {"key": key}).one_or_none()
     return (row[0], row[1]) if row else None
 
 
 def read_version(connection: Connection, entry: str, number: int) -> tuple[bytes, bytes] | None:
     """Return a version's envelope (or plain variable) and signature; None when gone or destroyed."""
-    where = (versions.c.entry == entry) & (versions.c.number == number)
-    row = connection.execute(select(versions.c.body, versions.c.signature).where(where)).one_or_none()
+    row = connection.execute(_VERSION, {"entry": entry, "number": number}).one_or_none()
     return (row[0], row[1] or b"") if row and row[0] is not None else None
+
+
+def _where(table: Table, names: Iterable[str]) -> list[Any]:
+    return [table.c[name] == bindparam(f"k_{name}") for name in names]
+
+
+def _keyed(key: Mapping[str, object]) -> dict[str, object]:
+    return {f"k_{name}": value for name, value in key.items()}
+
+
+@cache
+def _update(table: Table, key: tuple[str, ...], columns: tuple[str, ...]) -> Update:
+    return update(table).where(*_where(table, key)).values({name: bindparam(name) for name in columns})
+
+
+@cache
+def _insert(table: Table, columns: tuple[str, ...]) -> Insert:
+    return insert(table).values({name: bindparam(name) for name in columns})
+
+
+@cache
+def _delete(table: Table, key: tuple[str, ...]) -> Delete:
+    return delete(table).where(*_where(table, key))
+
+
+@cache
+def _find(table: Table, key: tuple[str, ...]) -> Select[Any]:
+    return select(table).where(*_where(table, key))
+
+
+def change(connection: Connection, table: Table, key: Mapping[str, object], values: Mapping[str, object]) -> int:
+    """Update rows by equality; returns how many."""
+    statement = _update(table, tuple(key), tuple(values))
+    return connection.execute(statement, {**_keyed(key), **values}).rowcount
+
+
+def add(connection: Connection, table: Table, values: Mapping[str, object]) -> None:
+    """Insert one row."""
+    connection.execute(_insert(table, tuple(values)), dict(values))
 
 
 def put(connection: Connection, table: Table, key: Mapping[str, object], values: Mapping[str, object]) -> None:
     """Write one row by its key, there or not."""
-    where = [table.c[name] == value for name, value in key.items()]
-    if connection.execute(update(table).where(*where).values(**values)).rowcount == 0:
-        connection.execute(insert(table).values(**key, **values))
+    if change(connection, table, key, values) == 0:
+        add(connection, table, {**key, **values})
 
 
 def remove(connection: Connection, table: Table, **key: object) -> int:
     """Delete rows by equality; returns how many."""
-    where = [table.c[name] == value for name, value in key.items()]
-    return connection.execute(delete(table).where(*where)).rowcount
+    return connection.execute(_delete(table, tuple(key)), _keyed(key)).rowcount
 
 
 def find(connection: Connection, table: Table, **key: object) -> Row | None:
     """Return one row by equality."""
-    where = [table.c[name] == value for name, value in key.items()]
-    return connection.execute(select(table).where(*where)).mappings().one_or_none()
+    return connection.execute(_find(table, tuple(key)), _keyed(key)).mappings().one_or_none()
+
+
+_SCOPE = ("organisation", "project", "dataset")
+
+
+def place(scope: Scope) -> dict[str, str]:
+    """Return the three columns of a scope."""
+    return {"organisation": scope.organisation, "project": scope.project, "dataset": scope.dataset}
 
 
 def within(table: Table, scope: Scope) -> list[Any]:
     """Return the conditions for rows of exactly this scope."""
-    columns = table.c
-    return [
-        columns.organisation == scope.organisation,
-        columns.project == scope.project,
-        columns.dataset == scope.dataset,
-    ]
+    return [table.c[name] == value for name, value in place(scope).items()]
+
+
+_ALL = select(entries).where(*_where(entries, _SCOPE)).order_by(entries.c.name, entries.c.environment, entries.c.id)
+_LIVE = _ALL.where(entries.c.deleted_at.is_(None))
+_NAMED = _LIVE.where(*_where(entries, ("kind", "name", "environment")))
+_LIGHT = [column for column in versions.c if column.name not in {"body", "signature"}]
+_CURRENT = (
+    select(*_LIGHT)
+    .join(entries, entries.c.id == versions.c.entry)
+    .where(
+        *_where(entries, _SCOPE),
+        versions.c.state != "destroyed",
+        or_(versions.c.number == entries.c.active_version, versions.c.retired_at > bindparam("since")),
+    )
+    .order_by(versions.c.entry, versions.c.number)
+)
 
 
 def entries_of(connection: Connection, scope: Scope, *, deleted: bool = False) -> Sequence[Row]:
     """Return a scope's entries, sorted; `deleted` includes those kept for scrubbing only."""
-    query = select(entries).where(*within(entries, scope))
-    if not deleted:
-        query = query.where(entries.c.deleted_at.is_(None))
-    return connection.execute(query.order_by(entries.c.name, entries.c.environment, entries.c.id)).mappings().all()
+    return connection.execute(_ALL if deleted else _LIVE, _keyed(place(scope))).mappings().all()
 
 
-_LIGHT = [column for column in versions.c if column.name not in {"body", "signature"}]
+def entry_named(connection: Connection, scope: Scope, kind: str, name: str, environment: str) -> Row | None:
+    """Return a live entry by its name."""
+    key = {**place(scope), "kind": kind, "name": name, "environment": environment}
+    return connection.execute(_NAMED, _keyed(key)).mappings().one_or_none()
 
 
-def versions_of(connection: Connection, ids: Iterable[str]) -> dict[str, list[Row]]:
-    """Return the versions of entries without their bodies, oldest first."""
-    found: dict[str, list[Row]] = {id_: [] for id_ in ids}
-    wanted = list(found)
-    for start in range(0, len(wanted), 500):
-        query = select(*_LIGHT).where(versions.c.entry.in_(wanted[start : start + 500])).order_by(versions.c.number)
-        for row in connection.execute(query).mappings():
-            found[row["entry"]].append(row)
+def current_versions(connection: Connection, scope: Scope, since: int) -> dict[str, list[Row]]:
+    """Return what a manifest lists: per entry the active version and those retired after `since` (milliseconds)."""
+    found: dict[str, list[Row]] = {}
+    for row in connection.execute(_CURRENT, {**_keyed(place(scope)), "since": since}).mappings():
+        found.setdefault(row["entry"], []).append(row)
     return found
+
+
+def versions_of(connection: Connection, entry: str) -> Sequence[Row]:
+    """Return all versions of an entry without their bodies, oldest first."""
+    query = select(*_LIGHT).where(versions.c.entry == entry).order_by(versions.c.number)
+    return connection.execute(query).mappings().all()
+
+
+def active_versions(connection: Connection, found: Sequence[Row]) -> dict[str, Row]:
+    """Return the active version of each entry (those that have one), without bodies."""
+    active: dict[str, Row] = {}
+    for start in range(0, len(found), 500):
+        ids = [row["id"] for row in found[start : start + 500]]
+        query = select(*_LIGHT).where(versions.c.entry.in_(ids), versions.c.state == "active")
+        active.update((row["entry"], row) for row in connection.execute(query).mappings())
+    return active

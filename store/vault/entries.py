@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, select
 
 from store import rows
 from store.access import Principal
@@ -19,7 +19,7 @@ from store.schema import entries, versions
 from store.vault.gate import Gate, check_match, find_scope, refuse_immutable
 from store.vault.listing import Listing, list_entries
 from store.vault.upload import MAX_ENTRIES, check
-from store.vault.versions import Author, delete_entry, live_entry, prune, retire, wipe, write_version
+from store.vault.versions import Author, delete_entry, prune, retire, wipe, write_version
 from store.vault.views import entry_etag, entry_info, entry_infos, version_info
 
 _AREA = {Kind.SECRET: "secrets", Kind.VARIABLE: "variables"}
@@ -43,7 +43,7 @@ class Entries(Gate):
             dataset = find_scope(transaction.connection, scope)
             refuse_immutable(dataset)
             ready = check(kind, entry, "", self._sealer.kid)
-            existing = live_entry(transaction, scope, kind, ready.name, ready.environment)
+            existing = rows.entry_named(transaction.connection, scope, kind, ready.name, ready.environment)
             check_match(entry_etag(existing) if existing else None, if_match, if_none_match=if_none_match)
             if existing is None:
                 _check_room(transaction.connection, scope)
@@ -118,7 +118,7 @@ class Entries(Gate):
         with self._look(principal, f"{_AREA[kind]}:read", scope, f"{_AREA[kind]}/{name[:128]}") as connection:
             find_scope(connection, scope)
             entry = _need(connection, scope, kind, name, environment)
-            found = rows.versions_of(connection, [entry["id"]])[entry["id"]]
+            found = rows.versions_of(connection, entry["id"])
             return tuple(version_info(row) for row in reversed(found))
 
     def activate(
@@ -131,9 +131,8 @@ class Entries(Gate):
                 raise Conflict("The version was destroyed; its value is gone.", code="version_destroyed")
             if number != entry["active_version"]:
                 retire(transaction, entry)
-                where = (versions.c.entry == entry["id"]) & (versions.c.number == number)
                 active = {"state": "active", "retired_at": None}
-                transaction.connection.execute(update(versions).where(where).values(**active))
+                rows.change(transaction.connection, versions, {"entry": entry["id"], "number": number}, active)
                 prune(transaction, entry["id"])
                 _update(transaction, entry, principal, {"active_version": number, "rotated_at": transaction.now})
                 transaction.touch(scope)
@@ -193,9 +192,7 @@ def _check_room(connection: Connection, scope: Scope) -> None:
 
 
 def _need(connection: Connection, scope: Scope, kind: Kind, name: str, environment: str) -> rows.Row:
-    where = [*rows.within(entries, scope), entries.c.kind == kind.value, entries.c.name == name]
-    query = select(entries).where(*where, entries.c.environment == environment, entries.c.deleted_at.is_(None))
-    entry = connection.execute(query).mappings().one_or_none()
+    entry = rows.entry_named(connection, scope, kind, name, environment)
     if entry is None:
         raise NotFound("There is no such object, or this key may not see it.")
     return entry
@@ -217,7 +214,7 @@ def _info_by_id(connection: Connection, id_: str) -> EntryInfo:
 
 def _update(transaction: Transaction, entry: rows.Row, principal: Principal, values: dict[str, object]) -> None:
     stamp = {"updated_at": transaction.now, "updated_by": principal.actor, "revision": entry["revision"] + 1}
-    transaction.connection.execute(update(entries).where(entries.c.id == entry["id"]).values(**stamp, **values))
+    rows.change(transaction.connection, entries, {"id": entry["id"]}, {**stamp, **values})
 
 
 def _patched(change: Change) -> dict[str, object]:
@@ -251,8 +248,7 @@ def _narrow(transaction: Transaction, entry: rows.Row, change: Change) -> None:
         if not set(wanted) <= set(json.loads(version["locations"])):
             raise problem("/locations", "widening", _WIDENING)
         values["locations"] = json.dumps(wanted)
-    where = (versions.c.entry == entry["id"]) & (versions.c.number == version["number"])
-    transaction.connection.execute(update(versions).where(where).values(**values))
+    rows.change(transaction.connection, versions, {"entry": entry["id"], "number": version["number"]}, values)
 
 
 _WIDENING = "Destinations and locations can only be narrowed here; to widen them, PUT the secret with its value again."

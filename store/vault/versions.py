@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, select
 
 from store import rows
 from store.commit import Transaction
@@ -20,6 +20,15 @@ KEEP_VERSIONS = 10
 """Versions of an entry whose envelopes are kept; older inactive ones are destroyed."""
 
 
+_SURPLUS = (
+    select(versions.c.number)
+    .where(versions.c.entry == bindparam("id"), versions.c.state == "inactive")
+    .order_by(versions.c.number.desc())
+    .limit(2**31 - 1)
+    .offset(KEEP_VERSIONS - 1)
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Author:
     """Where and by whom an entry is written; `hosts` is the dataset's default."""
@@ -29,19 +38,13 @@ class Author:
     hosts: Sequence[str | dict[str, object]] = ()
 
 
-def live_entry(transaction: Transaction, scope: Scope, kind: Kind, name: str, environment: str) -> rows.Row | None:
-    """Return the entry of that name, unless deleted."""
-    where = [*rows.within(entries, scope), entries.c.kind == kind, entries.c.name == name]
-    query = select(entries).where(*where, entries.c.environment == environment, entries.c.deleted_at.is_(None))
-    return transaction.connection.execute(query).mappings().one_or_none()
-
-
 def write_version(transaction: Transaction, sealer: Sealer, author: Author, ready: Ready, *, inherit: bool) -> str:
     """Store a version and make it the active one; returns the entry's id.
 
     `inherit`: rules that the upload leaves out come from the version before (a rotation), else from the dataset.
     """
-    entry = live_entry(transaction, author.scope, ready.kind, ready.name, ready.environment)
+    connection, scope = transaction.connection, author.scope
+    entry = rows.entry_named(connection, scope, ready.kind, ready.name, ready.environment)
     before = _active(transaction, entry) if entry is not None and inherit else None
     hosts, locations = _rules(ready, author, before)
     number = 1 if entry is None else entry["last_version"] + 1
@@ -83,30 +86,27 @@ def _rules(ready: Ready, author: Author, before: rows.Row | None) -> tuple[list[
 
 def _insert_entry(transaction: Transaction, id_: str, author: Author, ready: Ready) -> None:
     now = transaction.now
-    transaction.connection.execute(
-        insert(entries).values(
-            id=id_,
-            organisation=author.scope.organisation,
-            project=author.scope.project,
-            dataset=author.scope.dataset,
-            kind=ready.kind.value,
-            name=ready.name,
-            environment=ready.environment,
-            state="active",
-            active_version=1,
-            last_version=1,
-            provider=ready.provider or "",
-            description=ready.description or "",
-            rotate_after=ready.rotate_after,
-            created_at=now,
-            created_by=author.actor,
-            updated_at=now,
-            updated_by=author.actor,
-            rotated_at=now,
-            use_count=0,
-            revision=1,
-        ),
-    )
+    values = {
+        "id": id_,
+        **rows.place(author.scope),
+        "kind": ready.kind.value,
+        "name": ready.name,
+        "environment": ready.environment,
+        "state": "active",
+        "active_version": 1,
+        "last_version": 1,
+        "provider": ready.provider or "",
+        "description": ready.description or "",
+        "rotate_after": ready.rotate_after,
+        "created_at": now,
+        "created_by": author.actor,
+        "updated_at": now,
+        "updated_by": author.actor,
+        "rotated_at": now,
+        "use_count": 0,
+        "revision": 1,
+    }
+    rows.add(transaction.connection, entries, values)
 
 
 def _update_entry(transaction: Transaction, entry: rows.Row, author: Author, ready: Ready, *, keep: bool) -> None:
@@ -115,29 +115,25 @@ def _update_entry(transaction: Transaction, entry: rows.Row, author: Author, rea
 
     number = entry["last_version"] + 1
     retire(transaction, entry)
-    transaction.connection.execute(
-        update(entries)
-        .where(entries.c.id == entry["id"])
-        .values(
-            state="active",
-            active_version=number,
-            last_version=number,
-            provider=old("provider", "") if ready.provider is None else ready.provider,
-            description=old("description", "") if ready.description is None else ready.description,
-            rotate_after=old("rotate_after", None) if ready.rotate_after is None else ready.rotate_after,
-            updated_at=transaction.now,
-            updated_by=author.actor,
-            rotated_at=transaction.now,
-            revision=entry["revision"] + 1,
-        ),
-    )
+    values = {
+        "state": "active",
+        "active_version": number,
+        "last_version": number,
+        "provider": old("provider", "") if ready.provider is None else ready.provider,
+        "description": old("description", "") if ready.description is None else ready.description,
+        "rotate_after": old("rotate_after", None) if ready.rotate_after is None else ready.rotate_after,
+        "updated_at": transaction.now,
+        "updated_by": author.actor,
+        "rotated_at": transaction.now,
+        "revision": entry["revision"] + 1,
+    }
+    rows.change(transaction.connection, entries, {"id": entry["id"]}, values)
 
 
 def retire(transaction: Transaction, entry: rows.Row) -> None:
     """Mark the active version as rotated out now."""
-    where = (versions.c.entry == entry["id"]) & (versions.c.number == entry["active_version"])
-    change = {"state": "inactive", "retired_at": transaction.now}
-    transaction.connection.execute(update(versions).where(where, versions.c.state == "active").values(**change))
+    key = {"entry": entry["id"], "number": entry["active_version"], "state": "active"}
+    rows.change(transaction.connection, versions, key, {"state": "inactive", "retired_at": transaction.now})
 
 
 def _content(transaction: Transaction, sealer: Sealer, ready: Ready, binding: Binding) -> tuple[bytes, bytes | None]:
@@ -163,42 +159,37 @@ def _insert_version(
     stamp: dict[str, object],
 ) -> None:
     hosts, locations = json.dumps(binding.hosts, sort_keys=True), json.dumps(binding.locations)
-    transaction.connection.execute(
-        insert(versions).values(
-            entry=id_,
-            number=binding.version,
-            state="active",
-            body=content[0],
-            signature=content[1],
-            sha256=digest(content[0]),
-            kid=binding.kid.hex(),
-            sealed_hosts=hosts,
-            sealed_locations=locations,
-            hosts=hosts,
-            locations=locations,
-            **stamp,
-        ),
-    )
+    values = {
+        "entry": id_,
+        "number": binding.version,
+        "state": "active",
+        "body": content[0],
+        "signature": content[1],
+        "sha256": digest(content[0]),
+        "kid": binding.kid.hex(),
+        "sealed_hosts": hosts,
+        "sealed_locations": locations,
+        "hosts": hosts,
+        "locations": locations,
+    }
+    rows.add(transaction.connection, versions, {**values, **stamp})
 
 
 def prune(transaction: Transaction, id_: str) -> None:
     """Destroy the oldest inactive versions beyond `KEEP_VERSIONS`."""
-    kept = (versions.c.entry == id_) & (versions.c.state == "inactive")
-    query = select(versions.c.number).where(kept).order_by(versions.c.number.desc()).offset(KEEP_VERSIONS - 1)
-    for number in transaction.connection.execute(query).scalars().all():
+    for number in transaction.connection.execute(_SURPLUS, {"id": id_}).scalars().all():
         wipe(transaction, id_, number)
 
 
 def wipe(transaction: Transaction, id_: str, number: int) -> None:
     """Erase a version's envelope; its row stays as a record."""
-    where = (versions.c.entry == id_) & (versions.c.number == number)
     change = {"state": "destroyed", "body": None, "signature": None}
-    transaction.connection.execute(update(versions).where(where).values(**change))
+    rows.change(transaction.connection, versions, {"entry": id_, "number": number}, change)
 
 
 def delete_entry(transaction: Transaction, scope: Scope, entry: rows.Row) -> None:
     """Take an entry out of use; what was active lately stays sealed for the scrubber until housekeeping erases it."""
     retire(transaction, entry)
     change = {"deleted_at": transaction.now, "active_version": 0}
-    transaction.connection.execute(update(entries).where(entries.c.id == entry["id"]).values(**change))
+    rows.change(transaction.connection, entries, {"id": entry["id"]}, change)
     transaction.touch(scope)

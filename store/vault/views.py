@@ -28,12 +28,11 @@ def entry_info(connection: Connection, entry: rows.Row) -> EntryInfo:
 
 def entry_infos(connection: Connection, found: Sequence[rows.Row]) -> list[EntryInfo]:
     """Return metadata of several entries; of variables the value too."""
-    versions = rows.versions_of(connection, (row["id"] for row in found))
-    return [_entry(connection, row, versions[row["id"]]) for row in found]
+    versions = rows.active_versions(connection, found)
+    return [_entry(connection, row, versions.get(row["id"])) for row in found]
 
 
-def _entry(connection: Connection, row: rows.Row, versions: Sequence[rows.Row]) -> EntryInfo:
-    active = next((version for version in versions if version["number"] == row["active_version"]), None)
+def _entry(connection: Connection, row: rows.Row, active: rows.Row | None) -> EntryInfo:
     value = None
     if row["kind"] == Kind.VARIABLE and active is not None:
         stored = rows.read_version(connection, row["id"], active["number"])
