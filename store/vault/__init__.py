@@ -14,7 +14,7 @@ Sync; call it from one thread at a time for writes (`store.writer.WriterThread`)
     open_session(p, project, dataset, NewSession) -> (SessionInfo, token)   list_sessions  get_session  revoke_session
     create_key(p, NewKey) -> (KeyInfo, key)   list_keys  get_key  patch_key  revoke_key  rotate_key(p, id, overlap)
     audit(p, LogQuery) -> Page                verify_audit(p) -> Verdict
-    beat()                                    every two seconds, by the store process
+    beat()  intake(data).take()  tend()       the store's own duties; `store.keeper.Keeper` runs them
 
 `scope` is `principal.scope(project, dataset)`: dataset, project or organisation, all alike. Input errors are
 `store.errors.Invalid` with pointers relative to the body of that request.

@@ -13,6 +13,8 @@ from store.audit import Event
 from store.commit import Ledger, Transaction
 from store.database import Database
 from store.errors import Conflict, Forbidden, NotFound, PreconditionFailed
+from store.housekeeping import flush_key_use, tend
+from store.intake import Intake
 from store.keyring import ControlKeys
 from store.migrations import migrate
 from store.model import Scope
@@ -50,6 +52,17 @@ class Gate:
     def beat(self) -> None:
         """Renew the signed head (call every two seconds); raises `Unavailable`."""
         self._ledger.beat()
+
+    def intake(self, data: Path) -> Intake:
+        """Return what takes the data plane's spools in."""
+        return Intake(self._ledger, data)
+
+    def tend(self) -> int:
+        """Clean up: expired sessions, deleted values, last use of keys (call every minute or so)."""
+        used, self._used_keys = self._used_keys, {}
+        if used:
+            flush_key_use(self._ledger, used)
+        return tend(self._ledger)
 
     @contextmanager
     def _change(self, principal: Principal, action: str, scope: Scope, target: str = "") -> Iterator[Transaction]:

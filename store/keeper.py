@@ -1,0 +1,74 @@
+"""The store's own clock: heartbeat, intake of spools and housekeeping, all through the one writer thread."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from store.errors import StoreError
+from store.vault import Vault
+from store.writer import WriterThread
+
+log = logging.getLogger("store.keeper")
+BEAT = 2.0
+INTAKE = 0.5
+TEND = 20.0
+
+
+@dataclass(slots=True)
+class _Duty:
+    every: float
+    work: Callable[[], object]
+    due: float = 0.0
+
+
+class Keeper:
+    """Runs duties until closed. `fault` says what failed last, "" when all is well: `/readyz` shows red on it."""
+
+    def __init__(self, vault: Vault, writer: WriterThread, data: Path) -> None:
+        self._writer = writer
+        self._duties = [
+            _Duty(BEAT, vault.beat),
+            _Duty(INTAKE, vault.intake(data).take),
+            _Duty(TEND, vault.tend),
+        ]
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="store-keeper", daemon=True)
+        self.fault = ""
+        self.beaten = 0.0
+        """When the last heartbeat was written (monotonic)."""
+
+    def start(self) -> None:
+        """Write the first heartbeat, then go on in a thread; raises what the first one raises."""
+        self._writer.submit(self._duties[0].work).result(30)
+        self.beaten = time.monotonic()
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop; what is under way ends first."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(10)
+
+    def _run(self) -> None:
+        while not self._stop.wait(0.1):
+            for duty in self._duties:
+                if time.monotonic() >= duty.due and not self._stop.is_set():
+                    self._do(duty)
+
+    def _do(self, duty: _Duty) -> None:
+        try:
+            self._writer.submit(duty.work).result(30)
+        except (StoreError, TimeoutError) as error:
+            if self.fault != str(error):
+                log.error("the store cannot write: %s", error)  # noqa: TRY400 - no rows in logs
+            self.fault = str(error) or "the store is slow"
+        except Exception:
+            log.exception("the store's keeper failed")
+            self.fault = "the store's keeper failed"
+        else:
+            if duty is self._duties[0]:
+                self.beaten, self.fault = time.monotonic(), ""
+        duty.due = time.monotonic() + duty.every
