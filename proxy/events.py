@@ -29,6 +29,7 @@ class Event:
 
     event: str
     session: str = ""
+    organisation: str = ""
     project: str = ""
     dataset: str = ""
     secrets: tuple[str, ...] = ()
@@ -89,6 +90,7 @@ class Spool:
             "seq": self._sequence,
             "time": round(time.time(), 3),
             "session": event.session,
+            "organisation": event.organisation,
             "project": event.project,
             "dataset": event.dataset,
             "event": event.event,

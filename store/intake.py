@@ -109,6 +109,9 @@ class Intake:
         offset = self._offsets.get(spool, 0)
         chunk = os.pread(handle, MAX_LINE * 8, offset)
         whole = chunk.rfind(b"\n") + 1
+        if not whole and len(chunk) == MAX_LINE * 8:  # no line is that long: step over it
+            self._offsets[spool] = offset + len(chunk)
+            return [None]
         pieces = chunk[:whole].split(b"\n")[:-1][:BATCH]
         self._offsets[spool] = offset + sum(len(piece) + 1 for piece in pieces)
         return [parse_line(piece, spool) for piece in pieces]

@@ -198,6 +198,7 @@ class Exchange:
             Event(
                 event,
                 session=caller.session if caller else "",
+                organisation=caller.organisation if caller else "",
                 project=caller.project if caller else "",
                 dataset=caller.dataset if caller else "",
                 secrets=tuple(names),

@@ -130,6 +130,7 @@ class Ask:
             Event(
                 event,
                 session=caller.session,
+                organisation=caller.organisation,
                 project=caller.project,
                 dataset=caller.dataset,
                 secrets=tuple(names),

@@ -57,6 +57,9 @@ class Store:
     def put(self, entry: NewEntry, dataset="ds", kind=Kind.SECRET):
         return self.vault.put(self.owner, self.scope(dataset), kind, entry)
 
+    def info(self, name="API_KEY", dataset="ds", kind=Kind.SECRET):
+        return self.vault.info(self.owner, self.scope(dataset), kind, name)
+
     def token(self, dataset="ds", **options) -> str:
         _, token = self.vault.open_session(self.owner, "default", dataset, NewSession(**options))
         return token.reveal().decode()
