@@ -45,6 +45,9 @@ check: setup-dev ## ruff, mypy, import rules, docs
 bench: setup-dev ## the performance table (about ten minutes)
 	$(BIN)/python -m benchmarks
 
+bench-quick: setup-dev ## the same in about a minute, fewer loads (build/bench-quick)
+	$(BIN)/python -m benchmarks --quick
+
 fuzz: setup-dev ## fuzz grammar, rewriters and scrubber for a bounded time
 	$(BIN)/python tests/fuzz/run.py
 
@@ -62,4 +65,4 @@ lock: ## resolve requirements/*.lock anew (needs uv)
 clean: ## remove .venv and caches (never DATA)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache
 
-.PHONY: help setup setup-dev run demo test check bench fuzz docs lock clean
+.PHONY: help setup setup-dev run demo test check bench bench-quick fuzz docs lock clean

@@ -1,0 +1,159 @@
+"""Egret as users run it: `egret init`, `egret serve`, and its HTTP API. Nothing of Egret is imported."""
+
+import http.client
+import json
+import re
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from benchmarks.door import Door
+from benchmarks.naive_addon import SECRETS
+from benchmarks.process import READY_SECONDS, Child, NotStarted
+from benchmarks.subject import Subject, origins, through
+from benchmarks.upstream import Upstream
+
+EGRET = str(Path(sys.executable).parent / "egret")
+PAGE_ORIGIN = "https://app.example"  # of the page that uses the gateway
+OTHERS = 9  # secrets in the dataset besides the one that is used
+CONFIG = """\
+admin: {{listen: "127.0.0.1:0"}}
+proxy: {{listen: "127.0.0.1:0", workers: {workers}, engine: {engine}}}
+gateway: {{listen: "127.0.0.1:0"}}
+egress: {{allow_private: ["127.0.0.0/8", "::1/128"], trust: ["{ca}"]}}
+"""
+
+
+def initialise(data: Path) -> str:
+    """Make a data folder; returns the owner key."""
+    done = subprocess.run([EGRET, "init", "--data", str(data)], capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode:
+        raise NotStarted(f"egret init: {done.stderr[-400:]}")
+    return done.stdout.strip()
+
+
+class Served:
+    """One `egret serve` in a folder of its own."""
+
+    def __init__(self, folder: Path, ca: Path, *, engine: str = "mitmproxy", workers: int = 1) -> None:
+        folder.mkdir(parents=True)
+        self.folder, self.data = folder, folder / "data"
+        self.config = folder / "egret.yaml"
+        self.config.write_text(CONFIG.format(workers=workers, engine=engine, ca=ca))
+        self.key = initialise(self.data)
+        self.start()
+        self.ca = folder / "egret-ca.pem"
+        self.ca.write_bytes(self._raw("GET", "/ca.pem")[1])
+
+    def start(self) -> None:
+        """Start it; `ready` is how long it took in seconds."""
+        log = self.folder / "serve.log"
+        log.write_bytes(b"")
+        began = time.monotonic()
+        self._child = Child([EGRET, "serve", "--data", str(self.data), "--config", str(self.config)], log)
+        while not (line := re.search(r"^ready (.*)$", log.read_text(errors="replace"), re.MULTILINE)):
+            if self._child.process.poll() is not None or time.monotonic() - began > READY_SECONDS:
+                self._child.stop()
+                raise NotStarted(f"egret serve: {log.read_text(errors='replace')[-600:]}")
+            time.sleep(0.005)
+        self.ready = time.monotonic() - began
+        self.urls = dict(pair.split("=", 1) for pair in line[1].split())
+
+    @property
+    def pid(self) -> int:
+        """The supervisor's id."""
+        return self._child.pid
+
+    def stop(self) -> None:
+        """End it."""
+        self._child.stop()
+
+    def address(self, plane: str) -> tuple[str, int]:
+        """Where admin, proxy or gateway listens."""
+        url = urlsplit(self.urls[plane])
+        return str(url.hostname), int(url.port or 0)
+
+    def _raw(self, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection(*self.address("admin"), timeout=20)
+        headers = {"Authorization": f"Api-Key {self.key}", "Content-Type": "application/json"}
+        connection.request(method, path, None if body is None else json.dumps(body), headers)
+        response = connection.getresponse()
+        status, data = response.status, response.read()
+        connection.close()
+        return status, data
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        """Call the admin API; anything but success raises."""
+        status, data = self._raw(method, path, body)
+        if status >= 300:
+            raise NotStarted(f"{method} {path}: {status} {data[:300]!r}")
+        return json.loads(data) if data else None
+
+    def dataset(self, name: str, secrets: list[dict[str, Any]]) -> str:
+        """Upload a dataset; returns its id."""
+        made = self.call("POST", "/projects/default/datasets/", {"name": name, "filename": "x.zip", "secrets": secrets})
+        return str(made["id"])
+
+    def session(self, dataset: str, **options: Any) -> dict[str, Any]:
+        """Open a session of a dataset."""
+        path = f"/projects/default/datasets/{dataset}/sessions/"
+        return dict(self.call("POST", path, options))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+
+
+def secrets_for(up: Upstream) -> list[dict[str, Any]]:
+    """The dataset of all runs: ten secrets for the upstream's origins, one of which requests use."""
+    hosts = [f"{'https' if tls else 'http'}://localhost:{port}" for port, tls in origins(up.ports).values()]
+    locations = ["header", "url", "body", "message"]
+    used = [{"name": name, "value": value, "hosts": hosts, "locations": locations} for name, value in SECRETS.items()]
+    others = [
+        {"name": f"OTHER_{n}", "value": f"sk-other-{n}-abcdefghijklmnopqrstuv", "hosts": ["api.example.com"]}
+        for n in range(OTHERS)
+    ]
+    return [*used, *others]
+
+
+def forward(up: Upstream, folder: Path, *, engine: str, workers: int = 1) -> list[Subject]:
+    """The forward proxy of one `egret serve`: passing through, injecting; with the gateway of the same process."""
+    name = {"mitmproxy": "egret", "express": "express"}[engine] + (f"-{workers}" if workers > 1 else "")
+    served = Served(folder / name, up.ca, engine=engine, workers=workers)
+    dataset = served.dataset("bench", secrets_for(up))
+    token = str(served.session(dataset, origins=[PAGE_ORIGIN])["token"])
+    doors = through(up.ports, served.address("proxy")[1], str(served.ca), token)
+    many = f", {workers} workers" if workers > 1 else ""
+    injecting = Subject(
+        name, f"Egret, {engine} engine, injecting and scrubbing{many}", doors, served.pid,
+        injects=True, scrubs=True, stop=served.stop,
+    )  # fmt: skip
+    if workers > 1:
+        return [injecting]
+    passing = replace(injecting, name=f"{name}-pass", title=f"Egret, {engine} engine, no placeholder", injects=False)
+    return [replace(passing, stop=lambda: None), injecting]
+
+
+def gateway(up: Upstream, folder: Path) -> Subject:
+    """The gateway, injecting and scrubbing."""
+    served = Served(folder / "gateway", up.ca)
+    token = str(served.session(served.dataset("bench", secrets_for(up)), origins=[PAGE_ORIGIN])["token"])
+    host, port = served.address("gateway")
+    doors = {}
+    for kind, (to, tls) in origins(up.ports).items():
+        scheme = "https" if tls else "http"
+        origin = f"localhost:{to}"
+        doors[kind] = Door(
+            host, port, "path", origin, tls=False, prefix=f"/s/{token}/{scheme}/{origin}",
+            headers={"Origin": PAGE_ORIGIN},
+        )  # fmt: skip
+    return Subject(
+        "gateway", "Egret's gateway, injecting and scrubbing", doors, served.pid,
+        injects=True, scrubs=True, stop=served.stop,
+    )  # fmt: skip
