@@ -136,8 +136,6 @@ class Handler:
             self.event(events.ConnectionClosed(conn))
         if conn is self.client:
             self._finish()
-        else:
-            self.relieved()
 
     def _finish(self) -> None:
         self._dead = True
@@ -192,12 +190,15 @@ class Handler:
         self.event(Revoked())
 
     def relieved(self) -> None:
-        """Read on from connections that were held, if enough went out."""
-        if self._dead:
-            return
+        """Let who was held go on, if enough went out."""
+        if not (self._busy or self._dead) and (self.peer.congested or self._held):
+            self._relieve()
+
+    def _relieve(self) -> None:
+        """Look once at everything that is held: whatever event it was, it may have made room."""
         if self.peer.congested:
             self.peer.congested = False
-            self.event(Relieved())
+            self._layers(Relieved())
         for pipe in list(self._held):
             self._regulate(pipe)
 
@@ -208,10 +209,19 @@ class Handler:
         self._queue.append(event)
         if self._busy or self._dead:
             return
-        self._busy = True
         self.activity = self.peer.now = self.loop.time()
+        self._layers()
+        if self.peer.congested or self._held:
+            self._relieve()
+        if self.peer.draining and not self.peer.open:
+            self.stop()
+
+    def _layers(self, event: events.Event | None = None) -> None:
+        if event is not None:
+            self._queue.append(event)
+        self._busy = True
         try:
-            while self._queue:
+            while self._queue and not self._dead:
                 for command in self.layer.handle_event(self._queue.popleft()):
                     self._run(command)
         except Exception as error:  # noqa: BLE001  # fail closed, whatever it is
@@ -219,8 +229,6 @@ class Handler:
         finally:
             self._busy = False
         self._flush()
-        if self.peer.draining and not self.peer.open:
-            self.stop()
 
     def _run(self, command: commands.Command) -> None:
         if isinstance(command, commands.SendData):

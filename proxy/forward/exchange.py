@@ -158,6 +158,7 @@ class Exchange:
         "rewriter",
         "scrubber",
         "view",
+        "waiting",
     )
 
     def __init__(self, peer: Peer, refusal: Refusal | None = None) -> None:
@@ -173,6 +174,8 @@ class Exchange:
         self.rewriter: Rewriter | None = None
         self.scrubber: Scrubber | None = None
         self.retry_after: int | None = None
+        self.waiting: Callable[[int], int] = lambda _stream_id: 0
+        """Counts the bytes of the response that wait for the client."""
         self.injected: dict[str, None] = {}
         self.carried: dict[str, None] = {}
 

@@ -51,6 +51,14 @@ class H1Client(HttpConnection):
         self._keep = True
         self._informational = 0
         self._dead = False
+        if isinstance(context.server, Upstream):
+            context.server.pressure = self.pressure
+
+    def pressure(self) -> int:
+        """Return how much of what the upstream sent is still on our side."""
+        if self._in is None or self.stream_id is None:
+            return 0
+        return self._in.exchange.waiting(self.stream_id)
 
     @property
     def idle(self) -> bool:

@@ -11,6 +11,7 @@ from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 
 from proxy.forward import wire
+from proxy.forward.arrival import Arrival, BrokenRequest, unreadable
 from proxy.forward.commands import Abort, Tick
 from proxy.forward.exchange import Peer, client_of
 from proxy.forward.mitm import (
@@ -20,7 +21,6 @@ from proxy.forward.mitm import (
     ReceiveHttp,
     RequestData,
     RequestEndOfMessage,
-    RequestHeaders,
     RequestProtocolError,
     RequestTrailers,
     ResponseData,
@@ -33,21 +33,6 @@ from proxy.refusal import Refusal
 
 LINGER: Final = 2.0
 """Seconds for which the rest of a refused body is read and thrown away, so that the client gets to read the answer."""
-
-
-class Arrival(RequestHeaders):
-    """A request head from a client. With `refusal` it could not be read, and `request` is a stand-in."""
-
-    def __init__(
-        self, stream_id: int, request: http.Request, *, end_stream: bool, refusal: Refusal | None = None
-    ) -> None:
-        super().__init__(stream_id, request, end_stream)
-        self.refusal = refusal
-
-
-def unreadable() -> http.Request:
-    """Return a request that stands in for one that could not be read."""
-    return http.Request("", 0, b"", b"", b"", b"/", b"HTTP/1.1", http.Headers(), None, None, time.time(), None)
 
 
 class H1Server(HttpConnection):
@@ -309,14 +294,6 @@ class H1Server(HttpConnection):
             return
         self._closing_at = self.peer.now + LINGER
         self.peer.wake(self._closing_at)
-
-
-class BrokenRequest(RequestProtocolError):
-    """A request that cannot be read to its end."""
-
-    def __init__(self, stream_id: int, refusal: Refusal) -> None:
-        super().__init__(stream_id, refusal.code, ErrorCode.GENERIC_CLIENT_ERROR)
-        self.refusal = refusal
 
 
 def _hopeless(buffer: bytearray) -> bool:

@@ -8,6 +8,8 @@ from proxy.forward.commands import Relieved, Revoked, Tick
 from proxy.forward.exchange import Upstream, client_of
 from proxy.forward.h1_client import H1Client
 from proxy.forward.h1_server import H1Server
+from proxy.forward.h2_client import H2Client
+from proxy.forward.h2_server import H2Server
 from proxy.forward.mitm import (
     GetHttpConnection,
     GetHttpConnectionCompleted,
@@ -37,6 +39,8 @@ class Http(HttpLayer):
             yield from super()._handle_event(event)
 
     def _server(self) -> HttpConnection:
+        if self.context.client.alpn == b"h2":
+            return H2Server(self.context.fork(), self.request_backlog)
         return H1Server(self.context.fork(), self.request_backlog)
 
     def take_client(self) -> bytes:
@@ -149,6 +153,7 @@ class UpstreamHttp(HttpClient):
         server = self.context.server
         error = yield commands.OpenConnection(server)
         if error is None and isinstance(server, Upstream):
-            self._child = server.layer = H1Client(self.context)
+            http2 = server.alpn == b"h2"
+            self._child = server.layer = H2Client(self.context) if http2 else H1Client(self.context)
             yield from self._child.handle_event(event)
         yield RegisterHttpConnection(server, error)

@@ -12,10 +12,10 @@ from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 
 from proxy.events import SpoolError
+from proxy.forward.arrival import Arrival, BrokenRequest
 from proxy.forward.border import Crossing, Withheld, declared
 from proxy.forward.commands import Revoked, Tick
 from proxy.forward.exchange import Exchange, ExchangeFlow, Upstream, client_of, log
-from proxy.forward.h1_server import Arrival, BrokenRequest
 from proxy.forward.mitm import (
     DropStream,
     ErrorCode,
@@ -94,6 +94,7 @@ class Stream(layer.Layer):
     def _arrive(self, event: Arrival) -> layer.CommandGenerator[None]:
         flow = ExchangeFlow.begin(client_of(self.context), event.request, event.refusal)
         self.exchange = flow.exchange
+        self.exchange.waiting = self._parent.response_backlog
         self._request_done = event.end_stream
         regular = self._parent.mode is type(self._parent.mode).regular
         if event.request.data.method == b"CONNECT" and regular and event.refusal is None:
