@@ -16,6 +16,7 @@ from proxy.destination import egress_allows, parse_authority
 from proxy.forward import hops
 from proxy.forward.border import declared
 from proxy.forward.exchange import Client, Exchange, ExchangeFlow, Upstream, View, log
+from proxy.forward.handshake import readable
 from proxy.forward.tls import ClientContexts, UpstreamContext
 from proxy.message import Fields, Head
 from proxy.refusal import Refusal, Refused
@@ -167,6 +168,8 @@ class Addon:
         request = flow.request.data
         fields = hops.request_fields(request.headers.fields, tunnel=exchange.peer.target is not None)
         websocket = hops.is_websocket(exchange.method, request.headers.fields)
+        if websocket and not readable(fields):
+            return Refusal("bad_request")
         exchange.view = view
         exchange.head = head = Head(exchange.method, target, fields, destination, websocket)
         exchange.scrubber = services.scrubber(view)

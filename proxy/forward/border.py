@@ -18,6 +18,7 @@ from mitmproxy import http
 from proxy import inject
 from proxy.forward import hops
 from proxy.forward.exchange import Exchange, log
+from proxy.forward.handshake import Handshake
 from proxy.forward.mitm import (
     ErrorCode,
     HttpEvent,
@@ -31,6 +32,7 @@ from proxy.forward.mitm import (
     ResponseProtocolError,
     ResponseTrailers,
 )
+from proxy.forward.wire import Malformed
 from proxy.message import Fields, Head
 from proxy.refusal import Refusal, Refused
 from proxy.scrub import BodyScrub
@@ -60,6 +62,14 @@ class WireHead(RequestHeaders):
         self.end_stream = end_stream
 
 
+class Switch(ResponseHeaders):
+    """A 101 that completes a WebSocket handshake."""
+
+    def __init__(self, stream_id: int, response: http.Response, handshake: Handshake) -> None:
+        super().__init__(stream_id, response)
+        self.handshake = handshake
+
+
 class Withheld(ResponseProtocolError):
     """The border did not let a message pass; the client is told `refusal`, if it can still be told anything."""
 
@@ -84,6 +94,7 @@ class Outgoing:
     """One request on its way up."""
 
     head: Crossing
+    handshake: Handshake | None = None
     taken: int = 0
     held: list[bytes] | None = None
     trailers: RequestTrailers | None = None
@@ -122,6 +133,8 @@ class Outgoing:
             self._record(plan)
         target, fields = plan.write(head)
         fields = with_length(fields, length)
+        if self.handshake is not None:
+            fields = self.handshake.ask(fields)
         return WireHead(self.head.stream_id, head, target, fields, end_stream=self.head.end_stream)
 
     def _record(self, plan: inject.Plan) -> None:
@@ -182,6 +195,7 @@ class Incoming:
     """One response on its way down. Every response is scrubbed, whether or not its request had a value in it."""
 
     exchange: Exchange
+    handshake: Handshake | None = None
     response: ResponseHeaders | None = None
     scrub: BodyScrub | None = None
     held: list[bytes] | None = None
@@ -216,9 +230,12 @@ class Incoming:
         if scrubber is None:
             raise Refused(Refusal("internal"))
         status = response.data.status_code
-        fields = self._fields(hops.response_fields(response.data.headers.fields, status=status))
+        raw = response.data.headers.fields
+        fields = self._fields(hops.response_fields(raw, status=status))
         response.data.reason = scrubber.text(response.data.reason)
         response.data.headers = http.Headers(fields)
+        if status == 101:
+            return [self._switch(event, raw, fields)]
         if status < 200 or event.end_stream:
             return [event]
         self.response = event
@@ -232,6 +249,17 @@ class Incoming:
         # The bytes may change after this head is gone, so it vouches for none.
         response.data.headers = http.Headers(with_length(drop_validators(fields), None))
         return [event]
+
+    def _switch(self, event: ResponseHeaders, raw: Fields, scrubbed: Fields) -> Switch:
+        """Let a 101 pass that answers our handshake; any other would make a pipe of the connection."""
+        if self.handshake is None:
+            raise Refused(Refusal("upstream_unreachable"))
+        try:
+            fields = self.handshake.answered(list(raw), scrubbed)
+        except Malformed:
+            raise Refused(Refusal("upstream_unreachable")) from None
+        event.response.data.headers = http.Headers(fields)
+        return Switch(event.stream_id, event.response, self.handshake)
 
     def _data(self, event: ResponseData) -> list[HttpEvent]:
         data = event.data if self.scrub is None else self.scrub.feed(event.data)

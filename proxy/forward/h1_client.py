@@ -11,6 +11,7 @@ from proxy.forward import wire
 from proxy.forward.border import Crossing, Incoming, Outgoing, WireHead, Withheld
 from proxy.forward.commands import Abort
 from proxy.forward.exchange import Upstream
+from proxy.forward.handshake import Handshake
 from proxy.forward.mitm import (
     HttpConnection,
     HttpEvent,
@@ -84,7 +85,9 @@ class H1Client(HttpConnection):
             self.stream_id = event.stream_id
             self.taken += 1
             self._method = event.request.data.method
-            self._out, self._in = Outgoing(event), Incoming(event.exchange)
+            head = event.exchange.head
+            handshake = Handshake(head) if head is not None and head.websocket else None
+            self._out, self._in = Outgoing(event, handshake), Incoming(event.exchange, handshake)
             self._body, self._trailers = None, []
             self._sent_any = self._chunked = self._request_done = False
             self._informational = 0

@@ -185,6 +185,13 @@ class H1Server(HttpConnection):
         """Leave what comes while a request is being answered: it is the next one's, and `pressure` bounds it."""
         yield from ()
 
+    def _pipe(self) -> layer.CommandGenerator[None]:
+        """Pass everything on: a WebSocket has taken over."""
+        if self.buffer:
+            data = bytes(self.buffer)
+            self.buffer.clear()
+            yield ReceiveHttp(RequestData(self.stream_id, data))
+
     def _discard(self) -> layer.CommandGenerator[None]:
         yield from ()
 
@@ -194,7 +201,7 @@ class H1Server(HttpConnection):
         if half and self._state == self._wait:
             self._gone = True
             return
-        alive = self._state in (self._read_body, self._wait)
+        alive = self._state in (self._read_body, self._wait, self._pipe)
         self._state = self._discard
         yield commands.CloseConnection(self.conn)
         if alive:
@@ -251,6 +258,7 @@ class H1Server(HttpConnection):
     def _framing(self, event: ResponseHeaders, status: int) -> wire.Fields:
         """Decide how the response ends and whether the connection goes on, and return the fields that say so."""
         if status == 101:
+            self._state, self._keep = self._pipe, False
             return [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")]
         self._bodyless = self._bodyless or status in (204, 304)
         framing: wire.Fields = []

@@ -154,7 +154,7 @@ class H2Client(H2Connection):
         elif isinstance(event, GoneAway):
             yield from self._gone_away(event.last_stream_id)
         elif isinstance(event, h2.events.PushedStreamReceived):
-            self.reset(event.pushed_stream_id, h2.errors.ErrorCodes.REFUSED_STREAM)
+            self.reset(event.pushed_stream_id or 0, h2.errors.ErrorCodes.REFUSED_STREAM)  # we asked for none
         else:
             passage = self._by_ours.get(getattr(event, "stream_id", 0))
             if passage is None:

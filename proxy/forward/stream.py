@@ -13,7 +13,7 @@ from mitmproxy.proxy.context import Context
 
 from proxy.events import SpoolError
 from proxy.forward.arrival import Arrival, BrokenRequest
-from proxy.forward.border import Crossing, Withheld, declared
+from proxy.forward.border import Crossing, Switch, Withheld, declared
 from proxy.forward.commands import Revoked, Tick
 from proxy.forward.exchange import Exchange, ExchangeFlow, Upstream, client_of, log
 from proxy.forward.mitm import (
@@ -35,6 +35,7 @@ from proxy.forward.mitm import (
     SendHttp,
 )
 from proxy.forward.tunnel import Tunnel
+from proxy.forward.websocket import REASONS, Bytes, WebSocket
 from proxy.refusal import Refusal
 from proxy.session import CHALLENGES
 
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
     from proxy.forward.http_layer import Http
 
 NEVER: Final = float("inf")
+GOODBYE: Final = 5.0
+"""Seconds for the second side of a WebSocket to close after the first."""
+
 ESTABLISHED: Final = b"HTTP/1.1 200 Connection established\r\n\r\n"
 ALLOW: Final = (b"Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 
@@ -60,6 +64,9 @@ class Stream(layer.Layer):
         self._response_begun = False
         self._over = False
         self._deadline = NEVER
+        self._socket: WebSocket | None = None
+        self._closed = 0
+        """Which sides of a WebSocket were sent their last frame: 1 upstream, 2 client."""
 
     def request_backlog(self) -> int:
         """Return the bytes of the request that were read and wait on our side."""
@@ -68,26 +75,28 @@ class Stream(layer.Layer):
         return held + (backlog(self.stream_id) if backlog is not None else 0)
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
-        if isinstance(event, HttpEvent):
-            if isinstance(event, Arrival):
-                yield from self._arrive(event)
-            elif self._over:
-                return
-            elif isinstance(event, (RequestData, RequestTrailers, RequestEndOfMessage)):
-                yield from self._request(event)
-            elif isinstance(event, (ResponseData, ResponseTrailers, ResponseHeaders, ResponseEndOfMessage)):
-                yield from self._response(event)
-            elif isinstance(event, Withheld):
-                self._upstream = None
-                yield from self._stop(event.refusal)
-            elif isinstance(event, BrokenRequest):
-                yield from self._stop(event.refusal)
-            else:
-                yield from self._gone()
+        if isinstance(event, Arrival):
+            yield from self._arrive(event)
+        elif isinstance(event, HttpEvent):
+            if not self._over:
+                yield from self._message(self._socket, event) if self._socket is not None else self._pass(event)
         elif isinstance(event, Tick):
             yield from self._tick(event.now)
         elif isinstance(event, Revoked):
             yield from self._revoked()
+
+    def _pass(self, event: HttpEvent) -> layer.CommandGenerator[None]:
+        if isinstance(event, (RequestData, RequestTrailers, RequestEndOfMessage)):
+            yield from self._request(event)
+        elif isinstance(event, (ResponseData, ResponseTrailers, ResponseHeaders, ResponseEndOfMessage)):
+            yield from self._response(event)
+        elif isinstance(event, Withheld):
+            self._upstream = None
+            yield from self._stop(event.refusal)
+        elif isinstance(event, BrokenRequest):
+            yield from self._stop(event.refusal)
+        else:
+            yield from self._gone()
 
     # the request
 
@@ -165,10 +174,9 @@ class Stream(layer.Layer):
     def _response(self, event: HttpEvent) -> layer.CommandGenerator[None]:
         if isinstance(event, ResponseHeaders):
             status = event.response.data.status_code
-            if status == 101:
-                yield from self._switch(event)
-                return
-            if status >= 200:
+            if isinstance(event, Switch):
+                self._socket = WebSocket(self.exchange, event.handshake)
+            if status >= 200 or status == 101:
                 self._deadline = NEVER
                 self._response_begun = True
                 self._mark(event.response)
@@ -186,9 +194,39 @@ class Stream(layer.Layer):
         if exchange.carried:
             response.data.headers.fields += ((b"Egret-Carried", ",".join(exchange.carried).encode()),)
 
-    def _switch(self, _event: ResponseHeaders) -> layer.CommandGenerator[None]:
-        """Stop a 101 that nobody asked for: it would make a pipe of the connection."""
-        yield from self._stop(Refusal("upstream_unreachable"))
+    def _message(self, socket: WebSocket, event: HttpEvent) -> layer.CommandGenerator[None]:
+        """Pass bytes of a WebSocket on."""
+        try:
+            if isinstance(event, RequestData):
+                yield from self._emit(socket.from_client(event.data))
+            elif isinstance(event, ResponseData):
+                yield from self._emit(socket.from_upstream(event.data))
+            elif isinstance(event, RequestProtocolError):
+                yield from self._gone()
+            elif not isinstance(event, RequestEndOfMessage):
+                yield from self._hang_up()  # the upstream went without a word
+        except Exception as error:  # noqa: BLE001  # fail closed, whatever it is
+            log.error("websocket failed closed: %s", type(error).__name__)
+            yield from self._emit(socket.end(1011))
+
+    def _emit(self, out: Bytes) -> layer.CommandGenerator[None]:
+        if out.upstream and self._upstream is not None:
+            yield SendHttp(RequestData(self.stream_id, out.upstream), self._upstream)
+        if out.client:
+            yield SendHttp(ResponseData(self.stream_id, out.client), self.context.client)
+        self._closed |= (1 if out.upstream_over else 0) | (2 if out.client_over else 0)
+        if self._closed == 3:
+            yield from self._hang_up()
+        elif self._closed:
+            self._deadline = self.exchange.peer.now + GOODBYE
+            self.exchange.peer.wake(self._deadline)
+
+    def _hang_up(self) -> layer.CommandGenerator[None]:
+        if self._upstream is not None:
+            upstream, self._upstream = self._upstream, None
+            yield commands.CloseConnection(upstream)
+        yield SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)
+        yield from self._finish()
 
     def _end(self, event: ResponseEndOfMessage) -> layer.CommandGenerator[None]:
         if not self._request_done and self._upstream is not None:
@@ -255,7 +293,7 @@ class Stream(layer.Layer):
             self.exchange.peer.wake(self._deadline)
             return
         self._deadline = NEVER
-        yield from self._stop(Refusal("upstream_unreachable"))
+        yield from self._hang_up() if self._socket is not None else self._stop(Refusal("upstream_unreachable"))
 
     def _revoked(self) -> layer.CommandGenerator[None]:
         """End a stream whose session is over; what a live session was granted stays granted."""
@@ -263,7 +301,11 @@ class Stream(layer.Layer):
         if caller is None:
             return
         view = self.exchange.peer.services.view(caller)
-        if isinstance(view, Refusal) and view.code == "session_invalid":
+        if not isinstance(view, Refusal):
+            return
+        if self._socket is not None:
+            yield from self._emit(self._socket.end(REASONS.get(view.code, 1008), view.code.encode()))
+        elif view.code == "session_invalid":
             yield from self._stop(view)
 
 

@@ -1,0 +1,237 @@
+"""WebSocket frames (RFC 6455 5) and their compression (RFC 7692), without I/O, for one direction each.
+
+`Reader` takes frames apart and keeps to the letter: whatever the RFC forbids ends the connection with its code.
+Nothing is searched twice or kept, so cost is linear; a message is counted as it grows, inflated or not, so that none
+gets longer than the limit before it is refused.
+"""
+
+import codecs
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+CONTROL_LIMIT: Final = 125
+COMPRESS_FROM: Final = 128
+"""Shorter messages are sent as they are: a header would eat what compression saves."""
+
+PIECE: Final = 1 << 20
+"""Longer frames go on in fragments of this size; shorter ones stay whole."""
+
+WINDOW: Final = 12
+TAIL: Final = b"\x00\x00\xff\xff"
+
+
+class Violation(Exception):
+    """The peer broke the protocol or a limit; `code` is the close code (RFC 6455 7.4.1)."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One control frame, or one fragment of a message, inflated. `text` is of the whole message."""
+
+    opcode: int
+    payload: bytes
+    final: bool = True
+    text: bool = False
+    compressed: bool = False
+
+
+class Reader:
+    """Takes one direction apart. `masked`: frames come from a client. `deflate`: permessage-deflate was agreed."""
+
+    def __init__(self, *, masked: bool, deflate: bool, takeover: bool, limit: int) -> None:
+        self._masked = masked
+        self._deflate = deflate
+        self._takeover = takeover
+        self._limit = limit
+        self._buffer = bytearray()
+        self._first = -1
+        """The first byte of the frame whose payload comes, or -1 where a frame begins."""
+        self._left = 0
+        self._key = b""
+        self._inflate: zlib._Decompress | None = None
+        self._utf8: codecs.IncrementalDecoder | None = None
+        self._open = False
+        self._text = False
+        self._compressed = False
+        self._size = 0
+        self.closed = False
+
+    def feed(self, data: bytes) -> Iterator[Frame]:
+        """Yield what is complete; raises `Violation`."""
+        self._buffer += data
+        while not self.closed:
+            if self._first < 0 and not self._head():
+                return
+            want = min(self._left, PIECE)
+            if len(self._buffer) < want:
+                return
+            payload = bytes(self._buffer[:want])
+            del self._buffer[:want]
+            first, self._left = self._first, self._left - want
+            if self._left:  # a long frame goes on as fragments, so that it need not be kept whole
+                self._first = first & 0x80
+                first &= 0x7F
+            else:
+                self._first = -1
+            if self._masked:
+                payload = masked(payload, self._key)
+            yield self._control(first, payload) if first & 8 else self._fragment(first, payload)
+
+    def _head(self) -> bool:
+        """Take a frame's head off the buffer, if it is there."""
+        buffer = self._buffer
+        if len(buffer) < 2:
+            return False
+        first, second = buffer[0], buffer[1]
+        length, offset = second & 0x7F, 2
+        self._check(first, second, length)
+        if length == 126:
+            if len(buffer) < 4:
+                return False
+            (length,), offset = struct.unpack_from("!H", buffer, 2), 4
+            if length < 126:
+                raise Violation(1002)
+        elif length == 127:
+            if len(buffer) < 10:
+                return False
+            (length,), offset = struct.unpack_from("!Q", buffer, 2), 10
+            if length < 1 << 16 or length >> 63:
+                raise Violation(1002)
+        end = offset + (4 if self._masked else 0)
+        if len(buffer) < end:
+            return False
+        if not first & 8 and (0 if first & 15 else self._size) + length > self._limit:
+            raise Violation(1009)
+        self._first, self._left, self._key = first, length, bytes(buffer[offset:end])
+        del buffer[:end]
+        return True
+
+    def _check(self, first: int, second: int, length: int) -> None:
+        opcode, final = first & 15, bool(first & 0x80)
+        if bool(second & 0x80) != self._masked or opcode not in (CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG):
+            raise Violation(1002)
+        compressed = bool(first & 0x40)
+        if first & 0x30 or (compressed and not (self._deflate and opcode in (TEXT, BINARY))):
+            raise Violation(1002)
+        if opcode & 8 and (not final or length > CONTROL_LIMIT):
+            raise Violation(1002)
+        if not opcode & 8 and (opcode == CONTINUATION) != self._open:
+            raise Violation(1002)
+
+    def _control(self, first: int, payload: bytes) -> Frame:
+        opcode = first & 15
+        if opcode == CLOSE:
+            code = close_code(payload)
+            if code is None:
+                raise Violation(1002)
+            try:
+                payload[2:].decode()
+            except UnicodeDecodeError:
+                raise Violation(1007) from None
+            self.closed = True
+        return Frame(opcode, payload)
+
+    def _fragment(self, first: int, payload: bytes) -> Frame:
+        opcode, final = first & 15, bool(first & 0x80)
+        if opcode != CONTINUATION:
+            self._text, self._compressed, self._size = opcode == TEXT, bool(first & 0x40), 0
+            self._utf8 = codecs.getincrementaldecoder("utf-8")() if self._text else None
+        if self._compressed:
+            payload = self._inflated(payload, final=final)
+        self._size += len(payload)
+        if self._size > self._limit:
+            raise Violation(1009)
+        if self._utf8 is not None:
+            try:
+                self._utf8.decode(payload, final)
+            except UnicodeDecodeError:
+                raise Violation(1007) from None
+        self._open = not final
+        if final:
+            self._size = 0
+        return Frame(opcode, payload, final, self._text, self._compressed)
+
+    def _inflated(self, payload: bytes, *, final: bool) -> bytes:
+        if self._inflate is None:
+            self._inflate = zlib.decompressobj(-15)
+        room = self._limit - self._size + 1
+        try:
+            data = self._inflate.decompress(payload + TAIL if final else payload, room)
+        except zlib.error:
+            raise Violation(1007) from None
+        if len(data) == room:
+            raise Violation(1009)
+        if final and not self._takeover:
+            self._inflate = None
+        return data
+
+
+class Writer:
+    """Puts one direction together. Compression has no memory between messages, so an idle connection costs nothing."""
+
+    def __init__(self, *, masked: bool, deflate: bool) -> None:
+        self._masked = masked
+        self._deflate = deflate
+        self._compress: zlib._Compress | None = None
+
+    def message(self, opcode: int, payload: bytes, *, final: bool, compress: bool) -> bytes:
+        """Return one fragment. `compress` says what the sender did; it is asked at a message's first fragment."""
+        first = opcode | (0x80 if final else 0)
+        if opcode != CONTINUATION:
+            wanted = compress and self._deflate and not (final and len(payload) < COMPRESS_FROM)
+            self._compress = zlib.compressobj(1, zlib.DEFLATED, -WINDOW, 5) if wanted else None
+            first |= 0x40 if wanted else 0
+        if self._compress is not None:
+            payload = self._compress.compress(payload) + self._compress.flush(zlib.Z_SYNC_FLUSH)
+            if final:
+                payload, self._compress = payload.removesuffix(TAIL), None
+        return self._frame(first, payload)
+
+    def control(self, opcode: int, payload: bytes) -> bytes:
+        """Return a control frame; what does not fit is cut."""
+        return self._frame(opcode | 0x80, payload[:CONTROL_LIMIT])
+
+    def close(self, code: int, reason: bytes = b"") -> bytes:
+        """Return a close frame; the reason is cut at a character."""
+        reason = reason[: CONTROL_LIMIT - 2].decode(errors="ignore").encode()
+        return self.control(CLOSE, struct.pack("!H", code) + reason)
+
+    def _frame(self, first: int, payload: bytes) -> bytes:
+        length, bit = len(payload), 0x80 if self._masked else 0
+        if length < 126:
+            head = bytes((first, bit | length))
+        elif length < 1 << 16:
+            head = struct.pack("!BBH", first, bit | 126, length)
+        else:
+            head = struct.pack("!BBQ", first, bit | 127, length)
+        if not self._masked:
+            return head + payload
+        key = os.urandom(4)
+        return head + key + masked(payload, key)
+
+
+def masked(payload: bytes, key: bytes) -> bytes:
+    """Mask or unmask (RFC 6455 5.3), by one long integer: the operation is linear and in C."""
+    length = len(payload)
+    pad = (key * (length // 4 + 1))[:length]
+    return (int.from_bytes(payload, "little") ^ int.from_bytes(pad, "little")).to_bytes(length, "little")
+
+
+def close_code(payload: bytes) -> int | None:
+    """Return the code of a close frame (1005 for none), or None for one that may not be sent."""
+    if not payload:
+        return 1005
+    if len(payload) < 2:
+        return None
+    (code,) = struct.unpack_from("!H", payload)
+    legal = code in (1000, 1001, 1002, 1003, *range(1007, 1015)) or 3000 <= code < 5000
+    return code if legal else None
