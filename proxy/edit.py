@@ -18,15 +18,19 @@ MAX_NAMES = 100
 
 @dataclass(slots=True)
 class Budget:
-    """How many bytes injection may still add to a request, head and body together."""
+    """How many bytes injection may add to a request. The head is counted apart: it may be written after the body."""
 
     limit: int
-    spent: int = 0
+    head: int = 0
+    body: int = 0
 
-    def spend(self, count: int, name: str) -> None:
+    def spend(self, count: int, name: str, *, head: bool = False) -> None:
         """Count bytes that were added; raises `Refused`."""
-        self.spent += max(count, 0)
-        if self.spent > self.limit:
+        if head:
+            self.head += max(count, 0)
+        else:
+            self.body += max(count, 0)
+        if self.head + self.body > self.limit:
             raise Refused(Refusal("expansion_too_large", name))
 
 

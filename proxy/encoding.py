@@ -80,6 +80,15 @@ def _cdata(value: bytes) -> bytes:
     return value
 
 
+def _message(value: bytes) -> bytes:
+    """RFC 6455 5.6: a text message is UTF-8, or the peer closes."""
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        raise NotEncodable from None
+    return value
+
+
 def _raw(value: bytes) -> bytes:
     return value
 
@@ -97,6 +106,7 @@ _ENCODERS: Final[dict[Surface, Callable[[bytes], bytes]]] = {
     Surface.CDATA: _cdata,
     Surface.MULTIPART: _raw,
     Surface.RAW: _raw,
+    Surface.MESSAGE: _message,
 }
 
 

@@ -39,6 +39,7 @@ _FRAMING: Final = frozenset(
 )
 _SURFACES: Final = {b"cookie": Surface.COOKIE, b"sec-websocket-protocol": Surface.PROTOCOL}
 _DOTS: Final = (b".", b"..")
+_BLANKS: Final = (b" ", b"\t")
 
 Key = tuple[Kind, str, Location, str]
 Writer = Callable[[bytes, Occurrence], bytes]
@@ -55,7 +56,7 @@ class Plan:
 
     def write(self, head: Head) -> tuple[bytes, Fields]:
         """Return target and fields with the values in place; raises `Refused`. At the border only."""
-        self.budget.spent = 0
+        self.budget.head = 0
         if not self.grants:
             return head.target, head.fields
         return self._target(head), tuple((name, self._value(name, value)) for name, value in head.fields)
@@ -69,7 +70,7 @@ class Plan:
             value = encode(grant.open().reveal(), surface)
         except NotEncodable:
             raise Refused(Refusal("value_not_encodable", occurrence.name)) from None
-        self.budget.spend(len(value) - (occurrence.end - occurrence.start), occurrence.name)
+        self.budget.spend(len(value) - (occurrence.end - occurrence.start), occurrence.name, head=True)
         return value
 
     def _target(self, head: Head) -> bytes:
@@ -96,9 +97,17 @@ class Plan:
         if basic is not None:
             return basic.write(lambda o: self._open(o, Surface.BASIC, location, text))
         written = _splice(value, surface, lambda o: self._open(o, surface, location, text))
-        if written != value and written != written.strip(b" \t"):  # the receiver would cut it off
-            raise Refused(Refusal("value_not_encodable", find(value, surface)[0].name))
+        if (written[:1] in _BLANKS) > (value[:1] in _BLANKS) or (written[-1:] in _BLANKS) > (value[-1:] in _BLANKS):
+            raise Refused(Refusal("value_not_encodable", find(value, surface)[0].name))  # a receiver would cut it off
         return written
+
+    def protocol(self, head: Head, chosen: bytes) -> bytes | None:
+        """Return the subprotocol that the upstream chose, as the client spelled it; `None` if it was not offered."""
+        for line in head.values(b"sec-websocket-protocol"):
+            for item in line.split(b","):
+                if self._value(b"sec-websocket-protocol", item.strip(b" \t")) == chosen.strip(b" \t"):
+                    return item.strip(b" \t")
+        return None
 
 
 def _splice(data: bytes, surface: Surface, write: Callable[[Occurrence], bytes]) -> bytes:

@@ -34,6 +34,7 @@ class Surface(enum.Enum):
     MARKUP = "markup"
     CDATA = "cdata"
     RAW = "raw"
+    MESSAGE = "message"
 
 
 class Occurrence(NamedTuple):
@@ -66,6 +67,7 @@ _SPELLINGS: Final = {
     Surface.CDATA: _RAW,
     Surface.MULTIPART: _RAW,
     Surface.RAW: _RAW,
+    Surface.MESSAGE: _RAW,
 }
 _BACKSLASH: Final = ord("\\")
 _PAIRS: Final = (("{", "}"), ("<", ">"))

@@ -46,7 +46,7 @@ class MessageRewriter:
         return out + self._text.finish() if final else out
 
     def _begin(self, data: bytes) -> TextRewriter:
-        surface = Surface.JSON if data[:1] in (b"{", b"[", b'"') else Surface.RAW
+        surface = Surface.JSON if data[:1] in (b"{", b"[", b'"') else Surface.MESSAGE
         use = Use(self.head.destination, Location.MESSAGE, self.head.method, self.head.path)
         budget = Budget(self.limits.expansion_bytes)
         editor = Editor(self.resolver, use, budget, self.strict, injected=self.injected, carried=self.carried)

@@ -58,7 +58,7 @@ class BodyScrub:
 
     def renew(self, scrubber: _Searching) -> None:
         """Search the rest, and what is held back, for other values: those of now."""
-        self._stream.search = scrubber.search
+        self._stream.renew(scrubber.search)
 
     def feed(self, data: bytes) -> bytes:
         """Scrub a piece; raises `Refused` for a body that does not decode."""

@@ -16,6 +16,7 @@ _VALIDATORS: Final = frozenset(
 _CHECKSUMS: Final = (b"x-amz-checksum-", b"x-ms-content-")
 _ONE_RANGE: Final = re.compile(rb"\s*bytes\s*=\s*(\d{1,18})?\s*-\s*(\d{1,18})?\s*", re.IGNORECASE)
 _CONTENT_RANGE: Final = re.compile(rb"\s*bytes\s+(\d{1,18})\s*-\s*(\d{1,18})\s*/\s*(\d{1,18}|\*)\s*", re.IGNORECASE)
+_PARTIAL: Final = frozenset((b"a-im", b"request-range", b"x-range", b"available-dictionary", b"dictionary-id"))
 _LISTS: Final = frozenset((b"accept-encoding", b"grpc-accept-encoding"))
 
 
@@ -32,7 +33,8 @@ def searchable(fields: Fields) -> Fields:
     """Return the fields of a request so that its answer can be searched.
 
     Codings that nobody here can decode are not offered. Ranges that could show a value in unrecognisable pieces are
-    left out, as a server may always ignore Range (RFC 9110 14.2); delta encodings (RFC 3229) are too.
+    left out, as a server may always ignore Range (RFC 9110 14.2); delta encodings (RFC 3229) and
+    dictionaries are too.
     """
     if all(_harmless(name.lower(), value) for name, value in fields):
         return fields
@@ -42,7 +44,7 @@ def searchable(fields: Fields) -> Fields:
 def _harmless(name: bytes, value: bytes) -> bool:
     if name in _LISTS:
         return _codings(name, value) == value
-    return not (name == b"a-im" or (name == b"range" and not _wide(value)))
+    return not (name in _PARTIAL or (name == b"range" and not _wide(value)))
 
 
 def _narrowed(fields: Fields) -> Iterator[tuple[bytes, bytes]]:
@@ -51,7 +53,7 @@ def _narrowed(fields: Fields) -> Iterator[tuple[bytes, bytes]]:
         key = name.lower()
         if key in _LISTS:
             yield name, _codings(key, value)
-        elif key != b"a-im" and (ranged or key not in (b"range", b"if-range")):
+        elif key not in _PARTIAL and (ranged or key not in (b"range", b"if-range")):
             yield name, value
 
 

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from ahocorasick_rs import BytesAhoCorasick, Implementation
 
-from proxy.scrub.needle import Needle
+from proxy.scrub.needle import Needle, Plain
 
 _DFA_STATES: Final = 100_000
 """Up to so many pattern bytes the fast automaton is built (at most 512 bytes for each); above, the compact one."""
@@ -40,9 +40,9 @@ class Found(NamedTuple):
 class Search:
     """Immutable and shared between all streams of a dataset revision."""
 
-    __slots__ = ("_automaton", "_begins", "_heads", "_longest", "_needles", "_owners", "longest")
+    __slots__ = ("_automaton", "_begins", "_heads", "_longest", "_needles", "_owners", "joins", "longest")
 
-    def __init__(self, needles: Iterable[Needle]) -> None:
+    def __init__(self, needles: Iterable[Needle], *, alone: bool = False) -> None:
         self._needles = list(needles)
         self.longest = max((len(needle) for needle in self._needles), default=0)
         owners: defaultdict[bytes, list[Needle]] = defaultdict(list)
@@ -56,6 +56,10 @@ class Search:
         dense = sum(map(len, self._heads)) <= _DFA_STATES
         kind = Implementation.DFA if dense else Implementation.ContiguousNFA
         self._automaton = BytesAhoCorasick(self._heads, implementation=kind) if self._heads else None
+
+        joined = [] if alone else _joined(self._needles)
+        self.joins = Search(joined, alone=True) if joined else None
+        """What searches once more, for values that could come about where other text meets a placeholder."""
 
     def __repr__(self) -> str:
         return "Search(…)"
@@ -111,3 +115,19 @@ class Search:
                     return start
                 place += 1
         return size
+
+
+def _joined(needles: Iterable[Needle]) -> list[Needle]:
+    """Return the values that end as a placeholder begins, or begin as one ends: `pass#` before `#{SECRETS.A}`."""
+    values = [needle for needle in needles if isinstance(needle, Plain)]
+    texts = {needle.replacement for needle in values}
+    return [needle for needle in values if any(_meet(needle.text, text) for text in texts)]
+
+
+def _meet(value: bytes, text: bytes) -> bool:
+    if b"#" not in value and b"}" not in value:
+        return False
+    if text in value:
+        return text != value
+    sizes = range(1, min(len(value), len(text)))
+    return any(value.endswith(text[:size]) or value.startswith(text[-size:]) for size in sizes)

@@ -21,18 +21,35 @@ class Stream:
     or filled to the length of what it replaces, where lengths are written elsewhere (gRPC, ranges).
     """
 
-    __slots__ = ("_buffer", "_done", "_events", "_keep_length", "changed", "search")
+    __slots__ = ("_buffer", "_done", "_events", "_joins", "_keep_length", "_replaced", "search")
 
     def __init__(self, search: Search, *, events: bool = False, keep_length: bool = False) -> None:
         self.search = search
+        self._joins = Stream(search.joins, events=events, keep_length=keep_length) if search.joins else None
         self._events = events
         self._keep_length = keep_length
         self._buffer = b""
         self._done = 0  # how much of the buffer is out already, and kept for values that overlap its end
-        self.changed = False
+        self._replaced = False
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was replaced so far."""
+        return self._replaced or (self._joins is not None and self._joins.changed)
+
+    def renew(self, search: Search) -> None:
+        """Search the rest, and what is held back, for other values."""
+        self.search = search
+        if search.joins:
+            self._joins = self._joins or Stream(search.joins, events=self._events, keep_length=self._keep_length)
+            self._joins.search = search.joins
 
     def feed(self, data: bytes, *, final: bool = False) -> bytes:
         """Return what is decided; `final` decides all."""
+        out = self._feed(data, final=final)
+        return self._joins.feed(out, final=final) if self._joins else out
+
+    def _feed(self, data: bytes, *, final: bool) -> bytes:
         data = self._buffer + data if self._buffer else data
         hits = self.search.hits(data)
         limit = len(data) if final else self.search.pending(data)
@@ -49,7 +66,7 @@ class Stream:
     def blank_start(self, data: bytes) -> bytes:
         """Fill the end of a value that was cut before `data`, in a part of a body; such a part keeps its length."""
         end = self.search.ending(data)
-        self.changed = self.changed or end > 0
+        self._replaced = self._replaced or end > 0
         return b"*" * end + data[end:]
 
     def blank_rest(self) -> bytes:
@@ -57,7 +74,7 @@ class Stream:
         rest, self._buffer, self._done = self._buffer[self._done :], b"", 0
         if len(rest) < SHORTEST_PIECE:
             return rest
-        self.changed = True
+        self._replaced = True
         return b"*" * len(rest)
 
     @staticmethod
@@ -81,7 +98,7 @@ class Stream:
             out += self._gap(data, place, match.start, cover)
             out.append(self._fit(match.text, match.end - match.start))
             place = match.end
-            self.changed = True
+            self._replaced = True
         out += self._gap(data, place, limit, cover)
         place = max(place, limit)
         keep = min(limit, cover.start if cover.end > place else place)
@@ -92,7 +109,7 @@ class Stream:
         """Write what stands between two matches, but for what a value that overlaps the first one covers."""
         covered = min(cover.end, end) - place
         if covered > 0:
-            self.changed = True
+            self._replaced = True
             yield b"*" * covered if self._keep_length else cover.text
             place += covered
         if place < end:
