@@ -1,0 +1,40 @@
+"""Token buckets: per address, per key, and a small one for failed authentication.
+
+A failed authentication is answered 429 once its bucket is empty, but a live key is always let in from the same address:
+with 190 bits in a key there is nothing to guess, and locking an address out would let one neighbour behind a NAT
+silence the others. What the small bucket saves is the audit log.
+"""
+
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+
+MAX_BUCKETS = 20_000
+"""Buckets kept; the one unused for longest goes first (it is full again anyway, unless someone has 20 000 addresses)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """`per_second` requests on the long run, `burst` at once."""
+
+    per_second: float
+    burst: float
+
+
+class Buckets:
+    """One bucket per name."""
+
+    def __init__(self, rate: Rate) -> None:
+        self._rate = rate
+        self._filled: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def take(self, name: str) -> float:
+        """Take one token: 0.0 when there was one, else the seconds until there is."""
+        now = time.monotonic()
+        tokens, then = self._filled.pop(name, (self._rate.burst, now))
+        tokens = min(self._rate.burst, tokens + (now - then) * self._rate.per_second)
+        wait = 0.0 if tokens >= 1 else (1 - tokens) / self._rate.per_second
+        self._filled[name] = (tokens - 1 if tokens >= 1 else tokens, now)
+        if len(self._filled) > MAX_BUCKETS:
+            self._filled.popitem(last=False)
+        return wait

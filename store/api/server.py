@@ -1,0 +1,78 @@
+"""Sockets to requests: aiohttp's server with our answers where it has its own.
+
+aiohttp answers broken framing itself, in plain text, with the offending bytes in it (`Bad status line '…'`), and logs
+them. Both are leaks here: a key pasted into a request line would come back and stay in a log.
+"""
+
+import asyncio
+import logging
+from typing import Any
+
+from aiohttp import http_exceptions, web
+from aiohttp.web_protocol import RequestHandler
+
+from store.api import outer, problem
+
+_SILENT = logging.Logger("egret.silent", level=logging.CRITICAL + 1)
+"""For aiohttp's own log, which prints bytes of requests. `outer` writes what we want to know."""
+
+
+class Protocol(RequestHandler[web.BaseRequest]):
+    """One connection; answers what the parser refuses with a problem document and closes."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002 - aiohttp's sentence quotes the request
+    ) -> web.StreamResponse:
+        """Answer for a request that could not be parsed; nothing of it is in the answer."""
+        if request.writer.output_size > 0:
+            raise ConnectionError
+        answer = outer.refuse(problem.Fault(_code(status, exc)))
+        answer.force_close()
+        return answer
+
+
+def _code(status: int, exc: BaseException | None) -> str:
+    if isinstance(exc, http_exceptions.LineTooLong):
+        return "headers_too_large"
+    return "bad_request" if status < 500 else "internal"
+
+
+class Server(web.Server):
+    """aiohttp's connection factory, making `Protocol`s."""
+
+    def __init__(self, made: web.Server, options: dict[str, Any]) -> None:
+        super().__init__(
+            outer.wrap(made.request_handler),
+            request_factory=made.request_factory,
+            loop=asyncio.get_running_loop(),
+            **options,
+        )
+        self.options = options
+
+    def __call__(self) -> Protocol:
+        """Make the protocol of one connection."""
+        return Protocol(self, loop=self._loop, **self.options)
+
+
+class Runner(web.AppRunner):
+    """Runs an application behind `Server`."""
+
+    async def _make_server(self) -> web.Server:
+        made = await super()._make_server()
+        return Server(
+            made,
+            {
+                "access_log": None,
+                "logger": _SILENT,
+                "auto_decompress": False,  # Content-Encoding is refused: no bombs
+                "max_line_size": 8190,
+                "max_field_size": 8190,
+                "keepalive_timeout": 75.0,
+                "lingering_time": 2.0,
+                "timeout_ceil_threshold": 5.0,
+            },
+        )
