@@ -1,1 +1,44 @@
-"""Routes."""
+"""Puts the parts together: registry to routes, description, dashboard."""
+
+from aiohttp import web
+
+from store.api import call, openapi, outer, routes_datasets, routes_entries, routes_keys, routes_sessions, routes_system, routes_uploads
+from store.api.body import MAX_BODY
+from store.api.operation import Operation
+from store.api.state import State
+
+VERSION = "0.1.0"
+
+
+def operations() -> list[Operation]:
+    """Return every operation of the API."""
+    return [
+        *routes_datasets.OPERATIONS,
+        *routes_entries.operations(),
+        *routes_sessions.OPERATIONS,
+        *routes_keys.OPERATIONS,
+        *routes_uploads.OPERATIONS,
+        *routes_system.OPERATIONS,
+    ]
+
+
+def build(state: State) -> web.Application:
+    """Return the application; `server.Runner` serves it."""
+    app = web.Application(client_max_size=MAX_BODY)
+    app[outer.METRICS] = state.metrics
+    listed = operations()
+    described = openapi.build(listed, VERSION)
+    app.router.add_get("/openapi.json", lambda _: _json(described))
+    for each in listed:
+        _route(app, each, state)
+    return app
+
+
+def _route(app: web.Application, operation: Operation, state: State) -> None:
+    """Serve an operation with and without a slash at its end: a client that forgets it should not have to learn it."""
+    handle = call.handler(operation, state)
+    bare = operation.path.rstrip("/")
+    for path in (bare, bare + "/"):
+        app.router.add_route(operation.method, path, handle)
+        if operation.method == "GET":
+            app.router.add_route("HEAD", path, handle)

@@ -1,9 +1,15 @@
-"""The kinds of fields: each one is a rule, its place in the JSON schema, and the sentence said when it is broken."""
+"""The kinds of fields and their place in the OpenAPI document.
 
+Types are checked here; the rules of names, hosts, durations are the vault's, which answers with pointer, code and remedy.
+A form stated here is what every client may rely on. Where the vault takes more (IDNA hosts, any printable script), the
+form says the part that needs no second look.
+"""
+
+import datetime as dt
 import re
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 
@@ -14,27 +20,82 @@ class Model(BaseModel):
 
 
 class Out(BaseModel):
-    """Base of all answers."""
+    """Base of all answers; made from what the vault returns by attribute."""
 
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, json_schema_serialization_defaults_required=True)
-
-
-def text(pattern: str, code: str, sentence: str, **more: Any) -> Any:  # noqa: ANN401 - pydantic's own types are Any
-    """Return a str type of the form `pattern` (whole string); a breach is `code` with `sentence`."""
-    rule = re.compile(pattern.removeprefix("^").removesuffix("$"), re.DOTALL)
-
-    def check(value: str) -> str:
-        if rule.fullmatch(value) is None:
-            raise PydanticCustomError(f"egret_{code}", sentence)  # type: ignore[arg-type]
-        return value
-
-    return Annotated[str, AfterValidator(check), Field(json_schema_extra={"pattern": pattern, **more})]
+    model_config = ConfigDict(
+        frozen=True,
+        from_attributes=True,
+        hide_input_in_errors=True,
+        json_schema_serialization_defaults_required=True,
+    )
 
 
-NAME = r"^[A-Z][A-Z0-9_]{0,127}$"
-ID = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
-PRINTABLE = r"^[^\x00-\x1f\x7f\ud800-\udfff]*$"
+def text(pattern: str = "", **schema: Any) -> Any:  # noqa: ANN401 - pydantic's own types are Any
+    """Return a str type that the OpenAPI document gives this form; the vault holds it to its rule."""
+    shape = {"type": "string", **({"pattern": pattern} if pattern else {}), **schema}
+    return Annotated[str, WithJsonSchema(shape)]
 
-Name = text(NAME, "bad_name", "A name is A-Z, 0-9 and _, starts with a letter, and has 128 characters at most.")
-Id = text(ID, "bad_id", "An id is letters, digits, _ and -, starts with a letter or digit, 64 characters at most.")
-Line = text(PRINTABLE, "bad_text", "One line of text, without control characters.")
+
+def _time(seconds: object) -> object:
+    return dt.datetime.fromtimestamp(round(seconds, 3), dt.UTC) if isinstance(seconds, int | float) else seconds
+
+
+Time = Annotated[dt.datetime, BeforeValidator(_time)]
+"""A moment in an answer: Unix seconds in the vault, RFC 3339 in UTC on the wire."""
+
+Word = Annotated[str | None, BeforeValidator(lambda text: text or None)]
+"""A text in an answer that the vault leaves empty where there is none: null on the wire."""
+
+NAME = "^[A-Z][A-Z0-9_]{0,127}$"
+ID = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
+_VISIBLE = "[!-~\u00a1-\u00ac\u00ae-\u024f\u0400-\u045f]"
+
+Name = text(NAME)
+Id = text(ID)
+Label = text(f"^{_VISIBLE}[ {_VISIBLE[1:]}*$", minLength=1, maxLength=64)
+Prose = text(f"^[ {_VISIBLE[1:]}*$", maxLength=1000)
+Environment = text("^[a-z0-9][a-z0-9_-]{0,31}$")
+Duration = text("^[1-9][0-9]{0,6}[smhdw]$", examples=["90d"])
+Origin = text("^(null|https?://[a-z0-9]{1,30}(\\.[a-z0-9]{1,30}){0,3}(:[1-9][0-9]{0,3})?)$")
+Filename = text("^[A-Za-z0-9_-]{1,60}\\.(zip|txt)$")
+
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def duration(least: int, most: int) -> Any:  # noqa: ANN401
+    """Return a type of whole seconds from `least` to `most`, also written `90s`, `15m`, `24h`, `7d`, `2w`."""
+    sentence = f"A duration is {least} to {most} seconds, or a text such as 90s, 24h, 7d."
+
+    def check(value: object) -> int:
+        seconds = value
+        if isinstance(value, str) and (found := re.fullmatch("(0|[1-9][0-9]{0,8})([smhdw])", value)):
+            seconds = int(found[1]) * _UNITS[found[2]]
+        if type(seconds) is int and least <= seconds <= most:
+            return seconds
+        raise PydanticCustomError("egret_duration_invalid", sentence)  # type: ignore[arg-type]
+
+    spans = [f"{_span(-(-least // unit), most // unit)}{letter}" for letter, unit in _UNITS.items() if most >= unit]
+    number = {"type": "integer", "minimum": least, "maximum": most}
+    schema = {"anyOf": [number, {"type": "string", "pattern": f"^({'|'.join(spans)})$"}]}
+    return Annotated[int, PlainValidator(check), WithJsonSchema(schema)]
+
+
+def _span(least: int, most: int) -> str:
+    """Return a pattern of the whole numbers from `least` to `most`, without leading zeros."""
+    parts = []
+    while least <= most:
+        step = 1
+        while least % (step * 10) == 0 and least and least + step * 10 - 1 <= most:
+            step *= 10
+        if step == 1 and least == 0:
+            parts.append("0")
+            least = 1
+            continue
+        last = min(least - least % (step * 10) + step * 9, most - most % step if most >= least + step - 1 else least)
+        while last + step - 1 > most:
+            last -= step
+        head, tail = str(least // step), "[0-9]" * (len(str(step)) - 1)
+        parts.append(f"{head[:-1]}[{head[-1]}-{str(last // step)[-1]}]{tail}")
+        least = last + step
+    return f"({'|'.join(parts)})"

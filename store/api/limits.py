@@ -22,14 +22,16 @@ class Rate:
 
 
 class Buckets:
-    """One bucket per name."""
+    """One bucket per name; without a rate they never run dry."""
 
-    def __init__(self, rate: Rate) -> None:
+    def __init__(self, rate: Rate | None) -> None:
         self._rate = rate
         self._filled: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, name: str) -> float:
         """Take one token: 0.0 when there was one, else the seconds until there is."""
+        if self._rate is None:
+            return 0.0
         now = time.monotonic()
         tokens, then = self._filled.pop(name, (self._rate.burst, now))
         tokens = min(self._rate.burst, tokens + (now - then) * self._rate.per_second)

@@ -1,8 +1,9 @@
 """The registry of operations: one entry is at once a route, a validator and an operation of the OpenAPI document.
 
-    keys = Registry("keys")
+    OPERATIONS: list[Operation] = []
+    route = registrar(OPERATIONS, "keys")
 
-    @keys.add("POST", "/keys/", body=KeyIn, answer=KeyMade, status=201, once=True)
+    @route("POST", "/keys/", body=KeyIn, answer=KeyMade, status=201, once=True)
     async def create_key(call: Call) -> Reply: "Make an API key. …"
 
 The handler's name is the operationId, its docstring the description. Because the same entry validates and documents,
@@ -12,7 +13,7 @@ the two cannot differ.
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from inspect import cleandoc
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
@@ -25,6 +26,8 @@ class Reply:
     """What a handler returns: an answer model (None: no body), and headers such as ETag."""
 
     body: BaseModel | None = None
+    raw: bytes | None = None
+    """In place of `body`, where the answer is no JSON."""
     etag: str | None = None
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -50,8 +53,12 @@ class Operation:
     """POST that takes an Idempotency-Key."""
     tagged: bool = False
     """Takes If-Match and If-None-Match."""
+    upload: bool = False
+    """The body is a file; the handler reads it itself."""
     media: str = "application/json"
     """Content type of the answer, where it is no model."""
+    creates: bool = False
+    """PUT that answers 201 when the object was not there."""
     suffix: str = ""
     """Tells apart the operations of one handler that serves several scopes."""
 
@@ -71,18 +78,14 @@ class Operation:
         return [part[1:-1] for part in self.path.split("/") if part.startswith("{")]
 
 
-class Registry:
-    """The operations of one module."""
+def registrar(operations: list[Operation], tag: str) -> Callable[..., Callable[[Handler], Handler]]:
+    """Return a decorator that adds operations of a tag to the list."""
 
-    def __init__(self, tag: str) -> None:
-        self.tag = tag
-        self.operations: list[Operation] = []
-
-    def add(self, method: str, path: str, **options: object) -> Callable[[Handler], Handler]:
-        """Register the decorated handler."""
-
+    def add(method: str, path: str, **options: Any) -> Callable[[Handler], Handler]:  # noqa: ANN401
         def enter(handler: Handler) -> Handler:
-            self.operations.append(Operation(method, path, handler, self.tag, **options))  # type: ignore[arg-type]
+            operations.append(Operation(method, path, handler, tag, **options))
             return handler
 
         return enter
+
+    return add

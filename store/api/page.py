@@ -1,18 +1,33 @@
-"""Pages of lists: opaque cursors, signed, bound to the list and its filters.
+"""Pages of lists: `{items, next}`, with cursors that are opaque, signed and bound to the list and its filters.
 
-A cursor is base64url(position || HMAC-SHA256(key, list || filters || position)[:16]). Unsigned, it would be an input of its own
-into the query; unbound, one list's cursor could probe another.
+The vault's own cursor names the last row shown. On the wire it is base64url(cursor || MAC), MAC over key, list, filters:
+unsigned, it would be one more input into a query; unbound, one list's cursor could probe another.
 """
 
 import base64
 import binascii
 import hmac
 import json
-from collections.abc import Mapping
+from typing import Annotated, Any
 
+from pydantic import BaseModel, BeforeValidator, Field
+
+from store.api.fields import Model
 from store.api.problem import Fault
 
 _MAC = 16
+MAX_LIMIT = 200
+
+
+def _number(text: object) -> object:
+    return int(text) if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 9 else text
+
+
+class PageQuery(Model):
+    """Which part of a list."""
+
+    limit: Annotated[int, BeforeValidator(_number), Field(ge=1, le=MAX_LIMIT)] = 50
+    cursor: Annotated[str | None, Field(max_length=1024, description="`next` of the page before.")] = None
 
 
 class Cursors:
@@ -21,27 +36,28 @@ class Cursors:
     def __init__(self, key: bytes) -> None:
         self._key = key
 
-    def make(self, list_name: str, position: str) -> str:
-        """Return the cursor of `position` in the list."""
-        raw = position.encode()
-        return base64.urlsafe_b64encode(raw + self._mac(list_name, raw)).rstrip(b"=").decode()
+    def make(self, path: str, query: BaseModel, cursor: str | None) -> str | None:
+        """Return the wire form of the vault's cursor, None at the end of the list."""
+        if cursor is None:
+            return None
+        raw = cursor.encode()
+        return base64.urlsafe_b64encode(raw + self._mac(path, query, raw)).rstrip(b"=").decode()
 
-    def read(self, list_name: str, cursor: str) -> str:
-        """Return the position; raises `Fault("cursor_unknown")`."""
+    def read(self, path: str, query: PageQuery) -> str | None:
+        """Return the vault's cursor of a query; raises `Fault("cursor_unknown")`."""
+        if query.cursor is None:
+            return None
         try:
-            raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-            position, mac = raw[:-_MAC], raw[-_MAC:]
-            if hmac.compare_digest(mac, self._mac(list_name, position)):
-                return position.decode()
+            padded = query.cursor + "=" * (-len(query.cursor) % 4)
+            raw = base64.b64decode(padded, altchars=b"-_", validate=True)
+            cursor, mac = raw[:-_MAC], raw[-_MAC:]
+            if hmac.compare_digest(mac, self._mac(path, query, cursor)):
+                return cursor.decode()
         except (ValueError, binascii.Error):
             pass
         raise Fault("cursor_unknown")
 
-    def _mac(self, list_name: str, position: bytes) -> bytes:
-        name = list_name.encode()
-        return hmac.digest(self._key, len(name).to_bytes(4) + name + position, "sha256")[:_MAC]
-
-
-def list_name(path: str, filters: Mapping[str, object]) -> str:
-    """Return what a cursor is bound to: the list's path and its filters."""
-    return json.dumps([path, sorted((key, value) for key, value in filters.items() if value is not None)])
+    def _mac(self, path: str, query: BaseModel, cursor: bytes) -> bytes:
+        filters: dict[str, Any] = query.model_dump(exclude={"limit", "cursor"})
+        bound = json.dumps([path.rstrip("/"), sorted(filters.items())]).encode()
+        return hmac.digest(self._key, len(bound).to_bytes(4) + bound + cursor, "sha256")[:_MAC]

@@ -17,7 +17,7 @@ _SILENT = logging.Logger("egret.silent", level=logging.CRITICAL + 1)
 """For aiohttp's own log, which prints bytes of requests. `outer` writes what we want to know."""
 
 
-class Protocol(RequestHandler[web.BaseRequest]):
+class Protocol(RequestHandler):
     """One connection; answers what the parser refuses with a problem document and closes."""
 
     def handle_error(

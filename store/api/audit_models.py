@@ -1,0 +1,60 @@
+"""The audit log, out."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from store.api.fields import Out, Time, text
+from store.api.page import PageQuery
+from store.records import AuditRow
+
+_WORD = text("^[a-z_]{1,32}(:[a-z_]{1,32})?$")
+_ID = text("^[A-Za-z0-9_-]{1,64}$")
+
+
+class AuditQuery(PageQuery):
+    """Filters of the log."""
+
+    project: Annotated[_ID, Field(max_length=64)] = ""
+    dataset: Annotated[_ID, Field(max_length=64)] = ""
+    action: Annotated[_WORD, Field(max_length=65, description="An action or an area: `secrets:write`, `secrets`.")] = ""
+    outcome: Literal["", "ok", "denied", "forbidden", "not_found"] = ""
+
+
+class AuditOut(Out):
+    """One row: a change, a denial, an authentication that failed, or a use."""
+
+    seq: int
+    at: Time
+    action: str
+    outcome: str
+    scope: str
+    object: str
+    actor: str
+    source: str
+    request_id: str
+    detail: dict[str, object]
+    prev: str = Field(description="Hash of the row before.")
+    hash: str = Field(description="SHA-256 of this row's canonical JSON.")
+
+    @classmethod
+    def of(cls, row: AuditRow) -> "AuditOut":
+        """Return the answer for a row."""
+        known = {**row.body, "object": row.body["target"], "hash": row.hash}
+        return cls.model_validate({**known, "at": int(str(row.body["at"])) / 1000})
+
+
+class AuditList(Out):
+    """A page of the log, newest first."""
+
+    items: list[AuditOut]
+    next: str | None
+
+
+class VerdictOut(Out):
+    """Whether the hash chain holds up to the signed head."""
+
+    ok: bool
+    rows: int
+    last: str
+    fault: str

@@ -1,0 +1,68 @@
+"""Queries and lists of secrets, variables and versions."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from store.api.fields import Environment, Model, Out, Time
+from store.api.page import PageQuery
+from store.api.secret_models import Rule, SecretOut, VariableOut
+from store.records import VersionInfo
+
+Sort = Literal["name", "created_at", "updated_at", "last_used_at", "use_count", "rotate_due_at",
+               "-name", "-created_at", "-updated_at", "-last_used_at", "-use_count", "-rotate_due_at"]  # fmt: skip
+
+
+class EntryQuery(PageQuery):
+    """Filters of a list."""
+
+    q: Annotated[str, Field(max_length=200, description="Part of the name or description.")] = ""
+    provider: Annotated[str, Field(max_length=64)] = ""
+    created_by: Annotated[str, Field(max_length=64)] = ""
+    environment: Environment | None = None
+    sort: Sort = "name"
+
+
+class OneQuery(Model):
+    """Which environment's secret of this name is meant; none: the one for all environments."""
+
+    environment: Environment | None = None
+
+
+class SecretList(Out):
+    """A page of secrets."""
+
+    items: list[SecretOut]
+    next: str | None
+
+
+class VariableList(Out):
+    """A page of variables."""
+
+    items: list[VariableOut]
+    next: str | None
+
+
+class VersionOut(Out):
+    """A version, without its value."""
+
+    version: int
+    state: Literal["active", "inactive", "destroyed"]
+    hosts: list[Rule]
+    locations: list[str]
+    created_at: Time
+    created_by: str
+    retired_at: Time | None
+
+    @classmethod
+    def of(cls, info: VersionInfo) -> "VersionOut":
+        """Return the answer for what the vault knows."""
+        known = {name: getattr(info, name) for name in cls.model_fields if name != "version"}
+        return cls(version=info.number, **known)
+
+
+class VersionList(Out):
+    """All versions, newest first."""
+
+    items: list[VersionOut]
+    next: str | None

@@ -1,0 +1,50 @@
+"""The field that holds a destination rule. `store.rules` judges it; here is its shape for the OpenAPI document."""
+
+from typing import Annotated, Any
+
+from pydantic import Field, WithJsonSchema
+
+from store.api.fields import Model
+
+_LABEL = "[A-Za-z0-9_]([A-Za-z0-9_]|-[A-Za-z0-9_]){0,30}"
+_FIRST = "[A-Za-z]([A-Za-z0-9_]|-[A-Za-z0-9_]){0,30}"
+_BYTE = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_PORT = "(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}))?"
+_NAMES = f"({_LABEL}\\.){{0,4}}{_FIRST}"
+_WIDE = f"\\*\\.({_LABEL}\\.){{2,4}}{_FIRST}"
+_ADDRESS = f"{_BYTE}\\.{_BYTE}\\.{_BYTE}\\.{_BYTE}"
+HOST = f"^((https?|wss?)://)?({_NAMES}|{_WIDE}|{_ADDRESS}){_PORT}$"
+"""The usual spellings. More is taken (IDNA, IPv6 in brackets, a trailing dot): docs/api.md says what."""
+
+EGRESS_HOST = f"^({_NAMES}|{_WIDE}|{_ADDRESS}){_PORT}$"
+"""Entries of a dataset's egress list have no scheme."""
+
+HostText = Annotated[str, WithJsonSchema({"type": "string", "pattern": HOST, "examples": ["api.example.com"]})]
+
+_TOKENS = "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$"
+_PATHS = "^/([A-Za-z0-9_~-]{1,30}/){0,5}([A-Za-z0-9_~-]{1,30}|\\*)?$"
+
+
+def _list(pattern: str) -> Any:  # noqa: ANN401
+    item = Annotated[str, WithJsonSchema({"type": "string", "pattern": pattern})]
+    return Annotated[list[item] | None, Field(min_length=1, max_length=64)]  # type: ignore[valid-type]
+
+
+class HostRule(Model):
+    """A destination with what may be asked of it."""
+
+    host: HostText
+    methods: _list(_TOKENS) = None  # type: ignore[valid-type]
+    paths: _list(_PATHS) = None  # type: ignore[valid-type]
+    headers: _list(_TOKENS) = None  # type: ignore[valid-type]
+
+
+HostIn = HostText | HostRule
+Hosts = Annotated[list[HostIn], Field(max_length=64)]
+
+
+def plain(hosts: list[str | HostRule] | None) -> list[str | dict[str, object]] | None:
+    """Return rules as `store.rules` reads them."""
+    if hosts is None:
+        return None
+    return [each if isinstance(each, str) else each.model_dump(exclude_none=True) for each in hosts]

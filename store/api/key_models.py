@@ -1,0 +1,88 @@
+"""API keys, in and out. A key is in the answer to its making, and nowhere else."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from store.access import ACTIONS, AREAS
+from store.api.fields import Id, Label, Model, Out, Time, duration, text
+
+YEAR = 366 * 86_400
+MONTH = 30 * 86_400
+_DATASET = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}/[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
+_NETWORK = "^(10|172|192)\\.([1-9]?[0-9])\\.([1-9]?[0-9])\\.([1-9]?[0-9])(/(8|16|24|32))?$"
+
+Permission = Literal["full", "read_only", "rater_only", "restricted", "owner"]
+Area = Literal[*AREAS]  # type: ignore[valid-type]
+Action = Literal[*sorted(ACTIONS)]  # type: ignore[valid-type]
+Ids = Annotated[list[Id], Field(max_length=200)]
+Datasets = Annotated[list[text(_DATASET)], Field(max_length=200)]  # type: ignore[misc]
+Sources = Annotated[list[text(_NETWORK)], Field(max_length=64)]  # type: ignore[misc]
+
+
+class KeyIn(Model):
+    """A new key: the least that is useful unless you say more. It never gets more rights than its maker's."""
+
+    name: Label
+    permission: Permission = "rater_only"
+    access: Annotated[list[Area], Field(max_length=20)] | None = Field(None, description="Areas it is limited to.")
+    actions: Annotated[list[Action], Field(max_length=40)] = Field(default=[], description="For `restricted` only.")
+    projects: Ids | None = Field(None, description="Null: all that its maker may see.")
+    datasets: Datasets | None = Field(None, description="As `project/dataset`. Null: all.")
+    sources: Sources = Field(default=[], description="Networks it may come from; none: anywhere.")
+    ttl: duration(1, YEAR) | None = 90 * 86_400  # type: ignore[valid-type]
+
+
+class KeyPatch(Model, json_schema_extra={"minProperties": 1}):
+    """A change of a key; what is left out stays."""
+
+    name: Label | None = None
+    permission: Permission | None = None
+    access: Annotated[list[Area], Field(max_length=20)] | None = None
+    actions: Annotated[list[Action], Field(max_length=40)] | None = None
+    projects: Ids | None = None
+    datasets: Datasets | None = None
+    sources: Sources | None = None
+    ttl: duration(1, YEAR) | None = None  # type: ignore[valid-type]
+
+
+class RotateIn(Model):
+    """How long the old key still works."""
+
+    overlap: duration(0, MONTH) = 0  # type: ignore[valid-type]
+
+
+class LeakIn(Model):
+    """A key that was found where it should not be."""
+
+    key: str = Field(max_length=200, json_schema_extra={"format": "password", "writeOnly": True})
+
+
+class KeyOut(Out):
+    """A key, without the key."""
+
+    id: str
+    name: str
+    permission: str
+    actions: list[str]
+    projects: list[str] | None
+    datasets: list[str] | None
+    sources: list[str]
+    state: str
+    created_at: Time
+    created_by: str
+    expires_at: Time | None
+    last_used_at: Time | None
+
+
+class KeyMade(KeyOut):
+    """A new key, shown once; a repetition of the request gets null."""
+
+    key: str | None
+
+
+class KeyList(Out):
+    """A page of keys, newest first."""
+
+    items: list[KeyOut]
+    next: str | None

@@ -1,0 +1,65 @@
+"""Path parameters: what each name in a template may hold, and its entry in the OpenAPI document.
+
+A segment that cannot be an id is not looked up: 404, as any other that is not there. The name in a PUT is input, so
+there it is 422.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from store.api.fields import ID, NAME
+from store.api.problem import Fault
+from store.errors import Problem
+
+_TEXTS = {
+    "org": "Organisation id.",
+    "project": "Project id.",
+    "dataset": "Dataset id.",
+    "session": "Session id, as shown at its creation.",
+    "key": "API key id, the public part of the key.",
+    "name": "Name of the secret or variable.",
+    "version": "Number of a version.",
+    "consumer": "Consumer id.",
+    "ticket": "The signed ticket of the upload URL.",
+}
+_INTEGER: Mapping[str, Any] = {"type": "integer", "minimum": 1, "maximum": 2**31 - 1}
+_VERSION = re.compile(r"[1-9][0-9]{0,9}")
+_TICKET = r"^[A-Za-z0-9_.-]{1,512}$"
+
+
+def parameter(name: str) -> dict[str, Any]:
+    """Return the OpenAPI entry of the path parameter `name`."""
+    return {"name": name, "in": "path", "required": True, "description": _TEXTS[name], "schema": _schema(name)}
+
+
+def _schema(name: str) -> dict[str, Any]:
+    if name == "version":
+        return dict(_INTEGER)
+    return {"type": "string", "pattern": _pattern(name)}
+
+
+def _pattern(name: str) -> str:
+    return {"name": NAME, "ticket": _TICKET}.get(name, ID)
+
+
+def check(parameters: Mapping[str, str], *, put: bool) -> None:
+    """Check the segments of a path; raises `Fault`: 404, or 422 for the name in a PUT."""
+    for name, value in parameters.items():
+        if name == "version":
+            good = _VERSION.fullmatch(value) and int(value) <= _INTEGER["maximum"]
+        else:
+            good = re.fullmatch(_pattern(name)[1:-1], value)
+        if good:
+            continue
+        if put and name == "name":
+            sentence = "A name is A-Z, 0-9 and _, starts with a letter, and has 128 characters at most."
+            raise Fault("invalid", problems=(Problem("/name", "bad_name", sentence),))
+        raise Fault("not_found")
+
+
+def needs_body(model: type[BaseModel]) -> bool:
+    """Whether a request without a body breaks the model: some field is required."""
+    return any(each.is_required() for each in model.model_fields.values())

@@ -1,0 +1,57 @@
+"""Whether the store can do its work, asked by /readyz: red before writes fail, not after."""
+
+import asyncio
+import os
+import time
+from pathlib import Path
+
+from store.api.desk import Desk
+from store.errors import StoreError
+from store.vault import Vault
+
+FREE = 64 << 20
+"""Bytes of free disk below which the store says that it is not ready."""
+
+LAG = 30.0
+"""Seconds that the oldest record of the proxies may wait to be taken in."""
+
+FRESH = 1.0
+"""Seconds for which an answer is kept: the route is public, and asking must cost nothing."""
+
+PATIENCE = 3.0
+
+
+class Readiness:
+    """Checks the parts at most once a second."""
+
+    def __init__(self, vault: Vault, data: Path, desk: Desk) -> None:
+        self._vault = vault
+        self._data = data
+        self._desk = desk
+        self._found: dict[str, str] = {}
+        self._until = 0.0
+        self._lock = asyncio.Lock()
+
+    async def check(self) -> dict[str, str]:
+        """Return `ok` or a sentence for each part."""
+        async with self._lock:
+            if time.monotonic() >= self._until:
+                self._found = {"database": await self._database(), "disk": self._disk(), "intake": self._intake()}
+                self._until = time.monotonic() + FRESH
+        return self._found
+
+    async def _database(self) -> str:
+        """A whole writing transaction, behind all others: the heartbeat is one."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._desk.write(self._vault.beat)
+        except (StoreError, TimeoutError):
+            return "cannot write"
+        return "ok"
+
+    def _disk(self) -> str:
+        found = os.statvfs(self._data)
+        return "ok" if found.f_bavail * found.f_frsize >= FREE else "nearly full"
+
+    def _intake(self) -> str:
+        return "ok"

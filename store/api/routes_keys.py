@@ -1,0 +1,67 @@
+"""API keys."""
+
+from store.api.call import Call
+from store.api.key_models import KeyIn, KeyList, KeyMade, KeyOut, KeyPatch, LeakIn, RotateIn
+from store.api.operation import Operation, Reply, registrar
+from store.api.page import PageQuery
+from store.model import SecretValue
+from store.records import KeyInfo
+from store.vault import KeyChange, NewKey
+
+OPERATIONS: list[Operation] = []
+route = registrar(OPERATIONS, "keys")
+
+
+def _made(info: KeyInfo, key: SecretValue) -> Reply:
+    known = KeyOut.model_validate(info).model_dump()
+    return Reply(KeyMade(**known, key=key.reveal().decode()), etag=info.etag)
+
+
+@route("POST", "/keys/", body=KeyIn, answer=KeyMade, status=201, once=True, tagged=True)
+async def create_key(call: Call) -> Reply:
+    """Make an API key; it is in this answer and never shown again."""
+    wish = NewKey(**{name: getattr(call.body, name) for name in KeyIn.model_fields})
+    return _made(*await call.write(call.state.vault.create_key, wish))
+
+
+@route("GET", "/keys/", query=PageQuery, answer=KeyList)
+async def list_keys(call: Call) -> Reply:
+    """List API keys, without the keys."""
+    page = await call.read(call.state.vault.list_keys, limit=call.query.limit, cursor=call.cursor())
+    items = [KeyOut.model_validate(each) for each in page.items]
+    return Reply(KeyList(items=items, next=call.following(page.next)))
+
+
+@route("GET", "/keys/{key}", answer=KeyOut, tagged=True)
+async def get_key(call: Call) -> Reply:
+    """Show an API key, without the key."""
+    info = await call.read(call.state.vault.get_key, call.path["key"])
+    return Reply(KeyOut.model_validate(info), etag=info.etag)
+
+
+@route("PATCH", "/keys/{key}", body=KeyPatch, answer=KeyOut, tagged=True)
+async def patch_key(call: Call) -> Reply:
+    """Change name, rights, networks or expiry of a key, within your own rights."""
+    change = KeyChange(**{name: getattr(call.body, name) for name in KeyPatch.model_fields})
+    info = await call.write(call.state.vault.patch_key, call.path["key"], change, if_match=call.match())
+    return Reply(KeyOut.model_validate(info), etag=info.etag)
+
+
+@route("DELETE", "/keys/{key}", status=204, tagged=True)
+async def revoke_key(call: Call) -> Reply:
+    """End a key at once."""
+    await call.write(call.state.vault.revoke_key, call.path["key"], if_match=call.match())
+    return Reply()
+
+
+@route("POST", "/keys/{key}/rotate", body=RotateIn, answer=KeyMade, status=201, once=True, tagged=True)
+async def rotate_key(call: Call) -> Reply:
+    """Make a successor with the same rights; the old key ends after `overlap`."""
+    return _made(*await call.write(call.state.vault.rotate_key, call.path["key"], call.body.overlap))
+
+
+@route("POST", "/keys/report-leaked", body=LeakIn, status=204, public=True)
+async def report_leaked(call: Call) -> Reply:
+    """Revoke a key by showing it: whoever finds one may end it. Unknown keys get the same answer."""
+    await call.state.report_leaked(call.body.key, call.request)
+    return Reply()

@@ -1,0 +1,88 @@
+"""Audit, sealing key, CA, health, metrics, the description of the API."""
+
+from pathlib import Path
+
+from store.api.audit_models import AuditList, AuditOut, AuditQuery, VerdictOut
+from store.api.call import Call
+from store.api.fields import Out
+from store.api.operation import Operation, Reply, registrar
+from store.errors import NotFound
+from store.vault import LogQuery
+
+OPERATIONS: list[Operation] = []
+audit_route = registrar(OPERATIONS, "audit")
+route = registrar(OPERATIONS, "system")
+
+
+class SealingKeyOut(Out):
+    """The public key that values can be sealed to before they are sent."""
+
+    kid: str
+    suite: int
+    suite_name: str
+    public_key: str
+    store_id: str
+    fingerprint: str
+
+
+class HealthOut(Out):
+    """The process answers."""
+
+    status: str
+
+
+class ReadyOut(Out):
+    """Whether the store can do its work; each part says ok or what is wrong."""
+
+    status: str
+    checks: dict[str, str]
+
+
+@audit_route("GET", "/audit/", query=AuditQuery, answer=AuditList)
+async def list_audit(call: Call) -> Reply:
+    """List the audit log, newest first."""
+    ask: AuditQuery = call.query
+    query = LogQuery(ask.project, ask.dataset, ask.action, ask.outcome, ask.limit, call.cursor())
+    page = await call.read(call.state.vault.audit, query)
+    return Reply(AuditList(items=[AuditOut.of(each) for each in page.items], next=call.following(page.next)))
+
+
+@audit_route("GET", "/audit/verify", answer=VerdictOut)
+async def verify_audit(call: Call) -> Reply:
+    """Walk the whole hash chain up to the signed head."""
+    return Reply(VerdictOut.model_validate(await call.read(call.state.vault.verify_audit)))
+
+
+@route("GET", "/sealing-key", answer=SealingKeyOut)
+async def get_sealing_key(call: Call) -> Reply:
+    """Show the key to seal values to, so that they never leave the client in clear."""
+    return Reply(SealingKeyOut.model_validate(call.state.sealing))
+
+
+@route("GET", "/ca.pem", public=True, media="application/x-pem-file")
+async def get_ca(call: Call) -> Reply:
+    """Give the certificate of the proxy's CA, to be trusted by code behind the proxy."""
+    try:
+        return Reply(raw=await call.state.desk.read((call.state.data / "keys/public/ca.pem").read_bytes))
+    except FileNotFoundError:
+        raise NotFound("There is no CA in this data folder: run the proxy's `egret init`.") from None
+
+
+@route("GET", "/healthz", answer=HealthOut, public=True)
+async def get_health(_: Call) -> Reply:
+    """Say that the process answers."""
+    return Reply(HealthOut(status="ok"))
+
+
+@route("GET", "/readyz", answer=ReadyOut, public=True)
+async def get_readiness(call: Call) -> Reply:
+    """Say whether writes would succeed: database, disk space, intake of the proxies' records. 503 when not."""
+    found = await call.state.readiness.check()
+    good = all(text == "ok" for text in found.values())
+    return Reply(ReadyOut(status="ok" if good else "unavailable", checks=found), status=200 if good else 503)
+
+
+@route("GET", "/metrics", media="text/plain")
+async def get_metrics(call: Call) -> Reply:
+    """Give counters in Prometheus' text format. Any live key may read them: they hold no names and no ids."""
+    return Reply(raw=call.state.metrics.render())

@@ -1,0 +1,160 @@
+"""Secrets and variables, in and out. `value` and `sealed` are in inputs only; a variable's value is readable."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from store.api.fields import Duration, Environment, Model, Name, Out, Prose, Time, Word
+from store.api.hosts import Hosts, plain
+from store.api.values import Readable, Sealed, Value
+from store.model import SecretValue
+from store.records import Change, EntryInfo, NewEntry
+
+LocationName = Literal["header", "url", "body", "message"]
+Locations = Annotated[list[LocationName], Field(min_length=1, max_length=8)]
+ONE_OF = {"oneOf": [{"required": ["value"]}, {"required": ["sealed"]}]}
+Provider = Annotated[str, Field(max_length=64)]
+Rule = str | dict[str, object]
+
+
+class About(Model):
+    """What may be said of a secret besides its value."""
+
+    hosts: Hosts | None = Field(None, description="Where it may be injected; none: kept, but injected nowhere.")
+    locations: Locations | None = None
+    provider: Provider | None = Field(None, description="A preset that fills in hosts and locations.")
+    description: Prose | None = None
+    rotate_after: Duration | None = Field(None, description="After this time it is listed as due.")
+
+
+class SecretIn(About, json_schema_extra=ONE_OF):
+    """One secret of an upload."""
+
+    name: Name
+    value: Value | None = None
+    sealed: Sealed | None = None
+    environment: Environment | None = None
+
+    def entry(self) -> NewEntry:
+        """Return what the vault takes."""
+        return _entry(self, self.name, self.value, self.sealed)
+
+
+class SecretPut(About, json_schema_extra=ONE_OF):
+    """A new version of a secret; `name` may be repeated, but is the path's."""
+
+    name: Name | None = None
+    value: Value | None = None
+    sealed: Sealed | None = None
+    environment: Environment | None = None
+
+    def entry(self, name: str) -> NewEntry:
+        """Return what the vault takes."""
+        return _entry(self, name, self.value, self.sealed)
+
+
+class VariableIn(About):
+    """One variable of an upload; readable, injected as `#{VARS.NAME}`."""
+
+    name: Name
+    value: Readable
+    environment: Environment | None = None
+
+    def entry(self) -> NewEntry:
+        """Return what the vault takes."""
+        return _entry(self, self.name, self.value, None)
+
+
+class VariablePut(About):
+    """A new version of a variable."""
+
+    name: Name | None = None
+    value: Readable
+    environment: Environment | None = None
+
+    def entry(self, name: str) -> NewEntry:
+        """Return what the vault takes."""
+        return _entry(self, name, self.value, None)
+
+
+class MetadataPatch(About, json_schema_extra={"minProperties": 1}):
+    """A change of metadata; hosts and locations can only be narrowed, widening takes the value again."""
+
+    def change(self) -> Change:
+        """Return what the vault takes; an explicit null clears what is a text."""
+
+        def wish(name: str) -> str | None:
+            return (getattr(self, name) or "") if name in self.model_fields_set else None
+
+        return Change(plain(self.hosts), self.locations, wish("provider"), wish("description"), wish("rotate_after"))
+
+
+def _entry(given: About, name: str, value: SecretValue | None, sealed: SecretValue | None) -> NewEntry:
+    return NewEntry(
+        name,
+        value,
+        None if sealed is None else sealed.reveal(),
+        plain(given.hosts),
+        given.locations,
+        given.provider,
+        given.description,
+        getattr(given, "environment", None) or "",
+        given.rotate_after,
+    )
+
+
+class WarningOut(Out):
+    """Something stored that may not be meant."""
+
+    code: str
+    detail: str
+
+
+class EntryOut(Out):
+    """What is known of a secret or variable."""
+
+    id: str
+    name: str
+    environment: Word
+    version: int
+    state: str
+    hosts: list[Rule]
+    locations: list[str]
+    provider: Word
+    description: str
+    rotate_after: str | None
+    rotate_due_at: Time | None
+    created_at: Time
+    created_by: str
+    updated_at: Time
+    updated_by: str
+    last_used_at: Time | None
+    use_count: int
+    warnings: list[WarningOut]
+
+
+class SecretOut(EntryOut):
+    """A secret. There is no field for its value."""
+
+    placeholder: str
+
+    @classmethod
+    def of(cls, info: EntryInfo) -> "SecretOut":
+        """Return the answer for what the vault knows."""
+        return cls(**_known(info), placeholder=f"#{{SECRETS.{info.name}}}")
+
+
+class VariableOut(EntryOut):
+    """A variable with its value, which is no secret."""
+
+    placeholder: str
+    value: str | None
+
+    @classmethod
+    def of(cls, info: EntryInfo) -> "VariableOut":
+        """Return the answer for what the vault knows."""
+        return cls(**_known(info), placeholder=f"#{{VARS.{info.name}}}", value=info.value)
+
+
+def _known(info: EntryInfo) -> dict[str, object]:
+    return {name: getattr(info, name) for name in EntryOut.model_fields}

@@ -1,0 +1,56 @@
+"""Sessions, in and out. A token is in the answer to its making, and nowhere else."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from store.api.fields import Environment, Label, Model, Name, Origin, Out, Time, Word, duration
+
+WEEK = 7 * 86_400
+LARGEST = 2**53 - 1
+"""The largest number that every JSON reader keeps exactly."""
+
+
+class SessionIn(Model):
+    """Options of a session; an empty body is a session with all names for an hour."""
+
+    secrets: Annotated[list[Name], Field(max_length=1000)] | None = Field(None, description="The names it declares.")
+    environment: Environment | None = None
+    origins: Annotated[list[Origin], Field(max_length=32)] = Field(default=[], description="Pages that may use it.")
+    max_requests: Annotated[int, Field(ge=1, le=LARGEST)] | None = None
+    label: Label | None = None
+    ttl: duration(1, WEEK) = 3600  # type: ignore[valid-type]
+
+
+class SessionOut(Out):
+    """A session, without its token."""
+
+    id: str
+    project: str
+    dataset: str
+    environment: Word
+    secrets: list[str] | None
+    origins: list[str]
+    max_requests: int | None
+    label: str
+    created_at: Time
+    created_by: str
+    expires_at: Time
+    last_used_at: Time | None
+    use_count: int
+
+
+class SessionOpened(SessionOut):
+    """A new session. `token` and the URLs that hold it are shown once; a repetition of the request gets null."""
+
+    token: str | None
+    proxy_url: str | None
+    gateway_url: str | None
+    ca_url: str
+
+
+class SessionList(Out):
+    """A page of live sessions, newest first."""
+
+    items: list[SessionOut]
+    next: str | None

@@ -1,0 +1,55 @@
+"""What lives as long as the application: vault, threads, buckets, and the API's own key."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+
+from store.api.desk import Desk
+from store.api.limits import Buckets, Rate
+from store.api.metrics import Metrics
+from store.api.page import Cursors
+from store.api.readiness import Readiness
+from store.api.uploads import Uploads
+from store.vault import Vault
+
+
+@dataclass(frozen=True, slots=True)
+class Urls:
+    """The three doors as clients reach them, without a slash at the end."""
+
+    admin: str
+    proxy: str
+    gateway: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Requests per minute, 0 for no limit. A tenth of a minute's worth may come at once, 100 at least."""
+
+    key: int = 60_000
+    failure: int = 600
+
+
+def _buckets(per_minute: int) -> Buckets:
+    return Buckets(Rate(per_minute / 60, max(100.0, per_minute / 10)) if per_minute else None)
+
+
+class State:
+    """Given to every handler."""
+
+    def __init__(self, vault: Vault, data: Path, urls: Urls, secret: bytes, rates: Rates | None = None) -> None:
+        limits = rates or Rates()
+        self.vault = vault
+        self.data = data
+        self.urls = urls
+        self.desk = Desk()
+        self.metrics = Metrics()
+        self.cursors = Cursors(secret)
+        self.readiness = Readiness(vault, data, self.desk)
+        self.uploads = Uploads(secret, data / "uploads", urls.admin)
+        self.addresses = _buckets(limits.key * 2)
+        self.keys = _buckets(limits.key)
+        self.failures = _buckets(limits.failure)
+        self.sealing = json.loads((data / "keys" / "public" / "sealing.json").read_text())
