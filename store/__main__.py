@@ -1,1 +1,125 @@
-"""Composition root of the control plane."""
+"""Composition root of the control plane: settings → vault → API and dashboard → run.
+
+    python -m store --data DIR [--config F] [--fd N] [--ready-fd N] [--admin-url …] [--proxy-url …] [--gateway-url …]
+
+Of the key folders it opens public, control and shared; the opening key is in none of them. With `--fd` it serves a
+socket that its supervisor bound. It writes `ready` to `--ready-fd` when it accepts, keeps the signed head fresh, drains
+on SIGTERM, and exits with 78 where a restart cannot help.
+"""
+
+import argparse
+import asyncio
+import ctypes
+import logging
+import os
+import resource
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import uvloop
+
+from egret.settings import Settings, SettingsError, environment, load
+from store.api.run import Doors, serve
+from store.api.state import Rates, Urls
+from store.errors import KeyMismatch
+from store.vault import Vault
+
+FATAL: Final = 78
+"""EX_CONFIG of sysexits.h: the supervisor does not try again."""
+
+PR_SET_DUMPABLE: Final = 4
+
+
+def main(argv: list[str]) -> int:
+    """Run until SIGTERM; returns the exit code."""
+    try:
+        _harden()
+        options = _options(argv)
+        _log()
+        return _run(options, load(options.config, environment()))
+    except (KeyMismatch, SettingsError) as error:
+        sys.stderr.write(f"egret store: {error}\n")
+        return FATAL
+
+
+def _harden() -> None:
+    """Leave no core image, and no memory to read for other processes of this user: requests hold values in clear."""
+    os.umask(0o077)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def _log() -> None:
+    """Let nobody but us write to the log: messages of libraries hold clients' bytes."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
+    logging.getLogger().handlers[:] = [logging.NullHandler()]
+    for name in ("egret", "store"):
+        ours = logging.getLogger(name)
+        ours.handlers[:] = [handler]
+        ours.propagate = False
+        ours.setLevel(logging.INFO)
+
+
+def _options(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m store", allow_abbrev=False)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--config", type=Path)
+    parser.add_argument("--fd", type=int)
+    parser.add_argument("--ready-fd", type=int)
+    for plane in ("admin", "proxy", "gateway"):
+        parser.add_argument(f"--{plane}-url")
+    return parser.parse_args(argv)
+
+
+def _run(options: argparse.Namespace, settings: Settings) -> int:
+    url = f"sqlite:///{options.data / 'egret.db'}" if settings.store.url == "sqlite" else settings.store.url
+    vault = Vault.open(url, options.data)
+    try:
+        sock = _socket(options.fd, settings)
+        rates = Rates(settings.admin.key_rate, settings.admin.failure_rate)
+        supervised = options.fd is not None
+        doors = Doors(sock, _urls(options, settings, sock), rates, options.ready_fd, supervised=supervised)
+        uvloop.run(_serve(vault, options.data, doors))
+    finally:
+        vault.close()
+    return 0
+
+
+async def _serve(vault: Vault, data: Path, doors: Doors) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.set_exception_handler(_unhandled)
+    await serve(vault, data, doors, stop)
+
+
+def _unhandled(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Name the class of what nobody caught; its text may hold anything."""
+    logging.getLogger("egret.admin").error("unhandled in the event loop: %s", type(context.get("exception")).__name__)
+
+
+def _socket(fd: int | None, settings: Settings) -> socket.socket:
+    if fd is not None:
+        return socket.socket(fileno=fd)
+    listen = settings.admin.listen
+    family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
+    return socket.create_server((listen.host, listen.port), family=family, backlog=4096)
+
+
+def _urls(options: argparse.Namespace, settings: Settings, sock: socket.socket) -> Urls:
+    """Return the doors as clients reach them: told by the supervisor, else from the settings."""
+    host, port = sock.getsockname()[:2]
+    admin = options.admin_url or settings.admin.public_url or f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    proxy = options.proxy_url or settings.proxy.public_url or f"http://{settings.proxy.listen}"
+    gateway = options.gateway_url or settings.gateway.public_url or f"http://{settings.gateway.listen}"
+    return Urls(*(url.rstrip("/") for url in (admin, proxy, gateway)))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

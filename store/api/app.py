@@ -1,8 +1,20 @@
 """Puts the parts together: registry to routes, description, dashboard."""
 
+import json
+
 from aiohttp import web
 
-from store.api import call, openapi, outer, routes_datasets, routes_entries, routes_keys, routes_sessions, routes_system, routes_uploads
+from store.api import (
+    call,
+    openapi,
+    outer,
+    routes_datasets,
+    routes_entries,
+    routes_keys,
+    routes_sessions,
+    routes_system,
+    routes_uploads,
+)
 from store.api.body import MAX_BODY
 from store.api.operation import Operation
 from store.api.state import State
@@ -27,8 +39,7 @@ def build(state: State) -> web.Application:
     app = web.Application(client_max_size=MAX_BODY)
     app[outer.METRICS] = state.metrics
     listed = operations()
-    described = openapi.build(listed, VERSION)
-    app.router.add_get("/openapi.json", lambda _: _json(described))
+    state.description = json.dumps(openapi.build(listed, VERSION)).encode()
     for each in listed:
         _route(app, each, state)
     return app

@@ -1,23 +1,25 @@
 """The audit log, out."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from store.api.fields import Out, Time, text
+from store.api.fields import Out, Time, shape
 from store.api.page import PageQuery
 from store.records import AuditRow
 
-_WORD = text("^[a-z_]{1,32}(:[a-z_]{1,32})?$")
-_ID = text("^[A-Za-z0-9_-]{1,64}$")
+_WORD = shape("^[a-z_]{1,32}(:[a-z_]{1,32})?$")
+_ID = shape("^[A-Za-z0-9_-]{1,64}$")
 
 
 class AuditQuery(PageQuery):
     """Filters of the log."""
 
-    project: Annotated[_ID, Field(max_length=64)] = ""
-    dataset: Annotated[_ID, Field(max_length=64)] = ""
-    action: Annotated[_WORD, Field(max_length=65, description="An action or an area: `secrets:write`, `secrets`.")] = ""
+    project: Annotated[str, _ID, Field(max_length=64)] = ""
+    dataset: Annotated[str, _ID, Field(max_length=64)] = ""
+    action: Annotated[
+        str, _WORD, Field(max_length=65, description="An action or an area: `secrets:write`, `secrets`.")
+    ] = ""
     outcome: Literal["", "ok", "denied", "forbidden", "not_found"] = ""
 
 
@@ -33,7 +35,7 @@ class AuditOut(Out):
     actor: str
     source: str
     request_id: str
-    detail: dict[str, object]
+    detail: dict[str, Any]
     prev: str = Field(description="Hash of the row before.")
     hash: str = Field(description="SHA-256 of this row's canonical JSON.")
 

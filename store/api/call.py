@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 from pydantic import BaseModel
 
+from store.access import Principal
 from store.api import body, etags, paths, strict
 from store.api.operation import Operation, Reply
 from store.api.outer import KEY_ID, REQUEST_ID
@@ -19,7 +20,6 @@ from store.api.problem import Fault
 from store.errors import NotAuthenticated
 
 if TYPE_CHECKING:
-    from store.access import Principal
     from store.api.state import State
 
 
@@ -29,7 +29,7 @@ class Call:
 
     state: "State"
     request: web.Request
-    principal: "Principal"
+    principal: Principal
     path: Mapping[str, str]
     query: Any = None
     body: Any = None
@@ -59,22 +59,26 @@ class Call:
         return self.request.headers.get("If-None-Match", "").strip() == "*"
 
 
+NOBODY = Principal("", "", "", "none", frozenset())
+"""Who calls a public operation: may do nothing."""
+
+
 def handler(operation: Operation, state: "State") -> Any:  # noqa: ANN401 - aiohttp's handler type
     """Return the aiohttp handler of an operation."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         _admit(state.addresses.take(request.remote or "-"))
-        principal = await authenticate(state, request)
+        principal = NOBODY if operation.public else await authenticate(state, request)
         paths.check(request.match_info, put=request.method == "PUT")
         query = _query(operation, request)
-        document, raw = await body.read(request, operation.body) if operation.body else (None, b"")
+        document, _ = await body.read(request, operation.body) if operation.body else (None, b"")
         call = Call(state, request, principal, request.match_info, query, document)
         return _answer(operation, await operation.handler(call), request)
 
     return handle
 
 
-async def authenticate(state: "State", request: web.Request) -> "Principal":
+async def authenticate(state: "State", request: web.Request) -> Principal:
     """Return who calls, and note the key's id for the log; raises `NotAuthenticated`, `Fault("rate_limited")`."""
     address = request.remote or "-"
     try:
@@ -125,5 +129,3 @@ def _answer(operation: Operation, reply: Reply, request: web.Request) -> web.Res
         return web.Response(status=status, headers=headers)
     text = reply.body.model_dump_json()
     return web.Response(status=status, body=text.encode(), content_type="application/json", headers=headers)
-
-

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from store.api.fields import Filename, Id, Label, Model, Out, Time, Word, text
+from store.api.fields import Filename, Id, Label, Model, Out, Time, Word, shape
 from store.api.hosts import EGRESS_HOST, Hosts, plain
 from store.api.secret_models import Rule, SecretIn, SecretOut, VariableIn, VariableOut
 from store.records import DatasetInfo
@@ -39,7 +39,7 @@ class ProjectList(Out):
 class EgressIn(Model):
     """What sessions of the dataset may reach, with or without a secret."""
 
-    allow: Annotated[list[text(EGRESS_HOST)], Field(max_length=200)] = Field(default=[])  # type: ignore[misc]
+    allow: Annotated[list[Annotated[str, shape(EGRESS_HOST)]], Field(max_length=200)] = Field(default=[])
     default: Literal["allow", "deny"] = "deny"
 
 

@@ -1,4 +1,4 @@
-"""The threads that the vault is called in: its one writer thread, and a few readers. The event loop waits for no disk."""
+"""The threads that the vault is called in, one writer and a few readers, so that the event loop waits for no disk."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,16 +1,18 @@
 """The kinds of fields and their place in the OpenAPI document.
 
-Types are checked here; the rules of names, hosts, durations are the vault's, which answers with pointer, code and remedy.
-A form stated here is what every client may rely on. Where the vault takes more (IDNA hosts, any printable script), the
-form says the part that needs no second look.
+Types are checked here; the rules of names, hosts, durations are the vault's, which answers with pointer and remedy.
+A form stated here is what every client may rely on. Where the vault takes more (IDNA hosts, any printable script),
+the form says the part that needs no second look.
 """
 
 import datetime as dt
 import re
+from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
+from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic_core.core_schema import no_info_plain_validator_function
 
 
 class Model(BaseModel):
@@ -30,10 +32,9 @@ class Out(BaseModel):
     )
 
 
-def text(pattern: str = "", **schema: Any) -> Any:  # noqa: ANN401 - pydantic's own types are Any
-    """Return a str type that the OpenAPI document gives this form; the vault holds it to its rule."""
-    shape = {"type": "string", **({"pattern": pattern} if pattern else {}), **schema}
-    return Annotated[str, WithJsonSchema(shape)]
+def shape(pattern: str, **schema: Any) -> WithJsonSchema:  # noqa: ANN401 - members of a JSON schema
+    """Return the form that the OpenAPI document gives a text; the vault holds it to its rule."""
+    return WithJsonSchema({"type": "string", "pattern": pattern, **schema})
 
 
 def _time(seconds: object) -> object:
@@ -50,35 +51,43 @@ NAME = "^[A-Z][A-Z0-9_]{0,127}$"
 ID = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 _VISIBLE = "[!-~\u00a1-\u00ac\u00ae-\u024f\u0400-\u045f]"
 
-Name = text(NAME)
-Id = text(ID)
-Label = text(f"^{_VISIBLE}[ {_VISIBLE[1:]}*$", minLength=1, maxLength=64)
-Prose = text(f"^[ {_VISIBLE[1:]}*$", maxLength=1000)
-Environment = text("^[a-z0-9][a-z0-9_-]{0,31}$")
-Duration = text("^[1-9][0-9]{0,6}[smhdw]$", examples=["90d"])
-Origin = text("^(null|https?://[a-z0-9]{1,30}(\\.[a-z0-9]{1,30}){0,3}(:[1-9][0-9]{0,3})?)$")
-Filename = text("^[A-Za-z0-9_-]{1,60}\\.(zip|txt)$")
+Name = Annotated[str, shape(NAME)]
+Id = Annotated[str, shape(ID)]
+Label = Annotated[str, shape(f"^{_VISIBLE}[ {_VISIBLE[1:]}*$", minLength=1, maxLength=64)]
+Prose = Annotated[str, shape(f"^[ {_VISIBLE[1:]}*$", maxLength=1000)]
+Environment = Annotated[str, shape("^[a-z0-9][a-z0-9_-]{0,31}$")]
+Duration = Annotated[str, shape("^[1-9][0-9]{0,6}[smhdw]$", examples=["90d"])]
+Origin = Annotated[str, shape("^(null|https?://[a-z][a-z0-9]{0,30}(\\.[a-z][a-z0-9]{0,30}){0,3}(:[1-9][0-9]{0,3})?)$")]
+Filename = Annotated[str, shape("^[A-Za-z0-9_-]{1,60}\\.(zip|txt)$")]
 
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
-def duration(least: int, most: int) -> Any:  # noqa: ANN401
-    """Return a type of whole seconds from `least` to `most`, also written `90s`, `15m`, `24h`, `7d`, `2w`."""
-    sentence = f"A duration is {least} to {most} seconds, or a text such as 90s, 24h, 7d."
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """Whole seconds from `least` to `most`, also written `90s`, `15m`, `24h`, `7d`: `Annotated[int, Seconds(…)]`."""
 
-    def check(value: object) -> int:
-        seconds = value
+    least: int
+    most: int
+
+    def check(self, value: object) -> int:
+        """Return the seconds."""
         if isinstance(value, str) and (found := re.fullmatch("(0|[1-9][0-9]{0,8})([smhdw])", value)):
-            seconds = int(found[1]) * _UNITS[found[2]]
-        if type(seconds) is int and least <= seconds <= most:
-            return seconds
-        raise PydanticCustomError("egret_duration_invalid", sentence)  # type: ignore[arg-type]
+            value = int(found[1]) * _UNITS[found[2]]
+        if type(value) is int and self.least <= value <= self.most:
+            return value
+        sentence = f"A duration is {self.least} to {self.most} seconds, or a text such as 90s, 24h, 7d."
+        raise PydanticCustomError("egret_duration_invalid", sentence)
 
-    spans = [f"{_span(-(-least // unit), most // unit)}{letter}" for letter, unit in _UNITS.items() if most >= unit]
-    number = {"type": "integer", "minimum": least, "maximum": most}
-    schema = {"anyOf": [number, {"type": "string", "pattern": f"^({'|'.join(spans)})$"}]}
-    return Annotated[int, PlainValidator(check), WithJsonSchema(schema)]
+    def __get_pydantic_core_schema__(self, _source: object, _handler: object) -> CoreSchema:
+        return no_info_plain_validator_function(self.check)
+
+    def __get_pydantic_json_schema__(self, _schema: object, _handler: object) -> dict[str, Any]:
+        units = [(letter, -(-self.least // unit), self.most // unit) for letter, unit in _UNITS.items()]
+        spans = [f"{_span(least, most)}{letter}" for letter, least, most in units if least <= most]
+        number = {"type": "integer", "minimum": self.least, "maximum": self.most}
+        return {"anyOf": [number, {"type": "string", "pattern": f"^({'|'.join(spans)})$"}]}
 
 
 def _span(least: int, most: int) -> str:

@@ -1,10 +1,10 @@
 """The field that holds a destination rule. `store.rules` judges it; here is its shape for the OpenAPI document."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field
 
-from store.api.fields import Model
+from store.api.fields import Model, shape
 
 _LABEL = "[A-Za-z0-9_]([A-Za-z0-9_]|-[A-Za-z0-9_]){0,30}"
 _FIRST = "[A-Za-z]([A-Za-z0-9_]|-[A-Za-z0-9_]){0,30}"
@@ -19,24 +19,23 @@ HOST = f"^((https?|wss?)://)?({_NAMES}|{_WIDE}|{_ADDRESS}){_PORT}$"
 EGRESS_HOST = f"^({_NAMES}|{_WIDE}|{_ADDRESS}){_PORT}$"
 """Entries of a dataset's egress list have no scheme."""
 
-HostText = Annotated[str, WithJsonSchema({"type": "string", "pattern": HOST, "examples": ["api.example.com"]})]
+HostText = Annotated[str, shape(HOST, examples=["api.example.com"])]
 
 _TOKENS = "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$"
 _PATHS = "^/([A-Za-z0-9_~-]{1,30}/){0,5}([A-Za-z0-9_~-]{1,30}|\\*)?$"
 
 
-def _list(pattern: str) -> Any:  # noqa: ANN401
-    item = Annotated[str, WithJsonSchema({"type": "string", "pattern": pattern})]
-    return Annotated[list[item] | None, Field(min_length=1, max_length=64)]  # type: ignore[valid-type]
+Tokens = Annotated[list[Annotated[str, shape(_TOKENS)]], Field(min_length=1, max_length=64)]
+Paths = Annotated[list[Annotated[str, shape(_PATHS)]], Field(min_length=1, max_length=64)]
 
 
 class HostRule(Model):
     """A destination with what may be asked of it."""
 
     host: HostText
-    methods: _list(_TOKENS) = None  # type: ignore[valid-type]
-    paths: _list(_PATHS) = None  # type: ignore[valid-type]
-    headers: _list(_TOKENS) = None  # type: ignore[valid-type]
+    methods: Tokens | None = None
+    paths: Paths | None = None
+    headers: Tokens | None = None
 
 
 HostIn = HostText | HostRule

@@ -2,10 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from store.access import ACTIONS, AREAS
-from store.api.fields import Id, Label, Model, Out, Time, duration, text
+from store.api.fields import Id, Label, Model, Out, Seconds, Time, shape
 
 YEAR = 366 * 86_400
 MONTH = 30 * 86_400
@@ -13,11 +13,11 @@ _DATASET = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}/[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 _NETWORK = "^(10|172|192)\\.([1-9]?[0-9])\\.([1-9]?[0-9])\\.([1-9]?[0-9])(/(8|16|24|32))?$"
 
 Permission = Literal["full", "read_only", "rater_only", "restricted", "owner"]
-Area = Literal[*AREAS]  # type: ignore[valid-type]
-Action = Literal[*sorted(ACTIONS)]  # type: ignore[valid-type]
+Area = Annotated[str, WithJsonSchema({"type": "string", "enum": sorted(AREAS)})]
+Action = Annotated[str, WithJsonSchema({"type": "string", "enum": sorted(ACTIONS)})]
 Ids = Annotated[list[Id], Field(max_length=200)]
-Datasets = Annotated[list[text(_DATASET)], Field(max_length=200)]  # type: ignore[misc]
-Sources = Annotated[list[text(_NETWORK)], Field(max_length=64)]  # type: ignore[misc]
+Datasets = Annotated[list[Annotated[str, shape(_DATASET)]], Field(max_length=200)]
+Sources = Annotated[list[Annotated[str, shape(_NETWORK)]], Field(max_length=64)]
 
 
 class KeyIn(Model):
@@ -30,7 +30,7 @@ class KeyIn(Model):
     projects: Ids | None = Field(None, description="Null: all that its maker may see.")
     datasets: Datasets | None = Field(None, description="As `project/dataset`. Null: all.")
     sources: Sources = Field(default=[], description="Networks it may come from; none: anywhere.")
-    ttl: duration(1, YEAR) | None = 90 * 86_400  # type: ignore[valid-type]
+    ttl: Annotated[int, Seconds(1, YEAR)] | None = 90 * 86_400
 
 
 class KeyPatch(Model, json_schema_extra={"minProperties": 1}):
@@ -43,13 +43,13 @@ class KeyPatch(Model, json_schema_extra={"minProperties": 1}):
     projects: Ids | None = None
     datasets: Datasets | None = None
     sources: Sources | None = None
-    ttl: duration(1, YEAR) | None = None  # type: ignore[valid-type]
+    ttl: Annotated[int, Seconds(1, YEAR)] | None = None
 
 
 class RotateIn(Model):
     """How long the old key still works."""
 
-    overlap: duration(0, MONTH) = 0  # type: ignore[valid-type]
+    overlap: Annotated[int, Seconds(0, MONTH)] = 0
 
 
 class LeakIn(Model):

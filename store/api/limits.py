@@ -10,7 +10,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 MAX_BUCKETS = 20_000
-"""Buckets kept; the one unused for longest goes first (it is full again anyway, unless someone has 20 000 addresses)."""
+"""Buckets kept; the one unused for longest goes first (it is most likely full again)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Pages of lists: `{items, next}`, with cursors that are opaque, signed and bound to the list and its filters.
 
-The vault's own cursor names the last row shown. On the wire it is base64url(cursor || MAC), MAC over key, list, filters:
-unsigned, it would be one more input into a query; unbound, one list's cursor could probe another.
+The vault's own cursor names the last row shown. On the wire it is base64url(cursor || MAC), MAC over list, filters and
+cursor: unsigned, it would be one more input into a query; unbound, one list's cursor could probe another.
 """
 
 import base64

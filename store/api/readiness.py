@@ -41,7 +41,7 @@ class Readiness:
         return self._found
 
     async def _database(self) -> str:
-        """A whole writing transaction, behind all others: the heartbeat is one."""
+        """Make a whole writing transaction, behind all others: the heartbeat is one."""
         try:
             async with asyncio.timeout(PATIENCE):
                 await self._desk.write(self._vault.beat)

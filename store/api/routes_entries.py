@@ -1,5 +1,7 @@
 """Secrets and variables of an organisation, a project or a dataset: the same handlers under three prefixes."""
 
+from typing import Any
+
 from store.api.call import Call
 from store.api.entry_models import EntryQuery, OneQuery, SecretList, VariableList, VersionList, VersionOut
 from store.api.operation import Operation, Reply
@@ -14,6 +16,7 @@ PREFIXES = {
     "project": "/projects/{project}",
     "dataset": "/projects/{project}/datasets/{dataset}",
 }
+
 
 def scope_of(call: Call) -> Scope:
     """Return the scope that the path names. A foreign organisation is told from a missing one by nobody."""
@@ -159,14 +162,16 @@ async def delete_variable(call: Call) -> Reply:
 
 def operations() -> list[Operation]:
     """Return the operations under all prefixes."""
-    return [each for level, prefix in PREFIXES.items() for each in (*_secrets(level, prefix), *_variables(level, prefix))]
+    return [
+        each for level, prefix in PREFIXES.items() for each in (*_secrets(level, prefix), *_variables(level, prefix))
+    ]
 
 
 def _secrets(level: str, prefix: str) -> list[Operation]:
     one = f"{prefix}/secrets/{{name}}"
     version = f"{one}/versions/{{version}}"
-    made = {"suffix": f"_of_{level}", "tag": "secrets"}
-    short = {**made, "query": OneQuery}
+    made: dict[str, Any] = {"suffix": f"_of_{level}", "tag": "secrets"}
+    short: dict[str, Any] = {**made, "query": OneQuery}
     return [
         Operation("GET", f"{prefix}/secrets/", list_secrets, query=EntryQuery, answer=SecretList, **made),
         Operation("GET", one, get_secret, answer=SecretOut, tagged=True, **short),
@@ -183,8 +188,8 @@ def _secrets(level: str, prefix: str) -> list[Operation]:
 
 def _variables(level: str, prefix: str) -> list[Operation]:
     one = f"{prefix}/variables/{{name}}"
-    made = {"suffix": f"_of_{level}", "tag": "variables"}
-    short = {**made, "query": OneQuery}
+    made: dict[str, Any] = {"suffix": f"_of_{level}", "tag": "variables"}
+    short: dict[str, Any] = {**made, "query": OneQuery}
     return [
         Operation("GET", f"{prefix}/variables/", list_variables, query=EntryQuery, answer=VariableList, **made),
         Operation("GET", one, get_variable, answer=VariableOut, tagged=True, **short),

@@ -1,7 +1,5 @@
 """Audit, sealing key, CA, health, metrics, the description of the API."""
 
-from pathlib import Path
-
 from store.api.audit_models import AuditList, AuditOut, AuditQuery, VerdictOut
 from store.api.call import Call
 from store.api.fields import Out
@@ -80,6 +78,12 @@ async def get_readiness(call: Call) -> Reply:
     found = await call.state.readiness.check()
     good = all(text == "ok" for text in found.values())
     return Reply(ReadyOut(status="ok" if good else "unavailable", checks=found), status=200 if good else 503)
+
+
+@route("GET", "/openapi.json", public=True, media="application/json")
+async def get_openapi(call: Call) -> Reply:
+    """Give the OpenAPI 3.1 document."""
+    return Reply(raw=call.state.description)
 
 
 @route("GET", "/metrics", media="text/plain")

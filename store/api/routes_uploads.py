@@ -1,4 +1,4 @@
-"""The file of a dataset: the second step of the documented create call (`curl --upload-file dataset.zip $upload_url`)."""
+"""The file of a dataset, second step of the documented create call: `curl --upload-file dataset.zip $upload_url`."""
 
 from store.api.call import Call
 from store.api.fields import Out

@@ -13,7 +13,8 @@ from aiohttp.web_protocol import RequestHandler
 
 from store.api import outer, problem
 
-_SILENT = logging.Logger("egret.silent", level=logging.CRITICAL + 1)
+_SILENT = logging.getLogger("aiohttp.silenced")
+_SILENT.disabled = True
 """For aiohttp's own log, which prints bytes of requests. `outer` writes what we want to know."""
 
 
@@ -46,7 +47,7 @@ class Server(web.Server):
 
     def __init__(self, made: web.Server, options: dict[str, Any]) -> None:
         super().__init__(
-            outer.wrap(made.request_handler),
+            outer.wrap(made.request_handler),  # type: ignore[arg-type]  # aiohttp types it for BaseRequest
             request_factory=made.request_factory,
             loop=asyncio.get_running_loop(),
             **options,

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from store.api.fields import Environment, Label, Model, Name, Origin, Out, Time, Word, duration
+from store.api.fields import Environment, Label, Model, Name, Origin, Out, Seconds, Time, Word
 
 WEEK = 7 * 86_400
 LARGEST = 2**53 - 1
@@ -19,7 +19,7 @@ class SessionIn(Model):
     origins: Annotated[list[Origin], Field(max_length=32)] = Field(default=[], description="Pages that may use it.")
     max_requests: Annotated[int, Field(ge=1, le=LARGEST)] | None = None
     label: Label | None = None
-    ttl: duration(1, WEEK) = 3600  # type: ignore[valid-type]
+    ttl: Annotated[int, Seconds(1, WEEK)] = 3600
 
 
 class SessionOut(Out):

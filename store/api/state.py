@@ -9,9 +9,12 @@ from aiohttp import web
 from store.api.desk import Desk
 from store.api.limits import Buckets, Rate
 from store.api.metrics import Metrics
+from store.api.outer import REQUEST_ID
 from store.api.page import Cursors
+from store.api.problem import Fault
 from store.api.readiness import Readiness
 from store.api.uploads import Uploads
+from store.errors import NotAuthenticated
 from store.vault import Vault
 
 
@@ -52,4 +55,15 @@ class State:
         self.addresses = _buckets(limits.key * 2)
         self.keys = _buckets(limits.key)
         self.failures = _buckets(limits.failure)
+        self.description = b""
         self.sealing = json.loads((data / "keys" / "public" / "sealing.json").read_text())
+
+    async def report_leaked(self, key: str, request: web.Request) -> None:
+        """Revoke a leaked key; an unknown one makes no difference that shows."""
+        address = request.remote or ""
+        if self.failures.take(address):
+            raise Fault("rate_limited")
+        try:
+            await self.desk.write(self.vault.report_leaked, key, source=address, request_id=request[REQUEST_ID])
+        except NotAuthenticated:
+            return

@@ -17,6 +17,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from store.api.problem import Fault
 from store.model import Scope
@@ -79,19 +80,13 @@ class Uploads:
         """Stream a body to a temporary file; raises `Fault("body_too_large")`."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=self._folder, prefix=".part-")
-        size, digest = 0, hashlib.sha256()
         try:
             with os.fdopen(descriptor, "wb") as file:
-                async for chunk in chunks:
-                    size += len(chunk)
-                    if size > MAX_FILE:
-                        raise Fault("body_too_large")
-                    digest.update(chunk)
-                    file.write(chunk)
+                size, sha256 = await _copy(chunks, file)
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            os.unlink(name)  # noqa: PTH108 - in async code ruff takes pathlib for slow I/O
             raise
-        return Received(Path(name), size, digest.hexdigest())
+        return Received(Path(name), size, sha256)
 
     def keeper(self, received: Received, scope: Scope) -> Callable[[], dict[str, object]]:
         """Return what puts the file in its place, durably; the vault calls it inside its transaction."""
@@ -113,6 +108,17 @@ class Uploads:
     def place(self, scope: Scope) -> Path:
         """Where a dataset's file is. Ids have no slashes and no dots."""
         return self._folder / scope.organisation / scope.project / scope.dataset
+
+
+async def _copy(chunks: AsyncIterator[bytes], file: BinaryIO) -> tuple[int, str]:
+    size, digest = 0, hashlib.sha256()
+    async for chunk in chunks:
+        size += len(chunk)
+        if size > MAX_FILE:
+            raise Fault("body_too_large")
+        digest.update(chunk)
+        file.write(chunk)
+    return size, digest.hexdigest()
 
 
 def _encode(data: bytes) -> str:

@@ -30,17 +30,18 @@ def _value(given: object) -> SecretValue:
 
 
 def _sealed(given: object) -> SecretValue:
+    text = given if isinstance(given, str) and len(given) <= MAX_SEALED else "?"
     try:
-        if not isinstance(given, str) or not 1 <= len(given) <= MAX_SEALED:
-            raise ValueError
-        return SecretValue(base64.b64decode(given, validate=True))
+        return SecretValue(base64.b64decode(text, validate=True))
     except (ValueError, binascii.Error):
         raise PydanticCustomError("egret_sealed_invalid", "`sealed` is an envelope in standard base64.") from None
 
 
 Value = Annotated[SecretValue, PlainValidator(_value), WithJsonSchema({**_TEXT, **_HIDDEN})]
 Sealed = Annotated[
-    SecretValue, PlainValidator(_sealed), WithJsonSchema({**_HIDDEN, "maxLength": MAX_SEALED, "contentEncoding": "base64"})
+    SecretValue,
+    PlainValidator(_sealed),
+    WithJsonSchema({**_HIDDEN, "maxLength": MAX_SEALED, "contentEncoding": "base64"}),
 ]
 Readable = Annotated[SecretValue, PlainValidator(_value), WithJsonSchema(_TEXT)]
 """A variable's value: no secret, so nothing hides it."""

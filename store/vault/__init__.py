@@ -7,6 +7,7 @@ Sync; call it from one thread at a time for writes (`store.writer.WriterThread`)
     create_project(p, name, id=)              list_projects(p, limit=, cursor=)
     create_dataset(p, project, Upload, id=)   get_dataset   list_datasets   replace_dataset(…, Upload, if_match=)
     delete_dataset(p, project, dataset)       disable_dataset(…, disabled=True)
+    expect_upload(scope, etag)                finish_upload(scope, etag, keep)     by who was shown an upload URL
     put(p, scope, kind, NewEntry, if_match=, if_none_match=)      a new version, used at once
     list(p, scope, kind, Listing) -> Page
     info / patch(…, Change) / delete / disable / enable        by (p, scope, kind, name, environment=)
@@ -28,9 +29,10 @@ from store.vault.log import Log, LogQuery, Verdict
 from store.vault.projects import Projects
 from store.vault.rights import NewKey
 from store.vault.sessions import NewSession, Sessions
+from store.vault.uploads import Files
 
 __all__ = ["KeyChange", "Listing", "LogQuery", "NewKey", "NewSession", "Upload", "Vault", "Verdict"]
 
 
-class Vault(Projects, Datasets, Entries, Sessions, Keys, Log):
+class Vault(Projects, Datasets, Files, Entries, Sessions, Keys, Log):
     """All verbs."""

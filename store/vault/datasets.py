@@ -189,7 +189,7 @@ def _columns(checked: _Checked) -> dict[str, object]:
     return {
         "name": upload.name,
         "filename": upload.filename,
-        "state": "ready",
+        "state": "draft" if upload.filename else "ready",
         "immutable": int(upload.immutable),
         "strict_bodies": int(upload.strict_bodies),
         "hosts": json.dumps(checked.hosts),

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 from sqlalchemy import Connection
 
@@ -34,7 +35,7 @@ class Gate:
         self._used_keys: dict[str, int] = {}
 
     @classmethod
-    def open(cls, url: str, data: Path, clock: Callable[[], float] = time.time) -> "Gate":
+    def open(cls, url: str, data: Path, clock: Callable[[], float] = time.time) -> Self:
         """Read the keys, migrate the database, check that they belong together; raises `KeyMismatch`."""
         keys = ControlKeys.load(data)
         database = Database(url)

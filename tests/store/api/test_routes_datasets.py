@@ -1,0 +1,94 @@
+import pytest
+
+VALUE = "canary-9f3Kq7Zp2Wx8"
+
+
+def test_the_documented_create_call(shared):
+    """The request of the original documentation, as written there, makes a dataset that waits for its file."""
+    body = {"name": "My dataset", "filename": "dataset.zip", "secrets": [{"name": "API_TOKEN", "value": VALUE}]}
+    answer = shared("POST", "/projects/default/datasets/", body)
+    assert answer.status == 201
+    made = answer.json
+    assert made["name"] == "My dataset" and made["status"] == "draft" and made["upload_url"].startswith(shared.url)
+    assert made["id"] and made["date_created"].endswith("Z")
+    assert [each["name"] for each in made["secrets"]] == ["API_TOKEN"]
+    assert VALUE.encode() not in answer.body
+    assert "no_destinations" in [each["code"] for each in made["secrets"][0]["warnings"]]
+
+
+def test_hosts_of_a_dataset_are_the_default_of_its_secrets(shared):
+    """A secret without hosts takes the dataset's; one with its own keeps them."""
+    made = shared.dataset(
+        {"name": "A", "value": VALUE}, {"name": "B", "value": VALUE, "hosts": ["b.test"]}, hosts=["a.test"]
+    )
+    assert {each["name"]: each["hosts"] for each in made["secrets"]} == {"A": ["a.test"], "B": ["b.test"]}
+
+
+def test_put_replaces_the_whole_set(shared):
+    """What is not in the new upload is gone, what is in it has a new version, all at once."""
+    made = shared.dataset({"name": "GONE", "value": VALUE}, {"name": "STAYS", "value": VALUE})
+    path = f"/projects/default/datasets/{made['id']}/"
+    answer = shared("PUT", path, {"name": "new", "secrets": [{"name": "STAYS", "value": "other-" + VALUE}]})
+    assert answer.status == 200
+    assert [(each["name"], each["version"]) for each in answer.json["secrets"]] == [("STAYS", 2)]
+    assert shared("GET", path + "secrets/GONE").status == 404
+
+
+def test_a_bad_upload_changes_nothing(shared):
+    """One fault in one secret of a new upload leaves the old set as it was."""
+    made = shared.dataset({"name": "KEPT", "value": VALUE})
+    path = f"/projects/default/datasets/{made['id']}/"
+    bad = {"name": "new", "secrets": [{"name": "FINE", "value": VALUE}, {"name": "BAD", "value": ""}]}
+    assert shared("PUT", path, bad).status == 422
+    assert [each["name"] for each in shared("GET", path).json["secrets"]] == ["KEPT"]
+
+
+def test_delete_takes_secrets_and_sessions_with_it(shared):
+    """After DELETE the dataset, its secrets and its sessions are not found."""
+    made = shared.dataset({"name": "A", "value": VALUE})
+    path = f"/projects/default/datasets/{made['id']}/"
+    session = shared("POST", path + "sessions/", {}).json
+    assert shared("DELETE", path).status == 204
+    for gone in ("", "secrets/", "secrets/A", "sessions/", f"sessions/{session['id']}"):
+        assert shared("GET", path + gone).status == 404
+
+
+@pytest.mark.parametrize(
+    "secret, pointer, code",
+    [
+        ({"name": "lower", "value": "v"}, "/secrets/0/name", "name_invalid"),
+        ({"name": "A" * 129, "value": "v"}, "/secrets/0/name", "name_invalid"),
+        ({"name": "A\n", "value": "v"}, "/secrets/0/name", "name_invalid"),
+        ({"name": "A", "value": ""}, "/secrets/0/value", "value_empty"),
+        ({"name": "A", "value": "one\r\ntwo"}, "/secrets/0/value", "value_control"),
+        ({"name": "A", "value": "nul\0"}, "/secrets/0/value", "value_control"),
+        ({"name": "A", "value": "x" * (64 * 1024 + 1)}, "/secrets/0/value", "value_too_long"),
+        ({"name": "A", "value": "é" * (32 * 1024 + 1)}, "/secrets/0/value", "value_too_long"),
+        ({"name": "A"}, "/secrets/0/value", "value_required"),
+        ({"name": "A", "value": "v", "sealed": "AAAA"}, "/secrets/0/value", "value_required"),
+        ({"name": "A", "sealed": "not base64"}, "/secrets/0/sealed", "sealed_invalid"),
+        ({"name": "A", "sealed": "AAAA"}, "/secrets/0/sealed", "sealed_invalid"),
+        ({"name": "A", "value": 7}, "/secrets/0/value", "wrong_type"),
+        ({"name": "A", "value": "v", "hosts": "a.test"}, "/secrets/0/hosts", "wrong_type"),
+        ({"name": "A", "value": "v", "hosts": ["https://a.test/path"]}, "/secrets/0/hosts/0", "host_has_path"),
+        ({"name": "A", "value": "v", "hosts": ["*"]}, "/secrets/0/hosts/0", "host_invalid"),
+        ({"name": "A", "value": "v", "locations": ["cookie"]}, "/secrets/0/locations/0", "not_allowed"),
+        ({"name": "A", "value": "v", "provider": "nobody"}, "/secrets/0/provider", "provider_unknown"),
+        ({"value": "v"}, "/secrets/0/name", "required"),
+        ({"name": "A", "value": "v", "sk-live-typo": 1}, "/secrets/0/?", "unknown_field"),
+    ],
+)
+def test_faults_of_a_secret_have_place_and_code(shared, secret, pointer, code):
+    """Each fault is 422 with pointer and code; nothing is stored and nothing is said back."""
+    before = len(shared("GET", "/projects/default/datasets/?limit=200").json["items"])
+    answer = shared("POST", "/projects/default/datasets/", {"name": "x", "secrets": [secret]})
+    assert answer.status == 422
+    assert (pointer, code) in answer.pointers
+    assert len(shared("GET", "/projects/default/datasets/?limit=200").json["items"]) == before
+
+
+def test_a_name_twice(shared):
+    """The same name twice in one upload is a fault of the second."""
+    twice = [{"name": "A", "value": "value-one"}, {"name": "A", "value": "value-two"}]
+    answer = shared("POST", "/projects/default/datasets/", {"name": "x", "secrets": twice})
+    assert answer.status == 422 and answer.pointers == {("/secrets/1/name", "name_duplicate")}
