@@ -54,7 +54,7 @@ def test_delete_takes_secrets_and_sessions_with_it(shared):
 
 
 @pytest.mark.parametrize(
-    "secret, pointer, code",
+    ("secret", "pointer", "code"),
     [
         ({"name": "lower", "value": "v"}, "/secrets/0/name", "name_invalid"),
         ({"name": "A" * 129, "value": "v"}, "/secrets/0/name", "name_invalid"),
