@@ -77,8 +77,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
 
 
 def _run(options: argparse.Namespace, settings: Settings) -> int:
-    url = f"sqlite:///{options.data / 'egret.db'}" if settings.store.url == "sqlite" else settings.store.url
-    vault = Vault.open(url, options.data)
+    vault = Vault.open(settings.store.at(options.data), options.data)
     try:
         sock = _socket(options.fd, settings)
         rates = Rates(settings.admin.key_rate, settings.admin.failure_rate)

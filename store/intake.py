@@ -5,6 +5,7 @@ after a crash counts once. A spool whose lock is free is sealed: it is deleted a
 plane's words: parsed strictly, cut to length, and never believed beyond what they count.
 """
 
+import contextlib
 import fcntl
 import json
 import logging
@@ -89,6 +90,14 @@ class Intake:
             except OSError as error:
                 log.error("spool %s cannot be read: %s", path.name, error.strerror)  # noqa: TRY400
         return taken
+
+    def backlog(self) -> int:
+        """Return how many bytes wait to be taken in."""
+        found = 0
+        for path in self._folder.glob("*.jsonl"):
+            with contextlib.suppress(FileNotFoundError):
+                found += max(0, path.stat().st_size - self._offsets.get(path.stem, 0))
+        return found
 
     def _take_file(self, path: Path) -> int:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)

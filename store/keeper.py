@@ -29,9 +29,10 @@ class Keeper:
 
     def __init__(self, vault: Vault, writer: WriterThread, data: Path) -> None:
         self._writer = writer
+        self.intake = vault.intake(data)
         self._duties = [
             _Duty(BEAT, vault.beat),
-            _Duty(INTAKE, vault.intake(data).take),
+            _Duty(INTAKE, self.intake.take),
             _Duty(TEND, vault.tend),
         ]
         self._stop = threading.Event()

@@ -14,12 +14,12 @@ class Desk:
     """Takes calls from the event loop to the threads."""
 
     def __init__(self) -> None:
-        self._writer = WriterThread()
+        self.writer = WriterThread()
         self._readers = ThreadPoolExecutor(READERS, "store-reader")
 
     async def write[T](self, verb: Callable[..., T], *args: Any, **kwargs: Any) -> T:  # noqa: ANN401
         """Call a writing verb, after all that were given before it; raises `Unavailable` when too many wait."""
-        return await asyncio.wrap_future(self._writer.submit(verb, *args, **kwargs))
+        return await asyncio.wrap_future(self.writer.submit(verb, *args, **kwargs))
 
     async def read[T](self, verb: Callable[..., T], *args: Any, **kwargs: Any) -> T:  # noqa: ANN401
         """Call a reading verb."""
@@ -28,4 +28,4 @@ class Desk:
     def close(self) -> None:
         """Finish what was begun and end the threads."""
         self._readers.shutdown()
-        self._writer.close()
+        self.writer.close()

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from store.api.desk import Desk
 from store.errors import StoreError
+from store.keeper import Keeper
 from store.vault import Vault
 
 FREE = 64 << 20
 """Bytes of free disk below which the store says that it is not ready."""
 
-LAG = 30.0
-"""Seconds that the oldest record of the proxies may wait to be taken in."""
+BACKLOG = 32 << 20
+"""Bytes of the proxies' records that may wait to be taken in: about a hundred thousand uses."""
 
 FRESH = 1.0
 """Seconds for which an answer is kept: the route is public, and asking must cost nothing."""
@@ -24,10 +25,11 @@ PATIENCE = 3.0
 class Readiness:
     """Checks the parts at most once a second."""
 
-    def __init__(self, vault: Vault, data: Path, desk: Desk) -> None:
+    def __init__(self, vault: Vault, data: Path, desk: Desk, keeper: Keeper) -> None:
         self._vault = vault
         self._data = data
         self._desk = desk
+        self._keeper = keeper
         self._found: dict[str, str] = {}
         self._until = 0.0
         self._lock = asyncio.Lock()
@@ -54,4 +56,5 @@ class Readiness:
         return "ok" if found.f_bavail * found.f_frsize >= FREE else "nearly full"
 
     def _intake(self) -> str:
-        return "ok"
+        behind = self._keeper.fault or self._keeper.intake.backlog() > BACKLOG
+        return "behind" if behind else "ok"

@@ -15,6 +15,7 @@ from store.api.problem import Fault
 from store.api.readiness import Readiness
 from store.api.uploads import Uploads
 from store.errors import NotAuthenticated
+from store.keeper import Keeper
 from store.vault import Vault
 
 
@@ -48,15 +49,21 @@ class State:
         self.data = data
         self.urls = urls
         self.desk = Desk()
+        self.keeper = Keeper(vault, self.desk.writer, data)
         self.metrics = Metrics()
         self.cursors = Cursors(secret)
-        self.readiness = Readiness(vault, data, self.desk)
+        self.readiness = Readiness(vault, data, self.desk, self.keeper)
         self.uploads = Uploads(secret, data / "uploads", urls.admin)
         self.addresses = _buckets(limits.key * 2)
         self.keys = _buckets(limits.key)
         self.failures = _buckets(limits.failure)
         self.description = b""
         self.sealing = json.loads((data / "keys" / "public" / "sealing.json").read_text())
+
+    def close(self) -> None:
+        """End the keeper and the threads; what was begun is finished."""
+        self.keeper.close()
+        self.desk.close()
 
     async def report_leaked(self, key: str, request: web.Request) -> None:
         """Revoke a leaked key; an unknown one makes no difference that shows."""

@@ -67,7 +67,7 @@ class Api:
     def close(self):
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(10)
-        self.state.desk.close()
+        self.state.close()
         self.store.close()
 
     def __call__(self, method, path, body=None, *, key="", headers=None, raw=None) -> Answer:
