@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from proxy.destination import AddressGuard
     from proxy.events import Spool
     from proxy.limits import Limits
+    from store.reader import Reader
 
 FATAL: Final = 78
 """EX_CONFIG of sysexits.h: the supervisor does not try again."""
@@ -46,7 +47,7 @@ class Plane:
     settings: "Settings"
     data: Path
     limits: "Limits"
-    reader: Any
+    reader: "Reader"
     guard: "AddressGuard"
     spool: "Spool"
     budgets: "Budgets"
@@ -82,12 +83,21 @@ def silence() -> None:
     root.handlers[:] = [logging.NullHandler()]
     root.setLevel(logging.CRITICAL + 1)
     logging.captureWarnings(capture=True)
-    ours = logging.getLogger("egret")
-    ours.propagate = False
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
-    ours.handlers[:] = [handler]
-    ours.setLevel(logging.INFO)
+    handler.setFormatter(Terse("%(asctime)s %(name)s %(levelname)s %(message)s"))
+    for name in ("egret", "store"):
+        ours = logging.getLogger(name)
+        ours.propagate = False
+        ours.handlers[:] = [handler]
+        ours.setLevel(logging.INFO)
+
+
+class Terse(logging.Formatter):
+    """Names the class of an exception; its text and its frames may hold anything."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: ANN401, N802  # logging's name
+        """Return the class's name."""
+        return str(getattr(ei[0], "__name__", "unknown"))
 
 
 def _options(argv: list[str]) -> argparse.Namespace:
@@ -125,6 +135,7 @@ def _plane(options: argparse.Namespace, settings: "Settings") -> Plane:
     from proxy.destination import AddressGuard  # noqa: PLC0415
     from proxy.events import Spool  # noqa: PLC0415
     from proxy.limits import Limits  # noqa: PLC0415
+    from store.reader import Reader  # noqa: PLC0415
 
     chosen = {field.name: getattr(settings.limits, field.name) for field in fields(Limits)}
     limits = Limits(**chosen)
@@ -138,7 +149,7 @@ def _plane(options: argparse.Namespace, settings: "Settings") -> Plane:
         settings=settings,
         data=options.data,
         limits=limits,
-        reader=importlib.import_module("store.reader").Reader(
+        reader=Reader(
             settings.store.at(options.data),
             options.data,
             max_stale=settings.limits.max_stale,
