@@ -125,12 +125,16 @@ class Visit:
             return
         if refusal.code in ("session_required", "session_invalid"):
             refusal = Refusal(refusal.code, override=401)
-        try:
-            if self._ask is not None:
+        identity = request_id()
+        if self._ask is not None:
+            identity = self._ask.request_id
+            try:
                 self._ask.record("refuse", [refusal.secret] if refusal.secret else [], "", refusal.code)
-            identity = self._ask.request_id if self._ask is not None else request_id()
+            except SpoolError:
+                log.error("no audit of a refusal: %s", refusal.code)  # noqa: TRY400  # nothing was sent on
+        try:
             await self.client.refuse(refusal, identity, self._dress_refusal)
-        except (OSError, SpoolError):
+        except (ConnectionError, TimeoutError):
             self.client.cut()
 
     async def _pass(self, route: "re.Match[bytes]") -> None:
@@ -161,7 +165,7 @@ class Visit:
             _destination(scheme, authority),
             websocket=websocket,
         )
-        if head.method in METHODS_REFUSED:
+        if head.method.upper() in METHODS_REFUSED:
             raise Refused(Refusal("method_not_allowed"))
         if scheme.startswith(b"ws") and not websocket:
             raise Refused(Refusal("bad_request"))

@@ -6,11 +6,14 @@ show tokens; here a refusal document is sent and a class name is logged.
 
 import asyncio
 import logging
+import re
 from typing import Any, Final
 
 from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_exceptions import LineTooLong
-from aiohttp.streams import EMPTY_PAYLOAD
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from proxy.limits import Limits
@@ -20,6 +23,16 @@ from proxy.relay.upstream import MAX_HEADERS
 
 log: Final = logging.getLogger("egret.relay")
 
+KNOWN: Final = frozenset(
+    b"DELETE GET HEAD POST PUT CONNECT OPTIONS TRACE COPY LOCK MKCOL MOVE PROPFIND PROPPATCH SEARCH UNLOCK BIND REBIND "
+    b"UNBIND ACL REPORT MKACTIVITY CHECKOUT MERGE M-SEARCH NOTIFY SUBSCRIBE UNSUBSCRIBE PATCH PURGE MKCALENDAR LINK "
+    b"UNLINK SOURCE".split()
+)
+"""Methods that aiohttp's parser (llhttp) knows."""
+STAND_IN: Final = b"LINK"
+LONGEST_METHOD: Final = 64
+_METHOD: Final = re.compile(rb"(?:\r\n)*([!#$%&'*+\-.^_`|~0-9A-Za-z]+)( ?)")
+
 KEEP_ALIVE: Final = 75.0
 """Seconds that an idle client connection is kept."""
 
@@ -27,7 +40,7 @@ KEEP_ALIVE: Final = 75.0
 class Front(RequestHandler):
     """One client connection."""
 
-    __slots__ = ("_head_bytes", "_head_timer", "_limits")
+    __slots__ = ("_begun", "_head_bytes", "_head_timer", "_limits", "odd_method")
 
     def __init__(self, manager: "Server", *, loop: asyncio.AbstractEventLoop, limits: Limits) -> None:
         super().__init__(
@@ -42,16 +55,23 @@ class Front(RequestHandler):
             auto_decompress=False,
         )
         self._limits = limits
+        self._begun = b""
+        self.odd_method: str | None = None
+        """The method of the next request, where the parser does not know it."""
         self._head_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
 
     def data_received(self, data: bytes) -> None:
         """Parse; while a head is unfinished, count its bytes and its time."""
-        super().data_received(data)
+        size = len(data)
+        if self._head_bytes == 0 or self._begun:
+            data = self._known_method(data)
+        if data:
+            super().data_received(data)
         if not self._waits_for_head():
             self._head_over()
             return
-        self._head_bytes += len(data)
+        self._head_bytes += size
         if self._head_bytes > self._limits.header_bytes:
             self._refuse_head()
         elif self._head_timer is None:
@@ -62,11 +82,33 @@ class Front(RequestHandler):
         self._head_over()
         super().connection_lost(exc)
 
+    def _known_method(self, data: bytes) -> bytes:
+        """Let methods through that the parser does not know: it reads another one, and the request gets its own.
+
+        Holds back the first bytes of a head until the method is complete.
+        """
+        if not self._waits_for_head():
+            return data
+        data, self._begun = self._begun + data, b""
+        found = _METHOD.match(data)
+        if found is None:
+            return data
+        if not found[2]:
+            if len(data) < LONGEST_METHOD:
+                self._begun = data
+                return b""
+            return data
+        if found[1] in KNOWN:
+            return data
+        self.odd_method = found[1].decode()
+        return data[: found.start(1)] + STAND_IN + data[found.end(1) :]
+
     def _waits_for_head(self) -> bool:
         return self._waiter is not None and not self._waiter.done() and not self._messages
 
     def _head_over(self) -> None:
         self._head_bytes = 0
+        self._begun = b""
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
@@ -114,6 +156,19 @@ class Server(web.Server):
     def __init__(self, handler: Any, *, limits: Limits) -> None:  # noqa: ANN401
         super().__init__(handler, handler_cancellation=True)
         self._limits = limits
+
+    def _make_request(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: RequestHandler,
+        writer: AbstractStreamWriter,
+        task: "asyncio.Task[None]",
+    ) -> web.BaseRequest:
+        if isinstance(protocol, Front) and protocol.odd_method is not None:
+            message = message._replace(method=protocol.odd_method)
+            protocol.odd_method = None
+        return super()._make_request(message, payload, protocol, writer, task)
 
     def __call__(self) -> RequestHandler:
         """Take a connection."""

@@ -17,6 +17,7 @@ from typing import Final
 
 import aiohappyeyeballs
 import certifi
+from aiohttp import ClientConnectionError
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http import RawResponseMessage, StreamWriter
 from aiohttp.http_exceptions import HttpProcessingError
@@ -88,7 +89,7 @@ class Lease:
                 message, payload = await self._protocol.read()
             except HttpProcessingError:
                 raise Refused(Refusal("upstream_unreachable")) from None
-            except OSError:  # ServerDisconnectedError, ClientOSError
+            except (ClientConnectionError, OSError):
                 raise ConnectionResetError from None
             if message.code >= 200 or message.code == 101:
                 return message, payload

@@ -167,7 +167,9 @@ class Upstream:
                 answer = self._route(request)(request, conn)
                 if answer is None:
                     return
-                conn.sendall(answer)
+                conn.sendall(
+                    answer.split(b"\r\n\r\n")[0] + b"\r\n\r\n" if request.head.startswith(b"HEAD ") else answer
+                )
                 if request.header("Connection").lower() == b"close":
                     return
         except (OSError, ValueError, ssl.SSLError):
