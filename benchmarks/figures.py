@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from benchmarks.load import quantile
 from benchmarks.loads import Load
 
 Rounds = dict[str, dict[str, list[dict[str, Any]]]]
@@ -24,6 +25,11 @@ class Figures:
     generator: float  # share of a core that the generator needed
     errors: int
     example: str
+
+
+def quantile_of(values: list[float], part: float) -> float:
+    """The nearest-rank quantile of values in any order."""
+    return quantile(sorted(values), part)
 
 
 def summarise(rounds: list[dict[str, Any]]) -> Figures:

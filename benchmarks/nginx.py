@@ -36,6 +36,7 @@ http {{
 
 UPSTREAM = """
   log_format probe escape=json '{{"authorization":"$http_authorization","uri":"$request_uri","body":"$request_body"}}';
+  map $http_authorization $generation {{ default ""; "~generation-(?<found>[0-9]+)-" $found; }}
   upstream itself {{ server unix:{folder}/answer.sock; keepalive 128; keepalive_requests 1000000000; }}
   server {{
     listen unix:{folder}/answer.sock;
@@ -50,6 +51,8 @@ UPSTREAM = """
     ssl_session_cache shared:sessions:10m;
     location = /item {{ return 200 '{item}'; }}
     location = /echo-authorization {{ return 200 '$http_authorization'; }}
+    # Which version of a value arrived, without the value: what scrubbing leaves alone.
+    location = /generation {{ return 200 '$generation'; }}
     # A body is read whole before the answer: `return` alone would answer at once and discard it.
     location = /post {{ {forward} }}
     location = /probe {{ access_log {folder}/probe.log probe; {forward} }}

@@ -140,20 +140,22 @@ def forward(up: Upstream, folder: Path, *, engine: str, workers: int = 1) -> lis
     return [replace(passing, stop=lambda: None), injecting]
 
 
+def gateway_doors(up: Upstream, served: Served, token: str) -> dict[str, Door]:
+    """Doors by the gateway's paths, for a session with that token."""
+    host, port = served.address("gateway")
+    doors = {}
+    for kind, (to, tls) in origins(up.ports).items():
+        origin = f"localhost:{to}"
+        prefix = f"/s/{token}/{'https' if tls else 'http'}/{origin}"
+        doors[kind] = Door(host, port, "path", origin, tls=False, prefix=prefix, headers={"Origin": PAGE_ORIGIN})
+    return doors
+
+
 def gateway(up: Upstream, folder: Path) -> Subject:
     """The gateway, injecting and scrubbing."""
     served = Served(folder / "gateway", up.ca)
     token = str(served.session(served.dataset("bench", secrets_for(up)), origins=[PAGE_ORIGIN])["token"])
-    host, port = served.address("gateway")
-    doors = {}
-    for kind, (to, tls) in origins(up.ports).items():
-        scheme = "https" if tls else "http"
-        origin = f"localhost:{to}"
-        doors[kind] = Door(
-            host, port, "path", origin, tls=False, prefix=f"/s/{token}/{scheme}/{origin}",
-            headers={"Origin": PAGE_ORIGIN},
-        )  # fmt: skip
     return Subject(
-        "gateway", "Egret's gateway, injecting and scrubbing", doors, served.pid,
+        "gateway", "Egret's gateway, injecting and scrubbing", gateway_doors(up, served, token), served.pid,
         injects=True, scrubs=True, stop=served.stop,
     )  # fmt: skip
