@@ -38,7 +38,8 @@ class Upstream:
         log = nginx.probe_log(self.folder / "upstream")
         if not log.exists():
             return []
-        return [json.loads(line) for line in log.read_text(errors="replace").splitlines()]
+        *lines, _being_written = log.read_text(errors="replace").split("\n")
+        return [json.loads(line) for line in lines]
 
     def __enter__(self) -> Self:
         return self
