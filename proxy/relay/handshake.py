@@ -20,6 +20,7 @@ from proxy.refusal import Refusal, Refused
 from proxy.relay.client import Client, put
 from proxy.relay.exchange import authority, record_uses
 from proxy.relay.headers import HANDSHAKE, end_to_end, every, first, items, theirs, without
+from proxy.relay.masked import Masked
 from proxy.relay.respond import Answer, answer
 from proxy.relay.services import Ask
 from proxy.relay.side import Side
@@ -56,14 +57,12 @@ class Handshake:
     offered: Fields
     """The client's own fields, with its key and its extensions."""
     _key: bytes = field(default_factory=lambda: base64.b64encode(secrets.token_bytes(16)))
-    _protocols: list[bytes] = field(default_factory=list)
 
     async def open(self, lease: Lease) -> Answer:
         """Send the handshake and return the answer, whatever it is; raises `Refused`."""
         head, limits = self.ask.head, self.ask.services.limits
         lease.expect("GET", limits)
         target, fields = self.plan.write(head)
-        self._protocols = items(fields, PROTOCOL)
         data = request_head("GET", target, ((b"Host", authority(head)), *fields, *self._ours()))
         record_uses(self.ask, self.plan)
         try:
@@ -83,7 +82,7 @@ class Handshake:
         await client.switch(self._reply(found, chosen, compress, notakeover=notakeover))
         down = Side(client.protocol, masks=False, compress=compress, notakeover=notakeover, limit=limit)
         lease.protocol.set_parser(up.reader, up.queue)
-        client.protocol.set_parser(down.reader)
+        client.protocol.set_parser(Masked(down.reader, down.queue))  # type: ignore[arg-type]  # the two methods that are called
         return up, down
 
     def _ours(self) -> Fields:
@@ -118,13 +117,13 @@ class Handshake:
 
     def _chosen(self, fields: Fields) -> bytes | None:
         """Return the chosen subprotocol as the client spelled it; raises `Refused` for one that was not offered."""
-        chosen = first(fields, PROTOCOL)
-        if chosen is None:
+        chosen = every(fields, PROTOCOL)
+        if not chosen:
             return None
-        try:
-            return items(self.ask.head.fields, PROTOCOL)[self._protocols.index(chosen.strip())]
-        except (ValueError, IndexError):
-            raise Refused(Refusal("upstream_unreachable")) from None
+        spelled = self.plan.protocol(self.ask.head, chosen[0]) if len(chosen) == 1 else None
+        if spelled is None:
+            raise Refused(Refusal("upstream_unreachable"))
+        return spelled
 
     def _reply(self, found: Answer, chosen: bytes | None, compress: int, *, notakeover: bool) -> bytes:
         """Return the answer to the client: the upstream's other fields, scrubbed, and our side of the handshake."""

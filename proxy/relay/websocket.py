@@ -26,6 +26,8 @@ from proxy.socket_message import MessageRewriter
 
 log: Final = logging.getLogger("egret.relay")
 
+GONE: Final = 1006
+"""Never sent: what a client reads from a connection that ends without a close frame (RFC 6455 7.4.1)."""
 GOODBYE: Final = 5.0
 """Seconds for the second side to close after the first has."""
 
@@ -75,9 +77,10 @@ class Bridge:
         finally:
             self._deafen()
             for side, code in zip((up, down), endings, strict=True):
-                with contextlib.suppress(OSError, ClientConnectionError):
-                    await side.close(code)
-            if endings[1] == 1006:
+                if code != GONE:
+                    with contextlib.suppress(OSError, ClientConnectionError):
+                        await side.close(code)
+            if endings[1] == GONE:
                 self.client.cut()
 
     def _endings(self) -> tuple[int, int]:
@@ -90,7 +93,7 @@ class Bridge:
         if isinstance(downwards, WebSocketError):
             return downwards.code, 1001
         if isinstance(downwards, EofStream):
-            return 1001, 1006  # no frame says that: the client sees the connection go
+            return 1001, GONE
         for error in (upwards, downwards):
             if isinstance(error, Refused):
                 return 1001, 1009 if error.refusal.code == "body_too_large" else 1008
