@@ -34,21 +34,26 @@ def _is_dots(segment: bytes) -> bool:
 
 def matches_path(pattern: str, path: str) -> bool:
     """Whether a plain path fits the pattern."""
-    tail = pattern.endswith("*")
-    parts = (pattern[:-1] if tail else pattern).split("*")
-    if not path.startswith(parts[0]):
+    wanted, given = pattern.split("/"), path.split("/")
+    if len(given) < len(wanted) or (len(given) > len(wanted) and not pattern.endswith("*")):
         return False
-    return _rest(parts[1:], path[len(parts[0]) :], tail=tail)
+    return all(_matches_segment(one, other) for one, other in zip(wanted, given, strict=False))
 
 
-def _rest(parts: list[str], path: str, *, tail: bool) -> bool:
-    if not parts:
-        return tail or not path
-    reach = path.find("/") if "/" in path else len(path)
-    for start in range(reach + 1):
-        if path.startswith(parts[0], start) and _rest(parts[1:], path[start + len(parts[0]) :], tail=tail):
-            return True
-    return False
+def _matches_segment(pattern: str, segment: str) -> bool:
+    first, *rest = pattern.split("*")
+    if not rest:
+        return segment == first
+    last = rest.pop()
+    if len(segment) < len(first) + len(last) or not (segment.startswith(first) and segment.endswith(last)):
+        return False
+    at, end = len(first), len(segment) - len(last)
+    for part in rest:  # the leftmost place is as good as any other
+        found = segment.find(part, at, end)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return True
 
 
 def covers_path(wide: str, narrow: str) -> bool:

@@ -139,6 +139,8 @@ def _parse_text(text: str, pointer: str) -> DestinationRule:
     if any(mark in rest for mark in "/?#\\"):
         hint = 'Write the host alone; limit paths with {"host": "api.example.com", "paths": ["/v1/*"]}.'
         raise _fail(pointer, "host_has_path", hint)
+    if "@" in rest:
+        raise bad_host(pointer, rest)
     host, port = _split_port(rest, pointer, 443 if secure else 80)
     wildcard = host.startswith("*.")
     name = normalise_host(host[2:] if wildcard else host)

@@ -6,8 +6,9 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -19,7 +20,9 @@ from store.keyring import PublicKeys, session_key
 from store.manifest import Entry, Version, manifest_key, parse, session_key_of
 from store.model import Caller, Kind, Scope, SecretValue
 from store.opening import Opener
-from store.reader.source import Bounded, Source
+from store.reader.cache import Bounded, Seen
+from store.reader.session import Session, parse_session
+from store.reader.source import Source
 from store.reader.view import Index, View, binding_of
 from store.signing import digest
 from store.tokens import SESSION, keyed_hash, token_id
@@ -27,23 +30,6 @@ from store.tokens import SESSION, keyed_hash, token_id
 log = logging.getLogger("store.reader")
 POLL = 0.1
 _UNKNOWN = "The session token is unknown, expired or revoked."
-
-
-@dataclass(frozen=True, slots=True)
-class _Session:
-    """A believed session document."""
-
-    token: str
-    sha256: str
-    caller: Caller
-
-
-@dataclass(slots=True)
-class _Seen[T]:
-    """A cached item and the revision at which it was last known to hold."""
-
-    revision: int
-    item: T
 
 
 class Reader:
@@ -59,23 +45,25 @@ class Reader:
         self._lock = threading.RLock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._proven = False
         self._fault: StoreError | None = None
         self._told: tuple[int, bool] = (-1, False)
         self._callbacks: list[Callable[[], None]] = []
-        self._sessions: Bounded[str, _Seen[_Session]] = Bounded(50_000)
-        self._indexes: Bounded[Scope, _Seen[Index]] = Bounded(2_000)
+        self._sessions: Bounded[str, Seen[Session]] = Bounded(50_000)
+        self._indexes: Bounded[Scope, Seen[Index]] = Bounded(2_000)
         self._views: Bounded[str, View] = Bounded(50_000)
         self._envelopes: Bounded[tuple[str, int, str], tuple[bytes, bytes]] = Bounded(4_096)
+        self.alarms = 0
+        """How often something in the store did not verify, or the store was not to be had."""
 
     def start(self) -> None:
         """Check that the keys open this store, then watch it; raises `KeyMismatch`. A store that is down is awaited."""
         try:
             self._refresh()
-            self._check_canary()
         except KeyMismatch:
             raise
         except StoreError as error:
-            self._alarm(error)
+            self._fail(error)
         self._thread = threading.Thread(target=self._watch, name="store-reader", daemon=True)
         self._thread.start()
 
@@ -94,7 +82,7 @@ class Reader:
     @property
     def fresh(self) -> bool:
         """Whether the view of the store may be acted on."""
-        return self._fault is None and time.monotonic() - self._source.advanced <= self._max_stale
+        return self._fault is None and self._proven and time.monotonic() - self._source.advanced <= self._max_stale
 
     def subscribe(self, callback: Callable[[], None]) -> None:
         """Have `callback` called from the watching thread after the revision moved or freshness changed."""
@@ -116,30 +104,30 @@ class Reader:
         now = time.time()
         view = self._views.get(caller.session)
         if view is None or view.revision != self.revision or view.until <= now:
-            view = self._make_view(caller.session, now)
+            with self._look() as connection:
+                view = self._make_view(connection, caller.session, now)
         return view
 
-    def _make_view(self, session: str, now: float) -> View:
-        with self._lock, self._source.snapshot() as connection:
-            found = self._session(session, connection)
-            if found is None or found.caller.expires_at <= now:
-                self._views.pop(session, None)
-                raise NotAuthenticated(_UNKNOWN)
-            caller = found.caller
-            scope = Scope(caller.organisation, caller.project, caller.dataset)
-            indexes = tuple(self._index(connection, level) for level in scope.parents)
-            if not indexes[0].manifest.live:
-                raise NotAuthenticated(_UNKNOWN)
-            view = View(caller, indexes, self.revision, self._open, unbound=self._unbound, now=now)
-            self._views.keep(session, view)
-            return view
+    def _make_view(self, connection: Connection, session: str, now: float) -> View:
+        self._views.pop(session, None)
+        found = self._session(session, connection)
+        if found is None or found.caller.expires_at <= now:
+            raise NotAuthenticated(_UNKNOWN)
+        scope = Scope(found.caller.organisation, found.caller.project, found.caller.dataset)
+        indexes = tuple(self._index(connection, level) for level in scope.parents)
+        if not indexes[0].manifest.live:
+            raise NotAuthenticated(_UNKNOWN)
+        caller = replace(found.caller, egress=indexes[0].manifest.egress)
+        view = View(caller, indexes, self.revision, self._open, unbound=self._unbound, now=now)
+        self._views.keep(session, view)
+        return view
 
-    def _session(self, id_: str, connection: Connection | None = None) -> _Session | None:
+    def _session(self, id_: str, connection: Connection | None = None) -> Session | None:
         cached = self._sessions.get(id_)
         if cached is not None and cached.revision == self.revision:
             return cached.item
         if connection is None:
-            with self._lock, self._source.snapshot() as own:
+            with self._look() as own:
                 return self._session(id_, own)
         known = cached.item.sha256 if cached is not None else None
         found = self._source.document(connection, session_key_of(id_), known)
@@ -147,8 +135,8 @@ class Reader:
             self._sessions.pop(id_, None)
             return None
         sha256, body = found
-        session = cached.item if cached is not None and body is None else _parse_session(body or b"", sha256, id_)
-        self._sessions.keep(id_, _Seen(self.revision, session))
+        session = cached.item if cached is not None and body is None else parse_session(body or b"", sha256, id_)
+        self._sessions.keep(id_, Seen(self.revision, session))
         return session
 
     def _index(self, connection: Connection, scope: Scope) -> Index:
@@ -161,37 +149,50 @@ class Reader:
             raise NotAuthenticated(_UNKNOWN)
         sha256, body = found
         index = cached.item if cached is not None and body is None else Index(parse(body or b"", sha256, scope))
-        self._indexes.keep(scope, _Seen(self.revision, index))
+        self._indexes.keep(scope, Seen(self.revision, index))
         return index
 
     def _open(self, entry: Entry, version: Version) -> SecretValue:
         key = (version.entry, version.number, version.sha256)
         stored = self._envelopes.get(key)
         if stored is None:
-            with self._lock, self._source.snapshot() as connection:
+            with self._look() as connection:
                 stored = rows.read_version(connection, version.entry, version.number)
-            if stored is None or digest(stored[0]) != version.sha256:
-                raise self._alarm(Tampered(f"the stored value of {entry.name} is not the one that its manifest names"))
-            with self._lock:
+                if stored is None or digest(stored[0]) != version.sha256:
+                    raise Tampered(f"the stored value of {entry.name} is not the one that its manifest names")
                 self._envelopes.keep(key, stored)
         if entry.kind is Kind.VARIABLE:
             return SecretValue(stored[0])
         try:
             return self._opener.open(*stored, binding_of(self._public.store_id, entry, version))
         except (Tampered, KeyMismatch) as error:
-            raise self._alarm(error) from None
+            self._alarm(error)
+            raise
 
-    def _check_canary(self) -> None:
-        with self._lock, self._source.snapshot() as connection:
-            for kid in sorted(self._opener.kids):
-                found = self._source.document(connection, canary_key(kid))
-                if found is None or found[1] is None:
-                    continue
-                document = json.loads(found[1])
-                envelope, signature = (base64.b64decode(document[name]) for name in ("envelope", "signature"))
-                binding = canary_binding(self._public.store_id, kid)
-                if self._opener.open(envelope, signature, binding).reveal() == VALUE:
-                    return
+    @contextmanager
+    def _look(self) -> Iterator[Connection]:
+        """One verified snapshot; what does not verify raises an alarm, and refuses the one who asked."""
+        try:
+            with self._lock, self._source.snapshot() as connection:
+                yield connection
+        except NotAuthenticated:
+            raise
+        except StoreError as error:
+            self._alarm(error)
+            raise
+
+    def _prove(self, connection: Connection) -> None:
+        """Open a canary: proof that the opening keys belong to this store."""
+        for kid in sorted(self._opener.kids):
+            found = self._source.document(connection, canary_key(kid))
+            if found is None or found[1] is None:
+                continue
+            document = json.loads(found[1])
+            envelope, signature = (base64.b64decode(document[name]) for name in ("envelope", "signature"))
+            binding = canary_binding(self._public.store_id, kid)
+            if self._opener.open(envelope, signature, binding).reveal() == VALUE:
+                self._proven = True
+                return
         raise KeyMismatch(
             "The opening key in keys/data does not belong to this store: it opens none of the canaries registered "
             "there. Put the key back that was made with this store.",
@@ -205,15 +206,19 @@ class Reader:
         raise Unavailable("There is no fresh view of the store.")
 
     def _refresh(self) -> None:
-        with self._lock, self._source.snapshot():
+        with self._lock, self._source.snapshot() as connection:
+            if not self._proven:
+                self._prove(connection)
             self._fault = None
 
-    def _alarm[E: StoreError](self, error: E) -> E:
+    def _alarm(self, error: StoreError) -> None:
+        self.alarms += 1
+        log.error("alarm: %s", error.detail)
+
+    def _fail(self, error: StoreError) -> None:
         if self._fault is None or self._fault.detail != error.detail:
-            log.error("alarm: %s", error.detail)
-        if not isinstance(error, Tampered):
-            self._fault = error
-        return error
+            self._alarm(error)
+        self._fault = error
 
     def _watch(self) -> None:
         while not self._stop.wait(POLL):
@@ -221,8 +226,7 @@ class Reader:
                 if self._fault is not None or self._source.moved():
                     self._refresh()
             except StoreError as error:
-                self._alarm(error)
-                self._fault = error
+                self._fail(error)
             except Exception:
                 log.exception("alarm: the store's reader failed")
                 self._fault = Unavailable("The reader failed.")
@@ -238,26 +242,3 @@ class Reader:
                 callback()
             except Exception:
                 log.exception("a subscriber of the store failed")
-
-
-def _parse_session(body: bytes, sha256: str, id_: str) -> _Session:
-    try:
-        document = json.loads(body)
-        if document["id"] != id_:
-            raise Tampered("a session document belongs to another session")
-        declared, limit = document["secrets"], document["max_requests"]
-        caller = Caller(
-            session=id_,
-            organisation=document["organisation"],
-            project=document["project"],
-            dataset=document["dataset"],
-            environment=document["environment"],
-            expires_at=document["expires_at"] / 1000,
-            declared=None if declared is None else frozenset(declared),
-            origins=tuple(document["origins"]),
-            max_requests=limit,
-            label=document["label"],
-        )
-        return _Session(document["token"], sha256, caller)
-    except (KeyError, TypeError, ValueError) as error:
-        raise Tampered("a session document is of another format") from error

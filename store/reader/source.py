@@ -6,7 +6,6 @@ belongs together. Caches are bounded and hold ciphertext and signed documents, n
 
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,29 +18,9 @@ from store.database import read_only_engine
 from store.errors import KeyMismatch, Unavailable
 from store.head import Head
 from store.keyring import PublicKeys
+from store.reader.cache import Bounded
 from store.reader.water import HighWater
 from store.trusted import believed, believed_hash
-
-
-class Bounded[K, V](OrderedDict[K, V]):
-    """A least-recently-used cache."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self._size = size
-
-    def look(self, key: K) -> V | None:
-        """Return an item and mark it as used."""
-        if (found := self.get(key)) is not None:
-            self.move_to_end(key)
-        return found
-
-    def keep(self, key: K, item: V) -> None:
-        """Put an item in; the least recently used one goes."""
-        self[key] = item
-        self.move_to_end(key)
-        if len(self) > self._size:
-            self.popitem(last=False)
 
 
 class Source:
