@@ -23,7 +23,19 @@ def test_paths_with_a_second_reading_are_not_plain(path):
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/v1/items", "/v1/a.b", "/v1/...", "/v1/.well-known/x", "/v1/a%20b", "/v1/%7Bx%7D", "/v1//x", "/v1/caf%C3%A9", "/v1/100%25"]
+    "path",
+    [
+        "/",
+        "/v1/items",
+        "/v1/a.b",
+        "/v1/...",
+        "/v1/.well-known/x",
+        "/v1/a%20b",
+        "/v1/%7Bx%7D",
+        "/v1//x",
+        "/v1/caf%C3%A9",
+        "/v1/100%25",
+    ],
 )
 def test_ordinary_paths_are_plain(path):
     """Dots in names, percent-encoded spaces and letters."""
