@@ -1,7 +1,7 @@
 """Checks of what is uploaded. Each fault has a pointer, a code and a remedy; none repeats the input."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from store.errors import Invalid, Problem
 from store.model import DEFAULT_LOCATIONS, MAX_VALUE, MIN_SCRUBBED, NAME, Location
@@ -41,9 +41,13 @@ class Faults:
         """Note a fault."""
         self.problems.append(Problem(pointer, code, detail))
 
-    def take(self, error: Invalid) -> None:
-        """Note the faults of an error."""
-        self.problems.extend(error.problems)
+    def run[T](self, step: Callable[[], T]) -> T | None:
+        """Take a step; its faults are noted, and then there is no result."""
+        try:
+            return step()
+        except Invalid as error:
+            self.problems.extend(error.problems)
+            return None
 
     def stop(self) -> None:
         """Raise `Invalid` when there is any fault."""
@@ -71,6 +75,11 @@ def check_value(value: bytes, pointer: str) -> None:
     if any((byte < 0x20 and byte not in b"\n\t") or byte == 0x7F for byte in value):
         hint = "A value has no control characters but line feed and tab. Is it binary, or are its lines ended by CR LF?"
         raise problem(pointer, "value_control", hint)
+
+
+def is_plain(text: str) -> bool:
+    """Whether a name from a URL could be one of ours at all; what is not goes to no database."""
+    return len(text) <= 256 and text.isascii() and text.isprintable()
 
 
 def check_id(text: str, pointer: str) -> None:

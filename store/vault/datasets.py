@@ -10,7 +10,7 @@ from store import rows
 from store.access import Principal
 from store.checks import Faults, check_id, check_text
 from store.commit import Transaction
-from store.errors import Conflict, Invalid
+from store.errors import Conflict
 from store.manifest import session_key_of
 from store.model import Kind, Scope
 from store.records import DatasetInfo, EntryInfo, NewEntry, Page, Rule
@@ -58,11 +58,11 @@ class Datasets(Gate):
         id: str | None = None,  # noqa: A002 - the field's name
     ) -> DatasetInfo:
         """Create a dataset with its secrets and variables: all or nothing."""
-        checked = self._check(upload, id)
         chosen = id or random_text(16)
         scope = principal.scope(project, chosen)
         with self._change(principal, "datasets:write", scope, "") as transaction:
             find_scope(transaction.connection, principal.scope(project))
+            checked = self._check(upload, id)
             if rows.find(transaction.connection, datasets, **_key(scope)) is not None:
                 raise Conflict("A dataset with this id exists in the project.", code="exists")
             stamp = {"created_at": transaction.now, "created_by": principal.actor, "revision": 1}
@@ -75,10 +75,10 @@ class Datasets(Gate):
         self, principal: Principal, project: str, dataset: str, upload: Upload, *, if_match: str | None = None
     ) -> DatasetInfo:
         """Take a new upload: replaces the whole set in one transaction. Sessions live on, and see the new set."""
-        checked = self._check(upload, None)
         scope = principal.scope(project, dataset)
         with self._change(principal, "datasets:write", scope, "") as transaction:
             row = find_scope(transaction.connection, scope)
+            checked = self._check(upload, None)
             check_match(dataset_etag(row) if row is not None else None, if_match)
             revision = (row["revision"] if row is not None else 0) + 1
             values = {**_columns(checked), **_updated(transaction, principal), "revision": revision}
@@ -148,17 +148,11 @@ class Datasets(Gate):
 
     def _check(self, upload: Upload, id_: str | None) -> _Checked:
         faults = Faults()
-        hosts: list[str | dict[str, object]] = []
-        egress: dict[str, object] = {}
-        try:
-            check_text(upload.name, "/name", 64, empty=False)
-            check_text(upload.filename, "/filename", 255)
-            if id_ is not None:
-                check_id(id_, "/id")
-            hosts = canonical_rules(parse_rules(upload.hosts))
-            egress = check_egress(upload.egress)
-        except Invalid as error:
-            faults.take(error)
+        faults.run(lambda: check_text(upload.name, "/name", 64, empty=False))
+        faults.run(lambda: check_text(upload.filename, "/filename", 255))
+        faults.run(lambda: check_id(id_, "/id") if id_ is not None else None)
+        hosts = faults.run(lambda: canonical_rules(parse_rules(upload.hosts))) or []
+        egress = faults.run(lambda: check_egress(upload.egress)) or {}
         ready = check_all(Kind.SECRET, upload.secrets, "/secrets", self._sealer.kid, faults)
         ready += check_all(Kind.VARIABLE, upload.variables, "/variables", self._sealer.kid, faults)
         faults.stop()

@@ -8,9 +8,9 @@ from sqlalchemy import Connection, func, select
 
 from store import rows
 from store.access import Principal
-from store.checks import Faults, check_text, parse_duration, parse_locations, problem
+from store.checks import Faults, check_text, is_plain, parse_duration, parse_locations, problem
 from store.commit import Transaction
-from store.errors import Conflict, Invalid, NotFound
+from store.errors import Conflict, NotFound
 from store.model import Kind, Scope
 from store.providers import find_provider
 from store.records import Change, EntryInfo, NewEntry, Page, Rule, VersionInfo
@@ -192,7 +192,8 @@ def _check_room(connection: Connection, scope: Scope) -> None:
 
 
 def _need(connection: Connection, scope: Scope, kind: Kind, name: str, environment: str) -> rows.Row:
-    entry = rows.entry_named(connection, scope, kind, name, environment)
+    known = is_plain(name) and is_plain(environment)
+    entry = rows.entry_named(connection, scope, kind, name, environment) if known else None
     if entry is None:
         raise NotFound("There is no such object, or this key may not see it.")
     return entry
@@ -219,19 +220,15 @@ def _update(transaction: Transaction, entry: rows.Row, principal: Principal, val
 
 def _patched(change: Change) -> dict[str, object]:
     faults, values = Faults(), dict[str, object]()
-    try:
-        if change.description is not None:
-            check_text(change.description, "/description", 1024)
-            values["description"] = change.description
-        if change.provider is not None:
-            if change.provider:
-                find_provider(change.provider, "/provider")
-            values["provider"] = change.provider
-        if change.rotate_after is not None:
-            text = change.rotate_after
-            values["rotate_after"] = parse_duration(text, "/rotate_after") if text else None
-    except Invalid as error:
-        faults.take(error)
+    description, provider, rotate = change.description, change.provider, change.rotate_after
+    if description is not None:
+        faults.run(lambda: check_text(description, "/description", 1024))
+        values["description"] = description
+    if provider is not None:
+        faults.run(lambda: find_provider(provider, "/provider") if provider else None)
+        values["provider"] = provider
+    if rotate is not None:
+        values["rotate_after"] = faults.run(lambda: parse_duration(rotate, "/rotate_after")) if rotate else None
     faults.stop()
     return values
 

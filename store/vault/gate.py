@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from store import rows
 from store.access import Invisible, Principal, require
 from store.audit import Event
+from store.checks import is_plain
 from store.commit import Ledger, Transaction
 from store.database import Database
 from store.errors import Conflict, Forbidden, NotFound, PreconditionFailed
@@ -95,12 +96,15 @@ class Gate:
 
 
 def _event(principal: Principal, action: str, scope: Scope, target: str, outcome: str = "ok") -> Event:
+    target = target.encode("ascii", "replace").decode()
     return Event(action, scope, target, outcome, principal.actor, principal.source, principal.request_id)
 
 
 def find_scope(connection: Connection, scope: Scope) -> rows.Row | None:
     """Return the dataset's row (None for wider scopes); raises `NotFound` where the scope does not exist."""
     missing = NotFound("There is no such object, or this key may not see it.")
+    if not all(is_plain(part) for part in (scope.organisation, scope.project, scope.dataset)):
+        raise missing
     if scope.dataset:
         found = rows.find(
             connection, datasets, organisation=scope.organisation, project=scope.project, id=scope.dataset

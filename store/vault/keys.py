@@ -14,7 +14,7 @@ from sqlalchemy import Connection, insert, select
 from store import rows
 from store.access import Principal
 from store.audit import Event
-from store.checks import problem
+from store.checks import is_plain, problem
 from store.commit import Transaction
 from store.errors import Forbidden, NotAuthenticated, NotFound
 from store.model import Scope, SecretValue
@@ -209,7 +209,7 @@ def _end(transaction: Transaction, key: str) -> None:
 
 
 def _need(connection: Connection, principal: Principal, key: str) -> rows.Row:
-    row = rows.find(connection, api_keys, id=key, organisation=principal.organisation)
+    row = rows.find(connection, api_keys, id=key, organisation=principal.organisation) if is_plain(key) else None
     if row is None:
         raise NotFound("There is no such object, or this key may not see it.")
     return row

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
 from store import rows
-from store.checks import problem
+from store.checks import check_environment, check_text, is_plain, problem
 from store.model import Kind, Scope
 from store.records import EntryInfo, Page
 from store.schema import entries
@@ -42,11 +42,15 @@ def decode_cursor(cursor: str, kinds: Sequence[type]) -> list[Any]:
     """Read a cursor; raises `Invalid` unless its parts have these types."""
     try:
         parts = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        if isinstance(parts, list) and [type(part) for part in parts] == list(kinds):
+        if isinstance(parts, list) and [type(part) for part in parts] == list(kinds) and all(map(_sane, parts)):
             return parts
     except (ValueError, binascii.Error):
         pass
     raise problem("/cursor", "cursor_invalid", "Use the cursor that the list gave as `next`, with the same sort.")
+
+
+def _sane(part: object) -> bool:
+    return is_plain(part) if isinstance(part, str) else isinstance(part, int) and abs(part) < 2**62
 
 
 def check_limit(limit: int) -> int:
@@ -116,6 +120,9 @@ def list_entries(connection: Connection, scope: Scope, kind: Kind, listing: List
 
 def _filters(listing: Listing) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
+    for pointer, text in (("/q", listing.q), ("/provider", listing.provider), ("/created_by", listing.created_by)):
+        check_text(text, pointer)
+    check_environment(listing.environment or "", "/environment")
     if listing.q:
         text = listing.q.lower()
         found.append(

@@ -4,7 +4,7 @@ from sqlalchemy import insert, select
 
 from store import rows
 from store.access import Principal, permit
-from store.checks import check_id, check_text
+from store.checks import Faults, check_id, check_text
 from store.errors import Conflict
 from store.model import Scope
 from store.records import Page, ProjectInfo
@@ -19,13 +19,11 @@ class Projects(Gate):
 
     def create_project(self, principal: Principal, name: str, id: str | None = None) -> ProjectInfo:  # noqa: A002 - the field's name
         """Create a project; the id may be chosen, once."""
-        check_text(name, "/name", 64, empty=False)
-        if id is not None:
-            check_id(id, "/id")
         chosen = id or random_text(16)
         scope = Scope(principal.organisation)
         with self._change(principal, "projects:write", scope, f"projects/{chosen}") as transaction:
             find_scope(transaction.connection, scope)
+            _check(name, id)
             key = {"organisation": scope.organisation, "id": chosen}
             if rows.find(transaction.connection, projects, **key) is not None:
                 raise Conflict("A project with this id exists.", code="exists")
@@ -47,6 +45,13 @@ class Projects(Gate):
         with self._database.read() as connection:
             query = select(projects).where(*where).order_by(projects.c.id)
             return page(connection, query, limit, lambda found: [_info(row) for row in found], lambda row: (row["id"],))
+
+
+def _check(name: str, id_: str | None) -> None:
+    faults = Faults()
+    faults.run(lambda: check_text(name, "/name", 64, empty=False))
+    faults.run(lambda: check_id(id_, "/id") if id_ is not None else None)
+    faults.stop()
 
 
 def _info(row: rows.Row) -> ProjectInfo:

@@ -1,7 +1,7 @@
 """Sessions: open (the token is shown once), list, revoke."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,9 +10,9 @@ from sqlalchemy import Connection, func, insert, select
 
 from store import rows
 from store.access import Principal
-from store.checks import Faults, check_environment, check_name, check_text, problem
+from store.checks import Faults, check_environment, check_name, check_text, is_plain, problem
 from store.commit import Transaction
-from store.errors import Conflict, Invalid, NotFound
+from store.errors import Conflict, NotFound
 from store.hosts import normalise_host
 from store.manifest import session_key_of
 from store.model import Scope, SecretValue
@@ -49,10 +49,10 @@ class Sessions(Gate):
     ) -> tuple[SessionInfo, SecretValue]:
         """Open a session; the token is given here and never again."""
         wish = options or NewSession()
-        origins = _check(wish)
         scope = principal.scope(project, dataset)
         with self._change(principal, "sessions:open", scope, "sessions") as transaction:
             row = find_scope(transaction.connection, scope)
+            origins = _check(wish)
             if row is not None and row["state"] == "disabled":
                 raise Conflict("The dataset is disabled.", code="disabled")
             _check_room(transaction.connection, scope, transaction.now)
@@ -114,9 +114,9 @@ class Sessions(Gate):
 def _check(wish: NewSession) -> list[str]:
     faults, origins = Faults(), list[str]()
     for index, name in enumerate(wish.secrets or ()):
-        _try(faults, lambda name=name, index=index: check_name(name, f"/secrets/{index}"))  # type: ignore[misc]
-    _try(faults, lambda: check_environment(wish.environment, "/environment"))
-    _try(faults, lambda: check_text(wish.label, "/label", 128))
+        faults.run(lambda name=name, index=index: check_name(name, f"/secrets/{index}"))  # type: ignore[misc]
+    faults.run(lambda: check_environment(wish.environment, "/environment"))
+    faults.run(lambda: check_text(wish.label, "/label", 128))
     if not 1 <= wish.ttl <= MAX_TTL:
         faults.add("/ttl", "ttl_invalid", f"A session lives 1 to {MAX_TTL} seconds (7 days).")
     if wish.max_requests is not None and wish.max_requests < 1:
@@ -124,16 +124,10 @@ def _check(wish: NewSession) -> list[str]:
     if len(wish.origins) > 32 or len(wish.secrets or ()) > 1000:
         faults.add("", "too_many", "At most 32 origins and 1000 secrets.")
     for index, origin in enumerate(wish.origins[:32]):
-        _try(faults, lambda origin=origin, index=index: origins.append(_origin(origin, f"/origins/{index}")))  # type: ignore[misc]
+        one = faults.run(lambda origin=origin, index=index: _origin(origin, f"/origins/{index}"))  # type: ignore[misc]
+        origins.append(one or "")
     faults.stop()
     return origins
-
-
-def _try(faults: Faults, step: Callable[[], None]) -> None:
-    try:
-        step()
-    except Invalid as error:
-        faults.take(error)
 
 
 def _origin(text: str, pointer: str) -> str:
@@ -193,7 +187,7 @@ def _insert(transaction: Transaction, scope: Scope, id_: str, ttl: int) -> None:
 
 def _need(connection: Connection, scope: Scope, session: str) -> rows.Row:
     query = select(sessions).where(*rows.within(sessions, scope), sessions.c.id == session)
-    row = connection.execute(query).mappings().one_or_none()
+    row = connection.execute(query).mappings().one_or_none() if is_plain(session) else None
     if row is None:
         raise NotFound("There is no such object, or this key may not see it.")
     return row

@@ -1,7 +1,8 @@
 """An uploaded secret or variable, checked and completed: from here on it is known to fit."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from store.checks import (
     Faults,
@@ -15,7 +16,7 @@ from store.checks import (
     warnings_for,
 )
 from store.envelope import MAX_ENVELOPE, Envelope
-from store.errors import Invalid, Tampered
+from store.errors import Tampered
 from store.model import Kind, SecretValue
 from store.providers import Provider, find_provider
 from store.records import NewEntry, Rule, Warned
@@ -61,24 +62,16 @@ def check_all(kind: Kind, entries: Sequence[NewEntry], pointer: str, kid: bytes,
                 f"{where}/name", "name_duplicate", "The name stands in this list twice for the same environment."
             )
         seen.add((entry.name, entry.environment))
-        try:
-            ready.append(check(kind, entry, where, kid))
-        except Invalid as error:
-            faults.take(error)
+        one = faults.run(partial(check, kind, entry, where, kid))
+        if one is not None:
+            ready.append(one)
     return ready
 
 
 def check(kind: Kind, entry: NewEntry, pointer: str, kid: bytes) -> Ready:
     """Check one entry; raises `Invalid` with all its faults."""
     faults = Faults()
-
-    def run[T](step: Callable[[], T]) -> T | None:
-        try:
-            return step()
-        except Invalid as error:
-            faults.take(error)
-            return None
-
+    run = faults.run
     run(lambda: check_name(entry.name, f"{pointer}/name"))
     run(lambda: check_environment(entry.environment, f"{pointer}/environment"))
     run(lambda: check_text(entry.description or "", f"{pointer}/description", 1024))
