@@ -50,7 +50,7 @@ def decode_cursor(cursor: str, kinds: Sequence[type]) -> list[Any]:
 
 
 def _sane(part: object) -> bool:
-    return is_plain(part) if isinstance(part, str) else isinstance(part, int) and abs(part) < 2**62
+    return is_plain(part) if isinstance(part, str) else isinstance(part, int) and abs(part) < 2**63
 
 
 def check_limit(limit: int) -> int:

@@ -11,7 +11,7 @@ from store.checks import check_text
 from store.model import Scope
 from store.records import AuditRow, Page
 from store.schema import audit
-from store.vault.gate import Gate, find_scope
+from store.vault.gate import Gate
 from store.vault.listing import check_limit, decode_cursor, encode_cursor
 
 
@@ -45,8 +45,12 @@ class Log(Gate):
         ask = query or LogQuery()
         scope = Scope(principal.organisation, ask.project, ask.dataset)
         with self._look(principal, "audit:read", scope, "audit") as connection:
-            find_scope(connection, scope)
-            for pointer, text in (("/action", ask.action), ("/outcome", ask.outcome)):
+            for pointer, text in (
+                ("/action", ask.action),
+                ("/outcome", ask.outcome),
+                ("/project", ask.project),
+                ("/dataset", ask.dataset),
+            ):
                 check_text(text, pointer)
             where = [audit.c.organisation == scope.organisation]
             where += [audit.c.project == ask.project] if ask.project else []
