@@ -16,6 +16,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from aiohttp.http import HttpVersion10, HttpVersion11
 
 from proxy.destination import parse_authority
 from proxy.events import SpoolError
@@ -105,7 +106,7 @@ class Visit:
         """Route and serve; raises `Refused`."""
         if sum(len(name) + len(value) + 4 for name, value in self._fields) > self._services.limits.header_bytes:
             raise Refused(Refusal("bad_request", override=431))
-        if len(every(self._fields, b"host")) > 1:
+        if len(every(self._fields, b"host")) > 1 or self._request.version not in (HttpVersion10, HttpVersion11):
             raise Refused(Refusal("bad_request"))
         target = self._request.raw_path.encode("utf-8", "surrogateescape").removeprefix(self._gateway.prefix.encode())
         if route := _ROUTE.fullmatch(target):

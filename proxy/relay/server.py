@@ -17,9 +17,11 @@ from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from proxy.limits import Limits
-from proxy.refusal import Refusal
-from proxy.relay.client import PROBLEM
+from proxy.refusal import CODES, Refusal
+from proxy.relay.client import PROBLEM, Sent
+from proxy.relay.services import request_id
 from proxy.relay.upstream import MAX_HEADERS
+from proxy.relay.wire import response_head
 
 log: Final = logging.getLogger("egret.relay")
 
@@ -137,10 +139,7 @@ class Front(RequestHandler):
             log.error("handler failed: %s", type(exc).__name__)
         else:
             refusal = Refusal("bad_request", override=431 if too_large else None)
-        headers = {"Content-Type": PROBLEM.decode(), "Egret-Error": refusal.code, "Cache-Control": "no-store"}
-        response = web.Response(status=refusal.status, body=refusal.document("req_unparsed"), headers=headers)
-        response.force_close()
-        return response
+        return Unparsed(refusal)
 
     def log_debug(self, *args: Any, **kw: Any) -> None:  # noqa: ANN401
         """Say nothing."""
@@ -148,6 +147,27 @@ class Front(RequestHandler):
     def log_exception(self, *args: Any, **kw: Any) -> None:  # noqa: ANN401, ARG002
         """Name the class."""
         log.error("connection failed: %s", type(kw.get("exc_info")).__name__)
+
+
+class Unparsed(Sent):
+    """The answer to what was no request."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(keep_alive=False)
+        body = refusal.document(request_id())
+        fields = (
+            (b"Content-Type", PROBLEM),
+            (b"Egret-Error", refusal.code.encode()),
+            (b"Cache-Control", b"no-store"),
+            (b"Content-Length", b"%d" % len(body)),
+            (b"Connection", b"close"),
+        )
+        self._bytes = response_head(refusal.status, CODES[refusal.code].title.encode(), fields) + body
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Write it."""
+        await request.writer.write(self._bytes)
+        return None
 
 
 class Server(web.Server):
