@@ -31,7 +31,7 @@ class Match(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Matches by start, and where the first starts that more data could complete or lengthen (or `len(data)`)."""
+    """Matches by start, up to where the first starts that more data could complete or lengthen (or `len(data)`)."""
 
     matches: list[Match]
     unfinished: int
@@ -73,20 +73,21 @@ class Search:
         """Return (head, start, end) of all heads, overlapping ones too."""
         return self._automaton.find_matches_as_indexes(data, overlapping=True) if self._automaton else []
 
-    def walk(self, data: bytes, hits: list[tuple[int, int, int]]) -> Found:
-        """Walk every hit."""
-        matches, unfinished = [], len(data)
+    def walk(self, data: bytes, hits: list[tuple[int, int, int]], *, floor: int, final: bool) -> Found:
+        """Walk the hits, up to the first unfinished one; none counts as such before `floor`, or at all when `final`."""
+        matches: list[Match] = []
         for start, candidates in self._candidates(hits):
-            best = Match(start, -1, b"")
+            best, unfinished = Match(start, -1, b""), False
             for needle in candidates:
                 walk = needle.walk(data, start)
-                if walk.unfinished:
-                    unfinished = min(unfinished, start)
+                unfinished = unfinished or walk.unfinished
                 if walk.end > best.end:
                     best = Match(start, walk.end, needle.replacement)
+            if unfinished and start >= floor and not final:
+                return Found(matches, start)
             if best.end >= 0:
                 matches.append(best)
-        return Found(matches, unfinished)
+        return Found(matches, len(data))
 
     def _candidates(self, hits: list[tuple[int, int, int]]) -> Iterator[tuple[int, list[Needle]]]:
         at: defaultdict[int, dict[int, Needle]] = defaultdict(dict)

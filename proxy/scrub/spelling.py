@@ -19,7 +19,8 @@ LONGEST_ESCAPE: Final = 40
 
 _SHORT: Final = {8: "b", 9: "t", 10: "n", 12: "f", 13: "r"}
 _NAMED: Final = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}
-_UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+_ALPHANUMERIC: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
+_UNRESERVED: Final = _ALPHANUMERIC | frozenset(b"-._~")
 
 _HEX_ESCAPE: Final = re.compile(rb"%(HH)|\\x(HH)|\\u(HHHH)|&#x(H+);".replace(b"H", b"[0-9A-Fa-f]"))
 _MIXED: Final = 4
@@ -28,7 +29,7 @@ Encoder = Callable[[bytes], bytes]
 
 
 def plain(data: bytes) -> bool:
-    """Say whether every common encoder leaves `data` as it is."""
+    """Say whether most encoders leave `data` as it is."""
     return _UNRESERVED.issuperset(data)
 
 
@@ -68,7 +69,27 @@ def _literal(data: bytes) -> bytes:
     return repr(data + b"\"'")[2:-4].encode()
 
 
+def _strict(form: str) -> Encoder:
+    """Make an encoder that leaves letters and digits alone, and nothing else."""
+
+    def encode(data: bytes) -> bytes:
+        text = data.decode() if "%d" in form or "u" in form else data.decode("latin-1")
+        return "".join(c if ord(c) in _ALPHANUMERIC else form % ord(c) for c in text).encode()
+
+    return encode
+
+
+_STRICT: Final = [_strict(form) for form in ("%%%02x", "\\x%02x", "\\u%04x", "&#%d;", "&#x%x;")]
 _BASE_HTML: Final = {"&": "amp", "<": "lt", ">": "gt"}
+
+
+def _entities(data: bytes) -> bytes:
+    """Write names where there are some, and numbers for everything else that is no letter or digit."""
+    return b"".join(
+        bytes([byte]) if byte in _ALPHANUMERIC else f"&{_NAMED.get(chr(byte), f'#{byte}')};".encode() for byte in data
+    )
+
+
 _PERCENTS: Final = [
     _percent(safe, plus=plus)
     for safe in ("", "/", "!'()*", ";/?:@&=+$,#!'()*")  # strict; quote(); encodeURIComponent; encodeURI
@@ -87,7 +108,15 @@ _HTMLS: Final = [
     _html(_BASE_HTML | {'"': "quot", "'": "#039"}),
     _html(_BASE_HTML | {'"': "quot", "'": "#x27", "/": "#x2F", "`": "#x60", "=": "#x3D"}),
 ]
-_ONCE: Final = [*_PERCENTS, *_JSONS, *_HTMLS, _literal, lambda data: _literal(data).replace(b"\\'", b"'")]
+_ONCE: Final = [
+    *_STRICT,
+    *_PERCENTS,
+    *_JSONS,
+    *_HTMLS,
+    _entities,
+    _literal,
+    lambda data: _literal(data).replace(b"\\'", b"'"),
+]
 _OUTER: Final = [
     _percent(),
     _percent("/"),
@@ -101,8 +130,11 @@ _OUTER: Final = [
 
 def encodings(data: bytes) -> set[bytes]:
     """Render the beginning of a value as encoders do that leave letters and digits alone; `data` itself too."""
-    if plain(data):
+    if _ALPHANUMERIC.issuperset(data):
         return {data}
+    if plain(data):
+        strict = set(_apply(_STRICT, data))
+        return {data}.union(strict, *(_cases(text) for text in strict))
     once = set().union(*({text, *_apply(_ONCE, text)} for text in (data, mistaken(data))))
     return once.union(*(_cases(text) for text in once), *(_apply(_OUTER, text) for text in once))
 

@@ -4,14 +4,13 @@ Matches are replaced from the left, the longest first. Where another value overl
 it goes too. What is held back is a true partial match, no more: the longest suffix that could still become a value.
 """
 
-import re
 from collections.abc import Iterator
 from typing import Final
 
 from proxy.scrub.needle import SHORTEST_PIECE
 from proxy.scrub.search import Match, Search
 
-_EVENT_END: Final = re.compile(rb"\r?\n\r?\n|\r\r")
+_EVENT_ENDS: Final = (b"\n\n", b"\r\n\r\n", b"\n\r\n", b"\r\r")
 
 
 class Stream:
@@ -53,15 +52,12 @@ class Stream:
         data = self._buffer + data if self._buffer else data
         hits = self.search.hits(data)
         limit = len(data) if final else self.search.pending(data)
-        if not hits and not self._events and not self._done:
-            self._buffer = data[limit:]
-            return data if limit == len(data) else data[:limit]
-        matches, unfinished = self.search.walk(data, hits)
-        if not final:
-            limit = min(limit, unfinished)
-        if self._events:
-            limit = self._past_events(data, limit)
-        return self._replace(data, matches, limit)
+        if limit < len(data) or hits:
+            floor = _events_end(data) if self._events else 0
+            matches, unfinished = self.search.walk(data, hits, floor=floor, final=final)
+            return self._replace(data, matches, max(floor, min(limit, unfinished)))
+        done, self._buffer, self._done = self._done, b"", 0
+        return data[done:] if done else data
 
     def blank_start(self, data: bytes) -> bytes:
         """Fill the end of a value that was cut before `data`, in a part of a body; such a part keeps its length."""
@@ -76,13 +72,6 @@ class Stream:
             return rest
         self._replaced = True
         return b"*" * len(rest)
-
-    @staticmethod
-    def _past_events(data: bytes, limit: int) -> int:
-        """Move the limit behind the last event that is complete."""
-        for end in _EVENT_END.finditer(data, max(0, limit - 3)):
-            limit = max(limit, end.end())
-        return limit
 
     def _replace(self, data: bytes, matches: list[Match], limit: int) -> bytes:
         """Write all matches that start before the limit, and everything else before it."""
@@ -119,3 +108,8 @@ class Stream:
         if not self._keep_length:
             return text
         return text.ljust(length, b"*") if len(text) <= length else b"*" * length
+
+
+def _events_end(data: bytes) -> int:
+    """Return where the last server-sent event that is complete ends, or 0."""
+    return max(found + len(end) if (found := data.rfind(end)) >= 0 else 0 for end in _EVENT_ENDS)
