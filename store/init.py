@@ -5,10 +5,7 @@ import os
 import secrets
 from pathlib import Path
 
-from sqlalchemy import insert
-
 from store import rows
-from store.access import LEVELS
 from store.audit import GENESIS, Event
 from store.canary import canary_document
 from store.commit import Ledger, Transaction, write_head
@@ -19,10 +16,8 @@ from store.keyring import ControlKeys, PublicKeys, write_private
 from store.migrations import migrate
 from store.model import Scope
 from store.opening import opening_keys
-from store.schema import organisations, projects
 from store.signing import Verifier, Writer
-from store.tokens import API_KEY, mint
-from store.vault.keys import insert_key, new_document
+from store.vault.organisations import OPERATOR, found_organisation
 
 _FOLDERS = ("keys", "keys/public", "keys/control", "keys/data", "keys/shared", "spool", "state")
 
@@ -75,27 +70,7 @@ def _found(url: str, keys: ControlKeys) -> str:
 
 
 def _first_rows(transaction: Transaction) -> str:
-    stamp = {"created_at": transaction.now, "created_by": "init"}
-    transaction.connection.execute(insert(organisations).values(id="default", name="Default", **stamp))
-    transaction.connection.execute(
-        insert(projects).values(organisation="default", id="default", name="Default", **stamp)
-    )
-    for scope in (Scope("default"), Scope("default", "default")):
-        transaction.touch(scope)
     key, body = canary_document(transaction.keys.public, transaction.keys.writer)
     transaction.put_document(key, body)
-    minted = mint(API_KEY, transaction.keys.pepper)
-    rights = {
-        "name": "owner",
-        "permission": "owner",
-        "access": None,
-        "actions": sorted(LEVELS["owner"]),
-        "projects": None,
-        "datasets": None,
-        "sources": [],
-    }
-    document = new_document(transaction, "default", "init", rights, None)
-    document.update(id=minted.id, token=minted.keyed)
-    insert_key(transaction, document)
-    transaction.log(Event("store:init", Scope("default"), "store", actor="init"))
-    return minted.token.reveal().decode()
+    transaction.log(Event("store:init", Scope(OPERATOR), "store", actor="init"))
+    return found_organisation(transaction, OPERATOR, "Default", "init").reveal().decode()

@@ -4,6 +4,7 @@ Sync; call it from one thread at a time for writes (`store.writer.WriterThread`)
 
     Vault.open(url, data) -> Vault            migrate, check keys; raises KeyMismatch
     authenticate(api_key, source=, request_id=) -> Principal                    report_leaked(api_key)
+    create_organisation(p, id, name) -> key   the operator's owner key alone
     create_project(p, name, id=)              list_projects(p, limit=, cursor=)
     create_dataset(p, project, Upload, id=)   get_dataset   list_datasets   replace_dataset(…, Upload, if_match=)
     delete_dataset(p, project, dataset)       disable_dataset(…, disabled=True)
@@ -26,6 +27,7 @@ from store.vault.entries import Entries
 from store.vault.keys import KeyChange, Keys
 from store.vault.listing import Listing
 from store.vault.log import Log, LogQuery, Verdict
+from store.vault.organisations import Organisations
 from store.vault.projects import Projects
 from store.vault.rights import NewKey
 from store.vault.sessions import NewSession, Sessions
@@ -34,5 +36,5 @@ from store.vault.uploads import Files
 __all__ = ["KeyChange", "Listing", "LogQuery", "NewKey", "NewSession", "Upload", "Vault", "Verdict"]
 
 
-class Vault(Projects, Datasets, Files, Entries, Sessions, Keys, Log):
+class Vault(Organisations, Projects, Datasets, Files, Entries, Sessions, Keys, Log):
     """All verbs."""

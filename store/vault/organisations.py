@@ -1,0 +1,62 @@
+"""Organisations: made by the operator, who gets the first key of each and then sees nothing in it."""
+
+from sqlalchemy import insert
+
+from store import rows
+from store.access import LEVELS, Principal
+from store.audit import Event
+from store.checks import Faults, check_id, check_text
+from store.commit import Transaction
+from store.errors import Conflict, Forbidden
+from store.model import Scope, SecretValue
+from store.schema import organisations, projects
+from store.tokens import API_KEY, mint
+from store.vault.gate import Gate
+from store.vault.keys import insert_key, new_document
+
+OPERATOR = "default"
+"""The organisation whose owner keys are the operator's."""
+
+
+class Organisations(Gate):
+    """Verbs on organisations."""
+
+    def create_organisation(self, principal: Principal, id: str, name: str) -> SecretValue:  # noqa: A002 - the field's name
+        """Create an organisation with a project `default`; returns its owner's key, once."""
+        home = Scope(principal.organisation)
+        with self._change(principal, "projects:write", home, f"orgs/{id[:64]}") as transaction:
+            if principal.permission != "owner" or principal.organisation != OPERATOR:
+                raise Forbidden("Only the operator's owner key makes organisations.")
+            faults = Faults()
+            faults.run(lambda: check_id(id, "/id"))
+            faults.run(lambda: check_text(name, "/name", 64, empty=False))
+            faults.stop()
+            if rows.find(transaction.connection, organisations, id=id) is not None:
+                raise Conflict("An organisation with this id exists.", code="exists")
+            return found_organisation(transaction, id, name, principal.actor)
+
+
+def found_organisation(transaction: Transaction, id_: str, name: str, actor: str) -> SecretValue:
+    """Write an organisation, its project `default` and its owner's key; returns the key."""
+    stamp = {"created_at": transaction.now, "created_by": actor}
+    transaction.connection.execute(insert(organisations).values(id=id_, name=name, **stamp))
+    transaction.connection.execute(insert(projects).values(organisation=id_, id="default", name="Default", **stamp))
+    for scope in (Scope(id_), Scope(id_, "default")):
+        transaction.touch(scope)
+    minted = mint(API_KEY, transaction.keys.pepper)
+    document = new_document(transaction, id_, actor, _OWNER, None)
+    document.update(id=minted.id, token=minted.keyed)
+    insert_key(transaction, document)
+    transaction.log(Event("keys:write", Scope(id_), f"keys/{minted.id}", actor=actor))
+    return minted.token
+
+
+_OWNER = {
+    "name": "owner",
+    "permission": "owner",
+    "access": None,
+    "actions": sorted(LEVELS["owner"]),
+    "projects": None,
+    "datasets": None,
+    "sources": [],
+}
