@@ -24,7 +24,7 @@ import uvloop
 from egret.settings import Settings, SettingsError, environment, load
 from store.api.run import Doors, serve
 from store.api.state import Rates, Urls
-from store.errors import KeyMismatch
+from store.errors import KeyMismatch, StoreError, Tampered
 from store.vault import Vault
 
 FATAL: Final = 78
@@ -40,9 +40,12 @@ def main(argv: list[str]) -> int:
         options = _options(argv)
         _log()
         return _run(options, load(options.config, environment()))
-    except (KeyMismatch, SettingsError) as error:
+    except (KeyMismatch, Tampered, SettingsError) as error:
         sys.stderr.write(f"egret store: {error}\n")
         return FATAL
+    except StoreError as error:  # the database is busy or away: a restart may help
+        sys.stderr.write(f"egret store: {error}\n")
+        return 1
 
 
 def _harden() -> None:

@@ -25,6 +25,7 @@ class Transaction:
         self.connection = connection
         self.keys = keys
         self.now = now
+        self.epoch = last.epoch
         self._last = last
         self._touched: dict[Scope, bool] = {}
         self._documents: dict[str, bytes | None] = {}
@@ -64,6 +65,7 @@ class Transaction:
         changed = root != self._last.root
         new = self._last.later(
             revision=self._last.revision + changed,
+            epoch=self.epoch,
             beat=self._last.beat + 1,
             issued_at=self.now,
             root=root,
@@ -138,9 +140,7 @@ class Ledger:
             raise KeyMismatch("The database has no head: it is not a store of Egret, or not a whole one.")
         if self._seen is not None and self._seen[0] == row[0]:
             return self._seen[1]
-        found = Head.read(*row, self.keys.public.verifier)
-        if found.store_id != self.keys.public.store_id.hex():
-            raise KeyMismatch("The database belongs to another store than the keys in this folder.")
+        found = Head.read(*row, self.keys.public.verifier, self.keys.public.store_id)
         if self._seen is not None and (found.epoch, found.beat) < (self._seen[1].epoch, self._seen[1].beat):
             raise Unavailable("The database went back in time while the store was running; restart it after a restore.")
         return found

@@ -8,6 +8,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pysqlite3
@@ -15,7 +16,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import QueuePool, StaticPool
 
-from store.errors import Unavailable
+from store.errors import Conflict, Unavailable
 
 log = logging.getLogger(__name__)
 _WAL_RESET_FIXED = (3, 51, 3)
@@ -43,6 +44,7 @@ class Database:
     def __init__(self, url: str) -> None:
         parsed = make_url(url)
         self.sqlite = parsed.get_backend_name() == "sqlite"
+        self._path = parsed.database
         self._lock = threading.RLock()
         self._writer = _engine(url, read_only=False)
         self._readers = _engine(url, read_only=True)
@@ -58,6 +60,13 @@ class Database:
             raise Unavailable(
                 f"The database runs in journal mode {mode}, not {_journal()}: is another process using it?"
             )
+
+    @property
+    def file(self) -> Path:
+        """The SQLite file; raises `Conflict` where the store is no file of ours."""
+        if not self.sqlite or not self._path:
+            raise Conflict("The store is on PostgreSQL: back it up with pg_dump.", code="not_sqlite")
+        return Path(self._path)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:

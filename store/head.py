@@ -8,7 +8,7 @@ refuse a store that stands still.
 import json
 from dataclasses import dataclass, replace
 
-from store.errors import Tampered
+from store.errors import KeyMismatch, Tampered
 from store.signing import HEAD, Verifier, Writer, canonical
 
 
@@ -38,9 +38,16 @@ class Head:
         return replace(self, **changes)  # type: ignore[arg-type]
 
     @classmethod
-    def read(cls, body: str, signature: bytes, verifier: Verifier) -> "Head":
-        """Verify and parse; raises `Tampered`."""
+    def read(cls, body: str, signature: bytes, verifier: Verifier, store_id: bytes) -> "Head":
+        """Verify and parse; raises `Tampered`, or `KeyMismatch` for another store's head."""
+        head = cls._parse(body)
+        if head.store_id != store_id.hex():  # said before the signature is looked at: the plainer sentence
+            raise KeyMismatch("The database belongs to another store than the keys in this folder.")
         verifier.check(signature, HEAD, body.encode())
+        return head
+
+    @classmethod
+    def _parse(cls, body: str) -> "Head":
         try:
             return cls(**json.loads(body))
         except (TypeError, ValueError) as error:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from store import rows
 from store.database import read_only_engine
-from store.errors import KeyMismatch, Unavailable
+from store.errors import Unavailable
 from store.head import Head
 from store.keyring import PublicKeys
 from store.reader.cache import Bounded
@@ -87,9 +87,7 @@ class Source:
             raise Unavailable("The database has no head: it is empty, or not a store.")
         if row[0] == self._body and self.head is not None:
             return
-        head = Head.read(*row, self._public.verifier)
-        if head.store_id != self._public.store_id.hex():
-            raise KeyMismatch("The database belongs to another store than the keys in this folder.")
+        head = Head.read(*row, self._public.verifier, self._public.store_id)
         self._water.check(head)
         if self.head is None or _order(head) > _order(self.head):
             # Both clocks must agree: the monotonic one sees a store that stands still, the wall clock one that is

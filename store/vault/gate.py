@@ -20,6 +20,7 @@ from store.intake import Intake
 from store.keyring import ControlKeys
 from store.migrations import migrate
 from store.model import Scope
+from store.restore import backup
 from store.schema import datasets, organisations, projects
 from store.sealing import Sealer
 
@@ -58,6 +59,10 @@ class Gate:
     def intake(self, data: Path) -> Intake:
         """Return what takes the data plane's spools in."""
         return Intake(self._ledger, data)
+
+    def backup(self, target: Path) -> None:
+        """Write a consistent copy of the database beside the running store (SQLite)."""
+        backup(self._database.file, target)
 
     def tend(self) -> int:
         """Clean up: expired sessions, deleted values, last use of keys (call every minute or so)."""
