@@ -102,7 +102,7 @@ class Addon:
         try:
             if request.method.upper() in FORBIDDEN:
                 return Refusal("method_not_allowed")
-            path, host = _split(request.path, destination)
+            path, host = _split(request.method, request.path, destination)
             if peer.server_name not in (None, target.host) or host != _host(request.headers.fields, destination):
                 return Refusal("authority_mismatch")
             return self._admit(flow, exchange, caller, path)
@@ -127,7 +127,7 @@ class Addon:
             return Refusal("bad_request")  # origin-form: it names no upstream, only a Host that anybody can write
         secure = found[1].lower() == b"https"
         exchange.destination = destination = parse_authority(found[2].decode("latin-1"), secure=secure)
-        path, host = _split(request.path, destination)
+        path, host = _split(request.method, request.path, destination)
         hosts = [value for name, value in request.headers.fields if name.lower() == b"host"]
         if hosts and host != _host(request.headers.fields, destination):
             return Refusal("authority_mismatch")
@@ -220,9 +220,9 @@ def _same_host(fields: Fields, target: Destination) -> bool:
     return True
 
 
-def _split(target: bytes, destination: Destination) -> tuple[bytes, Destination]:
+def _split(method: bytes, target: bytes, destination: Destination) -> tuple[bytes, Destination]:
     """Return the origin form of a request target, byte for byte, and the authority that it means."""
-    if target.startswith(b"/") or target == b"*":
+    if target.startswith(b"/") or (target == b"*" and method == b"OPTIONS"):
         return target, destination
     found = _ABSOLUTE.fullmatch(target)
     if found is None:

@@ -308,5 +308,5 @@ def _hopeless(buffer: bytearray) -> bool:
     """Whether bytes without the end of a head can no longer become one: then there is no use in waiting."""
     line, found, _ = bytes(buffer[:8192]).partition(b"\n")
     if found:
-        return not line.endswith(b"\r")
-    return b"\0" in line or (len(line) >= 3 and not line[:3].isalpha() and not line[:1].isalpha())
+        return not line.endswith(b"\r") or not wire.is_request_line(line[:-1])
+    return b"\0" in line or not line[:1].isalpha()

@@ -113,10 +113,11 @@ class Stream(layer.Layer):
                 return
         else:
             yield HttpRequestHeadersHook(flow)
-        if self._client_left():
+        refusal = flow.exchange.refusal
+        if self._left():
             yield from self._finish()
-        elif flow.exchange.refusal is not None:
-            yield from self._refuse(flow.exchange.refusal)
+        elif refusal is not None:
+            yield from self._refuse(refusal)
         else:
             yield from self._send(event)
 
@@ -130,8 +131,10 @@ class Stream(layer.Layer):
             yield from self._continue()
         address = (destination.host, destination.port)
         connection, error = yield GetHttpConnection(address, destination.secure, None, "tcp")
-        if self._client_left():
+        if self._left():
             yield from self._finish()
+        elif (broken := self._broken()) is not None:
+            yield from self._refuse(broken)
         elif error is not None or not isinstance(connection, Upstream):
             yield from self._refuse(Refusal(error or "upstream_unreachable"))
         else:
@@ -147,8 +150,14 @@ class Stream(layer.Layer):
         response = http.Response(b"HTTP/1.1", 100, b"Continue", http.Headers(), None, None, time.time(), None)
         yield SendHttp(ResponseHeaders(self.stream_id, response), self.context.client)
 
-    def _client_left(self) -> bool:
-        return any(isinstance(event, RequestProtocolError) for event in self._paused_event_queue)
+    def _left(self) -> bool:
+        """Whether the client went away while something was awaited."""
+        ends = (event for event in self._paused_event_queue if isinstance(event, RequestProtocolError))
+        return any(not isinstance(event, BrokenRequest) for event in ends)
+
+    def _broken(self) -> Refusal | None:
+        """Return the refusal of a request that turned out unreadable while its connection was opened."""
+        return next((event.refusal for event in self._paused_event_queue if isinstance(event, BrokenRequest)), None)
 
     def _hand_over(self) -> layer.CommandGenerator[None]:
         """CONNECT is granted: this layer and all above it step aside, and the tunnel takes the connection."""

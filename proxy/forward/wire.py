@@ -12,7 +12,6 @@ from typing import Final
 Fields = list[tuple[bytes, bytes]]
 
 _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_TARGET: Final = re.compile(rb"[\x21-\x7e\x80-\xff]+")
 _REQUEST: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}) ([\x21-\x7e\x80-\xff]+) HTTP/1\.([01])")
 _STATUS: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
 _DIGITS: Final = re.compile(rb"[0-9]{1,18}")
@@ -54,6 +53,11 @@ def request_line(line: bytes) -> tuple[bytes, bytes, int]:
     if match is None:
         raise Malformed("request line")
     return match[1], match[2], 1 if match[3] == b"1" else 0
+
+
+def is_request_line(line: bytes) -> bool:
+    """Whether a whole line is a request line."""
+    return _REQUEST.fullmatch(line) is not None
 
 
 def status_line(line: bytes) -> tuple[int, bytes, int]:
