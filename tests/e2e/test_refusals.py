@@ -19,8 +19,13 @@ def dataset(egret):
         {"name": "HERE", "value": VALUE, "hosts": [egret.upstream.origin]},
         {"name": "ELSEWHERE", "value": "elsewhere-1234567", "hosts": ["api.example.com"]},
         {"name": "NOWHERE", "value": "nowhere-12345678"},
-        {"name": "HEADERS_ONLY", "value": "headers-only-123", "hosts": [egret.upstream.origin], "locations": ["header"]},
-        {"name": "TWO_LINES", "value": "two\r\nX-Injected: lines", "hosts": [egret.upstream.origin]},
+        {
+            "name": "HEADERS_ONLY",
+            "value": "headers-only-123",
+            "hosts": [egret.upstream.origin],
+            "locations": ["header"],
+        },
+        {"name": "TWO_LINES", "value": "two\nX-Injected: lines", "hosts": [egret.upstream.origin]},
     )
 
 

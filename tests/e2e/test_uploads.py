@@ -15,6 +15,7 @@ CASES = {
     "empty value": ([{"name": "A", "value": ""}], "/secrets/0/value"),
     "64 KiB + 1": ([{"name": "A", "value": CANARY + "x" * (65536 + 1 - len(CANARY))}], "/secrets/0/value"),
     "64 KiB + 1 in UTF-8": ([{"name": "A", "value": "é" * 32768 + "x"}], "/secrets/0/value"),
+    "CR LF in a value": ([{"name": "A", "value": f"{CANARY}\r\nX: y"}], "/secrets/0/value"),
     "NUL": ([{"name": "A", "value": f"{CANARY}\0"}], "/secrets/0/value"),
     "value that is no text": ([{"name": "A", "value": 7}], "/secrets/0/value"),
     "no value": ([{"name": "A"}], "/secrets/0"),
@@ -45,9 +46,9 @@ def test_a_bad_upload(egret, case):
     assert not in_files(egret, CANARY.encode())
 
 
-def test_cr_lf_in_a_value_is_kept(egret):
-    """A private key has line breaks: it is a legal value, and only refused where it would break a header."""
-    egret.dataset({"name": "PEM", "value": "-----BEGIN X-----\r\nabc\r\n-----END X-----\r\n"}, name="pem")
+def test_line_feeds_in_a_value_are_kept(egret):
+    """A private key has lines: it is a legal value, and only refused where it would break a header."""
+    egret.dataset({"name": "PEM", "value": "-----BEGIN X-----\nabc\n-----END X-----\n"}, name="pem")
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b'{"name": "' + CANARY.encode(), b"\xff", b"[]", b'"x"', b"null", b"{}"])
