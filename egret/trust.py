@@ -4,9 +4,15 @@ Most variables that name a bundle replace the default store instead of adding to
 break every connection that does not go through the proxy.
 """
 
+import contextlib
+import re
 import ssl
+import warnings
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
 
 KNOWN: Final = (
     "/etc/ssl/certs/ca-certificates.crt",  # Debian, Alpine, Arch
@@ -37,9 +43,19 @@ def bundle(ca: bytes) -> bytes:
 
 def java_trust_store(pem: bytes) -> bytes:
     """Return a PKCS#12 trust store that Java reads without keytool."""
-    from cryptography import x509  # noqa: PLC0415  # slow to import
-    from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12  # noqa: PLC0415  # slow
 
-    found = x509.load_pem_x509_certificates(pem)
-    entries = [pkcs12.PKCS12Certificate(cert, b"root-%d" % number) for number, cert in enumerate(found)]
+    entries = [pkcs12.PKCS12Certificate(cert, b"root-%d" % number) for number, cert in enumerate(_certificates(pem))]
     return pkcs12.serialize_java_truststore(entries, BestAvailableEncryption(JAVA_PASSWORD.encode()))
+
+
+def _certificates(pem: bytes) -> "list[Certificate]":
+    """Parse a bundle one by one: systems ship old roots that a strict parser warns of, and one day refuses."""
+    from cryptography.x509 import load_pem_x509_certificate  # noqa: PLC0415
+
+    found = []
+    with warnings.catch_warnings(action="ignore"):
+        for piece in re.findall(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", pem, re.DOTALL):
+            with contextlib.suppress(ValueError):
+                found.append(load_pem_x509_certificate(piece))
+    return found

@@ -4,7 +4,7 @@ const tls = require("node:tls");
 
 const proxy = new URL(process.env.HTTPS_PROXY);
 const api = new URL(process.env.API);
-const headers = { "Proxy-Authorization": `Bearer ${proxy.username}` };
+const headers = { Host: api.host, "Proxy-Authorization": `Bearer ${proxy.username}` };
 http
   .request({ host: proxy.hostname, port: proxy.port, method: "CONNECT", path: api.host, headers })
   .on("connect", (_, socket) => {
