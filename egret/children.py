@@ -46,7 +46,7 @@ class Process:
                 [*argv, "--fd", str(sock_fd), "--ready-fd", str(theirs)],
                 stdin=subprocess.DEVNULL,
                 stdout=sys.stderr,  # stdout is for the ready line alone
-                env=dict(environ),
+                env=environ,
                 pass_fds=(sock_fd, theirs),
                 process_group=0,  # a Ctrl-C in the terminal is for the supervisor, which drains in order
                 preexec_fn=_die_with_parent,  # noqa: PLW1509  # no threads here
@@ -105,7 +105,7 @@ class Slot:
 
     def spawn(self, environ: Mapping[str, str]) -> Process:
         """Start a process for this slot; the caller says which role it has."""
-        return Process(self.argv, self.sock_fd, environ)
+        return Process(self.argv, self.sock_fd, environ_of(self.plane, environ))
 
     def died(self, now: float) -> float:
         """Note the death of `process`, plan the next start, and return the delay in seconds."""
@@ -147,6 +147,20 @@ def slots(places: Sequence[Place], argv: Callable[[Place], Sequence[str]]) -> li
 
 
 def command(module: Sequence[str], data: Path, config: Path | None) -> list[str]:
-    """Return the command of a child. `-I` keeps the current folder and PYTHON… variables out of its imports."""
-    argv = [sys.executable, "-I", "-m", *module, "--data", str(data.resolve())]
+    """Return the command of a child; `-P` and `-s` keep the current folder and the user's packages out of imports."""
+    argv = [sys.executable, "-P", "-s", "-m", *module, "--data", str(data.resolve())]
     return argv if config is None else [*argv, "--config", str(config.resolve())]
+
+
+def environ_of(plane: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what a child inherits: nothing that steers Python, and nothing that writes TLS keys to a file.
+
+    Values pass through the control plane once, on their way in. What it frees is overwritten at once, so that no copy
+    of a value waits in its memory for a core dump: Python's own allocator keeps freed blocks as they are, glibc's
+    overwrites them when told to (but not those in its thread caches, hence none).
+    """
+    found = {name: value for name, value in environ.items() if not name.startswith(("PYTHON", "SSLKEYLOGFILE"))}
+    if plane == "control":
+        found["PYTHONMALLOC"] = "malloc"
+        found["GLIBC_TUNABLES"] = "glibc.malloc.tcache_count=0:glibc.malloc.perturb=170"
+    return found

@@ -79,7 +79,6 @@ def variables(proxy_url: str, files: Files, inside: Mapping[str, str], environ: 
 
     `inside` is what `egret.secrets.variables_inside` gives: placeholders, and the marks that this is a session.
     """
-    proxy_url = with_password(proxy_url)
     made = {name: value for name, value in environ.items() if name not in OURS}
     made |= {name: value for name, value in inside.items() if name.startswith("EGRET_") or not reserved(name)}
     for name in PROXY:
@@ -93,13 +92,6 @@ def variables(proxy_url: str, files: Files, inside: Mapping[str, str], environ: 
     if files.java is not None:
         made["JAVA_TOOL_OPTIONS"] = _java(proxy_url, files.java, environ.get("JAVA_TOOL_OPTIONS", ""))
     return made
-
-
-def with_password(proxy_url: str) -> str:
-    """Give the URL a password, which the proxy ignores: undici sends a user name only when there is a password too."""
-    parts = urlsplit(proxy_url)
-    user, _, host = parts.netloc.rpartition("@")
-    return proxy_url if not user or ":" in user else parts._replace(netloc=f"{user}:x@{host}").geturl()
 
 
 def reserved(name: str) -> bool:

@@ -41,7 +41,7 @@ def serve(data: Path, config: Path | None, settings: Settings) -> int:
             print(ready, flush=True)  # noqa: T201  # the one line that a caller waits for
 
         children = _slots(data, config, admin, proxy, gateway)
-        return Supervisor(children, _environ(), announce, close, settings.limits.drain_timeout).run()
+        return Supervisor(children, environment(), announce, close, settings.limits.drain_timeout).run()
 
 
 def _slots(data: Path, config: Path | None, admin: Listener, proxy: Listener, gateway: Listener) -> list[Slot]:
@@ -52,11 +52,6 @@ def _slots(data: Path, config: Path | None, admin: Listener, proxy: Listener, ga
         Place("gateway", "data", ("proxy", "--role", "gateway"), gateway),
     ]
     return slots(places, lambda place: [*command(place.module, data, config), *urls])
-
-
-def _environ() -> dict[str, str]:
-    """Return what children inherit: without the variable that makes TLS libraries write session keys to a file."""
-    return {name: value for name, value in environment().items() if name != "SSLKEYLOGFILE"}
 
 
 def _limits() -> None:

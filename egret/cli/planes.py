@@ -6,14 +6,15 @@ from pathlib import Path
 import click
 
 from egret.cli.common import config_option, data_option, settings
+from egret.settings import environment
 
 
-def _exec(module: list[str], data: Path, config: Path | None) -> None:
-    from egret.children import command  # noqa: PLC0415
+def _exec(plane: str, module: list[str], data: Path, config: Path | None) -> None:
+    from egret.children import command, environ_of  # noqa: PLC0415
 
     settings(config)  # say what is wrong before the plane does
     argv = command(module, data, config)
-    os.execv(argv[0], argv)  # noqa: S606  # the plane takes this process over: its signals and exit code are its own
+    os.execve(argv[0], argv, environ_of(plane, environment()))  # noqa: S606  # the plane takes this process over: its signals and exit code are its own
 
 
 @click.command()
@@ -21,7 +22,7 @@ def _exec(module: list[str], data: Path, config: Path | None) -> None:
 @config_option
 def store(data: Path, config: Path | None) -> None:
     """Run the control plane alone: admin API and dashboard."""
-    _exec(["store"], data, config)
+    _exec("control", ["store"], data, config)
 
 
 @click.command()
@@ -29,7 +30,7 @@ def store(data: Path, config: Path | None) -> None:
 @config_option
 def proxy(data: Path, config: Path | None) -> None:
     """Run the forward proxy alone."""
-    _exec(["proxy", "--role", "forward"], data, config)
+    _exec("data", ["proxy", "--role", "forward"], data, config)
 
 
 @click.command()
@@ -37,4 +38,4 @@ def proxy(data: Path, config: Path | None) -> None:
 @config_option
 def gateway(data: Path, config: Path | None) -> None:
     """Run the gateway alone."""
-    _exec(["proxy", "--role", "gateway"], data, config)
+    _exec("data", ["proxy", "--role", "gateway"], data, config)

@@ -28,10 +28,12 @@ async def open_session(call: Call) -> Reply:
 
 
 def _shown_once(token: str, urls: Urls) -> dict[str, str]:
+    # The password means nothing and is there for clients that send a user name only with one: requests, urllib, undici
+    # and git among them.
     proxy = urlsplit(urls.proxy)
     return {
         "token": token,
-        "proxy_url": f"{proxy.scheme}://{token}@{proxy.netloc}",
+        "proxy_url": f"{proxy.scheme}://{token}:x@{proxy.netloc}",
         "gateway_url": f"{urls.gateway}/s/{token}",
         "ca_url": f"{urls.admin}/ca.pem",
     }
