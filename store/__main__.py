@@ -19,8 +19,6 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-import uvloop
-
 from egret.settings import Settings, SettingsError, environment, load
 from store.api.run import Doors, serve
 from store.api.state import Rates, Urls
@@ -86,7 +84,8 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
         rates = Rates(settings.admin.key_rate, settings.admin.failure_rate)
         supervised = options.fd is not None
         doors = Doors(sock, _urls(options, settings, sock), rates, options.ready_fd, supervised=supervised)
-        uvloop.run(_serve(vault, options.data, doors))
+        # Not uvloop: it keeps one receive buffer for ever, and in it the last upload's values.
+        asyncio.run(_serve(vault, options.data, doors))
     finally:
         vault.close()
     return 0

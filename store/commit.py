@@ -134,14 +134,17 @@ class Ledger:
         self._seen = (new.body(), new)
 
     def head(self, connection: Connection, *, lock: bool = False) -> Head:
-        """Return the verified head; a lower revision than seen before is a database put back under our feet."""
+        """Return the verified head; a lower revision than seen before is a database put back under our feet.
+
+        Only a writer can tell: a reader's snapshot may be older than a commit that happened meanwhile.
+        """
         row = rows.read_head(connection, lock=lock)
         if row is None:
             raise KeyMismatch("The database has no head: it is not a store of Egret, or not a whole one.")
         if self._seen is not None and self._seen[0] == row[0]:
             return self._seen[1]
         found = Head.read(*row, self.keys.public.verifier, self.keys.public.store_id)
-        if self._seen is not None and (found.epoch, found.beat) < (self._seen[1].epoch, self._seen[1].beat):
+        if lock and self._seen is not None and _before(found, self._seen[1]):
             raise Unavailable("The database went back in time while the store was running; restart it after a restore.")
         return found
 
@@ -149,3 +152,7 @@ class Ledger:
         """Renew the head, so that the data plane knows that the store is alive."""
         with self.change():
             pass
+
+
+def _before(one: Head, other: Head) -> bool:
+    return (one.epoch, one.beat) < (other.epoch, other.beat)
