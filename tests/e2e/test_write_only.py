@@ -14,6 +14,9 @@ def world(egret):
     for scope in ("/projects/default", "/orgs/default"):
         status, _, raw, _ = egret.api("PUT", f"{scope}/secrets/SECRET", {"value": VALUE})
         assert status in {200, 201}, raw
+    for scope in (base, "/projects/default", "/orgs/default"):
+        status, _, raw, _ = egret.api("PUT", f"{scope}/variables/SECRET", {"value": "plain"})
+        assert status in {200, 201}, raw
     status, _, raw, _ = egret.api("PUT", f"{base}/secrets/SECRET", {"value": VALUE, "hosts": [egret.upstream.origin]})
     assert status in {200, 201}, raw
     egret.get(session["token"], "/x", "X: #{SECRETS.SECRET}")  # a use, so that the audit has one
@@ -22,9 +25,10 @@ def world(egret):
         status, document, raw, _ = egret.api("POST", "/keys/", {"name": permission, "permission": permission})
         assert status == 201, raw
         keys[permission] = document["key"]
+        key_id = document["id"]
     names = {
         "org": "default", "organisation": "default", "project": "default", "dataset": dataset["id"], "name": "SECRET",
-        "NAME": "SECRET", "n": "1", "version": "1", "session": session["id"], "id": session["id"],
+        "NAME": "SECRET", "n": "1", "version": "1", "session": session["id"], "id": session["id"], "key": key_id,
     }  # fmt: skip
     return keys, names
 
