@@ -33,6 +33,8 @@ def initialise(data: Path, url: str | None = None) -> str:
     for folder in _FOLDERS:
         (data / folder).mkdir(mode=0o700, exist_ok=True)
     _write_keys(data)
+    if url is None:
+        write_private(data / "egret.db", b"")  # SQLite gives its WAL the same mode
     return _found(url or f"sqlite:///{data / 'egret.db'}", ControlKeys.load(data))
 
 
