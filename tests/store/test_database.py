@@ -93,7 +93,9 @@ def test_migrations_touch_no_sealed_byte(store):
 
     def sums():
         connection = pysqlite3.connect(store.data / "egret.db")
-        found = connection.execute("SELECT body, signature FROM versions UNION ALL SELECT body, signature FROM documents").fetchall()
+        found = connection.execute(
+            "SELECT body, signature FROM versions UNION ALL SELECT body, signature FROM documents"
+        ).fetchall()
         connection.close()
         return sorted(hashlib.sha256(b"|".join(row)).hexdigest() for row in found)
 

@@ -46,7 +46,13 @@ def test_two_stores_share_no_key(tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     initialise(one)
     initialise(two)
-    for file in ("control/writer.key", "control/pepper.key", "data/opening.key", "shared/session.key", "public/writer.pub"):
+    for file in (
+        "control/writer.key",
+        "control/pepper.key",
+        "data/opening.key",
+        "shared/session.key",
+        "public/writer.pub",
+    ):
         assert (one / "keys" / file).read_bytes() != (two / "keys" / file).read_bytes()
 
 
@@ -74,7 +80,10 @@ def test_a_key_that_others_may_read_is_refused(tmp_path, file):
         ControlKeys.load(tmp_path / "data")
 
 
-@pytest.mark.parametrize("file", ["control/writer.key", "control/pepper.key", "shared/session.key", "public/writer.pub", "public/sealing.json"])
+@pytest.mark.parametrize(
+    "file",
+    ["control/writer.key", "control/pepper.key", "shared/session.key", "public/writer.pub", "public/sealing.json"],
+)
 def test_a_missing_key_is_told(tmp_path, file):
     """In a sentence, not a traceback."""
     initialise(tmp_path / "data")
@@ -83,7 +92,9 @@ def test_a_missing_key_is_told(tmp_path, file):
         ControlKeys.load(tmp_path / "data")
 
 
-@pytest.mark.parametrize("change", [{"kid": "00" * 8}, {"public_key": "AAAA"}, {"store_id": "zz"}, {"fingerprint": "SHA256:x"}, {"suite": 2}])
+@pytest.mark.parametrize(
+    "change", [{"kid": "00" * 8}, {"public_key": "AAAA"}, {"store_id": "zz"}, {"fingerprint": "SHA256:x"}, {"suite": 2}]
+)
 def test_public_keys_that_contradict_themselves_are_refused(tmp_path, change):
     """Each member is checked against the others."""
     initialise(tmp_path / "data")

@@ -50,14 +50,18 @@ class Machine(RuleBasedStateMachine):
             shutil.rmtree(self.folder)
 
     def scope(self, level):
-        return {"": self.store.owner.scope(), "default": self.store.owner.scope("default")}.get(level, self.store.scope())
+        return {"": self.store.owner.scope(), "default": self.store.owner.scope("default")}.get(
+            level, self.store.scope()
+        )
 
     def args(self, level):
         return self.store.owner, self.scope(level), Kind.SECRET
 
     @rule(level=levels, name=names, value=values, to=st.none() | hosts)
     def put(self, level, name, value, to):
-        info = self.store.vault.put(*self.args(level), NewEntry(name, SecretValue(value), hosts=None if to is None else sorted(to)))
+        info = self.store.vault.put(
+            *self.args(level), NewEntry(name, SecretValue(value), hosts=None if to is None else sorted(to))
+        )
         entry = self.model[level].setdefault(name, Entry())
         before = entry.versions.get(entry.active)
         entry.last += 1
@@ -155,7 +159,9 @@ class Machine(RuleBasedStateMachine):
         self.reader._refresh()
         view = self.reader.view(self.probe)
         for name in ("A", "B", "C"):
-            entry = next((self.model[level][name] for level in ("ds", "default", "") if name in self.model[level]), None)
+            entry = next(
+                (self.model[level][name] for level in ("ds", "default", "") if name in self.model[level]), None
+            )
             for host in HOSTS:
                 grant = view.resolve(Kind.SECRET, name, use(host))
                 if entry is None or not entry.enabled or entry.active == 0:
@@ -166,10 +172,7 @@ class Machine(RuleBasedStateMachine):
                 else:
                     assert grant is Denial.DESTINATION
         active = {
-            entry.versions[entry.active][0]
-            for level in self.model.values()
-            for entry in level.values()
-            if entry.active
+            entry.versions[entry.active][0] for level in self.model.values() for entry in level.values() if entry.active
         }
         assert active <= {value.reveal() for _, value in view.values()}
 
@@ -190,6 +193,4 @@ class Machine(RuleBasedStateMachine):
 
 
 class TestMachine(Machine.TestCase):
-    settings = settings(
-        max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
-    )
+    settings = settings(max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck))
