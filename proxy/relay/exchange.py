@@ -16,14 +16,12 @@ from proxy.inject import Plan
 from proxy.message import Head
 from proxy.refusal import Refusal, Refused
 from proxy.relay.client import Client, put
-from proxy.relay.headers import RANGES, searchable, without
 from proxy.relay.respond import Answer, Responder, answer
 from proxy.relay.services import Ask, Noted, View
 from proxy.relay.upload import Upload, UpstreamClosed, expects
 from proxy.relay.upstream import Lease
 from proxy.relay.wire import request_head
-from proxy.scrub import Scrubber
-from store.model import Location
+from proxy.scrub import searchable
 
 REPEATABLE: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 """Methods that may be sent twice (RFC 9110 9.2.2), when a kept connection turns out to be closed."""
@@ -47,7 +45,9 @@ class Exchange:
         """Serve the request; raises `Refused`, `SpoolError` or what was not foreseen, and has then let go of all."""
         view = self.ask.view()
         self._noted = Noted(self.ask, "body")
-        self._head = prepared(self.ask.head, view, self.ask.services.scrubber(view))
+        self._head = self.ask.head
+        if not self.ask.services.scrubber(view).empty:
+            self._head = self._head.with_parts(self._head.target, searchable(self._head.fields))
         self._plan = await decide(self.ask, self._head, view)
         try:
             await self._read_body(view)
@@ -142,19 +142,6 @@ class Exchange:
             error = self._pump.exception()
             if error is not None and not isinstance(error, UpstreamClosed):
                 raise error
-
-
-def prepared(head: Head, view: View, scrubber: Scrubber) -> Head:
-    """Ask for what can be searched: no part of a body, no coding that cannot be decoded.
-
-    A range may begin in the middle of a value that was stored at the destination before, and neither part would be
-    recognised. A server may ignore Range (RFC 9110 14.2), so leaving it out is always right; it is left out where a
-    value can have been.
-    """
-    fields = searchable(head.fields)
-    if not scrubber.empty and any(view.reachable(head.destination, location) for location in Location):
-        fields = without(fields, RANGES)
-    return head if fields == head.fields else head.with_parts(head.target, fields)
 
 
 async def decide(ask: Ask, head: Head, view: View) -> Plan:

@@ -28,11 +28,6 @@ FRAMING: Final = frozenset({b"content-length", b"host", b"expect"})
 HANDSHAKE: Final = frozenset(
     {b"sec-websocket-key", b"sec-websocket-version", b"sec-websocket-extensions", b"sec-websocket-accept"}
 )
-CODINGS: Final = frozenset({"gzip", "x-gzip", "deflate", "br", "zstd", "identity"})
-"""Content codings that can be searched (spec 1)."""
-RANGES: Final = frozenset({b"range", b"if-range", b"request-range", b"x-range"})
-DICTIONARIES: Final = frozenset({b"available-dictionary", b"dictionary-id"})
-
 _LIST: Final = re.compile(rb"[ \t]*,[ \t]*")
 
 
@@ -60,25 +55,6 @@ def end_to_end(fields: Fields) -> Fields:
     """Leave out hop-by-hop fields and those that `Connection` names."""
     named = frozenset(item.lower() for item in items(fields, b"connection"))
     return without(fields, HOP_BY_HOP | named)
-
-
-def searchable(fields: Fields) -> Fields:
-    """Ask only for content codings that can be searched: a browser also offers shared dictionaries, which cannot.
-
-    Fields are returned as they came when they ask for nothing else.
-    """
-    values = every(fields, b"accept-encoding")
-    if not values:
-        return fields
-    wanted = [item for item in items(fields, b"accept-encoding") if _coding(item) in CODINGS]
-    if len(wanted) == len(items(fields, b"accept-encoding")):
-        return fields
-    kept = without(fields, frozenset({b"accept-encoding"}) | DICTIONARIES)
-    return (*kept, (b"Accept-Encoding", b", ".join(wanted) or b"identity"))
-
-
-def _coding(item: bytes) -> str:
-    return item.partition(b";")[0].strip().decode("latin-1").lower()
 
 
 def theirs(fields: Fields) -> Fields:

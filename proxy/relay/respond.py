@@ -18,8 +18,7 @@ from proxy.relay.client import Client
 from proxy.relay.headers import end_to_end, theirs, without
 from proxy.relay.services import Ask
 from proxy.relay.upstream import Lease
-from proxy.scrub import BodyScrub, Scrubber
-from proxy.scrub.scrubber import drop_validators
+from proxy.scrub import BodyScrub, Scrubber, drop_validators
 
 BODILESS: Final = frozenset({204, 304})
 
@@ -93,7 +92,8 @@ class Responder:
     async def _stream(self, found: Answer, lease: Lease, scrub: BodyScrub | None, key: object) -> None:
         fields, length = found.fields, found.length
         if scrub is not None:  # whether anything will change is known too late
-            fields, length = drop_validators(fields), None
+            fields = drop_validators(fields)
+            length = None if scrub.resizes else length
         await self.client.start(found.status, found.reason, self._dress(found.status, fields), length)
         async for data in found.payload.iter_any():
             view = self.ask.view()

@@ -117,10 +117,10 @@ class Bridge:
             self._heard = asyncio.get_running_loop().time()
             scrubber = self.ask.services.scrubber(self.ask.view())
             if kind is WSMsgType.CLOSE:
-                await down.close(int(data), scrubber.text(str(extra).encode()))
+                await down.close(int(data), scrubber.control(str(extra).encode(), CONTROL - 2))
                 return
             if kind in (WSMsgType.PING, WSMsgType.PONG):
-                await down.send(kind, scrubber.text(bytes(data))[:CONTROL])
+                await down.send(kind, scrubber.control(bytes(data), CONTROL))
             else:
                 await down.send(kind, scrubber.message().feed(bytes(data), final=True))
 

@@ -131,6 +131,8 @@ def test_drain_lets_requests_finish():
         sock.sendall(f"GET {gate.path('/slow?s=1')} HTTP/1.1\r\nHost: gw\r\n\r\n".encode())
         wait_for(lambda: any(b"/slow" in request.target for request in gate.up.log), "the request")
         idle = gate.dial(10)
+        idle.sendall(f"GET {gate.path('/')} HTTP/1.1\r\nHost: gw\r\n\r\n".encode())
+        assert idle.recv(65536).startswith(b"HTTP/1.1 200")
         start = time.monotonic()
         stopping = threading.Thread(target=gate.stop)
         stopping.start()
