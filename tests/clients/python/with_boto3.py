@@ -10,7 +10,7 @@ s3 = boto3.client(
     endpoint_url=os.environ["API"],
     region_name="eu-west-1",
     aws_access_key_id="AKIDEXAMPLE",
-    aws_secret_access_key="wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",  # noqa: S106  # AWS's documented example
+    aws_secret_access_key="wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",  # AWS's documented example
     config=Config(retries={"max_attempts": 1}, s3={"addressing_style": "path"}),
 )
 print(s3.list_buckets()["ResponseMetadata"]["HTTPStatusCode"])
