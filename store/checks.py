@@ -9,7 +9,10 @@ from store.records import Warned
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _ENVIRONMENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
-_DURATION = re.compile(r"([1-9][0-9]{0,6})([smhdw])")
+DURATION = "[1-9][0-9]{0,6}[sm]|[1-9][0-9]{0,5}h|[1-9][0-9]{0,4}d|[1-9][0-9]{0,3}w"
+"""Digits are limited by unit, so that every due date has a place in a calendar."""
+
+_DURATION = re.compile(DURATION)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _PLACEHOLDERS = (
     "changeme",
@@ -111,8 +114,8 @@ def parse_duration(text: str, pointer: str) -> int:
     """Return the seconds of `90d`, `12h`, `30m`, `45s`, `2w`."""
     match = _DURATION.fullmatch(text)
     if match is None:
-        raise problem(pointer, "duration_invalid", "Write a duration such as 90d, 12h or 30m.")
-    return int(match[1]) * _UNITS[match[2]]
+        raise problem(pointer, "duration_invalid", "Write a duration such as 90d, 12h or 30m, within 200 years.")
+    return int(match[0][:-1]) * _UNITS[match[0][-1]]
 
 
 def format_duration(seconds: int) -> str:

@@ -4,19 +4,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from store.api.fields import Out, Time, shape
+from store.api.fields import Out, Time
 from store.api.page import PageQuery
 from store.records import AuditRow
 
-_WORD = shape("^[a-z_]{1,32}(:[a-z_]{1,32})?$")
-_ID = shape("^[A-Za-z0-9_-]{1,64}$")
+_WORD = Field(pattern="^[a-z_]{1,32}(:[a-z_]{1,32})?$")
+_ID = Field(pattern="^[A-Za-z0-9_-]{1,64}$")
 
 
 class AuditQuery(PageQuery):
     """Filters of the log."""
 
-    project: Annotated[str, _ID, Field(max_length=64)] = ""
-    dataset: Annotated[str, _ID, Field(max_length=64)] = ""
+    project: Annotated[str, _ID] = ""
+    dataset: Annotated[str, _ID] = ""
     action: Annotated[
         str, _WORD, Field(max_length=65, description="An action or an area: `secrets:write`, `secrets`.")
     ] = ""

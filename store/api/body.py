@@ -6,7 +6,7 @@ import re
 from aiohttp import web
 from pydantic import BaseModel
 
-from store.api import paths, strict
+from store.api import strict
 from store.api.problem import Fault
 
 MAX_BODY = 16 << 20
@@ -21,10 +21,10 @@ _OFF_LOOP = 64 << 10
 _JSON = re.compile(r"application/(json|[a-z0-9.-]+\+json)")
 
 
-async def read[M: BaseModel](request: web.Request, model: type[M]) -> tuple[M, bytes]:
-    """Return the body as a `model`, and its bytes; an absent body is `{}` where no field is required."""
+async def read[M: BaseModel](request: web.Request, model: type[M], *, needed: bool) -> tuple[M, bytes]:
+    """Return the body as a `model`, and its bytes; an absent body is `{}` where none is `needed`."""
     data = await _bytes(request)
-    if not data and not paths.needs_body(model):
+    if not data and not needed:
         return strict.check(model, {}), b""
     _check_type(request)
     if len(data) < _OFF_LOOP:

@@ -17,7 +17,7 @@ from store.api import body, etags, paths, strict
 from store.api.operation import Operation, Reply
 from store.api.outer import KEY_ID, REQUEST_ID
 from store.api.problem import Fault
-from store.errors import NotAuthenticated
+from store.errors import Invalid, NotAuthenticated, Problem
 
 if TYPE_CHECKING:
     from store.api.state import State
@@ -71,7 +71,7 @@ def handler(operation: Operation, state: "State") -> Any:  # noqa: ANN401 - aioh
         principal = NOBODY if operation.public else await authenticate(state, request)
         paths.check(request.match_info, put=request.method == "PUT")
         query = _query(operation, request)
-        document, _ = await body.read(request, operation.body) if operation.body else (None, b"")
+        document = await _document(operation, request)
         call = Call(state, request, principal, request.match_info, query, document)
         return _answer(operation, await operation.handler(call), request)
 
@@ -107,10 +107,17 @@ def _admit(wait: float) -> None:
         raise Fault("rate_limited", headers={"Retry-After": str(ceil(wait))})
 
 
+async def _document(operation: Operation, request: web.Request) -> BaseModel | None:
+    if operation.body is None:
+        return None
+    document, _ = await body.read(request, operation.body, needed=operation.needs_body)
+    return document
+
+
 def _query(operation: Operation, request: web.Request) -> BaseModel | None:
     given = request.query
     if len(given) != len(set(given)):
-        raise Fault("invalid", detail="A query parameter is there twice.")
+        raise Invalid(Problem("", "repeated", "A query parameter is there twice."))
     if operation.query is not None:
         return strict.check(operation.query, dict(given))
     return None

@@ -3,12 +3,16 @@
 from typing import Annotated, Literal
 
 from pydantic import Field
+from pydantic.config import JsonDict
 
 from store.api.fields import Filename, Id, Label, Model, Out, Time, Word, shape
 from store.api.hosts import EGRESS_HOST, Hosts, plain
 from store.api.secret_models import Rule, SecretIn, SecretOut, VariableIn, VariableOut
 from store.records import DatasetInfo
 from store.vault import Upload
+
+_NAMES: JsonDict = {"uniqueItems": True}
+"""As near as a schema comes to saying that no name may stand in a list twice for one environment."""
 
 Status = Literal["draft", "processing", "ready", "error", "disabled"]
 
@@ -49,8 +53,8 @@ class DatasetPut(Model):
     name: Label
     filename: Filename | None = Field(None, description="With it the answer has an `upload_url` for the file.")
     hosts: Hosts | None = Field(None, description="Destinations of every secret here that names none.")
-    secrets: Annotated[list[SecretIn], Field(max_length=1000)] = Field(default=[])
-    variables: Annotated[list[VariableIn], Field(max_length=1000)] = Field(default=[])
+    secrets: Annotated[list[SecretIn], Field(json_schema_extra=_NAMES)] = Field(default=[])
+    variables: Annotated[list[VariableIn], Field(json_schema_extra=_NAMES)] = Field(default=[])
     egress: EgressIn | None = None
     immutable: bool = Field(default=False, description="Its secrets change by a new upload only.")
     strict_bodies: bool = Field(default=False, description="Refuse a request where a body would be carried inert.")

@@ -10,15 +10,29 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic_core import CoreSchema, PydanticCustomError
 from pydantic_core.core_schema import no_info_plain_validator_function
+
+from store.api.durations import UNITS, spans
+from store.checks import DURATION
 
 
 class Model(BaseModel):
     """Base of all inputs: strict types, no unknown fields, immutable, no input in errors."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Patch(Model, json_schema_extra={"minProperties": 1}):
+    """Base of changes: at least one field."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _something(cls, given: object) -> object:
+        if given == {}:
+            raise PydanticCustomError("egret_empty", "Name at least one field to change.")
+        return given
 
 
 class Out(BaseModel):
@@ -49,19 +63,24 @@ Word = Annotated[str | None, BeforeValidator(lambda text: text or None)]
 
 NAME = "^[A-Z][A-Z0-9_]{0,127}$"
 ID = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
-_VISIBLE = "[!-~\u00a1-\u00ac\u00ae-\u024f\u0400-\u045f]"
+_LETTERS = "\u00a1-\u00ac\u00ae-\u024f\u0400-\u045f"
+_VISIBLE = f"[!-~{_LETTERS}]"
+_LINE = f"[ -~{_LETTERS}]*"
+_FILE = f"[!-.0-\\[\\]-~{_LETTERS}]"
 
 Name = Annotated[str, shape(NAME)]
 Id = Annotated[str, shape(ID)]
-Label = Annotated[str, shape(f"^{_VISIBLE}[ {_VISIBLE[1:]}*$", minLength=1, maxLength=64)]
-Prose = Annotated[str, shape(f"^[ {_VISIBLE[1:]}*$", maxLength=1000)]
-Environment = Annotated[str, shape("^[a-z0-9][a-z0-9_-]{0,31}$")]
-Duration = Annotated[str, shape("^[1-9][0-9]{0,6}[smhdw]$", examples=["90d"])]
+Label = Annotated[str, shape(f"^{_VISIBLE}{_LINE}$", minLength=1, maxLength=64)]
+Note = Annotated[str, shape(f"^{_LINE}$", maxLength=128)]
+Prose = Annotated[str, shape(f"^{_LINE}$", maxLength=1024)]
+Environment = Annotated[str, Field(pattern="^([a-z0-9][a-z0-9_-]{0,31})?$")]
+Duration = Annotated[str, Field(min_length=1), shape(f"^({DURATION})$", examples=["90d"])]
 Origin = Annotated[str, shape("^(null|https?://[a-z][a-z0-9]{0,30}(\\.[a-z][a-z0-9]{0,30}){0,3}(:[1-9][0-9]{0,3})?)$")]
-Filename = Annotated[str, shape("^[A-Za-z0-9_-]{1,60}\\.(zip|txt)$")]
-
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+Filename = Annotated[
+    str,
+    Field(pattern=r"^[^/\\]+$", max_length=255),
+    shape(f"^{_FILE}+$", minLength=1, maxLength=255),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +93,7 @@ class Seconds:
     def check(self, value: object) -> int:
         """Return the seconds."""
         if isinstance(value, str) and (found := re.fullmatch("(0|[1-9][0-9]{0,8})([smhdw])", value)):
-            value = int(found[1]) * _UNITS[found[2]]
+            value = int(found[1]) * UNITS[found[2]]
         if type(value) is int and self.least <= value <= self.most:
             return value
         sentence = f"A duration is {self.least} to {self.most} seconds, or a text such as 90s, 24h, 7d."
@@ -84,27 +103,5 @@ class Seconds:
         return no_info_plain_validator_function(self.check)
 
     def __get_pydantic_json_schema__(self, _schema: object, _handler: object) -> dict[str, Any]:
-        units = [(letter, -(-self.least // unit), self.most // unit) for letter, unit in _UNITS.items()]
-        spans = [f"{_span(least, most)}{letter}" for letter, least, most in units if least <= most]
         number = {"type": "integer", "minimum": self.least, "maximum": self.most}
-        return {"anyOf": [number, {"type": "string", "pattern": f"^({'|'.join(spans)})$"}]}
-
-
-def _span(least: int, most: int) -> str:
-    """Return a pattern of the whole numbers from `least` to `most`, without leading zeros."""
-    parts = []
-    while least <= most:
-        step = 1
-        while least % (step * 10) == 0 and least and least + step * 10 - 1 <= most:
-            step *= 10
-        if step == 1 and least == 0:
-            parts.append("0")
-            least = 1
-            continue
-        last = min(least - least % (step * 10) + step * 9, most - most % step if most >= least + step - 1 else least)
-        while last + step - 1 > most:
-            last -= step
-        head, tail = str(least // step), "[0-9]" * (len(str(step)) - 1)
-        parts.append(f"{head[:-1]}[{head[-1]}-{str(last // step)[-1]}]{tail}")
-        least = last + step
-    return f"({'|'.join(parts)})"
+        return {"anyOf": [number, {"type": "string", "pattern": spans(self.least, self.most)}]}

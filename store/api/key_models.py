@@ -3,9 +3,10 @@
 from typing import Annotated, Literal
 
 from pydantic import Field, WithJsonSchema
+from pydantic.config import JsonDict
 
 from store.access import ACTIONS, AREAS
-from store.api.fields import Id, Label, Model, Out, Seconds, Time, shape
+from store.api.fields import Id, Label, Model, Out, Patch, Seconds, Time, shape
 
 YEAR = 366 * 86_400
 MONTH = 30 * 86_400
@@ -20,7 +21,15 @@ Datasets = Annotated[list[Annotated[str, shape(_DATASET)]], Field(max_length=200
 Sources = Annotated[list[Annotated[str, shape(_NETWORK)]], Field(max_length=64)]
 
 
-class KeyIn(Model):
+_LISTED: JsonDict = {
+    "anyOf": [
+        {"required": ["permission"], "properties": {"permission": {"const": "restricted"}}},
+        {"properties": {"actions": {"anyOf": [{"type": "null"}, {"maxItems": 0}]}}},
+    ]
+}
+
+
+class KeyIn(Model, json_schema_extra=_LISTED):
     """A new key: the least that is useful unless you say more. It never gets more rights than its maker's."""
 
     name: Label
@@ -33,7 +42,7 @@ class KeyIn(Model):
     ttl: Annotated[int, Seconds(1, YEAR)] | None = 90 * 86_400
 
 
-class KeyPatch(Model, json_schema_extra={"minProperties": 1}):
+class KeyPatch(Patch, json_schema_extra={**_LISTED, "minProperties": 1}):
     """A change of a key; what is left out stays."""
 
     name: Label | None = None

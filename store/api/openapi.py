@@ -8,6 +8,7 @@ from pydantic.json_schema import models_json_schema
 
 from store.api import paths
 from store.api.fields import Out
+from store.api.links import links
 from store.api.operation import Operation
 from store.api.problem import CODES, CONTENT_TYPE
 
@@ -40,7 +41,11 @@ def build(operations: Iterable[Operation], version: str) -> dict[str, Any]:
     names, schemas = _schemas(listed)
     made: dict[str, dict[str, Any]] = {}
     for each in listed:
-        made.setdefault(each.path, {})[each.method.lower()] = _operation(each, names)
+        described = _operation(each, names)
+        if given := links(each, listed):
+            for status in {str(each.status), *(["201"] if each.creates else [])}:
+                described["responses"][status]["links"] = given
+        made.setdefault(each.path, {})[each.method.lower()] = described
     return {
         "openapi": "3.1.0",
         "info": {
@@ -88,11 +93,11 @@ def _operation(each: Operation, names: Names) -> dict[str, Any]:
         "summary": each.text.split("\n", 1)[0].rstrip("."),
         "description": _description(each),
         "parameters": [*map(paths.parameter, each.parameters), *_query(each)],
-        "responses": {str(each.status): _success(each, names), **_failures(each)},
+        "responses": {**_successes(each, names), **_failures(each)},
     }
     if each.body is not None:
         content = {"application/json": {"schema": {"$ref": names[each.body, "validation"]}}}
-        made["requestBody"] = {"required": paths.needs_body(each.body), "content": content}
+        made["requestBody"] = {"required": each.needs_body, "content": content}
     if each.upload:
         made["requestBody"] = {"required": True, "content": {"*/*": {}}}
     if each.public:
@@ -128,6 +133,11 @@ def _plain(schema: dict[str, Any]) -> dict[str, Any]:
     return made
 
 
+def _successes(each: Operation, names: Names) -> dict[str, Any]:
+    found = {str(each.status): _success(each, names)}
+    return {**found, "201": _success(each, names)} if each.creates else found
+
+
 def _success(each: Operation, names: Names) -> dict[str, Any]:
     made: dict[str, Any] = {"description": "Done."}
     if each.answer is not None:
@@ -144,7 +154,7 @@ def _failures(each: Operation) -> dict[str, Any]:
 
 
 def _statuses(each: Operation) -> set[int]:
-    found = {400, 404, 405, 408, 413, 414, 415, 417, 422, 429, 431, 500, 503} if not each.public else {429, 500, 503}
+    found = {400, 404, 405, 408, 413, 414, 415, 417, 422, 429, 431, 500, 503}
     if not each.public:
         found |= {401, 403}
     if each.tagged:

@@ -53,6 +53,8 @@ class Operation:
     """POST that takes an Idempotency-Key."""
     tagged: bool = False
     """Takes If-Match and If-None-Match."""
+    empty: bool = True
+    """A request without a body is one with `{}`; not where the model asks for one of several fields."""
     upload: bool = False
     """The body is a file; the handler reads it itself."""
     media: str = "application/json"
@@ -71,6 +73,13 @@ class Operation:
     def text(self) -> str:
         """What it does, for people."""
         return cleandoc(self.handler.__doc__ or "")
+
+    @property
+    def needs_body(self) -> bool:
+        """Whether a request without a body breaks the model."""
+        if self.body is None:
+            return False
+        return not self.empty or any(each.is_required() for each in self.body.model_fields.values())
 
     @property
     def parameters(self) -> list[str]:

@@ -26,7 +26,7 @@ def _number(text: object) -> object:
 class PageQuery(Model):
     """Which part of a list."""
 
-    limit: Annotated[int, BeforeValidator(_number), Field(ge=1, le=MAX_LIMIT)] = 50
+    limit: Annotated[int, Field(ge=1, le=MAX_LIMIT), BeforeValidator(_number)] = 50
     cursor: Annotated[str | None, Field(max_length=1024, description="`next` of the page before.")] = None
 
 

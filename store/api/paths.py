@@ -8,11 +8,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel
-
 from store.api.fields import ID, NAME
 from store.api.problem import Fault
-from store.errors import Problem
+from store.errors import Invalid, Problem
 
 _TEXTS = {
     "org": "Organisation id.",
@@ -32,7 +30,8 @@ _TICKET = r"^[A-Za-z0-9_.-]{1,512}$"
 
 def parameter(name: str) -> dict[str, Any]:
     """Return the OpenAPI entry of the path parameter `name`."""
-    return {"name": name, "in": "path", "required": True, "description": _TEXTS[name], "schema": _schema(name)}
+    made = {"name": name, "in": "path", "required": True, "description": _TEXTS[name], "schema": _schema(name)}
+    return {**made, "example": "default"} if name in {"org", "project"} else made
 
 
 def _schema(name: str) -> dict[str, Any]:
@@ -56,10 +55,5 @@ def check(parameters: Mapping[str, str], *, put: bool) -> None:
             continue
         if put and name == "name":
             sentence = "A name is A-Z, 0-9 and _, starts with a letter, and has 128 characters at most."
-            raise Fault("invalid", problems=(Problem("/name", "bad_name", sentence),))
+            raise Invalid(Problem("/name", "name_invalid", sentence))
         raise Fault("not_found")
-
-
-def needs_body(model: type[BaseModel]) -> bool:
-    """Whether a request without a body breaks the model: some field is required."""
-    return any(each.is_required() for each in model.model_fields.values())

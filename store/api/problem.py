@@ -26,6 +26,9 @@ STATUS: Mapping[type[errors.StoreError], int] = {
 }
 """One class, one status; what is not listed (and what is no StoreError) is 500 `internal`."""
 
+_OF_STATE = frozenset({"widening", "sealed_key", "sealed_invalid", "project_outside"})
+"""Faults against what is stored (its rules, its key, its projects): another time the same input would do. 409."""
+
 CODES: Mapping[str, tuple[int, str]] = {
     "bad_request": (400, "The request is not well-formed HTTP."),
     "bad_json": (400, "The body is not one JSON document in UTF-8 (no duplicate keys, no NaN, no huge numbers)."),
@@ -94,6 +97,8 @@ def of_store(error: errors.StoreError, request_id: str) -> web.Response:
     if status == 500:
         return response(Fault("internal"), request_id)
     problems = error.problems if isinstance(error, errors.Invalid) else ()
+    if problems and all(each.code in _OF_STATE for each in problems):
+        return response(Fault("conflict", problems=problems), request_id)
     return _answer(status, document(status, error.code, error.detail, request_id, problems), headers_for(status))
 
 

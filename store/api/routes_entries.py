@@ -171,29 +171,31 @@ def _secrets(level: str, prefix: str) -> list[Operation]:
     one = f"{prefix}/secrets/{{name}}"
     version = f"{one}/versions/{{version}}"
     made: dict[str, Any] = {"suffix": f"_of_{level}", "tag": "secrets"}
-    short: dict[str, Any] = {**made, "query": OneQuery}
+    tagged: dict[str, Any] = {**made, "tagged": True}
+    query: dict[str, Any] = {"query": OneQuery}
     return [
         Operation("GET", f"{prefix}/secrets/", list_secrets, query=EntryQuery, answer=SecretList, **made),
-        Operation("GET", one, get_secret, answer=SecretOut, tagged=True, **short),
-        Operation("PUT", one, put_secret, body=SecretPut, answer=SecretOut, tagged=True, creates=True, **made),
-        Operation("PATCH", one, patch_secret, body=MetadataPatch, answer=SecretOut, tagged=True, **short),
-        Operation("DELETE", one, delete_secret, status=204, tagged=True, **short),
-        Operation("POST", f"{one}/disable", disable_secret, answer=SecretOut, **short),
-        Operation("POST", f"{one}/enable", enable_secret, answer=SecretOut, **short),
-        Operation("GET", f"{one}/versions/", list_versions, answer=VersionList, **short),
-        Operation("POST", f"{version}/activate", activate_version, answer=SecretOut, **short),
-        Operation("POST", f"{version}/destroy", destroy_version, answer=VersionOut, **short),
+        Operation("GET", one, get_secret, answer=SecretOut, **tagged, **query),
+        Operation("PUT", one, put_secret, body=SecretPut, answer=SecretOut, empty=False, creates=True, **tagged),
+        Operation("PATCH", one, patch_secret, body=MetadataPatch, answer=SecretOut, empty=False, **tagged, **query),
+        Operation("DELETE", one, delete_secret, status=204, **tagged, **query),
+        Operation("POST", f"{one}/disable", disable_secret, answer=SecretOut, **made, **query),
+        Operation("POST", f"{one}/enable", enable_secret, answer=SecretOut, **made, **query),
+        Operation("GET", f"{one}/versions/", list_versions, answer=VersionList, **made, **query),
+        Operation("POST", f"{version}/activate", activate_version, answer=SecretOut, **made, **query),
+        Operation("POST", f"{version}/destroy", destroy_version, answer=VersionOut, **made, **query),
     ]
 
 
 def _variables(level: str, prefix: str) -> list[Operation]:
     one = f"{prefix}/variables/{{name}}"
     made: dict[str, Any] = {"suffix": f"_of_{level}", "tag": "variables"}
-    short: dict[str, Any] = {**made, "query": OneQuery}
+    tagged: dict[str, Any] = {**made, "tagged": True}
+    query: dict[str, Any] = {"query": OneQuery}
     return [
         Operation("GET", f"{prefix}/variables/", list_variables, query=EntryQuery, answer=VariableList, **made),
-        Operation("GET", one, get_variable, answer=VariableOut, tagged=True, **short),
-        Operation("PUT", one, put_variable, body=VariablePut, answer=VariableOut, tagged=True, creates=True, **made),
-        Operation("PATCH", one, patch_variable, body=MetadataPatch, answer=VariableOut, tagged=True, **short),
-        Operation("DELETE", one, delete_variable, status=204, tagged=True, **short),
+        Operation("GET", one, get_variable, answer=VariableOut, **tagged, **query),
+        Operation("PUT", one, put_variable, body=VariablePut, answer=VariableOut, creates=True, **tagged),
+        Operation("PATCH", one, patch_variable, body=MetadataPatch, answer=VariableOut, empty=False, **tagged, **query),
+        Operation("DELETE", one, delete_variable, status=204, **tagged, **query),
     ]

@@ -39,7 +39,7 @@ async def get_key(call: Call) -> Reply:
     return Reply(KeyOut.model_validate(info), etag=info.etag)
 
 
-@route("PATCH", "/keys/{key}", body=KeyPatch, answer=KeyOut, tagged=True)
+@route("PATCH", "/keys/{key}", body=KeyPatch, empty=False, answer=KeyOut, tagged=True)
 async def patch_key(call: Call) -> Reply:
     """Change name, rights, networks or expiry of a key, within your own rights."""
     change = KeyChange(**{name: getattr(call.body, name) for name in KeyPatch.model_fields})
@@ -60,7 +60,7 @@ async def rotate_key(call: Call) -> Reply:
     return _made(*await call.write(call.state.vault.rotate_key, call.path["key"], call.body.overlap))
 
 
-@route("POST", "/keys/report-leaked", body=LeakIn, status=204, public=True)
+@route("POST", "/report-leaked", body=LeakIn, status=204, public=True)
 async def report_leaked(call: Call) -> Reply:
     """Revoke a key by showing it: whoever finds one may end it. Unknown keys get the same answer."""
     await call.state.report_leaked(call.body.key, call.request)

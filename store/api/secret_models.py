@@ -2,18 +2,28 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
+from pydantic.config import JsonDict
+from pydantic.json_schema import SkipJsonSchema
 
-from store.api.fields import Duration, Environment, Model, Name, Out, Prose, Time, Word
+from store.api.fields import Duration, Environment, Model, Name, Out, Patch, Prose, Time, Word
 from store.api.hosts import Hosts, plain
 from store.api.values import Readable, Sealed, Value
 from store.model import SecretValue
+from store.providers import load_providers
 from store.records import Change, EntryInfo, NewEntry
 
 LocationName = Literal["header", "url", "body", "message"]
 Locations = Annotated[list[LocationName], Field(min_length=1, max_length=8)]
-ONE_OF = {"oneOf": [{"required": ["value"]}, {"required": ["sealed"]}]}
-Provider = Annotated[str, Field(max_length=64)]
+_TEXT: JsonDict = {"type": "string"}
+_NONE: JsonDict = {"type": "null"}
+ONE_OF: JsonDict = {
+    "oneOf": [
+        {"required": ["value"], "properties": {"value": _TEXT, "sealed": _NONE}},
+        {"required": ["sealed"], "properties": {"value": _NONE, "sealed": _TEXT}},
+    ]
+}
+Provider = Annotated[str, WithJsonSchema({"type": "string", "enum": sorted(load_providers())})]
 Rule = str | dict[str, object]
 
 
@@ -41,9 +51,10 @@ class SecretIn(About, json_schema_extra=ONE_OF):
 
 
 class SecretPut(About, json_schema_extra=ONE_OF):
-    """A new version of a secret; `name` may be repeated, but is the path's."""
+    """A new version of a secret."""
 
-    name: Name | None = None
+    name: SkipJsonSchema[Name | None] = None
+    """Taken where it repeats the path's, so that an upload's entry can be sent as it is."""
     value: Value | None = None
     sealed: Sealed | None = None
     environment: Environment | None = None
@@ -68,7 +79,7 @@ class VariableIn(About):
 class VariablePut(About):
     """A new version of a variable."""
 
-    name: Name | None = None
+    name: SkipJsonSchema[Name | None] = None
     value: Readable
     environment: Environment | None = None
 
@@ -77,7 +88,7 @@ class VariablePut(About):
         return _entry(self, name, self.value, None)
 
 
-class MetadataPatch(About, json_schema_extra={"minProperties": 1}):
+class MetadataPatch(About, Patch):
     """A change of metadata; hosts and locations can only be narrowed, widening takes the value again."""
 
     def change(self) -> Change:

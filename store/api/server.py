@@ -70,7 +70,7 @@ class Runner(web.AppRunner):
                 "access_log": None,
                 "logger": _SILENT,
                 "auto_decompress": False,  # Content-Encoding is refused: no bombs
-                "max_line_size": 8190,
+                "max_line_size": 32768,
                 "max_field_size": 8190,
                 "keepalive_timeout": 75.0,
                 "lingering_time": 2.0,

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from store.api.fields import Environment, Label, Model, Name, Origin, Out, Seconds, Time, Word
+from store.api.fields import Environment, Model, Name, Note, Origin, Out, Seconds, Time, Word
 
 WEEK = 7 * 86_400
 LARGEST = 2**53 - 1
@@ -18,7 +18,7 @@ class SessionIn(Model):
     environment: Environment | None = None
     origins: Annotated[list[Origin], Field(max_length=32)] = Field(default=[], description="Pages that may use it.")
     max_requests: Annotated[int, Field(ge=1, le=LARGEST)] | None = None
-    label: Label | None = None
+    label: Note | None = None
     ttl: Annotated[int, Seconds(1, WEEK)] = 3600
 
 

@@ -14,10 +14,13 @@ from typing import NoReturn
 from pydantic import BaseModel, ValidationError
 
 from store.api.problem import Fault
-from store.errors import Problem
+from store.errors import Invalid, Problem
 
 MAX_DIGITS = 19
 """Digits of an integer: enough for 64 bits, too few for a quadratic parse."""
+
+EXACT = 2**53
+"""Below this every whole number is itself as a float."""
 
 MAX_DEPTH = 32
 """Levels of a document; the deepest model has four."""
@@ -57,11 +60,12 @@ def _integer(text: str) -> int:
     return int(text)
 
 
-def _number(text: str) -> float:
+def _number(text: str) -> float | int:
+    """Read `5.0` and `5e0` as 5: JSON has one kind of number, and OpenAPI calls these integers."""
     number = float(text)
     if number in {float("inf"), float("-inf")}:
         raise ValueError
-    return number
+    return int(number) if number.is_integer() and abs(number) < EXACT else number
 
 
 def _measure(document: object) -> None:
@@ -80,13 +84,13 @@ def _children(node: object) -> Sequence[object]:
 
 
 def check[M: BaseModel](model: type[M], document: object) -> M:
-    """Return `document` as a `model`; raises `Fault("invalid")` with a place and a reason for each fault."""
+    """Return `document` as a `model`; raises `Invalid` with a place and a reason for each fault."""
     try:
         return model.model_validate(document)
     except ValidationError as error:
         problems = _problems(model, error)
-    # Outside of `except`, so that no context with the input hangs on the fault.
-    raise Fault("invalid", problems=problems)
+    # Outside of `except`, so that no context with the input hangs on the error.
+    raise Invalid(*problems)
 
 
 def _problems(model: type[BaseModel], error: ValidationError) -> tuple[Problem, ...]:
