@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,7 +39,14 @@ def through(
         target = f"http://{parts.netloc}{target}"
         fields = {**headers, **auth}
     with contextlib.closing(connection):
-        connection.request("GET", target, headers=fields)
+        try:
+            connection.request("GET", target, headers=fields)
+        except OSError as error:  # http.client says no more of a CONNECT that was refused; its headers say which code
+            said = re.search(r"Tunnel connection failed: (\d+)", str(error))
+            heads = connection.get_proxy_response_headers() if said else None
+            if said is None or heads is None:
+                raise
+            return Answer(int(said[1]), heads.get("Egret-Error", ""), "", "")
         got = connection.getresponse()
         body = got.read(1 << 20).decode("utf-8", "replace")
         return Answer(got.status, got.getheader("Egret-Error", ""), got.getheader("Egret-Injected", ""), body)

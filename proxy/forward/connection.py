@@ -34,6 +34,9 @@ HIGH: Final = 256 << 10
 LINGER: Final = 15.0
 """Seconds for a closing connection to take what it was sent last."""
 
+GRACE: Final = 2.0
+"""Seconds that a drain gives to connections which have not asked for anything yet."""
+
 MODE: Final = ProxyMode.parse("regular")
 
 
@@ -174,8 +177,18 @@ class Handler:
             client.transport.abort()
 
     def drain(self) -> None:
-        """Finish what is in flight, then close; a connection without a request closes now."""
+        """Finish what is in flight, then close; an idle connection closes now.
+
+        One that has not asked for anything yet was accepted a moment ago, perhaps, and gets a while to do so: a rolling
+        restart refuses nobody.
+        """
         self.peer.draining = True
+        if not self.peer.asked:
+            self.loop.call_later(GRACE, self._drained)
+        elif not self.peer.open:
+            self.stop()
+
+    def _drained(self) -> None:
         if not self.peer.open:
             self.stop()
 
@@ -213,7 +226,7 @@ class Handler:
         self._layers()
         if self.peer.congested or self._held:
             self._relieve()
-        if self.peer.draining and not self.peer.open:
+        if self.peer.draining and self.peer.asked and not self.peer.open:
             self.stop()
 
     def _layers(self, event: events.Event | None = None) -> None:

@@ -95,7 +95,8 @@ class Peer:
     """What is known about one client connection. `target` and `caller` are set by CONNECT.
 
     `server_name` is the TLS server name that the client asked for, normalised; "" for one that cannot be a host.
-    Times are of the loop's clock; `wake_at` is the earliest moment at which a layer wants a `Tick`.
+    `asked` says that there was a request already, CONNECT apart. Times are of the loop's clock; `wake_at` is the
+    earliest moment at which a layer wants a `Tick`.
     """
 
     services: Services
@@ -107,6 +108,7 @@ class Peer:
     now: float = 0.0
     congested: bool = False
     draining: bool = False
+    asked: bool = False
     open: "set[Exchange]" = field(default_factory=set)
     """Exchanges that count as requests in flight."""
 
@@ -186,6 +188,7 @@ class Exchange:
             self.retry_after = refused[1]
             return refused[0]
         self.peer.open.add(self)
+        self.peer.asked = True
         return None
 
     def end(self) -> None:

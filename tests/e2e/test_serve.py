@@ -1,0 +1,177 @@
+"""`egret serve` with its real children: ready line, drain, replacement, restarts, faults at the start."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+from served import EGRET, Egret, code, receive, wait_for
+
+VALUE = "sk-serve-7Xk2Mw9"
+
+
+@pytest.fixture(scope="module")
+def egret(tmp_path_factory):
+    config = "proxy: {listen: '127.0.0.1:0', workers: 2}\n"
+    with Egret(tmp_path_factory.mktemp("serve"), config) as it:
+        yield it
+
+
+@pytest.fixture(scope="module")
+def token(egret):
+    dataset = egret.dataset({"name": "HERE", "value": VALUE, "hosts": [egret.upstream.origin]})
+    return egret.session(dataset)["token"]
+
+
+def test_one_ready_line_and_nothing_else(egret):
+    """stdout is the ready line, with the ports that were picked."""
+    line = (egret.folder / "serve.out").read_text()
+    assert re.fullmatch(
+        r"ready admin=http://127\.0\.0\.1:\d+ proxy=http://127\.0\.0\.1:\d+ gateway=http://127\.0\.0\.1:\d+\n", line
+    )
+    ports = [egret.address(plane)[1] for plane in ("admin", "proxy", "gateway")]
+    assert len(set(ports)) == 3
+    for plane in ("admin", "proxy", "gateway"):
+        socket.create_connection(egret.address(plane), timeout=5).close()
+
+
+def test_each_child_is_a_process_and_shows_no_key(egret):
+    """A store, two workers, a gateway; their command lines hold paths and URLs only."""
+    assert len(egret.pids("store")) == 1
+    assert len(egret.pids("proxy --role forward")) == 2
+    assert len(egret.pids("proxy --role gateway")) == 1
+
+
+def test_replacing_the_workers_refuses_nobody(egret, token):
+    """Requests go on all the time while SIGHUP replaces every process of the data plane."""
+    before = set(egret.pids("proxy"))
+    stop, faults, done = threading.Event(), [], []
+
+    def hammer():
+        while not stop.is_set():
+            try:
+                raw = egret.get(token, "/x", "X: #{SECRETS.HERE}")
+                (done if b" 200 " in raw[:20] else faults).append(raw[:200])
+            except Exception as fault:
+                faults.append(repr(fault))
+
+    threads = [threading.Thread(target=hammer) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    wait_for(lambda: len(done) > 10, "requests")
+    egret.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: "replaced; all are" in egret.errors, "the replacement", 60)
+    wait_for(lambda: not before & set(egret.pids("proxy")), "the old ones to be gone", 40)
+    mark = len(done)
+    wait_for(lambda: len(done) > mark + 10, "more requests")
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+    assert len(egret.pids("proxy")) == 3
+
+
+@pytest.mark.parametrize("module", ["proxy --role forward", "proxy --role gateway", "store"])
+def test_a_killed_child_comes_back(egret, token, module):
+    """After kill -9 it is started again, that is said, and requests are served."""
+    pid = egret.pid(module)
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: pid not in egret.pids(module) and egret.pids(module), "a new process", 30)
+    assert re.search(r"egret: [a-z 0-9]+ was killed by SIGKILL; starting it again in 0\.\d s", egret.errors)
+    wait_for(lambda: b" 200 " in egret.get(token, "/x", "X: #{SECRETS.HERE}")[:20], "service")
+
+
+def test_a_second_server_on_the_folder_is_refused(egret):
+    """Two writers on one database would be one too many."""
+    done = subprocess.run(
+        [EGRET, "serve", "--data", egret.data, "--config", egret.config], capture_output=True, text=True, timeout=30
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "is being served already" in done.stderr
+
+
+def test_drain(tmp_path):
+    """SIGTERM: the request in flight finishes, new connections are refused, exit code 0, all within 30 seconds."""
+    with Egret(tmp_path) as egret:
+        dataset = egret.dataset({"name": "HERE", "value": VALUE, "hosts": [egret.upstream.origin]})
+        token = egret.session(dataset)["token"]
+        sock = egret.tunnel(token)
+        sock.sendall(
+            f"GET /slow?s=3 HTTP/1.1\r\nHost: {egret.upstream.origin}\r\nX: #{{SECRETS.HERE}}\r\n\r\n".encode()
+        )
+        wait_for(lambda: egret.upstream.log, "the request to arrive")
+        began = time.monotonic()
+        egret.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: refused(egret, "proxy") and refused(egret, "gateway"), "the listeners to close", 2.5)
+        raw = receive(sock)
+        assert b" 200 " in raw[:20], raw
+        assert b"#{SECRETS.HERE}" in raw
+        assert egret.process.wait(30) == 0
+        assert 2.5 < time.monotonic() - began < 30
+        assert refused(egret, "admin")
+
+
+def refused(egret, plane) -> bool:
+    try:
+        socket.create_connection(egret.address(plane), timeout=2).close()
+    except OSError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ("proxi: {}\n", "line 1: unknown section proxi"),
+        ("proxy: {workers: none}\n", "line 1: proxy.workers: must be a whole number from 1 to 64"),
+        ("admin: {listen: 'nowhere.invalid:0'}\n", "admin.listen: cannot listen on nowhere.invalid:0"),
+    ],
+)
+def test_faults_in_the_configuration(egret, tmp_path, config, says):
+    """A bad start says what to change, with exit code 1, and leaves no process behind."""
+    file = tmp_path / "egret.yaml"
+    file.write_text(config)
+    data = tmp_path / "data"
+    egret.cli("init", "--data", str(data))
+    done = subprocess.run(
+        [EGRET, "serve", "--data", data, "--config", file], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_without_a_store(tmp_path):
+    """The remedy is named."""
+    done = subprocess.run([EGRET, "serve", "--data", tmp_path], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1
+    assert "egret init --data" in done.stderr
+
+
+def test_keys_of_another_store_stop_the_start(egret, tmp_path):
+    """A database and keys that do not belong together are refused with a sentence, not served."""
+    for name in ("one", "two"):
+        egret.cli("init", "--data", str(tmp_path / name))
+    (tmp_path / "one" / "keys" / "data" / "opening.key").write_bytes(
+        (tmp_path / "two" / "keys" / "data" / "opening.key").read_bytes()
+    )
+    config = tmp_path / "egret.yaml"
+    config.write_text("".join(f"{plane}: {{listen: '127.0.0.1:0'}}\n" for plane in ("admin", "proxy", "gateway")))
+    done = subprocess.run(
+        [EGRET, "serve", "--data", tmp_path / "one", "--config", config], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "cannot be started; stopping" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_stranger_gets_a_refusal_from_every_worker(egret):
+    """Both workers answer for themselves."""
+    for _ in range(8):
+        sock, raw = egret.connect("egs_nobody", egret.upstream.origin)
+        sock.close()
+        assert code(raw) == "session_invalid"
