@@ -160,7 +160,9 @@ def upload(gate):
     head = f"POST {gate.path('/up')} HTTP/1.1\r\nHost: gw\r\nOrigin: {ORIGIN}\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
     with gate.dial(3) as sock, contextlib.suppress(OSError):
         sock.sendall(head.encode() + b"5\r\nfirst\r\n")
-        time.sleep(0.03)
+        until = time.monotonic() + 0.15
+        while b"first" not in gate.up.received and time.monotonic() < until:  # for ever, with most faults
+            time.sleep(0.005)
         sock.sendall(
             b"12\r\n #{SECRETS.KEY} \r\n\r\n0\r\n\r\n".replace(b"12\r\n #{SECRETS.KEY} \r\n", b"10\r\n #{SECRETS.KEY} ")
         )
