@@ -23,7 +23,7 @@ def connect(door: Door) -> socket.socket:
     if door.style == "connect":
         plain.sendall(door.connect_head())
         answer = b""
-        while not answer.endswith(b"\r\n\r\n"):
+        while b"\r\n\r\n" not in answer:  # a refusal has a body
             data = plain.recv(4096)
             if not data:
                 raise BadResponse("closed in CONNECT")

@@ -71,7 +71,7 @@ class _Opening(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._data += data
-        if self._data.endswith(b"\r\n\r\n") and not self.answer.done():
+        if b"\r\n\r\n" in self._data and not self.answer.done():
             self.answer.set_result(self._data)
 
     def connection_lost(self, exc: Exception | None) -> None:
