@@ -68,7 +68,7 @@ class Front(RequestHandler):
         size = len(data)
         if self._head_bytes == 0 or self._begun:
             data = self._known_method(data)
-        if data:
+        if data or not size:  # aiohttp resumes a paused parser with empty data: the end of a body may wait in it
             super().data_received(data)
         if not self._waits_for_head():
             self._head_over()

@@ -1,10 +1,15 @@
 """The listening side against raw bytes: what is no request gets a refusal document or nothing, and nothing goes up."""
 
+import asyncio
 import time
 
 import pytest
+from aiohttp import web
 from gatehouse import Gatehouse, drained
 from served import wait_for
+
+from proxy.limits import Limits
+from proxy.relay.server import Server
 
 
 @pytest.fixture(scope="module")
@@ -232,3 +237,29 @@ def test_connections_are_closed_when_the_client_asks(gate):
             assert b"Connection: keep-alive" in got
             assert got.startswith(b"HTTP/1.1 200")
     wait_for(lambda: len(gate.up.log) == 4, "four requests")
+
+
+async def test_a_body_that_fills_the_buffer_at_once_comes_to_its_end():
+    """aiohttp pauses its parser in the middle of such a read, and resumes it with empty data, which must reach it."""
+    size = 600 << 10
+
+    async def handler(request):
+        await asyncio.sleep(0)  # everything is read before anything is taken
+        taken = 0
+        async with asyncio.timeout(3):
+            while not request.content.at_eof():
+                taken += len(await request.content.readany())
+        return web.Response(text=str(taken))
+
+    server = Server(handler, limits=Limits())
+    listener = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*listener.sockets[0].getsockname())
+    writer.write(b"POST / HTTP/1.1\r\nHost: gw\r\nContent-Length: %d\r\n\r\n" % size)
+    while not server.requests_count:
+        await asyncio.sleep(0.01)
+    [front] = server.connections
+    front.data_received(b"x" * size)
+    assert (await asyncio.wait_for(reader.readuntil(str(size).encode()), 5)).startswith(b"HTTP/1.1 200")
+    writer.close()
+    listener.close()
+    await server.shutdown(1)
