@@ -1,12 +1,30 @@
+import itertools
+
 import pytest
+from postgres import cluster
 from stores import Store
+
+BOTH = {"test_vault_entries", "test_vault_datasets", "test_vault_keys", "test_audit", "test_reader", "test_intake"}
+"""What these modules test must hold on either database."""
+
+_numbers = itertools.count()
+
+
+def pytest_generate_tests(metafunc):
+    if "store" in metafunc.fixturenames and metafunc.module.__name__.rpartition(".")[2] in BOTH:
+        postgresql = pytest.param("postgresql", marks=pytest.mark.needs("postgresql"))
+        metafunc.parametrize("store", ["sqlite", postgresql], indirect=True)
 
 
 @pytest.fixture
-def store(tmp_path):
-    made = Store.make(tmp_path / "data")
+def store(request, tmp_path):
+    postgresql = getattr(request, "param", "") == "postgresql"
+    name = f"store{next(_numbers)}"
+    made = Store.make(tmp_path / "data", cluster().url(name) if postgresql else None)
     yield made
     made.close()
+    if postgresql:
+        cluster().drop(name)
 
 
 @pytest.fixture

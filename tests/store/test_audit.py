@@ -1,6 +1,5 @@
 """The log: every change, denial and failed authentication, chained, and held by the signed head."""
 
-import pysqlite3
 import pytest
 from stores import CANARY, secret
 
@@ -12,13 +11,6 @@ from store.vault import LogQuery, NewKey
 
 def rows(store, **query):
     return store.vault.audit(store.owner, LogQuery(limit=200, **query)).items
-
-
-def edit(store, sql, *parameters):
-    connection = pysqlite3.connect(store.data / "egret.db")
-    connection.execute(sql, parameters)
-    connection.commit()
-    connection.close()
 
 
 def test_every_change_is_one_row_with_its_author(store):
@@ -90,7 +82,7 @@ def test_an_edited_log_is_found_out(store, sql, fault):
     for number in range(4):
         store.dataset(dataset=f"d{number}")
     assert store.vault.verify_audit(store.owner).ok
-    edit(store, sql)
+    store.sql(sql)
     verdict = store.vault.verify_audit(store.owner)
     assert not verdict.ok
     assert fault in verdict.fault
@@ -104,16 +96,13 @@ def test_a_log_rewritten_from_the_middle_is_found_out(store):
 
     for number in range(3):
         store.dataset(dataset=f"d{number}")
-    connection = pysqlite3.connect(store.data / "egret.db")
     last = None
-    for seq, body in connection.execute("SELECT seq, body FROM audit ORDER BY seq").fetchall():
+    for seq, body in store.sql("SELECT seq, body FROM audit ORDER BY seq"):
         members = json.loads(body)
         members["actor"] = "key:somebody"
         if last:
             members["prev"] = last
         text = canonical(members).decode()
         last = digest(text.encode())
-        connection.execute("UPDATE audit SET body=?, hash=? WHERE seq=?", (text, last, seq))
-    connection.commit()
-    connection.close()
+        store.sql("UPDATE audit SET body=:body, hash=:hash WHERE seq=:seq", body=text, hash=last, seq=seq)
     assert "signed head" in store.vault.verify_audit(store.owner).fault

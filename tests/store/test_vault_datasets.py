@@ -154,7 +154,7 @@ def test_a_session_is_what_was_asked_for(store, reader):
     assert caller.egress == {"allow": ["api.example.com"], "default": "deny"}
     listed = repr(store.vault.list_sessions(store.owner, "default", "ds"))
     assert token.reveal().decode() not in listed
-    assert token.reveal() not in (store.data / "egret.db").read_bytes() + (store.data / "egret.db-wal").read_bytes()
+    assert token.reveal() not in store.dump()
 
 
 @pytest.mark.parametrize(

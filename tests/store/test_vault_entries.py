@@ -48,7 +48,7 @@ def codes(caught):
 )
 def test_a_bad_upload_stores_nothing_and_repeats_nothing(store, fields, pointer, code):
     """One fault: its pointer and code, no input in any text, and no row, version or dataset afterwards."""
-    before = (store.data / "egret.db").read_bytes()
+    before = store.dump()
     with pytest.raises(Invalid) as caught:
         store.dataset(secret(**fields), secret("GOOD", b"good-value-1"))
     assert codes(caught) == [(pointer, code)]
@@ -57,7 +57,7 @@ def test_a_bad_upload_stores_nothing_and_repeats_nothing(store, fields, pointer,
         if isinstance(value, bytes) and len(value) > 3:
             assert value.decode("latin-1") not in shown
     assert store.vault.list_datasets(store.owner, "default").items == ()
-    assert (store.data / "egret.db").read_bytes() == before
+    assert store.dump() == before
 
 
 def test_duplicate_names_are_refused(store):
@@ -170,15 +170,10 @@ def test_narrowing_needs_no_value_and_widening_does(store, reader):
 
 def test_metadata_edits_never_touch_the_envelope(store):
     """The bytes on disk are the same before and after."""
-    import pysqlite3
-
     store.dataset(secret())
 
     def stored():
-        connection = pysqlite3.connect(store.data / "egret.db")
-        found = connection.execute("SELECT body, signature, sha256 FROM versions").fetchall()
-        connection.close()
-        return found
+        return store.sql("SELECT body, signature, sha256 FROM versions")
 
     before = stored()
     change = Change(description="new", provider="github", rotate_after="90d", hosts=["api.example.com"])

@@ -4,13 +4,16 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import pysqlite3
 import pytest
+from sqlalchemy import create_engine, text
 
 from store.access import Principal
 from store.init import initialise
 from store.model import Caller, Destination, Kind, Location, Scope, SecretValue, Use
 from store.reader import Reader
 from store.records import DatasetInfo, NewEntry
+from store.schema import metadata
 from store.vault import NewSession, Upload, Vault
 
 CANARY = b"canary-9f3Kq7Zp2Wx8"
@@ -37,9 +40,9 @@ class Store:
     owner: Principal
 
     @classmethod
-    def make(cls, data: Path) -> "Store":
-        key = initialise(data)
-        url = f"sqlite:///{data / 'egret.db'}"
+    def make(cls, data: Path, url: str | None = None) -> "Store":
+        key = initialise(data, url)
+        url = url or f"sqlite:///{data / 'egret.db'}"
         vault = Vault.open(url, data)
         return cls(data, url, key, vault, vault.authenticate(key))
 
@@ -66,6 +69,20 @@ class Store:
 
     def caller(self, reader: Reader, dataset="ds", **options) -> Caller:
         return reader.caller(self.token(dataset, **options))
+
+    def sql(self, statement, **parameters):
+        """Run SQL behind the store's back; returns rows, if any."""
+        engine = create_engine(self.url, **({"module": pysqlite3} if "sqlite" in self.url else {}))
+        with engine.begin() as connection:
+            result = connection.execute(text(statement), parameters)
+            rows = result.all() if result.returns_rows else []
+        engine.dispose()
+        return rows
+
+    def dump(self) -> bytes:
+        """Every byte of the folder, and every row of every table."""
+        rows = [bytes(cell) if isinstance(cell, bytes | memoryview) else str(cell).encode() for table in metadata.tables for row in self.sql(f"SELECT * FROM {table}") for cell in row]  # fmt: skip
+        return b"|".join(rows) + b"".join(path.read_bytes() for path in self.data.rglob("*") if path.is_file())
 
     def close(self) -> None:
         self.vault.close()
