@@ -6,7 +6,6 @@ characters are shown as `\xNN` in tables and columns.
 
 import json
 import sys
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -27,7 +26,7 @@ def rows(items: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
     if json_wanted():
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return
-    cells = [[text(item.get(column), column) for column in columns] for item in found]
+    cells = [[text(item.get(column)) for column in columns] for item in found]
     if sys.stdout.isatty():
         _table([column.replace("_", " ").upper() for column in columns], cells)
     else:
@@ -42,7 +41,7 @@ def one(document: Mapping[str, Any], columns: Sequence[str] = ()) -> None:
         return
     for name in columns or document:
         if name in document:
-            value = text(document[name], name)
+            value = text(document[name])
             click.echo(f"{name + ':':<14} {value}" if sys.stdout.isatty() else f"{name}\t{value}")
 
 
@@ -53,18 +52,24 @@ def warn(document: Mapping[str, Any]) -> None:
         click.echo(f"egret: warning: {text(said)}", err=True)
 
 
-def text(value: object, name: str = "") -> str:
-    """Write one cell. Times (`…_at`, Unix seconds) in UTC, lists with commas, nothing as `-`."""
+def text(value: object) -> str:
+    """Write one cell: lists with commas, nothing as `-`."""
     if value is None or value in ("", [], {}):
         return "-"
-    if name.endswith("_at") and isinstance(value, int | float):
-        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(value))
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
         return ",".join(text(item) for item in value)
-    written = json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)
-    return printable(written)
+    if isinstance(value, Mapping):
+        return _rule(value)
+    return printable(str(value))
+
+
+def _rule(value: Mapping[str, object]) -> str:
+    """Write an object in one cell; a destination rule begins with its host."""
+    rest = "; ".join(f"{name}={text(item)}" for name, item in value.items() if name != "host")
+    host = text(value["host"]) if "host" in value else ""
+    return f"{host} ({rest})" if host and rest else host or rest
 
 
 def printable(written: str) -> str:

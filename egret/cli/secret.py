@@ -24,7 +24,7 @@ def secret() -> None:
 def policy_options(function: Any) -> Any:  # noqa: ANN401  # click's
     """Add what a secret may be given besides its value."""
     for option in (
-        click.option("--rotate-after", metavar="DATE", help="When a new value is due, as 2027-01-31."),
+        click.option("--rotate-after", metavar="AGE", help="When a new value is due, such as 90d."),
         click.option("--environment", "-e", help="Only for sessions of this environment."),
         click.option("--description", help="A sentence for people."),
         click.option("--provider", help="Fill in destinations and locations of a known API: openai, github, …"),

@@ -12,7 +12,7 @@ from egret.cli.secret import given
 if TYPE_CHECKING:
     from egret.client import Client
 
-COLUMNS = ("id", "label", "environment", "expires_at", "created_at", "state")
+COLUMNS = ("id", "label", "environment", "created_at", "expires_at", "last_used_at", "use_count")
 
 
 @click.group(cls=Group)

@@ -1,0 +1,177 @@
+"""The commands against a real server: what they store, print and answer with."""
+
+import json
+import os
+import subprocess
+
+import pytest
+from served import EGRET
+from terminal import run_on_terminal
+
+VALUE = "sk-cli-5Wd9Ls3Vb"
+
+
+@pytest.fixture(scope="module")
+def dataset(egret):
+    egret.cli("dataset", "create", "cli")
+    return "cli"
+
+
+@pytest.fixture
+def cli(egret, dataset):
+    def cli(*args, **kwargs):
+        done = egret.cli(*args, check=False, **kwargs)
+        assert VALUE not in done.stdout + done.stderr
+        return done
+
+    return cli
+
+
+def test_a_secret_from_put_to_removal(egret, cli):
+    """put, ls, info, a second version, change, activate, destroy, rm; the value is used and never shown."""
+    put = cli("secret", "put", "KEY", "-d", "cli", "-H", egret.upstream.origin, input=VALUE)
+    assert put.returncode == 0, put.stderr
+    token = egret.session({"id": json.loads(cli("dataset", "info", "cli", "--json").stdout)["id"]})["token"]
+    egret.upstream.forget()
+    egret.get(token, "/x", "X: #{SECRETS.KEY}")
+    assert egret.upstream.log[-1].header("X") == VALUE.encode()
+
+    assert cli("secret", "put", "KEY", "-d", "cli", input="another-value-1").returncode == 0
+    name, version, state, hosts, *_ = cli("secret", "ls", "-d", "cli").stdout.splitlines()[0].split("\t")
+    assert (name, version, state, hosts) == ("KEY", "2", "active", egret.upstream.origin)
+    info = json.loads(cli("secret", "info", "KEY", "-d", "cli", "--json").stdout)
+    assert (info["name"], info["version"]) == ("KEY", 2)
+    assert "value" not in info
+    assert cli("secret", "change", "KEY", "-d", "cli", "--description", "a sentence").returncode == 0
+    assert len(cli("secret", "versions", "KEY", "-d", "cli").stdout.splitlines()) == 2
+    assert cli("secret", "activate", "KEY", "1", "-d", "cli").returncode == 0
+    assert cli("secret", "destroy", "KEY", "2", "-d", "cli").returncode == 0
+    assert cli("secret", "rm", "KEY", "-d", "cli").returncode == 0
+    assert cli("secret", "info", "KEY", "-d", "cli").returncode == 3
+
+
+def test_widening_is_a_conflict(cli):
+    """Hosts can be narrowed without the value, never widened: exit code 6 and the pointer."""
+    assert cli("secret", "put", "BOUND", "-d", "cli", "-H", "a.example", "-H", "b.example", input=VALUE).returncode == 0
+    assert cli("secret", "change", "BOUND", "-d", "cli", "-H", "a.example").returncode == 0
+    done = cli("secret", "change", "BOUND", "-d", "cli", "-H", "c.example")
+    assert done.returncode == 6
+    assert "/hosts/0" in done.stderr
+
+
+def test_a_write_only_store_is_asked_for_a_secret(cli):
+    """`kv get -s` prints placeholder and metadata and exits with 8."""
+    assert cli("kv", "put", "-s", "prod/db/password", "-H", "db.example", input=VALUE).returncode == 0
+    done = cli("kv", "get", "-s", "prod/db/password")
+    assert done.returncode == 8
+    assert "#{SECRETS.PROD__DB__PASSWORD}" in done.stdout
+    assert "write-only" in done.stderr
+    assert [line.split("\t")[0] for line in cli("kv", "ls", "-s", "prod").stdout.splitlines()] == ["prod/db/password"]
+    assert cli("kv", "ls", "-s", "pro").stdout == ""
+    assert cli("kv", "rm", "-s", "prod/db/password").returncode == 0
+    assert cli("kv", "get", "-s", "prod/db/password").returncode == 3
+
+
+def test_variables_are_readable(cli):
+    """A variable comes back as it was put."""
+    assert cli("kv", "put", "prod/region", "eu-1").returncode == 0
+    assert cli("kv", "get", "prod/region").stdout == "eu-1\n"
+    assert cli("var", "put", "REGION", "eu-2", "-d", "cli").returncode == 0
+    assert json.loads(cli("var", "ls", "-d", "cli", "--json").stdout)[0]["value"] == "eu-2"
+
+
+def test_a_whole_dataset_from_a_file(egret, cli, tmp_path):
+    """create and replace take a JSON list, from a file or stdin; a broken one is not quoted."""
+    file = tmp_path / "secrets.json"
+    file.write_text(json.dumps([{"name": "A", "value": VALUE, "hosts": ["a.example"]}]))
+    assert cli("dataset", "create", "whole", "--secrets", str(file)).returncode == 0
+    assert cli("dataset", "create", "whole", "--secrets", str(file)).returncode in {0, 6}
+    dataset = json.loads(cli("dataset", "ls", "--json").stdout)
+    ids = [item["id"] for item in dataset if item["name"] == "whole"]
+    replace = cli("dataset", "replace", ids[0], "--secrets", "-", input=json.dumps([{"name": "B", "value": VALUE}]))
+    assert replace.returncode == 0, replace.stderr
+    assert [line.split("\t")[0] for line in cli("secret", "ls", "-d", ids[0]).stdout.splitlines()] == ["B"]
+    file.write_text('[{"name": "A", "value": "' + VALUE)
+    done = cli("dataset", "create", "broken", "--secrets", str(file))
+    assert (done.returncode, "not JSON" in done.stderr) == (1, True)
+    for each in ids:
+        assert cli("dataset", "rm", each, "--yes").returncode == 0
+
+
+def test_sessions_are_opened_listed_and_revoked(cli):
+    """The token is printed once, at opening."""
+    opened = json.loads(cli("session", "open", "-d", "cli", "--label", "mine", "--json").stdout)
+    assert opened["token"].startswith("egs_")
+    listed = cli("session", "ls", "-d", "cli", "--json").stdout
+    assert opened["id"] in listed
+    assert opened["token"] not in listed
+    assert cli("session", "revoke", opened["id"], "-d", "cli").returncode == 0
+    assert opened["id"] not in cli("session", "ls", "-d", "cli").stdout
+
+
+def test_exit_codes(egret, cli):
+    """3 not found, 4 not authenticated, 5 forbidden, 7 unavailable, 2 usage."""
+    assert cli("secret", "info", "NOBODY", "-d", "cli").returncode == 3
+    assert cli("dataset", "info", "no-such-dataset").returncode == 3
+    assert cli("secret", "ls", env={"EGRET_API_KEY": "egk_wrong"}).returncode == 4
+    assert cli("secret", "ls", env={"EGRET_URL": "http://127.0.0.1:1"}).returncode == 7
+    key = json.loads(cli("key", "create", "reader", "--permission", "read_only", "--json").stdout)
+    reader = {"EGRET_API_KEY": key["key"]}
+    assert cli("secret", "ls", "-d", "cli", env=reader).returncode == 0
+    assert cli("secret", "put", "X", "-d", "cli", input=VALUE, env=reader).returncode == 5
+    assert cli("secret", "put").returncode == 2
+    assert cli("secret", "ls", "--org", "default", "-d", "cli").returncode == 2
+
+
+def test_keys_are_rotated_and_revoked(cli):
+    """The new key works, the old one does not."""
+    old = json.loads(cli("key", "create", "turning", "--permission", "read_only", "--json").stdout)
+    new = json.loads(cli("key", "rotate", old["id"], "--json").stdout)
+    assert cli("key", "ls", env={"EGRET_API_KEY": old["key"]}).returncode == 4
+    assert cli("key", "ls", env={"EGRET_API_KEY": new["key"]}).returncode == 0
+    assert cli("key", "revoke", new["id"]).returncode == 0
+    assert cli("key", "ls", env={"EGRET_API_KEY": new["key"]}).returncode == 4
+
+
+def test_audit(cli):
+    """The log is listed newest first, and verifies."""
+    lines = [line.split("\t") for line in cli("audit", "ls", "-n", "3").stdout.splitlines()]
+    assert len(lines) == 3
+    assert int(lines[0][0]) > int(lines[2][0])
+    assert cli("audit", "verify").returncode == 0
+
+
+def test_a_table_on_a_terminal(egret, cli):
+    """On a terminal there are headings; nothing that was entered is obeyed as an escape sequence or markup."""
+    status, *_ = egret.api("POST", "/projects/default/datasets/", {"name": "[red]odd[/red]", "secrets": []})
+    assert status == 201
+    environ = {
+        **os.environ,
+        "EGRET_URL": egret.urls["admin"],
+        "EGRET_API_KEY": egret.key,
+        "COLUMNS": "160",
+        "TERM": "dumb",
+    }
+    code, shown = run_on_terminal([str(EGRET), "dataset", "ls"], env=environ)
+    assert code == 0
+    assert "CREATED AT" in shown
+    assert "[red]odd[/red]" in shown
+
+
+def test_login_keeps_a_key_that_works(egret, tmp_path):
+    """login asks for the key, tries it, and keeps it; a wrong one is not kept."""
+    environ = {
+        name: value for name, value in os.environ.items() if name not in {"EGRET_URL", "EGRET_API_KEY"}
+    } | {"XDG_CONFIG_HOME": str(tmp_path), "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}  # fmt: skip
+
+    def cli(*args, **kwargs):
+        return subprocess.run([EGRET, *args], env=environ, capture_output=True, text=True, timeout=60, **kwargs)
+
+    assert cli("login", egret.urls["admin"], input="egk_wrong\n").returncode == 4
+    assert cli("dataset", "ls").returncode == 4
+    done = cli("login", egret.urls["admin"], input=egret.key + "\n")
+    assert done.returncode == 0, done.stderr
+    assert egret.key not in done.stdout + done.stderr
+    assert cli("dataset", "ls").returncode == 0
+    assert cli("logout").returncode == 0
+    assert cli("dataset", "ls").returncode == 4
