@@ -198,4 +198,17 @@ audit = Table(
 )
 Index("ix_audit_scope", audit.c.organisation, audit.c.project, audit.c.dataset, audit.c.seq)
 
+marks = Table(
+    "marks",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _text("fingerprint"),
+    _time("created_at"),
+    Column("status", Integer, nullable=False),
+    _text("etag"),
+    _text("body"),
+)
+"""Repeatable requests (Idempotency-Key): `status` is 0 until the answer is known."""
+Index("ix_marks_created_at", marks.c.created_at)
+
 spools = Table("spools", metadata, Column("spool", Text, primary_key=True), _count("seq"), _time("seen_at"))

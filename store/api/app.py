@@ -5,9 +5,9 @@ import json
 from aiohttp import web
 
 from store.api import (
-    call,
     openapi,
     outer,
+    pipeline,
     routes_datasets,
     routes_entries,
     routes_keys,
@@ -47,7 +47,7 @@ def build(state: State) -> web.Application:
 
 def _route(app: web.Application, operation: Operation, state: State) -> None:
     """Serve an operation with and without a slash at its end: a client that forgets it should not have to learn it."""
-    handle = call.handler(operation, state)
+    handle = pipeline.handler(operation, state)
     bare = operation.path.rstrip("/")
     for path in (bare, bare + "/"):
         app.router.add_route(operation.method, path, handle)

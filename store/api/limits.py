@@ -32,11 +32,19 @@ class Buckets:
         """Take one token: 0.0 when there was one, else the seconds until there is."""
         if self._rate is None:
             return 0.0
-        now = time.monotonic()
-        tokens, then = self._filled.pop(name, (self._rate.burst, now))
-        tokens = min(self._rate.burst, tokens + (now - then) * self._rate.per_second)
-        wait = 0.0 if tokens >= 1 else (1 - tokens) / self._rate.per_second
-        self._filled[name] = (tokens - 1 if tokens >= 1 else tokens, now)
+        tokens, wait = self._level(name, self._rate)
+        self._filled[name] = (tokens if wait else tokens - 1, time.monotonic())
+        self._filled.move_to_end(name)
         if len(self._filled) > MAX_BUCKETS:
             self._filled.popitem(last=False)
         return wait
+
+    def look(self, name: str) -> float:
+        """Say what `take` would, without taking."""
+        return 0.0 if self._rate is None else self._level(name, self._rate)[1]
+
+    def _level(self, name: str, rate: Rate) -> tuple[float, float]:
+        now = time.monotonic()
+        tokens, then = self._filled.get(name, (rate.burst, now))
+        tokens = min(rate.burst, tokens + (now - then) * rate.per_second)
+        return tokens, 0.0 if tokens >= 1 else (1 - tokens) / rate.per_second

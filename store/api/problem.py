@@ -12,6 +12,7 @@ from aiohttp import web
 
 from store import errors
 from store.errors import Problem
+from store.vault.once import Reused
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -23,6 +24,7 @@ STATUS: Mapping[type[errors.StoreError], int] = {
     errors.Conflict: 409,
     errors.PreconditionFailed: 412,
     errors.Unavailable: 503,
+    Reused: 422,
 }
 """One class, one status; what is not listed (and what is no StoreError) is 500 `internal`."""
 
@@ -39,6 +41,7 @@ CODES: Mapping[str, tuple[int, str]] = {
     "method_not_allowed": (405, "The header Allow lists what works here."),
     "request_timeout": (408, "The body did not arrive in time; send it again."),
     "conflict": (409, "The object exists already, or its state forbids this."),
+    "idempotency_in_doubt": (409, "The request was carried out, or is just now; its answer is not known."),
     "upload_used": (409, "This upload URL was used; PUT the dataset again for a new one."),
     "precondition_failed": (412, "The object changed since it was read; read it again, then decide."),
     "body_too_large": (413, "The body is over the limit."),

@@ -1,5 +1,6 @@
 """What lives as long as the application: vault, threads, buckets, and the API's own key."""
 
+import hmac
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,11 @@ def _buckets(per_minute: int) -> Buckets:
     return Buckets(Rate(per_minute / 60, max(100.0, per_minute / 10)) if per_minute else None)
 
 
+def _drawn(secret: bytes, purpose: bytes) -> bytes:
+    """Return the key of one purpose, so that what is signed for one means nothing to another."""
+    return hmac.digest(secret, b"egret/api/" + purpose, "sha256")
+
+
 class State:
     """Given to every handler."""
 
@@ -51,9 +57,10 @@ class State:
         self.desk = Desk()
         self.keeper = Keeper(vault, self.desk.writer, data)
         self.metrics = Metrics()
-        self.cursors = Cursors(secret)
+        self.cursors = Cursors(_drawn(secret, b"cursors"))
+        self.marks = _drawn(secret, b"marks")
         self.readiness = Readiness(vault, data, self.desk, self.keeper)
-        self.uploads = Uploads(secret, data / "uploads", urls.admin)
+        self.uploads = Uploads(_drawn(secret, b"uploads"), data / "uploads", urls.admin)
         self.addresses = _buckets(limits.key * 2)
         self.keys = _buckets(limits.key)
         self.failures = _buckets(limits.failure)

@@ -34,14 +34,16 @@ def _sealed(given: object) -> SecretValue:
     try:
         return SecretValue(base64.b64decode(text, validate=True))
     except (ValueError, binascii.Error):
-        raise PydanticCustomError("egret_sealed_invalid", "`sealed` is an envelope in standard base64.") from None
+        raise PydanticCustomError("egret_not_base64", "`sealed` is an envelope in standard base64.") from None
 
 
 Value = Annotated[SecretValue, PlainValidator(_value), WithJsonSchema({**_TEXT, **_HIDDEN})]
 Sealed = Annotated[
     SecretValue,
     PlainValidator(_sealed),
-    WithJsonSchema({**_HIDDEN, "maxLength": MAX_SEALED, "contentEncoding": "base64"}),
+    WithJsonSchema(
+        {**_HIDDEN, "maxLength": MAX_SEALED, "contentEncoding": "base64", "pattern": "^([A-Za-z0-9+/]{4})+$"}
+    ),
 ]
 Readable = Annotated[SecretValue, PlainValidator(_value), WithJsonSchema(_TEXT)]
 """A variable's value: no secret, so nothing hides it."""

@@ -16,6 +16,7 @@ Sync; call it from one thread at a time for writes (`store.writer.WriterThread`)
     open_session(p, project, dataset, NewSession) -> (SessionInfo, token)   list_sessions  get_session  revoke_session
     create_key(p, NewKey) -> (KeyInfo, key)   list_keys  get_key  patch_key  revoke_key  rotate_key(p, id, overlap)
     audit(p, LogQuery) -> Page                verify_audit(p) -> Verdict
+    recall(mark) -> Answer | None             marked(mark, verb)   keep_answer(mark, Answer)      Idempotency-Key
     beat()  intake(data).take()  tend()       the store's own duties; `store.keeper.Keeper` runs them
 
 `scope` is `principal.scope(project, dataset)`: dataset, project or organisation, all alike. Input errors are
@@ -27,14 +28,15 @@ from store.vault.entries import Entries
 from store.vault.keys import KeyChange, Keys
 from store.vault.listing import Listing
 from store.vault.log import Log, LogQuery, Verdict
+from store.vault.once import Answer, Repeatable
 from store.vault.organisations import Organisations
 from store.vault.projects import Projects
 from store.vault.rights import NewKey
 from store.vault.sessions import NewSession, Sessions
 from store.vault.uploads import Files
 
-__all__ = ["KeyChange", "Listing", "LogQuery", "NewKey", "NewSession", "Upload", "Vault", "Verdict"]
+__all__ = ["Answer", "KeyChange", "Listing", "LogQuery", "NewKey", "NewSession", "Upload", "Vault", "Verdict"]
 
 
-class Vault(Organisations, Projects, Datasets, Files, Entries, Sessions, Keys, Log):
+class Vault(Organisations, Projects, Datasets, Files, Entries, Sessions, Keys, Log, Repeatable):
     """All verbs."""

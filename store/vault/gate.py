@@ -18,6 +18,7 @@ from store.errors import Conflict, Forbidden, NotFound, PreconditionFailed
 from store.housekeeping import flush_key_use, tend
 from store.intake import Intake
 from store.keyring import ControlKeys
+from store.marks import Marking, write_mark
 from store.migrations import migrate
 from store.model import Scope
 from store.restore import backup
@@ -35,6 +36,7 @@ class Gate:
         self._sealer: Sealer = Sealer(keys.public.sealing)
         self._clock = clock
         self._used_keys: dict[str, int] = {}
+        self._marking = Marking()
 
     @classmethod
     def open(cls, url: str, data: Path, clock: Callable[[], float] = time.time) -> Self:
@@ -77,6 +79,8 @@ class Gate:
         with self._denials(principal, action, scope, target):
             require(principal, action, scope)
             with self._ledger.change() as transaction:
+                if self._marking.mark is not None:
+                    write_mark(transaction.connection, self._marking.mark, transaction.now)
                 yield transaction
                 transaction.log(_event(principal, action, scope, target))
 

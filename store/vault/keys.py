@@ -54,8 +54,8 @@ def document_key(key: str) -> str:
 class Keys(Gate):
     """Verbs on API keys."""
 
-    def authenticate(self, api_key: str, *, source: str = "", request_id: str = "") -> Principal:
-        """Return the principal of a live key; raises `NotAuthenticated`, audited, for all others alike."""
+    def authenticate(self, api_key: str, *, source: str = "", request_id: str = "", note: bool = True) -> Principal:
+        """Return the principal of a live key; raises `NotAuthenticated`, audited, for all others alike (`note`)."""
         id_ = token_id(api_key, API_KEY)
         keyed = keyed_hash(api_key, self._keys.pepper) if api_key.isascii() else ""
         document = self._believed_key(id_) if id_ is not None else None
@@ -63,7 +63,8 @@ class Keys(Gate):
         if document is not None and known and admits(document, source, self._clock()):
             self._used_keys[document["id"]] = int(self._clock() * 1000)
             return principal_of(document, source, request_id)
-        self._note_failure(document, source, request_id)
+        if note:
+            self._note_failure(document, source, request_id)
         raise NotAuthenticated(_UNKNOWN)
 
     def create_key(self, principal: Principal, wish: NewKey) -> tuple[KeyInfo, SecretValue]:
