@@ -150,8 +150,8 @@ class Visit:
                 raise
         else:
             self._origin = None
-            self._origin = cors.admit(self._fields, caller.origins)
             cors.no_document(self._fields)
+            self._origin = cors.admit(self._fields, caller.origins)
             if not asks_leave:
                 await self._exchange(token.decode("latin-1"), caller, scheme, authority, rest)
                 return
