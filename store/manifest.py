@@ -7,6 +7,7 @@ envelope is bound to; `hosts` and `locations` are what is left of it after narro
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from store.errors import Invalid, Tampered
 from store.model import Kind, Location, Scope
@@ -143,12 +144,23 @@ def _parse_entry(line: Mapping[str, object], scope: Scope) -> Entry:
     )
 
 
+@lru_cache(4096)
+def _rules(text: bytes) -> tuple[DestinationRule, ...]:
+    """Parse a canonical list once: the secrets of a dataset tend to have the same."""
+    return tuple(DestinationRule.parse(rule) for rule in json.loads(text))
+
+
+@lru_cache(64)
+def _locations(names: tuple[str, ...]) -> frozenset[Location]:
+    return frozenset(map(Location, names))
+
+
 def _parse_version(entry: str, line: dict[str, object]) -> Version:
     hosts, locations = line["sealed"]  # type: ignore[misc]
     now_hosts, now_locations = line.get("narrowed", line["sealed"])  # type: ignore[misc]
     retired = line["retired_at"]
-    sealed_rules = tuple(DestinationRule.parse(rule) for rule in hosts)  # type: ignore[has-type]
-    narrowed = tuple(DestinationRule.parse(rule) for rule in now_hosts)  # type: ignore[has-type]
+    sealed_rules = _rules(canonical(hosts))  # type: ignore[has-type]
+    narrowed = _rules(canonical(now_hosts))  # type: ignore[has-type]
     return Version(
         entry,
         int(str(line["number"])),
@@ -158,6 +170,6 @@ def _parse_version(entry: str, line: dict[str, object]) -> Version:
         locations,  # type: ignore[has-type]
         sealed_rules,
         narrowed,
-        frozenset(map(Location, locations)) & frozenset(map(Location, now_locations)),  # type: ignore[has-type]
+        _locations(tuple(locations)) & _locations(tuple(now_locations)),  # type: ignore[has-type]
         None if retired is None else int(str(retired)) / 1000,
     )

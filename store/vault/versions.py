@@ -66,7 +66,8 @@ def write_version(transaction: Transaction, sealer: Sealer, author: Author, read
     )
     body, signature = _content(transaction, sealer, ready, binding)
     _insert_version(transaction, id_, binding, (body, signature), _stamp(transaction, author, ready, hosts))
-    prune(transaction, id_)
+    if number > KEEP_VERSIONS:
+        prune(transaction, id_)
     transaction.touch(author.scope)
     return id_
 

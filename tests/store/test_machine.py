@@ -4,9 +4,11 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, precondition, rule
+from postgres import cluster
 from stores import Store, use
 
 from store.errors import Conflict, Invalid, NotAuthenticated, NotFound
@@ -36,12 +38,15 @@ class Machine(RuleBasedStateMachine):
     @initialize()
     def start(self):
         self.folder = Path(tempfile.mkdtemp())
-        self.store = Store.make(self.folder / "data")
+        self.store = Store.make(self.folder / "data", self.url())
         self.store.dataset()
         self.model = {"": {}, "default": {}, "ds": {}}
         self.live = {}
         self.reader = self.store.reader(max_stale=3600)
         self.probe = self.store.caller(self.reader)
+
+    def url(self):
+        return None
 
     def teardown(self):
         if hasattr(self, "reader"):
@@ -192,5 +197,27 @@ class Machine(RuleBasedStateMachine):
         raise AssertionError(f"{error.__name__} was due")
 
 
+class OnPostgresql(Machine):
+    """The same machine on PostgreSQL."""
+
+    def url(self):
+        return cluster().url("machine")
+
+    def teardown(self):
+        super().teardown()
+        cluster().drop("machine")
+
+
+def steps(examples):
+    return settings(
+        max_examples=examples, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+    )
+
+
 class TestMachine(Machine.TestCase):
-    settings = settings(max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck))
+    settings = steps(15)
+
+
+@pytest.mark.needs("postgresql")
+class TestOnPostgresql(OnPostgresql.TestCase):
+    settings = steps(5)
