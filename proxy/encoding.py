@@ -24,6 +24,14 @@ class NotEncodable(ValueError):
         super().__init__("value not encodable")
 
 
+def _text(value: bytes) -> str | None:
+    """Decode UTF-8, or not: the error of Python holds the value, and must not hang on ours."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return None
+
+
 def _percent(value: bytes) -> bytes:
     return quote_from_bytes(value, safe="").encode()
 
@@ -51,10 +59,10 @@ def _protocol(value: bytes) -> bytes:
 
 def _json(value: bytes) -> bytes:
     """ASCII only, so that it is right whatever the document's charset."""
-    try:
-        return json.dumps(value.decode())[1:-1].encode()
-    except UnicodeDecodeError:
-        raise NotEncodable from None
+    text = _text(value)
+    if text is None:
+        raise NotEncodable
+    return json.dumps(text)[1:-1].encode()
 
 
 def _form(value: bytes) -> bytes:
@@ -82,10 +90,8 @@ def _cdata(value: bytes) -> bytes:
 
 def _message(value: bytes) -> bytes:
     """RFC 6455 5.6: a text message is UTF-8, or the peer closes."""
-    try:
-        value.decode()
-    except UnicodeDecodeError:
-        raise NotEncodable from None
+    if _text(value) is None:
+        raise NotEncodable
     return value
 
 

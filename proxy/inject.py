@@ -49,10 +49,10 @@ Writer = Callable[[bytes, Occurrence], bytes]
 class Plan:
     """What will be written into a head. `names` are for `Egret-Injected`, `uses` for the audit."""
 
-    grants: dict[Key, Grant]
+    grants: dict[Key, Grant] = field(repr=False)
     budget: Budget
     names: tuple[str, ...] = ()
-    uses: tuple[tuple[Grant, Use], ...] = field(default=())
+    uses: tuple[tuple[Grant, Use], ...] = field(default=(), repr=False)
 
     def write(self, head: Head) -> tuple[bytes, Fields]:
         """Return target and fields with the values in place; raises `Refused`. At the border only."""

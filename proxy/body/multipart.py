@@ -46,7 +46,7 @@ class MultipartRewriter:
     _held: bytes = b""
     _headers: bool = False
     _text: TextRewriter | None = None
-    _fresh: bool = True  # nothing of this content was seen: a delimiter may stand here without a line break before it
+    _fresh: bool = True  # at the first byte of headers or content, where no line break need stand before
 
     def __post_init__(self) -> None:
         self._boundaries = [self.boundary]
@@ -70,10 +70,11 @@ class MultipartRewriter:
 
     def _header(self, data: bytes, place: int, out: list[bytes], *, final: bool) -> tuple[int, bool]:
         """Pass the headers of a part, with the blank line."""
-        blank = _NO_HEADERS.match(data, place) or _BLANK_LINE.search(data, place)
+        blank = (_NO_HEADERS.match(data, place) if self._fresh else None) or _BLANK_LINE.search(data, place)
         if blank is None:
             end = len(data) if final else max(place, len(data) - 3) if len(data) - place > _MAX_HEADERS else place
             out.append(data[place:end])
+            self._fresh = self._fresh and end == place
             return end, False
         out.append(data[place : blank.end()])
         self._headers, self._fresh = False, True
@@ -97,7 +98,7 @@ class MultipartRewriter:
         del self._boundaries[found.level + 1 :]
         if found.closes and found.level:
             self._boundaries.pop()
-        self._headers, self._fresh = not found.closes, False
+        self._headers = self._fresh = not found.closes
         return found.end, True
 
     def _end_part(self) -> bytes:

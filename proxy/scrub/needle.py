@@ -8,9 +8,10 @@ byte in any spelling of its own. That finds mixed spellings too, and ends early 
 import base64
 import re
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Final
 
-from proxy.scrub.spelling import LONGEST_ESCAPE, encodings, escapes, plain, throughout
+from proxy.scrub.spelling import encodings, escapes, plain, throughout
+from proxy.scrub.walk import Place, Walk, follow, literal
 
 HEAD: Final = 8
 """Bytes of a form that the automaton searches for; no value that is scrubbed is shorter."""
@@ -19,13 +20,10 @@ SHORTEST_PIECE: Final = 4
 """Bytes of a value at the edge of a part of a body that are recognised; fewer are taken for chance."""
 
 _SPARSE_HEAD: Final = 4
-_BLOCKS: Final = (4096, 256, 16)
 _CACHED: Final = 4096
 _SMALL: Final = 1024
+_SKIPPED: Final = 6
 _SPELLED: Final = re.compile(rb"[%\\&+\r]")
-_LEADS: Final = frozenset(b"%\\&+\r\xc2\xc3")
-_AMBIGUOUS: Final = re.compile(rb"[%\\&]")
-_BREAKS: Final = (b"\n", b"\r", b"\\n", b"\\r", b"%0a", b"%0d")
 _ALPHABETS: Final = (
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_",
@@ -34,29 +32,22 @@ _FREE: Final = (0, 2, 3)
 """Leading base64 characters that hold bits of what precedes the value, by how many bytes of its group precede it."""
 
 
-class Walk(NamedTuple):
-    """Where an occurrence ends (-1: it is none), and whether more data could end it later."""
-
-    end: int
-    unfinished: bool
-
-
 class Needle:
     """A form of a value, by how it is derived. `folds`: the case of letters does not matter (hex).
 
-    `wraps`: line breaks may stand inside (base64, hex). `last`: what may follow in the same group of base64 and still
-    holds bits of the value.
+    `wraps`: line breaks may stand inside (base64, hex). `spelled`: it is escaped character by character. `last`: what
+    may follow in the same group of base64 and still holds bits of the value.
     """
 
-    __slots__ = ("_cached", "_literal", "_value", "folds", "last", "replacement", "wraps")
+    __slots__ = ("_cached", "_literal", "_value", "folds", "last", "replacement", "spelled", "wraps")
 
     def __init__(self, value: bytes, replacement: bytes) -> None:
         self._value = value
         self.replacement = replacement
-        self.folds = self.wraps = False
+        self.folds = self.wraps = self.spelled = False
         self.last: frozenset[int] = frozenset()
         text = self._derive(value)
-        self._literal = not _AMBIGUOUS.search(text)
+        self._literal = literal(text)
         self._cached = text if len(text) <= _CACHED else None
 
     def __repr__(self) -> str:
@@ -73,112 +64,52 @@ class Needle:
     def __len__(self) -> int:
         return len(self.text)
 
-    def ends(self, data: bytes, start: int) -> int:
-        """Return where the end of the form, cut off before `start`, ends in `data`; also all of it, for a middle."""
+    def ends(self, data: bytes) -> int:
+        """Return where the end of the form, cut off before `data`, ends in it; also all of it, for a middle."""
         text, found = self.text, 0
-        piece = data[start : start + SHORTEST_PIECE]
-        for index in self._resumptions(text, piece.lower() if self.folds else piece):
-            walk = _follow(self, text, data, (index, start))
+        for index, start in self._resumptions(text, data[: 2 * _SKIPPED]):
+            walk = self._follow(data, (index, start))
             end = len(data) if walk.unfinished else walk.end
             if end - start >= SHORTEST_PIECE:
                 found = max(found, end)
         return found
 
-    @staticmethod
-    def _resumptions(text: bytes, piece: bytes) -> Iterator[int]:
-        """Return where in the text `piece` may stand: where it does, and anywhere if it may be spelled otherwise."""
-        if len(text) <= _SMALL and _SPELLED.search(piece):
-            yield from range(1, len(text))
-            return
-        index = 0
-        while (index := text.find(piece, index + 1)) > 0:
-            yield index
+    def _resumptions(self, text: bytes, data: bytes) -> Iterator[Place]:
+        """Return where `data` may go on with the text: where they are equal, and anywhere where escapes begin.
+
+        The rest of an escape that was cut in two may stand before.
+        """
+        data = data.lower() if self.folds else data
+        for start in range(_SKIPPED):
+            piece, index = data[start : start + SHORTEST_PIECE], 0
+            while piece and (index := text.find(piece, index + 1)) > 0:
+                if not start or text[index - 1] != data[start - 1]:  # else it began earlier
+                    yield index, start
+        escape = _SPELLED.search(data, 0, _SKIPPED + 1) if self.spelled and len(text) <= _SMALL else None
+        for start in {0, escape.start()} if escape else ():
+            yield from ((index, start) for index in range(1, len(text)))
 
     def heads(self) -> set[bytes]:
         """Return every beginning to search for."""
         return _selective(_window(self.text, HEAD))
 
-    def walk(self, data: bytes, start: int) -> Walk:
-        """Follow the form from `start`."""
+    def walk(self, data: bytes, start: int, resume: Place | None = None) -> Walk:
+        """Follow the form from `start`, or from where an earlier walk came to."""
         text = self.text
         if self._literal and data.startswith(text, start):
-            return self._close(data, start + len(text), unfinished=False)
-        return _follow(self, text, data, (0, start))
+            return self._close(data, Walk(start + len(text), unfinished=False))
+        return self._close(data, self._follow(data, resume or (0, start)))
 
-    def _close(self, data: bytes, end: int, *, unfinished: bool) -> Walk:
+    def _follow(self, data: bytes, place: Place) -> Walk:
+        return follow(self.text, data, place, folds=self.folds, wraps=self.wraps)
+
+    def _close(self, data: bytes, walk: Walk) -> Walk:
         """Take in a last base64 character that holds bits of the value; at the end of the data it may yet come."""
-        if not self.last or end < 0:
-            return Walk(end, unfinished)
-        if end == len(data):
-            return Walk(end, unfinished=True)
-        return Walk(end + (data[end] in self.last), unfinished)
-
-
-def _follow(needle: Needle, text: bytes, data: bytes, start: tuple[int, int]) -> Walk:
-    """Explore all spellings; they fork only where the value itself has a character that begins escapes."""
-    size, end, unfinished = len(data), -1, False
-    stack, seen = [start], set()
-    while stack:
-        index, place = stack.pop()
-        if (index, place) in seen:
-            continue
-        seen.add((index, place))
-        skipped = _skip(needle, text, data, index, place)
-        index, place = index + skipped, place + skipped
-        if index == len(text):
-            end = max(end, place)
-        elif place == size:
-            unfinished = True
-        else:
-            steps, cut = _steps(needle, text, data, index, place)
-            stack += steps
-            unfinished = unfinished or cut
-    return needle._close(data, end, unfinished=unfinished)  # noqa: SLF001  one class in two pieces
-
-
-def _skip(needle: Needle, text: bytes, data: bytes, index: int, place: int) -> int:
-    """Count the bytes that are equal as they stand, block by block, as long as none of them begins an escape."""
-    skipped = 0
-    for size in () if needle.folds else _BLOCKS:
-        while (block := text[index + skipped : index + skipped + size]) and not _AMBIGUOUS.search(block):
-            if not data.startswith(block, place + skipped):
-                break
-            skipped += len(block)
-    return skipped
-
-
-def _steps(needle: Needle, text: bytes, data: bytes, index: int, place: int) -> tuple[list[tuple[int, int]], bool]:
-    """Return where one more character of the text can lead, and whether the data ends inside a spelling of it."""
-    steps, cut = [], False
-    byte, found = text[index], data[place]
-    if found == byte or (needle.folds and found | 0x20 == byte):
-        steps.append((index + 1, place + 1))
-    if found not in _LEADS and not (needle.wraps and found == ord("\n")):
-        return steps, cut
-    piece = data[place : place + LONGEST_ESCAPE].lower()
-    for spelling, length in _spellings(needle, text, index):
-        if piece.startswith(spelling):
-            steps.append((index + length, place + len(spelling)))
-        elif len(piece) < len(spelling) and spelling.startswith(piece):
-            cut = True
-    return steps, cut
-
-
-def _spellings(needle: Needle, text: bytes, index: int) -> Iterator[tuple[bytes, int]]:
-    if needle.wraps and index:
-        yield from ((spelling, 0) for spelling in _BREAKS)
-    byte = text[index]
-    yield from ((spelling, 1) for spelling in escapes(chr(byte)))
-    if byte >= 0xC2 and (character := _character(text, index)):
-        length = len(character.encode())
-        yield from ((spelling, length) for spelling in escapes(character))
-
-
-def _character(text: bytes, index: int) -> str:
-    """Return the UTF-8 character that begins there, if one does."""
-    length = 2 if text[index] < 0xE0 else 3 if text[index] < 0xF0 else 4
-    character = text[index : index + length].decode("utf-8", "ignore")
-    return character if len(character) == 1 else ""
+        if not self.last or walk.end < 0:
+            return walk
+        if walk.end == len(data):
+            return Walk(walk.end, unfinished=True)
+        return Walk(walk.end + (data[walk.end] in self.last), walk.unfinished)
 
 
 class Hexadecimal(Needle):
@@ -257,6 +188,10 @@ class Plain(Needle):
     """The value itself, escaped or not."""
 
     __slots__ = ()
+
+    def __init__(self, value: bytes, replacement: bytes) -> None:
+        super().__init__(value, replacement)
+        self.spelled = True
 
     def heads(self) -> set[bytes]:
         """Return beginnings that are escaped where needed, and beginnings that are escaped throughout."""

@@ -4,7 +4,6 @@ The library gives matches, not the automaton's state; what the end of a chunk ma
 the sorted heads, over the last few bytes alone.
 """
 
-import re
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -13,13 +12,10 @@ from typing import Final, NamedTuple
 from ahocorasick_rs import BytesAhoCorasick, Implementation
 
 from proxy.scrub.needle import Needle, Plain
+from proxy.scrub.walk import Place
 
 _DFA_STATES: Final = 100_000
 """Up to so many pattern bytes the fast automaton is built (at most 512 bytes for each); above, the compact one."""
-
-
-_ESCAPE: Final = re.compile(rb"[%\\&;]")
-_SKIPPED: Final = 6  # the rest of an escape that was cut in two may precede
 
 
 class Match(NamedTuple):
@@ -30,11 +26,29 @@ class Match(NamedTuple):
     text: bytes
 
 
+Hit = tuple[int, int, int]
+"""A head and where it stands: (index, start, end)."""
+
+Progress = dict[Needle, Place]
+"""How far the walks came that start where data is held back."""
+
+
+class Held(NamedTuple):
+    """Where in the data an unfinished walk starts, and how far its needles came."""
+
+    start: int
+    progress: Progress
+
+
+NOTHING_HELD: Final = Held(-1, {})
+
+
 class Found(NamedTuple):
     """Matches by start, up to where the first starts that more data could complete or lengthen (or `len(data)`)."""
 
     matches: list[Match]
     unfinished: int
+    progress: Progress
 
 
 class Search:
@@ -69,27 +83,30 @@ class Search:
         """Whether there is nothing to search for."""
         return self._automaton is None
 
-    def hits(self, data: bytes) -> list[tuple[int, int, int]]:
+    def hits(self, data: bytes) -> list[Hit]:
         """Return (head, start, end) of all heads, overlapping ones too."""
         return self._automaton.find_matches_as_indexes(data, overlapping=True) if self._automaton else []
 
-    def walk(self, data: bytes, hits: list[tuple[int, int, int]], *, floor: int, final: bool) -> Found:
+    def walk(self, data: bytes, hits: list[Hit], held: Held, *, floor: int, final: bool) -> Found:
         """Walk the hits, up to the first unfinished one; none counts as such before `floor`, or at all when `final`."""
         matches: list[Match] = []
         for start, candidates in self._candidates(hits):
             best, unfinished = Match(start, -1, b""), False
+            progress: Progress = {}
             for needle in candidates:
-                walk = needle.walk(data, start)
+                walk = needle.walk(data, start, held.progress.get(needle) if start == held.start else None)
                 unfinished = unfinished or walk.unfinished
                 if walk.end > best.end:
                     best = Match(start, walk.end, needle.replacement)
+                if walk.resume:
+                    progress[needle] = walk.resume
             if unfinished and start >= floor and not final:
-                return Found(matches, start)
+                return Found(matches, start, progress)
             if best.end >= 0:
                 matches.append(best)
-        return Found(matches, len(data))
+        return Found(matches, len(data), {})
 
-    def _candidates(self, hits: list[tuple[int, int, int]]) -> Iterator[tuple[int, list[Needle]]]:
+    def _candidates(self, hits: list[Hit]) -> Iterator[tuple[int, list[Needle]]]:
         at: defaultdict[int, dict[int, Needle]] = defaultdict(dict)
         for head, start, _ in hits:
             at[start].update((id(needle), needle) for needle in self._owners[head])
@@ -98,10 +115,7 @@ class Search:
 
     def ending(self, data: bytes) -> int:
         """Return how many bytes at the start of `data` may be the end, or the middle, of a value that began before."""
-        if not data:
-            return 0
-        starts = [0] if not _ESCAPE.search(data, 0, 2 * _SKIPPED) else range(min(_SKIPPED, len(data)))
-        return max((needle.ends(data, start) for needle in self._needles for start in starts), default=0)
+        return max((needle.ends(data) for needle in self._needles), default=0)
 
     def pending(self, data: bytes) -> int:
         """Return where the longest suffix starts that begins a head without holding all of it; or `len(data)`."""
@@ -122,12 +136,11 @@ def _joined(needles: Iterable[Needle]) -> list[Needle]:
     """Return the values that end as a placeholder begins, or begin as one ends: `pass#` before `#{SECRETS.A}`."""
     values = [needle for needle in needles if isinstance(needle, Plain)]
     texts = {needle.replacement for needle in values}
-    return [needle for needle in values if any(_meet(needle.text, text) for text in texts)]
+    few = [needle for needle in values if b"#" in needle.text or b"}" in needle.text]
+    return [needle for needle in few if any(_meet(needle.text, text) for text in texts)]
 
 
 def _meet(value: bytes, text: bytes) -> bool:
-    if b"#" not in value and b"}" not in value:
-        return False
     if text in value:
         return text != value
     sizes = range(1, min(len(value), len(text)))

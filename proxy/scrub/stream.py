@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from proxy.scrub.needle import SHORTEST_PIECE
-from proxy.scrub.search import Match, Search
+from proxy.scrub.search import NOTHING_HELD, Found, Held, Match, Search
 
 _EVENT_ENDS: Final = (b"\n\n", b"\r\n\r\n", b"\n\r\n", b"\r\r")
 
@@ -20,7 +20,7 @@ class Stream:
     or filled to the length of what it replaces, where lengths are written elsewhere (gRPC, ranges).
     """
 
-    __slots__ = ("_buffer", "_done", "_events", "_joins", "_keep_length", "_replaced", "search")
+    __slots__ = ("_buffer", "_done", "_events", "_held", "_joins", "_keep_length", "_replaced", "search")
 
     def __init__(self, search: Search, *, events: bool = False, keep_length: bool = False) -> None:
         self.search = search
@@ -29,6 +29,7 @@ class Stream:
         self._keep_length = keep_length
         self._buffer = b""
         self._done = 0  # how much of the buffer is out already, and kept for values that overlap its end
+        self._held = NOTHING_HELD
         self._replaced = False
 
     @property
@@ -39,6 +40,7 @@ class Stream:
     def renew(self, search: Search) -> None:
         """Search the rest, and what is held back, for other values."""
         self.search = search
+        self._held = NOTHING_HELD
         if search.joins:
             self._joins = self._joins or Stream(search.joins, events=self._events, keep_length=self._keep_length)
             self._joins.search = search.joins
@@ -54,10 +56,17 @@ class Stream:
         limit = len(data) if final else self.search.pending(data)
         if limit < len(data) or hits:
             floor = _events_end(data) if self._events else 0
-            matches, unfinished = self.search.walk(data, hits, floor=floor, final=final)
-            return self._replace(data, matches, max(floor, min(limit, unfinished)))
-        done, self._buffer, self._done = self._done, b"", 0
+            found = self.search.walk(data, hits, self._held, floor=floor, final=final)
+            out = self._replace(data, found.matches, max(floor, min(limit, found.unfinished)))
+            self._remember(found, len(data) - len(self._buffer))
+            return out
+        done, self._buffer, self._done, self._held = self._done, b"", 0, NOTHING_HELD
         return data[done:] if done else data
+
+    def _remember(self, found: Found, dropped: int) -> None:
+        """Keep how far the unfinished walks came, counted from the start of what is held back."""
+        progress = {needle: (index, at - dropped) for needle, (index, at) in found.progress.items()}
+        self._held = Held(found.unfinished - dropped, progress)
 
     def blank_start(self, data: bytes) -> bytes:
         """Fill the end of a value that was cut before `data`, in a part of a body; such a part keeps its length."""
