@@ -82,7 +82,7 @@ function accompany(request, giveUp) {
   const { setTimeout: keep, destroy } = request;
   const meanwhile = {
     setTimeout: (milliseconds, callback) => (arm(milliseconds), Reflect.apply(keep, request, [milliseconds, callback])),
-    destroy: (error) => (Reflect.apply(destroy, request, [error]), giveUp(), request),
+    destroy: (error) => (Reflect.apply(destroy, request, [error]), giveUp(error), request),
   };
   Object.assign(request, meanwhile);
   arm(request.timeout);
@@ -100,7 +100,13 @@ function holdPlace(agent, options) {
   (agent.sockets[name] ||= []).push(place);
   agent.totalSocketCount += 1;
   return {
-    fail: () => agent.removeSocket(place, all), // and let the next request in the queue have its turn
+    fail: (request) => {
+      const queue = agent.requests[name] || [];
+      if (queue.includes(request)) queue.splice(queue.indexOf(request), 1); // Node leaves it in there, for ever
+      if (agent.requests[name] && !queue.length) delete agent.requests[name];
+      agent.totalSocketCount -= 1;
+      agent.removeSocket(place, all); // and let the next one have its turn
+    },
     succeed: () => {
       const left = agent.sockets[name].filter((socket) => socket !== place);
       if (left.length) agent.sockets[name] = left;
@@ -119,7 +125,7 @@ function patchSockets() {
     let leave = () => {};
     const giveUp = open(needed.proxy, needed.options, (error, tunnel) => {
       leave();
-      if (error) return callback(error), place.fail();
+      if (error) return callback(error), place.fail(request);
       place.succeed();
       try {
         run(createSocket, this, [request, options, callback], tunnel);

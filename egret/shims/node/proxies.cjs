@@ -10,6 +10,14 @@ const variable = (environ, name) => environ[name] || environ[name.toUpperCase()]
 
 const bare = (host) => String(host).toLowerCase().replace(/^\[(.*)\]$/, '$1').replace(/\.$/, '');
 
+const decoded = (text) => {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // a lone % is meant as one
+  }
+};
+
 /** A proxy as { secure, host, port, authorization }, or null for none and for a kind that is not spoken here (SOCKS). */
 function parse(text) {
   if (!text) return null;
@@ -22,7 +30,7 @@ function parse(text) {
   }
   if (!/^https?:$/.test(url.protocol)) return null;
   const secure = url.protocol === 'https:';
-  const pair = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
+  const pair = `${decoded(url.username)}:${decoded(url.password)}`;
   return {
     secure,
     host: bare(url.hostname),
@@ -69,4 +77,16 @@ function chooser(environ) {
   };
 }
 
-module.exports = { chooser };
+/**
+ * Put a password behind a session's token in the program's proxy variables. undici before 8, and so Node's own proxy
+ * support up to 24, drops a user name that has none. Egret reads the user name only.
+ */
+function completeCredentials(environ) {
+  for (const name of Object.keys(environ)) {
+    if (!/_proxy$/i.test(name)) continue;
+    const complete = environ[name].replace(/^(\w+:\/\/egs_[\w-]+):?@/, '$1:egret@');
+    if (complete !== environ[name]) environ[name] = complete;
+  }
+}
+
+module.exports = { chooser, completeCredentials };

@@ -5,7 +5,7 @@ const http = require('http');
 const net = require('net');
 const tls = require('tls');
 
-const TIMEOUT = 60_000; // milliseconds until a proxy that says nothing is given up
+const TIMEOUT = 30_000; // milliseconds until a proxy that says nothing is given up
 const AUTHORITY = /^[^\s/?#@\\]+$/; // what may stand in a CONNECT line: no way to smuggle in a second one
 
 const { request } = http; // as it is at start: a mock that a test puts in later is not asked
@@ -23,7 +23,7 @@ function reach(proxy) {
 /**
  * Ask `proxy` for a tunnel to host:port. `done(error)` or `done(null, socket)` is called once, never before this returns.
  * Errors have the code ERR_PROXY_TUNNEL, and with a refusal `statusCode` and `egretError`, or they are the network's.
- * Returns a function that gives up.
+ * Returns a function that gives up, for a reason of the caller's or none.
  */
 function open(proxy, { host, port }, done) {
   const name = String(host).replace(/^\[(.*)\]$/, '$1');
@@ -44,7 +44,7 @@ function open(proxy, { host, port }, done) {
   asked.once('close', () => clearTimeout(timer));
   asked.once('connect', () => clearTimeout(timer));
   asked.end();
-  return () => asked.destroy();
+  return (reason) => asked.destroy(reason);
 }
 
 function outcome(authority, response, socket, head) {

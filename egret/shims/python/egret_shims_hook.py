@@ -134,6 +134,18 @@ def _wanted():
     return os.environ.get("EGRET_SHIMS") or "urls,proxy"
 
 
+def _complete_credentials(environ):
+    """Put a password behind a session's token in the proxy variables: urllib drops a user name that has none.
+
+    Egret reads the user name only.
+    """
+    for name in [name for name in environ if name.lower().endswith("_proxy")]:
+        scheme, at, rest = environ[name].partition("://egs_")
+        user, sign, host = rest.partition("@")
+        if at and sign and not user.partition(":")[2]:
+            environ[name] = scheme + at + user.rstrip(":") + ":egret@" + host
+
+
 def _say(what, error):
     if sys.stderr is not None:
         sys.stderr.write("egret: the Python shim: %s: %s: %s\n" % (what, type(error).__name__, error))
@@ -173,6 +185,8 @@ def install():
     try:
         if _wanted() == "off" or any(isinstance(finder, Finder) for finder in sys.meta_path):
             return
+        if "proxy" in _wanted():
+            _complete_credentials(os.environ)
         sys.meta_path.insert(0, Finder())
         for name in [*POINTS, *PROXIED]:
             if name in sys.modules:

@@ -39,9 +39,12 @@ def _aiohttp(module, function):
     def _request(self, method, str_or_url, **kwargs):
         own = kwargs.get("proxy") or getattr(self, "_default_proxy", None) or getattr(self, "_trust_env", False)
         if not own and isinstance(self.connector, module.TCPConnector):
-            proxy = proxy_for(str(self._build_url(str_or_url)))
+            url = self._build_url(str_or_url)
+            proxy = proxy_for(str(url))
             if proxy:
                 kwargs["proxy"] = proxy
+                # aiohttp would ask the proxy for a ws:// address, which no proxy knows.
+                str_or_url = url.with_scheme("http") if url.scheme == "ws" else str_or_url
         return function(self, method, str_or_url, **kwargs)
 
     return _request

@@ -1,32 +1,17 @@
 """The recording upstream of the shim tests, and a Node with the preload."""
 
-import base64
-import hashlib
 import json
 import subprocess
 
 import pytest
+from certificates import Authority
 from node_clients import HERE, installed, node
+from recording_proxy import RecordingProxy
 from shim_environment import clean
-from upstream import Upstream, echo
+from upstream import Upstream
+from websocket_route import websocket
 
 from egret.shims import environment
-
-
-def websocket(request, conn):
-    """Answer a handshake with one message, the request's target; anything else with an echo."""
-    if not (key := request.header("Sec-WebSocket-Key")):
-        return echo(request, conn)
-    accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
-    lines = [b"HTTP/1.1 101 Switching Protocols", b"Upgrade: websocket", b"Connection: Upgrade"]
-    message = request.target
-    frame = b"\x81" + bytes([len(message)] if len(message) < 126 else [126, *len(message).to_bytes(2)]) + message
-    conn.sendall(b"\r\n".join([*lines, b"Sec-WebSocket-Accept: " + accept]) + b"\r\n\r\n" + frame)
-    while data := conn.recv(4096):  # the client's close frame, or its end
-        if data[0] & 15 == 8:
-            conn.sendall(b"\x88\x02\x03\xe8")
-            return None
-    return None
 
 
 @pytest.fixture
@@ -35,14 +20,31 @@ def upstream():
         yield server
 
 
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def secure(authority):
+    with Upstream(authority.leaf(), routes={b"/ws": websocket}) as server:
+        yield server
+
+
+@pytest.fixture
+def proxy():
+    with RecordingProxy() as server:
+        yield server
+
+
 @pytest.fixture
 def run_node():
     """Return a function that runs one client of clients.cjs, and gives (its answer, stderr)."""
 
-    def run(version, name, url, environ=None):
+    def run(version, name, url, environ=None, file="clients.cjs"):
         variables = (environment(clean()) if environ is None else environ) | {"CLIENTS": str(installed())}
-        command = [node(version), HERE / "clients.cjs", name, url]
-        done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=60)
+        command = [node(version), HERE / file, name, url]
+        done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=30)
         return json.loads(done.stdout or "null"), done.stderr
 
     return run
@@ -55,7 +57,7 @@ def run_python():
     def run(python, name, url, environ=None):
         command = [python, HERE.parent / "python" / "clients.py", name, url]
         variables = environment(clean()) if environ is None else environ
-        done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=30)
         return json.loads(done.stdout or "null"), done.stderr
 
     return run

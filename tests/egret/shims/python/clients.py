@@ -180,6 +180,59 @@ def aiohttp_websocket(url):
     return asyncio.run(main())
 
 
+def aiohttp_unix(url):
+    import os
+
+    import aiohttp
+    from aiohttp import web
+
+    async def main():
+        path = os.environ["TMP_FOLDER"] + "/socket"
+        application = web.Application()
+        application.router.add_get("/", lambda request: web.Response(text=request.path_qs))
+        runner = web.AppRunner(application)
+        await runner.setup()
+        await web.UnixSite(runner, path).start()
+        async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(path)) as session:
+            async with session.get("http://localhost/") as response:
+                return await response.text()
+
+    return asyncio.run(main())
+
+
+def aiohttp_own_proxy(url):
+    import os
+
+    import aiohttp
+
+    async def main():
+        async with aiohttp.ClientSession() as session:
+            async with session.get(url, proxy=os.environ["OWN_PROXY"]) as response:
+                return await response.text()
+
+    return asyncio.run(main())
+
+
+def aiohttp_session_proxy(url):
+    import os
+
+    import aiohttp
+
+    async def main():
+        async with aiohttp.ClientSession(proxy=os.environ["OWN_PROXY"]) as session, session.get(url) as response:
+            return await response.text()
+
+    return asyncio.run(main())
+
+
+def urllib3_own_proxy(url):
+    import os
+
+    import urllib3
+
+    return urllib3.ProxyManager(os.environ["OWN_PROXY"]).request("GET", url).data.decode()
+
+
 def tornado(url):
     from tornado.httpclient import AsyncHTTPClient
 
