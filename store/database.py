@@ -44,7 +44,7 @@ class Database:
     def __init__(self, url: str) -> None:
         parsed = make_url(url)
         self.sqlite = parsed.get_backend_name() == "sqlite"
-        self._path = parsed.database
+        self.url = url
         self._lock = threading.RLock()
         self._writer = _engine(url, read_only=False)
         self._readers = _engine(url, read_only=True)
@@ -60,13 +60,6 @@ class Database:
             raise Unavailable(
                 f"The database runs in journal mode {mode}, not {_journal()}: is another process using it?"
             )
-
-    @property
-    def file(self) -> Path:
-        """The SQLite file; raises `Conflict` where the store is no file of ours."""
-        if not self.sqlite or not self._path:
-            raise Conflict("The store is on PostgreSQL: back it up with pg_dump.", code="not_sqlite")
-        return Path(self._path)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -93,6 +86,14 @@ def _as_unavailable() -> Iterator[None]:
     except DatabaseError as error:
         log.error("database: %s", type(error.orig).__name__)  # noqa: TRY400 - a statement's parameters stay out of logs
         raise Unavailable("The database cannot take this now; nothing was stored. Try again.") from error
+
+
+def file_of(url: str) -> Path:
+    """Return the SQLite file of a store; raises `Conflict` where it is on a server."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+        raise Conflict("The store is not on SQLite: back it up with the tools of its server.", code="not_sqlite")
+    return Path(parsed.database)
 
 
 def read_only_engine(url: str) -> Engine:

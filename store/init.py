@@ -5,6 +5,8 @@ import os
 import secrets
 from pathlib import Path
 
+from sqlalchemy import make_url
+
 from store import rows
 from store.audit import GENESIS, Event
 from store.canary import canary_document
@@ -33,9 +35,9 @@ def initialise(data: Path, url: str | None = None) -> str:
     for folder in _FOLDERS:
         (data / folder).mkdir(mode=0o700, exist_ok=True)
     _write_keys(data)
-    if url is None:
-        write_private(data / "egret.db", b"")  # SQLite gives its WAL the same mode
-    return _found(url or f"sqlite:///{data / 'egret.db'}", ControlKeys.load(data))
+    url = url or f"sqlite:///{data / 'egret.db'}"
+    _close_to_others(url)
+    return _found(url, ControlKeys.load(data))
 
 
 def _write_keys(data: Path) -> None:
@@ -53,6 +55,16 @@ def _write_keys(data: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _close_to_others(url: str) -> None:
+    """Create the SQLite file with a private mode; SQLite gives its WAL the same."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+        return
+    if Path(parsed.database).exists():
+        raise Conflict(f"{parsed.database} exists already; choose another store.url.", code="exists")
+    write_private(Path(parsed.database), b"")
 
 
 def _found(url: str, keys: ControlKeys) -> str:

@@ -27,14 +27,15 @@ def backup(source: Path, target: Path) -> None:
         raise Unavailable("The backup could not be written.") from error
 
 
-def restore(data: Path, source: Path) -> int:
-    """Put a backup in place of the (stopped) store's database, as a new epoch; returns the epoch.
+def restore(data: Path, source: Path, place: Path) -> int:
+    """Put a backup in `place` of the (stopped) store's database, as a new epoch; returns the epoch.
 
     The database in place is kept beside it. Data planes refuse the restored store until `accept_epoch` was called.
     """
     keys = ControlKeys.load(data)
-    place = data / "egret.db"
-    fresh = data / "egret.db.restoring"
+    if not source.is_file():
+        raise Conflict(f"{source} is not a file.", code="missing")
+    fresh = place.with_name(place.name + ".restoring")
     fresh.unlink(missing_ok=True)
     backup(source, fresh)
     epoch = _new_epoch(fresh, keys, _epoch(place, keys))

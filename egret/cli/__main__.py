@@ -30,6 +30,9 @@ COMMANDS: Final = {
     "session": ("egret.cli.session", "Open, list and revoke sessions."),
     "key": ("egret.cli.key", "Create, list, rotate and revoke API keys."),
     "audit": ("egret.cli.audit", "Read and verify the audit log."),
+    "backup": ("egret.cli.backup", "Copy the database while the store runs."),
+    "restore": ("egret.cli.backup", "Put a copy back, as a new epoch."),
+    "trust-epoch": ("egret.cli.backup", "Have a data plane believe a restored store."),
 }
 """Every command: the module that defines it, under its own name, and the line that `--help` shows."""
 
@@ -46,7 +49,7 @@ class Lazy(Group):
         if cmd_name not in COMMANDS:
             return None
         module, _ = COMMANDS[cmd_name]
-        command: click.Command = getattr(importlib.import_module(module), cmd_name)
+        command: click.Command = getattr(importlib.import_module(module), cmd_name.replace("-", "_"))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

@@ -86,7 +86,7 @@ def _compare(mark: Mark, now: Mark) -> None:
     if now.epoch != mark.epoch:
         raise Unavailable(
             f"The store was restored (epoch {now.epoch}, believed so far {mark.epoch}). "
-            "If that was meant, accept it: `egret proxy --trust-epoch`.",
+            "If that was meant, accept it: `egret trust-epoch`.",
             code="rolled_back",
         )
     if now.revision < mark.revision:

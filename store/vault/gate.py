@@ -13,7 +13,7 @@ from store.access import Invisible, Principal, require
 from store.audit import Event
 from store.checks import is_plain
 from store.commit import Ledger, Transaction
-from store.database import Database
+from store.database import Database, file_of
 from store.errors import Conflict, Forbidden, NotFound, PreconditionFailed
 from store.housekeeping import flush_key_use, tend
 from store.intake import Intake
@@ -64,7 +64,7 @@ class Gate:
 
     def backup(self, target: Path) -> None:
         """Write a consistent copy of the database beside the running store (SQLite)."""
-        backup(self._database.file, target)
+        backup(file_of(self._database.url), target)
 
     def tend(self) -> int:
         """Clean up: expired sessions, deleted values, last use of keys (call every minute or so)."""

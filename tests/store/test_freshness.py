@@ -131,7 +131,7 @@ def test_a_backup_put_back_is_refused_until_its_epoch_is_accepted(store, tmp_pat
     reader.caller(token)
     reader.close()
     store.vault.close()
-    restore(store.data, backup)
+    restore(store.data, backup, store.data / "egret.db")
     store.vault = Vault.open(store.url, store.data)
     store.vault.beat()
     reader = store.reader()

@@ -1,0 +1,72 @@
+"""`egret backup`, `egret restore`, `egret trust-epoch`: the database, kept apart from its keys."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from egret.cli.common import CONFLICT, ERROR, Command, config_option, data_option, fail, settings
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+def _run(step: Callable[[], object]) -> object:
+    from store.errors import Conflict, StoreError  # noqa: PLC0415  # the store is slow to import
+
+    try:
+        return step()
+    except StoreError as error:
+        fail(error.detail, CONFLICT if isinstance(error, Conflict) else ERROR)
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}")
+
+
+def _database(data: Path, config: Path | None) -> Path:
+    from store.database import file_of  # noqa: PLC0415
+
+    found = _run(lambda: file_of(settings(config).store.at(data)))
+    return Path(str(found))
+
+
+@click.command(cls=Command)
+@data_option
+@config_option
+@click.argument("file", type=FILE)
+def backup(data: Path, config: Path | None, file: Path) -> None:
+    """Write a consistent copy of the database to FILE, while the store runs.
+
+    The copy holds ciphertext and metadata. Without the folder `keys` it is of no use: keep a copy of that elsewhere.
+    """
+    from store.restore import backup as copy  # noqa: PLC0415
+
+    source = _database(data, config)
+    _run(lambda: copy(source, file))
+    click.echo(f"egret: {file} written; it is of no use without {data / 'keys'}, kept elsewhere", err=True)
+
+
+@click.command(cls=Command)
+@data_option
+@config_option
+@click.argument("file", type=FILE)
+def restore(data: Path, config: Path | None, file: Path) -> None:
+    """Put the copy in FILE in place of the database of a stopped store; what was there is kept beside it.
+
+    The restored store begins a new epoch. Data planes refuse it until `egret trust-epoch` was run for each.
+    """
+    from store.restore import restore as put_back  # noqa: PLC0415
+
+    place = _database(data, config)
+    epoch = _run(lambda: put_back(data, file, place))
+    click.echo(f"egret: restored as epoch {epoch}; now run `egret trust-epoch` for each data plane", err=True)
+
+
+@click.command(name="trust-epoch", cls=Command)
+@data_option
+@config_option
+def trust_epoch(data: Path, config: Path | None) -> None:
+    """Have the data plane of this folder believe the store as it is now, after a restore that was meant."""
+    from store.trust import accept_epoch  # noqa: PLC0415
+
+    url = settings(config).store.at(data)
+    epoch = _run(lambda: accept_epoch(url, data))
+    click.echo(f"egret: epoch {epoch} is believed", err=True)
