@@ -7,6 +7,7 @@ sent yet. What is logged is the class of the exception, never its text, which ma
 """
 
 import asyncio
+import contextlib
 import inspect
 import time
 from collections import deque
@@ -55,11 +56,19 @@ class Pipe(asyncio.Protocol):
         """Begin; an upstream begins in `Handler.connected`."""
         self.transport = transport  # type: ignore[assignment]
         if isinstance(self.conn, Client):
-            self.handler.start(self)
+            try:
+                self.handler.start(self)
+            except Exception as error:  # noqa: BLE001  # fail closed, whatever it is
+                self.handler.crash("accept", error)
+                self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Pass bytes in."""
-        self.handler.received(self, data)
+        try:
+            self.handler.received(self, data)
+        except Exception as error:  # noqa: BLE001  # fail closed, whatever it is
+            self.handler.crash("connection", error)
+            self.transport.abort()
 
     def eof_received(self) -> bool:
         """Let the layers decide what becomes of our side, now that the peer ended its own."""
@@ -117,6 +126,9 @@ class Handler:
 
     def received(self, pipe: Pipe, data: bytes) -> None:
         """Pass bytes in, and look whether more may come."""
+        if self._dead or self.pipes.get(pipe.conn) is not pipe:
+            pipe.transport.abort()
+            return
         self.event(events.DataReceived(pipe.conn, data))
         self._regulate(pipe)
 
@@ -284,7 +296,8 @@ class Handler:
         if isinstance(command, commands.CloseTcpConnection) and command.half_close:
             if pipe.conn.state & ConnectionState.CAN_WRITE and not pipe.transport.is_closing():
                 pipe.conn.state &= ~ConnectionState.CAN_WRITE
-                pipe.transport.write_eof()
+                with contextlib.suppress(OSError):  # the peer has gone already; `lost` comes
+                    pipe.transport.write_eof()
             return
         pipe.conn.state = ConnectionState.CLOSED
         if pipe not in self.closing:
@@ -328,7 +341,12 @@ class Handler:
     def _spawn(self, work: Any) -> None:  # noqa: ANN401
         task = self.loop.create_task(work)
         self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: "asyncio.Task[None]") -> None:
+        self.tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.crash("task", error)
 
     async def _open(self, command: commands.OpenConnection) -> None:
         server = command.connection

@@ -85,8 +85,8 @@ class H1Client(HttpConnection):
             self.stream_id = event.stream_id
             self.taken += 1
             self._method = event.request.data.method
-            head = event.exchange.head
-            handshake = Handshake(head) if head is not None and head.websocket else None
+            head, plan = event.exchange.head, event.exchange.plan
+            handshake = Handshake(head, plan) if head is not None and plan is not None and head.websocket else None
             self._out, self._in = Outgoing(event, handshake), Incoming(event.exchange, handshake)
             self._body, self._trailers = None, []
             self._sent_any = self._chunked = self._request_done = False

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from proxy.forward.wire import Malformed, values
+from proxy.inject import Plan
 from proxy.message import Fields, Head
 
 GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -74,12 +75,12 @@ def agree(fields: Fields) -> Deflate | None:
 
 @dataclass(slots=True)
 class Handshake:
-    """One opening. It holds values in `offered` from the request to the answer, so it stays at the border."""
+    """One opening."""
 
     head: Head
+    plan: Plan
     client: Deflate | None = field(init=False)
     upstream: Deflate | None = None
-    offered: list[bytes] = field(default_factory=list)
     _key: bytes = field(default_factory=lambda: base64.b64encode(os.urandom(16)))
 
     def __post_init__(self) -> None:
@@ -87,7 +88,6 @@ class Handshake:
 
     def ask(self, fields: Fields) -> Fields:
         """Return the fields of the request to the upstream; `fields` have their values already."""
-        self.offered = _elements(fields, b"sec-websocket-protocol")
         ours = [(b"Sec-WebSocket-Version", b"13"), (b"Sec-WebSocket-Key", self._key)]
         if self.client is not None:
             ours.append((b"Sec-WebSocket-Extensions", OFFER))
@@ -119,10 +119,10 @@ class Handshake:
 
     def _spelled(self, chosen: list[bytes]) -> bytes:
         """Return the chosen subprotocol as the client offered it."""
-        wishes = _elements(self.head.fields, b"sec-websocket-protocol")
-        if len(chosen) > 1 or chosen[0] not in self.offered or len(wishes) != len(self.offered):
+        spelled = self.plan.protocol(self.head, chosen[0]) if len(chosen) == 1 else None
+        if spelled is None:
             raise Malformed("subprotocol")
-        return wishes[self.offered.index(chosen[0])]
+        return spelled
 
 
 def readable(fields: Fields) -> bool:

@@ -128,10 +128,12 @@ class WebSocket:
         if frame.opcode in (PING, PONG, CLOSE):
             scrubber = self.exchange.peer.services.scrubber(self._view())
             if frame.opcode != CLOSE:
-                return self._to_client.control(frame.opcode, scrubber.text(frame.payload)[:CONTROL_LIMIT])
+                return self._to_client.control(frame.opcode, scrubber.control(frame.payload))
             if not frame.payload:
                 return self._to_client.control(CLOSE, b"")
-            return self._to_client.close(int.from_bytes(frame.payload[:2]), scrubber.text(frame.payload[2:]))
+            return self._to_client.close(
+                int.from_bytes(frame.payload[:2]), scrubber.control(frame.payload[2:], CONTROL_LIMIT - 2)
+            )
         if frame.opcode != CONTINUATION:
             self._scrub = self.exchange.peer.services.scrubber(self._view()).message()
         if self._scrub is None:

@@ -13,6 +13,7 @@ from memory import Reader
 from served import receive
 from upstream import Upstream
 
+from proxy.__main__ import _unhandled
 from proxy.budget import Budgets
 from proxy.destination import AddressGuard
 from proxy.events import Spool
@@ -39,6 +40,7 @@ class Forward:
         self.limits = dataclasses.replace(Limits(), **limits)
         self.spool = folder / "data" / "spool"
         self._loop = asyncio.new_event_loop()
+        self._loop.set_exception_handler(_unhandled)
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self.master: Master = self.run(self._start(resolve, allow_private, ports))
@@ -107,7 +109,7 @@ class Forward:
     def tunnel(self, token: str, target: str | None = None, name: str | None = "localhost", alpn=None) -> ssl.SSLSocket:
         """TLS through the proxy to the TLS upstream."""
         sock, answer = self.connect(token, target or self.upstream.origin)
-        assert answer.split(b" ", 2)[1] == b"200", answer
+        assert answer.startswith(b"HTTP/1.1 200"), answer
         context = ssl.create_default_context(cafile=self.ca)
         if alpn:
             context.set_alpn_protocols(alpn)

@@ -1,0 +1,246 @@
+"""Fault injection: every function and every resumed await of ours that an exchange runs through, made to fail.
+
+The list is not written down: a first run of each scenario records which code objects run, so a new hook, await, rewriter
+or scrubber is in it by itself. Then each of them raises, once per run, with a text that must be seen nowhere.
+"""
+
+import contextlib
+import inspect
+import io
+import logging
+import re
+import sys
+import threading
+import time
+from pathlib import Path
+
+import http2
+import pytest
+import sockets
+from forward import Forward
+from served import code
+
+import proxy as package
+from store.model import Location
+
+VALUE = b"sk-live-4Xq9Zb7Lm2Pw"
+P = b"#{SECRETS.API_KEY}"
+SPOKEN = "canary-exception-text"
+HERE = str(Path(package.__file__).parent)
+TOOL = 3
+E = sys.monitoring.events
+
+DECIDES = re.compile(r"/(inject|placeholder|encoding|edit|session|destination|events)\.py|/body/|/scrub/|border|addon")
+"""Code that decides or rewrites: when it fails, the exchange must not succeed."""
+
+HARMLESS = {"AddressGuard._finished", "AddressGuard._lookup.<locals>.<lambda>", "Addon.client_disconnected"}
+"""The resolver's memory of an answer that was given, and the end of a connection that has ended."""
+
+
+class Fault(Exception):
+    """What is thrown."""
+
+
+class Monitor:
+    """Records code objects, or makes one of them raise the first time it starts or goes on."""
+
+    def __init__(self):
+        sys.monitoring.use_tool_id(TOOL, "faults")
+        self.seen: dict[tuple, object] = {}
+        self.target = None
+        self.fired = threading.Event()
+        sys.monitoring.register_callback(TOOL, E.PY_START, self._start)
+        sys.monitoring.register_callback(TOOL, E.PY_RESUME, self._resume)
+
+    def close(self):
+        sys.monitoring.set_events(TOOL, 0)
+        sys.monitoring.free_tool_id(TOOL)
+
+    @contextlib.contextmanager
+    def recording(self):
+        self.seen = {}
+        sys.monitoring.set_events(TOOL, E.PY_START | E.PY_RESUME)
+        try:
+            yield self.seen
+        finally:
+            sys.monitoring.set_events(TOOL, 0)
+            sys.monitoring.restart_events()
+
+    @contextlib.contextmanager
+    def failing(self, target):
+        self.target = target
+        self.fired.clear()
+        event, found = target
+        sys.monitoring.set_local_events(TOOL, found, event)
+        try:
+            yield self.fired
+        finally:
+            self.target = None
+            sys.monitoring.set_local_events(TOOL, found, 0)
+
+    def _start(self, found, _offset):
+        return self._event(E.PY_START, found)
+
+    def _resume(self, found, _offset):
+        return self._event(E.PY_RESUME, found) if found.co_flags & inspect.CO_COROUTINE else sys.monitoring.DISABLE
+
+    def _event(self, event, found):
+        if not found.co_filename.startswith(HERE):
+            return sys.monitoring.DISABLE
+        if self.target is None:
+            self.seen.setdefault((event, found), None)
+        elif self.target == (event, found) and not self.fired.is_set():
+            self.fired.set()
+            raise Fault(SPOKEN)
+        return None
+
+
+@pytest.fixture(scope="module")
+def monitor():
+    made = Monitor()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def proxy(tmp_path_factory):
+    with Forward(tmp_path_factory.mktemp("faults")) as running:
+        running.second = http2.Upstream(running.authority.leaf())
+        locations = frozenset(Location)
+        hosts = (running.upstream.origin, running.second.origin, f"http://{running.plain.origin}")
+        running.reader.put("API_KEY", VALUE, *hosts, locations=locations)
+        running.token = running.reader.open()
+        running.seen = []
+
+        def talk(ends, send):
+            while True:
+                first, data = ends.frame()
+                if first & 15 != 8:
+                    running.seen.append(data)
+                send(sockets.frame(first & 15, data, final=bool(first & 128)))
+                if first & 15 == 8:
+                    return
+
+        running.upstream.routes[b"/ws"] = sockets.serve(talk)
+        yield running
+        running.second.close()
+
+
+BODY = b'{"k":"' + P + b'"}'
+
+
+def http1(proxy):
+    answer = b""
+    with contextlib.suppress(OSError, AssertionError):
+        answer = proxy.get(
+            proxy.token, "/e?q=%23%7BSECRETS.API_KEY%7D", "Authorization: Bearer #{SECRETS.API_KEY}",
+            "Content-Type: application/json", "Connection: close", method="POST", body=BODY,
+        )  # fmt: skip
+    return answer, proxy.upstream.received, answer.endswith(b'{"k":"' + P + b'"}')
+
+
+def plain(proxy):
+    origin, answer = proxy.plain.origin, b""
+    head = f"POST http://{origin}/e HTTP/1.1\r\nHost: {origin}\r\nProxy-Authorization: Bearer {proxy.token}\r\n"
+    with contextlib.suppress(OSError):
+        answer = proxy.raw(head.encode() + b"X: %s\r\nContent-Length: %d\r\n\r\n" % (P, len(P)) + P)
+    return answer, proxy.plain.received, answer.endswith(b"\n\n" + P)
+
+
+def over_http2(proxy):
+    answer = http2.Stream()
+    with contextlib.suppress(OSError, AssertionError):
+        conn = http2.Client(proxy.tunnel(proxy.token, proxy.second.origin, alpn=["h2"]), proxy.second.origin)
+        with conn.sock:
+            conn.sock.settimeout(5)
+            stream_id = conn.send(
+                "/e", ("x", P.decode()), ("content-type", "application/json"), method="POST", body=BODY
+            )
+            with contextlib.suppress(OSError):
+                conn.wait(stream_id)
+            answer = conn.streams[stream_id]
+    up = b"".join(b"%s: %s\n" % pair for s in proxy.second.log for pair in s.headers) + b"".join(
+        s.body for s in proxy.second.log
+    )
+    whole = answer.ended and answer.status == 200 and answer.body.endswith(BODY)
+    head = b"".join(b"%s: %s\r\n" % pair for pair in answer.headers)
+    return b"HTTP/2 %d\r\n" % answer.status + head + b"\r\n" + answer.body, up, whole
+
+
+def websocket(proxy):
+    got = b""
+    with contextlib.suppress(OSError, AssertionError, EOFError), proxy.tunnel(proxy.token) as sock:
+        sock.settimeout(5)
+        head, ends = sockets.handshake(sock, proxy.upstream.origin, "/ws", "X: #{SECRETS.API_KEY}")
+        got = head
+        sock.sendall(sockets.frame(1, b"say " + P, masked=True))
+        got += ends.frame()[1]
+        sock.sendall(sockets.frame(8, b"\x03\xe8", masked=True))
+        got += b"|" + ends.frame()[1]
+    return got, proxy.upstream.received + b"".join(proxy.seen), got.endswith(b"say " + P + b"|\x03\xe8")
+
+
+SCENARIOS = {"http1": http1, "plain": plain, "http2": over_http2, "websocket": websocket}
+
+
+def run(proxy, scenario):
+    for upstream in (proxy.upstream, proxy.plain):
+        upstream.forget()
+    proxy.second.log.clear()
+    proxy.seen.clear()
+    proxy.master.services.scrubbers.clear()
+    return SCENARIOS[scenario](proxy)
+
+
+@pytest.mark.timeout(900)
+def test_every_fault_fails_closed(proxy, monitor, capsys):
+    """Refused or closed, at once; nothing literal goes up, no value comes down, no exception's text is anywhere."""
+    log = io.StringIO()
+    handler = logging.StreamHandler(log)
+    logging.getLogger().addHandler(handler)
+    done: set = set()
+    try:
+        for scenario in SCENARIOS:
+            with monitor.recording() as seen:
+                for _ in range(2):
+                    *_, whole = run(proxy, scenario)
+                    assert whole
+            targets = sorted(set(seen) - done, key=lambda t: (t[1].co_filename, t[1].co_firstlineno, t[0]))
+            assert len(seen) > 250
+            missed = check_all(proxy, monitor, scenario, targets)
+            assert len(missed) <= max(10, len(targets) // 10), missed
+            done.update(targets)
+            *_, whole = run(proxy, scenario)
+            assert whole
+    finally:
+        logging.getLogger().removeHandler(handler)
+    with capsys.disabled():
+        print(f" {len(done)} points", end="")
+    assert len(done) > 400
+    assert SPOKEN not in log.getvalue()
+    assert VALUE.decode() not in log.getvalue()
+
+
+def check_all(proxy, monitor, scenario, targets):
+    missed = []
+    for target in targets:
+        event, found = target
+        name = f"{Path(found.co_filename).name}:{found.co_qualname}:{'resume' if event == E.PY_RESUME else 'start'}"
+        with monitor.failing(target) as fired:
+            began = time.monotonic()
+            answer, up, whole = run(proxy, scenario)
+            assert time.monotonic() - began < 4, name
+        if not fired.is_set():
+            missed.append(name)
+            continue
+        assert VALUE not in answer, name
+        assert SPOKEN.encode() not in answer, name
+        assert b"#{SECRETS" not in up, name
+        assert b"%7BSECRETS" not in up, name
+        if DECIDES.search(found.co_filename) and found.co_qualname not in HARMLESS:
+            assert not whole, name
+        if not whole and answer.startswith((b"HTTP/1.1 2", b"HTTP/2 2")):
+            assert not answer.rstrip().endswith(b"0\r\n\r\n"), name
+        if answer.startswith(b"HTTP/1.1 5"):
+            assert code(answer) in ("internal", "upstream_unreachable", "store_unavailable"), (name, answer)
+    return missed
