@@ -45,6 +45,9 @@ check: setup-dev ## ruff, mypy, import rules, docs
 bench: setup-dev ## the performance table (about ten minutes)
 	$(BIN)/python -m benchmarks
 
+bench-more: setup-dev ## the smaller measurements: memory, latency, start-up and others
+	$(BIN)/python -m benchmarks more
+
 bench-quick: setup-dev ## the same in about a minute, fewer loads (build/bench-quick)
 	$(BIN)/python -m benchmarks --quick
 
@@ -65,4 +68,4 @@ lock: ## resolve requirements/*.lock anew (needs uv)
 clean: ## remove .venv and caches (never DATA)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache
 
-.PHONY: help setup setup-dev run demo test check bench bench-quick fuzz docs lock clean
+.PHONY: help setup setup-dev run demo test check bench bench-more bench-quick fuzz docs lock clean

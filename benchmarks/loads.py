@@ -17,6 +17,8 @@ FORWARD = (
     "direct", "nginx", "mitmdump", "naive", "proxy.py", "egret-pass", "egret", "express-pass", "express",
 )  # fmt: skip
 GATEWAY = ("direct", "nginx-front", "reverse", "bare", "gateway")
+BULK = (*FORWARD, "egret-bare", "express-bare")
+CLEAR = ("direct", "nginx", "mitmdump", "egret", "express")
 WORKERS = ("egret", "egret-2", "express", "express-2")
 
 
@@ -79,12 +81,13 @@ LOADS = (
     Load("get-64", "HTTPS GET, keep-alive, 64 clients", "requests", "https", FORWARD, "mitmdump", clients=64),
     Load("get-1", "HTTPS GET, keep-alive, one client", "requests", "https", FORWARD, "mitmdump", clients=1),
     Load("new-8", "HTTPS GET, a new connection with TLS for each request, 8 clients", "requests", "https", FORWARD,
-         "mitmdump", clients=8, fresh=True),
-    Load("http-16", "plain HTTP GET, keep-alive, 16 clients", "requests", "http", FORWARD, "mitmdump"),
+         "mitmdump", clients=8, fresh=True, rounds=2),
+    Load("http-16", "plain HTTP GET, keep-alive, 16 clients", "requests", "http", CLEAR, "mitmdump",
+         rounds=2),
     Load("workers", "HTTPS GET, keep-alive, 64 clients, one and two workers", "requests", "https", WORKERS, "egret",
          clients=64),
     Load("ws-16", "WebSocket echo of a 70-byte message over TLS, 16 clients", "echo", "events", FORWARD, "mitmdump",
-         unit="echoes/s"),
+         unit="echoes/s", rounds=2),
     Load("gateway-get-16", "gateway: GET, keep-alive, 16 clients, HTTPS upstream", "requests", "https", GATEWAY,
          "reverse"),
     Load("gateway-post-16", "gateway: POST of 10 KiB JSON, placeholder in the body, 16 clients", "requests", "https",
@@ -93,16 +96,16 @@ LOADS = (
          clients=64),
     Load("gateway-get-1", "gateway: GET, keep-alive, one client", "requests", "https", GATEWAY, "reverse", clients=1),
     Load("gateway-ws-16", "gateway: WebSocket echo, 16 clients", "echo", "events", GATEWAY, "reverse",
-         unit="echoes/s"),
+         unit="echoes/s", rounds=2),
     Load("sse", "server-sent events over TLS: delay of each event, 8 streams of 100 a second", "events", "events",
          FORWARD, "direct", clients=8, unit="events/s", rounds=2),
     Load("sse-http", "server-sent events without TLS: delay of each event, 8 streams of 100 a second", "events",
          "events_http", ("direct", "nginx", "egret", "express"), "direct", clients=8, unit="events/s", rounds=2),
     Load("gateway-sse", "gateway: server-sent events: delay of each event, 8 streams", "events", "events", GATEWAY,
          "direct", clients=8, unit="events/s", rounds=2),
-    Load("down", "1 GiB download over TLS", "bulk", "bulk", FORWARD, "mitmdump", clients=1, direction="down",
+    Load("down", "1 GiB download over TLS", "bulk", "bulk", BULK, "mitmdump", clients=1, direction="down",
          unit="MB/s", rounds=1),
-    Load("up", "1 GiB upload over TLS", "bulk", "bulk", FORWARD, "mitmdump", clients=1, direction="up", unit="MB/s",
+    Load("up", "1 GiB upload over TLS", "bulk", "bulk", BULK, "mitmdump", clients=1, direction="up", unit="MB/s",
          rounds=1),
     Load("gateway-down", "gateway: 1 GiB download", "bulk", "bulk", GATEWAY, "reverse", clients=1, direction="down",
          unit="MB/s", rounds=1),

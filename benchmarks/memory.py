@@ -140,7 +140,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     with tempfile.TemporaryDirectory(prefix="egret-bench-") as name, Upstream(Path(name)) as up:
         folder = Path(name)
-        subject = peers.mitmdump(up, folder) if args.stock else forward(up, folder, engine=args.engine)[-1]
+        subject = peers.mitmdump(up, folder) if args.stock else forward(up, folder, engine=args.engine)
         try:
             job = next(load for load in LOADS if load.name == "get-16").job(subject)
             each, alive = uvloop.run(tunnels(subject, job, args.tunnels))

@@ -21,7 +21,7 @@ from benchmarks.drive import Generator
 from benchmarks.loads import LOADS
 from benchmarks.process import NotStarted, cpu_seconds
 from benchmarks.report import number, table
-from benchmarks.served import forward, gateway
+from benchmarks.served import serve
 from benchmarks.subject import Subject
 from benchmarks.upstream import Upstream
 
@@ -147,8 +147,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="egret-bench-") as name, Upstream(Path(name)) as up:
         folder = Path(name)
         spy = args.py_spy or install(folder)
-        made = [gateway(up, folder)] if args.gateway else forward(up, folder, engine=args.engine)
-        subject = made[0 if args.passing else -1]
+        made = serve(up, folder, engine=args.engine)
+        wanted = "gateway" if args.gateway else f"{made[-1].name}-pass" if args.passing else made[-1].name
+        subject = next(each for each in made if each.name == wanted)
         try:
             job = {**load.job(subject), "seconds": args.seconds + 1}
             role = "gateway" if args.gateway else "forward"

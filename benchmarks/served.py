@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -28,11 +27,18 @@ egress: {{allow_private: ["127.0.0.0/8", "::1/128"], trust: ["{ca}"]}}
 """
 
 
+def last_lines(text: str) -> str:
+    """What a failure says at its end: the first thing that ended, and the last that was said about it."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    told = [line for line in lines if "Error" in line or "egret:" in line]
+    return " / ".join(dict.fromkeys([*told[:1], *lines[-1:]])) or "nothing was said"
+
+
 def initialise(data: Path) -> str:
     """Make a data folder; returns the owner key."""
     done = subprocess.run([EGRET, "init", "--data", str(data)], capture_output=True, text=True, timeout=60, check=False)
     if done.returncode:
-        raise NotStarted(f"egret init: {done.stderr[-400:]}")
+        raise NotStarted(f"egret init: {last_lines(done.stderr)}")
     return done.stdout.strip()
 
 
@@ -58,7 +64,7 @@ class Served:
         while not (line := re.search(r"^ready (.*)$", log.read_text(errors="replace"), re.MULTILINE)):
             if self._child.process.poll() is not None or time.monotonic() - began > READY_SECONDS:
                 self._child.stop()
-                raise NotStarted(f"egret serve: {log.read_text(errors='replace')[-600:]}")
+                raise NotStarted(f"egret serve: {last_lines(log.read_text(errors='replace'))}")
             time.sleep(0.005)
         self.ready = time.monotonic() - began
         self.urls = dict(pair.split("=", 1) for pair in line[1].split())
@@ -122,22 +128,42 @@ def secrets_for(up: Upstream) -> list[dict[str, Any]]:
     return [*used, *others]
 
 
-def forward(up: Upstream, folder: Path, *, engine: str, workers: int = 1) -> list[Subject]:
-    """The forward proxy of one `egret serve`: passing through, injecting; with the gateway of the same process."""
-    name = {"mitmproxy": "egret", "express": "express"}[engine] + (f"-{workers}" if workers > 1 else "")
+TITLES = {"mitmproxy": "egret", "express": "express"}
+
+
+def serve(up: Upstream, folder: Path, *, engine: str, workers: int = 1) -> list[Subject]:
+    """The subjects of one `egret serve`: injecting, without a placeholder, without secrets, and its gateway.
+
+    The last one stops it. Two workers are measured injecting only.
+    """
+    name = TITLES[engine] + (f"-{workers}" if workers > 1 else "")
     served = Served(folder / name, up.ca, engine=engine, workers=workers)
-    dataset = served.dataset("bench", secrets_for(up))
-    token = str(served.session(dataset, origins=[PAGE_ORIGIN])["token"])
-    doors = through(up.ports, served.address("proxy")[1], str(served.ca), token)
-    many = f", {workers} workers" if workers > 1 else ""
-    injecting = Subject(
-        name, f"Egret, {engine} engine, injecting and scrubbing{many}", doors, served.pid,
-        injects=True, scrubs=True, stop=served.stop,
-    )  # fmt: skip
+    try:
+        token = str(served.session(served.dataset("bench", secrets_for(up)), origins=[PAGE_ORIGIN])["token"])
+        bare = str(served.session(served.dataset("empty", []))["token"])
+    except BaseException:
+        served.stop()
+        raise
+    port = served.address("proxy")[1]
+    doors = through(up.ports, port, str(served.ca), token)
+    title = f"Egret, {engine} engine"
     if workers > 1:
-        return [injecting]
-    passing = replace(injecting, name=f"{name}-pass", title=f"Egret, {engine} engine, no placeholder", injects=False)
-    return [replace(passing, stop=lambda: None), injecting]
+        title += f", {workers} workers"
+    full = Subject(name, f"{title}, injecting and scrubbing", doors, served.pid, True, True, stop=served.stop)
+    if workers > 1:
+        return [full]
+    empty = through(up.ports, port, str(served.ca), bare)
+    return [
+        Subject(f"{name}-bare", f"{title}, dataset without secrets", empty, served.pid),
+        Subject(f"{name}-pass", f"{title}, no placeholder, scrubbing", doors, served.pid, scrubs=True),
+        *([gateway(up, served, token)] if engine == "mitmproxy" else []),
+        full,
+    ]
+
+
+def forward(up: Upstream, folder: Path, *, engine: str) -> Subject:
+    """The forward proxy alone, injecting and scrubbing."""
+    return serve(up, folder, engine=engine)[-1]
 
 
 def gateway_doors(up: Upstream, served: Served, token: str) -> dict[str, Door]:
@@ -151,11 +177,7 @@ def gateway_doors(up: Upstream, served: Served, token: str) -> dict[str, Door]:
     return doors
 
 
-def gateway(up: Upstream, folder: Path) -> Subject:
-    """The gateway, injecting and scrubbing."""
-    served = Served(folder / "gateway", up.ca)
-    token = str(served.session(served.dataset("bench", secrets_for(up)), origins=[PAGE_ORIGIN])["token"])
-    return Subject(
-        "gateway", "Egret's gateway, injecting and scrubbing", gateway_doors(up, served, token), served.pid,
-        injects=True, scrubs=True, stop=served.stop,
-    )  # fmt: skip
+def gateway(up: Upstream, served: Served, token: str) -> Subject:
+    """The gateway of a running `egret serve`, injecting and scrubbing; stopped with it."""
+    doors = gateway_doors(up, served, token)
+    return Subject("gateway", "Egret's gateway, injecting and scrubbing", doors, served.pid, True, True)

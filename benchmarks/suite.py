@@ -26,14 +26,13 @@ STARTS: dict[str, Start] = {
     "mitmdump": peers.mitmdump,
     "naive": peers.naive,
     "proxy.py": peers.proxy_py,
-    "egret": lambda up, folder: served.forward(up, folder, engine="mitmproxy"),
-    "express": lambda up, folder: served.forward(up, folder, engine="express"),
-    "egret-2": lambda up, folder: served.forward(up, folder, engine="mitmproxy", workers=2),
-    "express-2": lambda up, folder: served.forward(up, folder, engine="express", workers=2),
+    "egret": lambda up, folder: served.serve(up, folder, engine="mitmproxy"),  # and the gateway
+    "express": lambda up, folder: served.serve(up, folder, engine="express"),
+    "egret-2": lambda up, folder: served.serve(up, folder, engine="mitmproxy", workers=2),
+    "express-2": lambda up, folder: served.serve(up, folder, engine="express", workers=2),
     "nginx-front": peers.nginx_front,
     "reverse": peers.reverse,
     "bare": peers.bare,
-    "gateway": served.gateway,
 }
 SLOW_TO_START = ("proxy.py", "egret-2", "express-2")  # left out of the quick run
 PLOTTED = ("get-16", "post-16", "gateway-get-16")
