@@ -8,6 +8,7 @@ from benchmarks.loads import Load
 from benchmarks.targets import TARGETS, reached
 
 MIB = 1 << 20
+QUIET = 0.7  # load average above which rates are not to be trusted
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,18 @@ def _intro(run: Run) -> str:
         f"Written by `{shlex.join(run.command)}`; how it is measured is in [README.md](README.md).\n"
         "Subjects alternate within each round; figures are medians over the rounds, ratios are medians of the ratios "
         "round by round. All of Egret's checks are on in every run: session, authority, addresses, rules, audit, "
-        "scrubbing."
+        "scrubbing." + _busy(run.machine)
+    )
+
+
+def _busy(described: dict[str, str]) -> str:
+    """A warning when other work was going on."""
+    load = float(described.get("load before", "0").split()[0])
+    if load < QUIET:
+        return ""
+    return (
+        f"\n\n**Not to be quoted:** the machine was busy with other work (load {load} before the run). Under such "
+        "conditions only CPU times mean something."
     )
 
 
@@ -70,7 +82,8 @@ def ratios(run: Run) -> str:
     blocks = []
     for base in dict.fromkeys(load.base for load in loads):
         mine = [load for load in loads if load.base == base]
-        names = [name for name in run.titles if any(name in run.results.of(load.name) for load in mine)]
+        ordered = dict.fromkeys(name for load in mine for name in load.subjects)
+        names = [name for name in ordered if any(name in run.results.of(load.name) for load in mine)]
         rows = [[run.titles[name], *(_ratio(run, load, name) for load in mine)] for name in names]
         blocks.append(f"Over {run.titles.get(base, base)}:\n\n" + table(["", *(load.name for load in mine)], rows))
     return "\n\n".join(blocks)
@@ -83,15 +96,26 @@ def _ratio(run: Run, load: Load, subject: str) -> str:
 
 def _load(run: Run, load: Load) -> str:
     found = run.results.of(load.name)
-    names = [name for name in run.titles if name in found]
+    names = [name for name in load.subjects if name in found]
     if load.kind == "events":
         return _events(run, found, names)
     if load.kind == "bulk":
         return _bulk(run, load, found, names)
-    header = ["", f"× {load.base}", load.unit, "lowest–highest", "p50 ms", "p99 ms", "CPU ms each", "MiB", "generator"]
+    header = [
+        "",
+        f"× {load.base}",
+        load.unit,
+        "lowest–highest",
+        "p50 ms",
+        "p99 ms",
+        "CPU ms each",
+        "× by CPU",
+        "MiB",
+        "generator",
+    ]
     rows = [
         [run.titles[n], _ratio(run, load, n), number(f.rate), f"{number(f.low)}–{number(f.high)}", number(f.p50),
-         number(f.p99), _or_none(f.cost), _mib(f.memory), f"{f.generator:.0%}"]
+         number(f.p99), _or_none(f.cost), _by_cpu(found.get(load.base), f), _mib(f.memory), f"{f.generator:.0%}"]
         for n in names for f in [found[n]]
     ]  # fmt: skip
     return table(header, rows) + _errors(run, found)
@@ -119,6 +143,11 @@ def _bulk(run: Run, load: Load, found: dict[str, Figures], names: list[str]) -> 
     ]  # fmt: skip
     header = ["", f"× {load.base}", "MB/s", "MB/s per core", "peak + MiB", "MiB after", "generator"]
     return table(header, rows) + _errors(run, found)
+
+
+def _by_cpu(base: Figures | None, found: Figures) -> str:
+    """How many requests for the CPU time that one takes the base: moves less with a busy machine than rates do."""
+    return f"×{number(base.cost / found.cost)}" if base and base.cost and found.cost else ""
 
 
 def _or_none(value: float) -> str:

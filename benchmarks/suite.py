@@ -127,9 +127,9 @@ def panels(done: Run) -> list[Panel]:
     made = []
     for load in done.loads:
         points = []
-        for name, title in done.titles.items():
+        for name in load.subjects:
             if load.name in PLOTTED and (found := done.results.ratios(load, name)):
-                middle = median(found)
+                title, middle = done.titles[name], median(found)
                 points.append(Point(title, middle, min(found), max(found), f"×{number(middle)}", "Egret" in title))
         if points:
             made.append(Panel(f"{load.title}: over {done.titles[load.base]}", points))

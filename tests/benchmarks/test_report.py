@@ -48,6 +48,14 @@ def test_the_page_has_ratios_before_figures_and_tells_what_is_missing():
     assert "- proxy.py: did not start" in page
 
 
+@pytest.mark.parametrize(("load", "warned"), [("0.10 0.2 0.3", False), ("3.50 2.0 1.0", True)])
+def test_a_busy_machine_is_said(load, warned):
+    """Figures from a machine with other work carry a warning."""
+    done = run_of({"mitmdump": [round_(5.0)]})
+    page = render(Run(done.results, done.loads, done.titles, {}, {"load before": load}, []), [])
+    assert ("Not to be quoted" in page) == warned
+
+
 def test_errors_are_said_beside_the_figures():
     """A run with errors is marked as not to be used."""
     page = render(run_of({"mitmdump": [round_(5.0)], "egret": [round_(9.0, errors=3, example="status 502")]}), [])
