@@ -27,6 +27,7 @@ NOT_FOUND, NOT_EXECUTABLE = 127, 126
 @click.option("--secret", "secrets", multiple=True, help="Only these names; repeat for several. Default: all.")
 @click.option("--environment", "-e", help="The environment whose secrets apply.")
 @click.option("--ttl", type=click.IntRange(min=1), default=86_400, show_default=True, help="Seconds, at most.")
+@click.option("--shims/--no-shims", default=True, help="Load the shims into Node and Python (docs/shims.md).")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @talks
 def run(
@@ -36,6 +37,7 @@ def run(
     project: str,
     manifest: Path | None,
     secrets: tuple[str, ...],
+    shims: bool,
     command: tuple[str, ...],
     **options: Any,  # noqa: ANN401
 ) -> None:
@@ -45,6 +47,7 @@ def run(
     elsewhere after --ttl seconds).
     """
     from egret.client import Scope  # noqa: PLC0415
+    from egret.shims import environment as with_shims  # noqa: PLC0415
     from egret.watcher import leave_behind  # noqa: PLC0415
 
     program = _program(command[0])
@@ -54,6 +57,8 @@ def run(
     session = client.open_session(found, project, **given(**options))
     folder = Path(tempfile.mkdtemp(prefix="egret-run-"))
     environ = _environ(client, Scope(found, project), session, declared, folder)
+    if shims:
+        environ = with_shims(environ)
     leave_behind(client, (session["id"], found, project), folder)
     _become(program, command, environ)
 

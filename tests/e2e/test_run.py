@@ -73,6 +73,18 @@ def test_clients_need_nothing_else(egret, run, client):
     assert VALUE not in done.stdout
 
 
+def test_the_literal_spelling_works_with_the_shims(egret, run):
+    """What the documentation writes works unmodified in Python; without the shims the client cuts it at the #."""
+    code = (
+        "import os, urllib.request as r; r.urlopen(os.environ['API'] + '/generate?token=#{SECRETS.API_TOKEN}').read()"
+    )
+    for flags, target in (((), b"/generate?token=" + VALUE.encode()), (("--no-shims",), b"/generate?token=")):
+        egret.upstream.forget()
+        done = run(*flags, "--", sys.executable, "-c", code, env={"API": egret.upstream.url})
+        assert done.returncode == 0, done.stderr
+        assert [request.target for request in egret.upstream.log] == [target]
+
+
 def test_the_exit_code_is_the_commands(run):
     """Success, failure, not found, not executable, killed."""
     assert run("--", "true").returncode == 0
