@@ -26,7 +26,7 @@ def serve(data: Path, config: Path | None, settings: Settings) -> int:
     """Serve until SIGTERM; return the exit code. Raises `ServeError` and `ListenError`."""
     if not (data / "keys").is_dir():
         raise ServeError(f"{data} holds no store: make one with `egret init --data {data}`")
-    with _alone(data):
+    with alone(data):
         _limits()
         admin = bind("admin.listen", settings.admin.listen, settings.admin.public_url)
         proxy = bind("proxy.listen", settings.proxy.listen, settings.proxy.public_url, settings.proxy.workers)
@@ -63,7 +63,7 @@ def _limits() -> None:
 
 
 @contextlib.contextmanager
-def _alone(data: Path) -> Iterator[None]:
+def alone(data: Path) -> Iterator[None]:
     """Hold the folder's lock: two writers on one SQLite file would undo the store's one-writer rule."""
     descriptor = os.open(data / "serve.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

@@ -53,10 +53,15 @@ def restore(data: Path, config: Path | None, file: Path) -> None:
 
     The restored store begins a new epoch. Data planes refuse it until `egret trust-epoch` was run for each.
     """
+    from egret.serve import ServeError, alone  # noqa: PLC0415
     from store.restore import restore as put_back  # noqa: PLC0415
 
     place = _database(data, config)
-    epoch = _run(lambda: put_back(data, file, place))
+    try:
+        with alone(data):
+            epoch = _run(lambda: put_back(data, file, place))
+    except ServeError as error:
+        fail(str(error), CONFLICT)
     click.echo(f"egret: restored as epoch {epoch}; now run `egret trust-epoch` for each data plane", err=True)
 
 

@@ -1,6 +1,4 @@
-"""One `egret serve` for each module of end-to-end tests."""
-
-import shutil
+"""One `egret serve` for all end-to-end tests that leave it as it was; the others start their own."""
 
 import pytest
 from served import Egret
@@ -12,9 +10,7 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.e2e)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def egret(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("egret")
-    with Egret(folder) as it:
+    with Egret(tmp_path_factory.mktemp("egret")) as it:
         yield it
-    shutil.rmtree(folder, ignore_errors=True)

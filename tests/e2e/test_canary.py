@@ -13,12 +13,18 @@ from urllib.parse import quote
 
 import pytest
 from memory_image import count
-from served import code
+from served import Egret, code
 
 VALUE = "cAnArY/7+sweep=Wq9&Zx3 Lm5"
 SECOND = "cAnArY-second-2Rt6Yh8Nb4"
 MISPLACED = "cAnArY-misplaced+4Kw7Dz1"
 """Written where no value belongs, in URLs and names: not looked for in memory, where a parser may keep what it read."""
+
+
+@pytest.fixture(scope="module")
+def egret(tmp_path_factory):
+    with Egret(tmp_path_factory.mktemp("egret")) as it:
+        yield it
 
 
 def forms(value: str) -> set[bytes]:

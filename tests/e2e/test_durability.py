@@ -6,7 +6,8 @@ import os
 import signal
 import threading
 
-from served import wait_for
+import pytest
+from served import Egret, wait_for
 
 PUTS = 2000
 KILLS = 10
@@ -15,6 +16,12 @@ NAMES = 5
 """Per client."""
 KEPT = 10
 """How many versions of a secret the store keeps; older ones are known by the audit alone."""
+
+
+@pytest.fixture(scope="module")
+def egret(tmp_path_factory):
+    with Egret(tmp_path_factory.mktemp("egret")) as it:
+        yield it
 
 
 class Putter(threading.Thread):
