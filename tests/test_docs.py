@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,24 @@ def test_changes_are_written_down():
     """The change log has an entry for what is not released yet."""
     text = (ROOT / "CHANGELOG.md").read_text()
     assert re.search(r"(?m)^## Unreleased\n\n### Added\n\n- ", text)
+
+
+def test_the_threat_model_names_tests_that_exist():
+    """Each row says by which test it is shown; that test is there."""
+    rows = re.findall(r"(?m)^\| \d+ \|.*$", (ROOT / "THREAT_MODEL.md").read_text())
+    assert len(rows) >= 17
+    missing = []
+    for row in rows:
+        shown = re.findall(r"`((?:tests|requirements|pyproject)[^`]*)`", row)
+        assert shown, row
+        missing += [name for name in shown if not (ROOT / name).exists()]
+    assert missing == []
+
+
+def test_every_dependency_is_explained():
+    """docs/dependencies.md has a reason for each distribution that pyproject.toml names."""
+    text = (ROOT / "docs" / "dependencies.md").read_text()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    names = [re.match(r"[\w-]+", item)[0] for item in project["dependencies"]]
+    table = text.split("## What runs", 1)[1].split("## What builds", 1)[0]
+    assert [name for name in names if not re.search(rf"(?m)^\|[^|]*\b{name}\b[^|]*\|", table)] == []

@@ -73,6 +73,18 @@ def settings(config: Path | None) -> Settings:
         fail(str(error))
 
 
+def serving(config: Path | None) -> Settings:
+    """Load the configuration of something that serves, and say aloud what weakens it."""
+    chosen = settings(config)
+    if chosen.egress.unbound_secrets == "allow":
+        click.echo(
+            "egret: warning: egress.unbound_secrets is allow: a secret without hosts goes wherever the client says. "
+            "This is for client code that you trust.",
+            err=True,
+        )
+    return chosen
+
+
 def talks(function: Callable[..., None]) -> Callable[..., None]:
     """Give the command a `client`; turn what goes wrong into a message and an exit code."""
 

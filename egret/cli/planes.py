@@ -5,14 +5,14 @@ from pathlib import Path
 
 import click
 
-from egret.cli.common import config_option, data_option, settings
+from egret.cli.common import config_option, data_option, serving
 from egret.settings import environment
 
 
 def _exec(plane: str, module: list[str], data: Path, config: Path | None) -> None:
     from egret.children import command, environ_of  # noqa: PLC0415
 
-    settings(config)  # say what is wrong before the plane does
+    serving(config)  # say what is wrong before the plane does
     argv = command(module, data, config)
     os.execve(argv[0], argv, environ_of(plane, environment()))  # noqa: S606  # the plane takes this process over: its signals and exit code are its own
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from egret.cli.common import config_option, data_option, fail, settings
+from egret.cli.common import config_option, data_option, fail, serving
 
 
 @click.command()
@@ -21,7 +21,7 @@ def serve(ctx: click.Context, data: Path, config: Path | None) -> None:
     from egret.serve import ServeError  # noqa: PLC0415
     from egret.serve import serve as run  # noqa: PLC0415
 
-    chosen = settings(config)
+    chosen = serving(config)
     try:
         ctx.exit(run(data, config, chosen))
     except (ServeError, ListenError) as error:

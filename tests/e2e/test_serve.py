@@ -145,6 +145,15 @@ def test_faults_in_the_configuration(egret, tmp_path, config, says):
     assert "Traceback" not in done.stderr
 
 
+def test_unbound_secrets_are_said_aloud(tmp_path):
+    """The one setting that lets a value go anywhere is named at every start."""
+    environ = {**os.environ, "EGRET_EGRESS__UNBOUND_SECRETS": "allow"}
+    for command in ("serve", "proxy"):
+        argv = [EGRET, command, "--data", tmp_path]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=30, env=environ)
+        assert "warning: egress.unbound_secrets is allow" in done.stderr
+
+
 def test_a_folder_without_a_store(tmp_path):
     """The remedy is named."""
     done = subprocess.run([EGRET, "serve", "--data", tmp_path], capture_output=True, text=True, timeout=30)
