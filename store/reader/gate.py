@@ -1,6 +1,7 @@
 """`Reader`: sessions to callers, callers to views, and a thread that watches the store."""
 
 import base64
+import hashlib
 import hmac
 import json
 import logging
@@ -24,6 +25,7 @@ from store.reader.cache import Bounded, Seen
 from store.reader.session import Session, parse_session
 from store.reader.source import Source
 from store.reader.view import Index, View, binding_of
+from store.reader.warm import Warm
 from store.signing import digest
 from store.tokens import SESSION, keyed_hash, token_id
 
@@ -53,6 +55,7 @@ class Reader:
         self._indexes: Bounded[Scope, Seen[Index]] = Bounded(2_000)
         self._views: Bounded[str, View] = Bounded(50_000)
         self._envelopes: Bounded[tuple[str, int, str], tuple[bytes, bytes]] = Bounded(4_096)
+        self._warm = Warm()
         self.alarms = 0
         """How often something in the store did not verify, or the store was not to be had."""
 
@@ -163,8 +166,10 @@ class Reader:
                 self._envelopes.keep(key, stored)
         if entry.kind is Kind.VARIABLE:
             return SecretValue(stored[0])
+        binding = binding_of(self._public.store_id, entry, version)
+        named = hashlib.sha256(version.sha256.encode() + binding.info()).digest()
         try:
-            return self._opener.open(*stored, binding_of(self._public.store_id, entry, version))
+            return self._warm.open(named, self.revision, lambda: self._opener.open(*stored, binding))
         except (Tampered, KeyMismatch) as error:
             self._alarm(error)
             raise

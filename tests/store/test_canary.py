@@ -77,6 +77,7 @@ REVEALS = {
     "store/api/secret_models.py": 1,  # a sealed envelope, typed as a secret
     "store/api/routes_sessions.py": 1,  # a session's token, shown once
     "store/api/routes_keys.py": 1,  # an API key, shown once
+    "store/reader/warm.py": 1,  # encrypts its copy
     "proxy/inject.py": 1,  # at the border
     "proxy/edit.py": 1,  # at the border
     "proxy/scrub/scrubber.py": 1,  # what is searched for
