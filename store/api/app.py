@@ -8,6 +8,7 @@ from store.api import (
     openapi,
     outer,
     pipeline,
+    reference,
     routes_datasets,
     routes_entries,
     routes_keys,
@@ -39,7 +40,9 @@ def build(state: State) -> web.Application:
     app = web.Application(client_max_size=MAX_BODY)
     app[outer.METRICS] = state.metrics
     listed = operations()
-    state.description = json.dumps(openapi.build(listed, VERSION)).encode()
+    document = openapi.build(listed, VERSION)
+    state.description = json.dumps(document).encode()
+    state.reference = reference.render(document, state.urls.admin)
     for each in listed:
         _route(app, each, state)
     return app

@@ -17,6 +17,21 @@ _NAMES: JsonDict = {"uniqueItems": True}
 Status = Literal["draft", "processing", "ready", "error", "disabled"]
 
 
+class OrganisationIn(Model):
+    """An organisation: a tenant that shares nothing with the others."""
+
+    id: Id
+    name: Label
+
+
+class OrganisationMade(Out):
+    """A new organisation. `key` is its owner's and is shown once; a repetition of the request gets null."""
+
+    id: str
+    name: str
+    key: str | None
+
+
 class ProjectIn(Model):
     """A project; `id` may be chosen."""
 

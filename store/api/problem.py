@@ -33,7 +33,7 @@ _OF_STATE = frozenset({"widening", "sealed_key", "sealed_invalid", "project_outs
 
 CODES: Mapping[str, tuple[int, str]] = {
     "bad_request": (400, "The request is not well-formed HTTP."),
-    "bad_json": (400, "The body is not one JSON document in UTF-8 (no duplicate keys, no NaN, no huge numbers)."),
+    "bad_json": (400, "The body is not one JSON document in UTF-8 (no duplicate keys, no NaN, no lone surrogates)."),
     "not_authenticated": (401, "Send a live API key: Authorization: Api-Key egk_…"),
     "forbidden": (403, "This key may see the object, but not do this."),
     "not_found": (404, "There is nothing here that this key may see."),

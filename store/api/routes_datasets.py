@@ -7,6 +7,8 @@ from store.api.dataset_models import (
     DatasetOut,
     DatasetPut,
     DatasetShort,
+    OrganisationIn,
+    OrganisationMade,
     ProjectIn,
     ProjectList,
     ProjectOut,
@@ -19,6 +21,14 @@ project_route = registrar(OPERATIONS, "projects")
 route = registrar(OPERATIONS, "datasets")
 _ALL = "/projects/{project}/datasets/"
 _ONE = "/projects/{project}/datasets/{dataset}/"
+
+
+@project_route("POST", "/orgs/", body=OrganisationIn, answer=OrganisationMade, status=201, once=True)
+async def create_organisation(call: Call) -> Reply:
+    """Create an organisation with its owner's API key, shown in this answer and never again; for the operator alone."""
+    key = await call.write(call.state.vault.create_organisation, call.body.id, call.body.name)
+    made = OrganisationMade(id=call.body.id, name=call.body.name, key=key.reveal().decode())
+    return Reply(made)
 
 
 @project_route("POST", "/projects/", body=ProjectIn, answer=ProjectOut, status=201, once=True)

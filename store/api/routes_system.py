@@ -4,6 +4,7 @@ from store.api.audit_models import AuditList, AuditOut, AuditQuery, VerdictOut
 from store.api.call import Call
 from store.api.fields import Out
 from store.api.operation import Operation, Reply, registrar
+from store.api.reference import CSP
 from store.errors import NotFound
 from store.vault import LogQuery
 
@@ -84,6 +85,18 @@ async def get_readiness(call: Call) -> Reply:
 async def get_openapi(call: Call) -> Reply:
     """Give the OpenAPI 3.1 document."""
     return Reply(raw=call.state.description)
+
+
+@route("GET", "/docs", public=True, media="text/html")
+async def get_docs(call: Call) -> Reply:
+    """Give this description as a page."""
+    return Reply(raw=call.state.reference[0], headers={"Content-Security-Policy": CSP})
+
+
+@route("GET", "/docs.css", public=True, media="text/css")
+async def get_docs_style(call: Call) -> Reply:
+    """Give the page's style sheet."""
+    return Reply(raw=call.state.reference[1])
 
 
 @route("GET", "/metrics", media="text/plain")

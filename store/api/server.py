@@ -18,8 +18,21 @@ _SILENT.disabled = True
 """For aiohttp's own log, which prints bytes of requests. `outer` writes what we want to know."""
 
 
+HEAD = 20.0
+"""Seconds for the first request head of a connection; aiohttp's keep-alive timer covers those after it."""
+
+
 class Protocol(RequestHandler):
     """One connection; answers what the parser refuses with a problem document and closes."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start the clock for the first request."""
+        super().connection_made(transport)
+        asyncio.get_running_loop().call_later(HEAD, self._give_up)
+
+    def _give_up(self) -> None:
+        if self._request_count == 0 and self.transport is not None:
+            self.force_close()
 
     def handle_error(
         self,

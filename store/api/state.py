@@ -65,6 +65,7 @@ class State:
         self.keys = _buckets(limits.key)
         self.failures = _buckets(limits.failure)
         self.description = b""
+        self.reference = (b"", b"")
         self.sealing = json.loads((data / "keys" / "public" / "sealing.json").read_text())
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ wrong side of the colon.
 """
 
 import json
+import re
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -21,6 +22,8 @@ MAX_DIGITS = 19
 
 EXACT = 2**53
 """Below this every whole number is itself as a float."""
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 MAX_DEPTH = 32
 """Levels of a document; the deepest model has four."""
@@ -39,7 +42,8 @@ def read_json(data: bytes) -> object:
     except (ValueError, RecursionError):
         # `from None`: JSONDecodeError.doc holds the whole body, a traceback would carry it into a log.
         raise Fault("bad_json") from None
-    _measure(document)
+    if not _is_sound(document):
+        raise Fault("bad_json")
     return document
 
 
@@ -68,18 +72,25 @@ def _number(text: str) -> float | int:
     return int(number) if number.is_integer() and abs(number) < EXACT else number
 
 
-def _measure(document: object) -> None:
+def _is_sound(document: object) -> bool:
+    """Whether no level is too deep and no text has a lone surrogate, which is no character (RFC 7493 2.1)."""
     level: list[object] = [document]
     for _ in range(MAX_DEPTH):
+        if not all(_is_text(node) for node in level if isinstance(node, str)):
+            return False
         level = [child for node in level for child in _children(node)]
         if not level:
-            return
-    raise Fault("bad_json")
+            return True
+    return False
+
+
+def _is_text(text: str) -> bool:
+    return text.isascii() or _SURROGATE.search(text) is None
 
 
 def _children(node: object) -> Sequence[object]:
     if isinstance(node, dict):
-        return list(node.values())
+        return [*node, *node.values()]
     return node if isinstance(node, list) else ()
 
 
@@ -136,8 +147,7 @@ _FROM_SCHEMA = {
 _FIXED = {
     "missing": ("required", "This field is required."),
     "extra_forbidden": ("unknown_field", "There is no such field here."),
-    "string_unicode": ("bad_text", "Text must be valid Unicode, without lone surrogates."),
-    "string_pattern_mismatch": ("bad_pattern", "The text does not have the form that /openapi.json states."),
+    "string_pattern_mismatch": ("form_invalid", "The text does not have the form that /openapi.json states."),
 }
 
 

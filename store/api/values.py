@@ -23,10 +23,7 @@ _TEXT = {"type": "string", "minLength": 1, "maxLength": MAX_VALUE, "pattern": r"
 def _value(given: object) -> SecretValue:
     if not isinstance(given, str):
         raise PydanticCustomError("egret_wrong_type", "A value is a string.")
-    try:
-        return SecretValue(given.encode())
-    except UnicodeEncodeError:
-        raise PydanticCustomError("egret_text_invalid", "A value is valid Unicode, without lone surrogates.") from None
+    return SecretValue(given.encode())
 
 
 def _sealed(given: object) -> SecretValue:

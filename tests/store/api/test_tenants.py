@@ -1,0 +1,145 @@
+"""Every route, every kind of key, every foreign object: generated from the OpenAPI document."""
+
+import itertools
+
+import pytest
+
+VALUE = "canary-9f3Kq7Zp2Wx8"
+AREA = {"projects": "projects", "datasets": "datasets", "secrets": "secrets", "variables": "variables",
+        "sessions": "sessions", "keys": "keys", "audit": "audit"}  # fmt: skip
+LEVELS = {
+    "read_only": {area + ":read" for area in AREA.values()},
+    "rater_only": {"sessions:open"},
+    "restricted": set(),
+}
+
+
+@pytest.fixture(scope="module")
+def world(shared):
+    """Two organisations, each with a project, a dataset, a secret, a variable and a session; ids of the first."""
+    shared.acme = shared("POST", "/orgs/", {"id": "acme", "name": "Acme"}).json["key"]
+    shared("POST", "/projects/", {"id": "other", "name": "Other"})
+    made = shared.dataset({"name": "API_KEY", "value": VALUE}, variables=[{"name": "API_KEY", "value": "plain"}])
+    path = f"/projects/default/datasets/{made['id']}"
+    for prefix, kind in itertools.product(("/orgs/default", "/projects/default"), ("secrets", "variables")):
+        shared("PUT", f"{prefix}/{kind}/API_KEY", {"value": VALUE})
+    session = shared("POST", path + "/sessions/", {}).json
+    key = shared("POST", "/keys/", {"name": "mine"}).json
+    shared.places = {
+        "org": "default", "project": "default", "dataset": made["id"], "name": "API_KEY", "version": "1",
+        "session": session["id"], "key": key["id"], "ticket": "none.none",
+    }  # fmt: skip
+    document = shared("GET", "/openapi.json", key=None).json
+    shared.operations = [
+        (method.upper(), path, each)
+        for path, methods in document["paths"].items()
+        for method, each in methods.items()
+        if each.get("security") != []
+    ]
+    shared.keys = {level: shared.new_key(permission=level) for level in LEVELS}
+    return shared
+
+
+def body_of(operation):
+    """A body that is right for the operation, so that only the right to do it is in question."""
+    if "requestBody" not in operation:
+        return None
+    name = operation["operationId"]
+    if name.startswith(("put_", "patch_")):
+        return {"value": VALUE} if name.startswith("put_") else {"description": "x"}
+    return {
+        "patch_key": {"name": "x"},
+        "rotate_key": {},
+        "open_session": {},
+        "create_organisation": {"id": "new", "name": "New"},
+    }.get(name, {"name": "x"})
+
+
+def ask(world, method, path, operation, places, key):
+    body = {"name": "x"} if operation["operationId"] == "patch_key" else body_of(operation)
+    return world(method, path.format(**places), body, key=key)
+
+
+def same(answer):
+    return {name: value for name, value in answer.json.items() if name != "request_id"}
+
+
+def test_a_foreign_object_is_like_a_missing_one(world):
+    """A foreign organisation's owner gets 404 for each object of ours, worded as for one that never was."""
+    tried = 0
+    for method, path, each in world.operations:
+        if "{" not in path or (path.startswith("/projects/{project}/") and "{dataset}" not in path):
+            continue  # the default project is there in both organisations
+        foreign = ask(world, method, path, each, world.places, world.acme)
+        missing = ask(world, method, path, each, {**world.places, "dataset": "gone", "org": "gone", "key": "gone"}, world.acme)  # fmt: skip
+        assert foreign.status == missing.status == 404, (method, path, foreign.body)
+        assert same(foreign) == same(missing)
+        tried += 1
+    assert tried > 30
+
+
+def test_a_limited_key_sees_its_own_only(world):
+    """A key of another project, or of another dataset, gets 404 for every object outside."""
+    elsewhere = world("POST", "/projects/other/datasets/", {"name": "x", "id": "theirs"}).json["id"]
+    limits = [{"projects": ["other"]}, {"projects": ["other"], "datasets": [f"other/{elsewhere}"]}]
+    for limit in limits:
+        key = world.new_key(permission="full", **limit)
+        for method, path, each in world.operations:
+            if "{project}" in path or "{org}" in path:
+                answer = ask(world, method, path, each, world.places, key)
+                assert answer.status == 404, (limit, method, path, answer.body)
+        assert world("GET", f"/projects/other/datasets/{elsewhere}/", key=key).status == 200
+        assert [each["id"] for each in world("GET", "/projects/", key=key).json["items"]] == ["other"]
+
+
+def action(method, path, operation):
+    """What an operation asks for, in the words of the permissions."""
+    tag = operation["tags"][0]
+    if tag == "sessions":
+        return {"POST": "sessions:open", "DELETE": "sessions:revoke"}.get(method, "sessions:read")
+    return f"{AREA[tag]}:{'read' if method == 'GET' else 'write'}" if tag in AREA else ""
+
+
+def test_a_level_may_do_what_it_says(world):
+    """What a permission level does not include is 403, on objects that it may see; all else is not."""
+    for level, (method, path, each) in itertools.product(LEVELS, world.operations):
+        needed = action(method, path, each)
+        answer = ask(world, method, path, each, world.places, world.keys[level])
+        if not needed or needed in LEVELS[level]:
+            assert answer.status not in (401, 403), (level, method, path, answer.body)
+        else:
+            assert answer.status == 403, (level, method, path, answer.body)
+            assert answer.code == "forbidden"
+
+
+def test_no_key_no_answer(world):
+    """Without a key, with a wrong one, with two, in another scheme: 401, and the header says how."""
+    for method, path, each in world.operations:
+        answer = ask(world, method, path, each, world.places, None)
+        assert answer.status == 401 and answer.headers["WWW-Authenticate"].startswith("Api-Key"), (method, path)
+    wrong = ["Api-Key", "Api-Key ", "Basic x", f"Token {world.key}", world.key, f"Api-Key {world.key}x", "Api-Key é",
+             f"Api-Key {world.key} {world.key}", f"Api-Key {world.key[:-1]}", "Bearer egs_" + world.key[4:]]  # fmt: skip
+    for value in wrong:
+        assert world("GET", "/keys/", headers={"Authorization": value.encode("latin-1")}).status == 401, value
+    twice = f"GET /keys/ HTTP/1.1\r\nHost: x\r\nAuthorization: Api-Key {world.key}\r\n" * 1
+    twice += f"Authorization: Api-Key {world.key}\r\nConnection: close\r\n\r\n"
+    assert b" 401 " in world.send(twice.encode())[:20]
+
+
+@pytest.mark.parametrize("scheme", ["Api-Key", "api-key", "API-KEY", "Bearer", "bearer"])
+def test_both_schemes_in_any_case(world, scheme):
+    """Api-Key and Bearer are taken in any case, as RFC 9110 11.1 has it."""
+    assert world("GET", "/keys/", headers={"Authorization": f"{scheme} {world.key}"}).status == 200
+
+
+def test_a_key_cannot_make_a_greater_one(world):
+    """A key with keys:write makes no key with more rights, or more projects, than its own."""
+    small = world.new_key(permission="restricted", actions=["keys:write", "keys:read"])
+    assert world("POST", "/keys/", {"name": "x", "permission": "full"}, key=small).status == 403
+    assert world("POST", "/keys/", {"name": "x", "permission": "owner"}, key=small).status == 403
+    mine = world("GET", "/keys/", key=small).json["items"][0]["id"]
+    assert world("PATCH", f"/keys/{mine}", {"permission": "full"}, key=small).status == 403
+    allowed = {"name": "x", "permission": "restricted", "actions": ["keys:read"]}
+    assert world("POST", "/keys/", allowed, key=small).status == 201
+    full = world.new_key(permission="full")
+    assert world("POST", "/orgs/", {"id": "evil", "name": "Evil"}, key=full).status == 403
