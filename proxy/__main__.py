@@ -55,12 +55,7 @@ class Plane:
     urls: dict[str, str]
 
 
-ADAPTERS: Final = {
-    ("forward", "mitmproxy"): "proxy.forward.master",
-    ("forward", "express"): "proxy.relay.express",
-    ("gateway", "mitmproxy"): "proxy.relay.serve",
-    ("gateway", "express"): "proxy.relay.serve",
-}
+ADAPTERS: Final = {"forward": "proxy.forward.master", "gateway": "proxy.relay.serve"}
 
 
 def main(argv: list[str]) -> int:
@@ -119,7 +114,7 @@ def _run(options: argparse.Namespace) -> int:
     plane = _plane(options, settings)
     plane.reader.start()
     try:
-        adapter = importlib.import_module(ADAPTERS[options.role, settings.proxy.engine])
+        adapter = importlib.import_module(ADAPTERS[options.role])
         import uvloop  # noqa: PLC0415
 
         uvloop.run(_serve(plane, adapter.serve, options.ready_fd))
