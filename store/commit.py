@@ -105,8 +105,8 @@ class Transaction:
             rows.put(self.connection, nodes, {"path": path}, {"body": node})
         return root.hex()
 
-    def _node(self, path: str, _: bytes) -> bytes | None:
-        return rows.read_node(self.connection, path)
+    def _node(self, path: str, expected: bytes) -> bytes:
+        return tree.checked(rows.read_node(self.connection, path), expected)
 
 
 def write_head(connection: Connection, new: Head, keys: ControlKeys) -> None:

@@ -15,8 +15,8 @@ from store.errors import Tampered
 
 FAN = 64
 EMPTY = bytes(32)
-Fetch = Callable[[str, bytes], bytes | None]
-"""Give a node's stored body by path; the hash that it should have is there for caches."""
+Fetch = Callable[[str, bytes], bytes]
+"""Give a node's body by path and hash, verified (`checked`): a cache by hash need not hash again."""
 
 
 def bucket_of(key: str) -> tuple[int, int]:
@@ -40,22 +40,28 @@ def _child(body: bytes, step: int) -> bytes:
     return body[step * 32 : step * 32 + 32] or EMPTY
 
 
-def verified(fetch: Fetch, path: str, expected: bytes) -> bytes:
-    """Fetch a node and check it; raises `Tampered`."""
-    if expected == EMPTY:
-        return b""
-    body = fetch(path, expected) or b""
-    if node_hash(body) != expected:
+def checked(body: bytes | None, expected: bytes) -> bytes:
+    """Return a stored node's body when it has this hash; raises `Tampered`."""
+    if body is None or node_hash(body) != expected:
         raise Tampered("a node of the store's hash tree does not verify")
     return body
 
 
-def bucket(fetch: Fetch, root: bytes, key: str) -> dict[str, str]:
-    """Return the verified bucket that would hold the key."""
+def _node(fetch: Fetch, path: str, expected: bytes) -> bytes:
+    return b"" if expected == EMPTY else fetch(path, expected)
+
+
+def find(fetch: Fetch, root: bytes, key: str) -> str | None:
+    """Return the hash that the root vouches for under this key, or None."""
     a, b = bucket_of(key)
-    top = verified(fetch, "", root)
-    middle = verified(fetch, f"{a}", _child(top, a))
-    return parse_bucket(verified(fetch, f"{a}/{b}", _child(middle, b)))
+    top = _node(fetch, "", root)
+    middle = _node(fetch, f"{a}", _child(top, a))
+    leaf = _node(fetch, f"{a}/{b}", _child(middle, b))
+    start = (b"\n" + leaf).find(b"\n" + key.encode() + b" ")
+    if start < 0:
+        return None
+    start += len(key.encode()) + 1
+    return leaf[start : start + 64].decode()
 
 
 def update(fetch: Fetch, root: bytes, changes: Mapping[str, str | None]) -> tuple[bytes, dict[str, bytes]]:
@@ -66,7 +72,7 @@ def update(fetch: Fetch, root: bytes, changes: Mapping[str, str | None]) -> tupl
     nodes: dict[str, bytes] = {}
 
     def current(path: str, expected: bytes) -> bytes:
-        return nodes[path] if path in nodes else verified(fetch, path, expected)
+        return nodes[path] if path in nodes else _node(fetch, path, expected)
 
     for key, sha256 in changes.items():
         a, b = bucket_of(key)

@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 from store.errors import Tampered
 from store.signing import DOCUMENT, Verifier, digest
-from store.tree import Fetch, bucket
+from store.tree import Fetch, find
 
 FetchDocument = Callable[[str], tuple[bytes, bytes] | None]
 
 
 def believed_hash(fetch: Fetch, root: str, key: str) -> str | None:
     """Return the SHA-256 that the head vouches for, None when it vouches for no such document."""
-    return bucket(fetch, bytes.fromhex(root), key).get(key)
+    return find(fetch, bytes.fromhex(root), key)
 
 
 def believed(fetch: FetchDocument, key: str, sha256: str, verifier: Verifier) -> bytes:

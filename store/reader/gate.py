@@ -7,12 +7,8 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
-
-from sqlalchemy import Connection
 
 from store import rows
 from store.canary import VALUE, canary_binding, canary_key
@@ -23,7 +19,7 @@ from store.model import Caller, Kind, Scope, SecretValue
 from store.opening import Opener
 from store.reader.cache import Bounded, Seen
 from store.reader.session import Session, parse_session
-from store.reader.source import Source
+from store.reader.source import Look, Moved, Source
 from store.reader.view import Index, View, binding_of
 from store.reader.warm import Warm
 from store.signing import digest
@@ -31,6 +27,7 @@ from store.tokens import SESSION, keyed_hash, token_id
 
 log = logging.getLogger("store.reader")
 POLL = 0.1
+_TRIES = 10
 _UNKNOWN = "The session token is unknown, expired or revoked."
 
 
@@ -44,7 +41,6 @@ class Reader:
         self._source = Source(url, data, self._public)
         self._max_stale = max_stale
         self._unbound = unbound_secrets
-        self._lock = threading.RLock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._proven = False
@@ -96,7 +92,7 @@ class Reader:
         self._require_fresh()
         id_ = token_id(token, SESSION)
         keyed = keyed_hash(token, self._session_key) if token.isascii() else ""
-        session = self._session(id_) if id_ is not None else None
+        session = self._look(lambda look: self._session(look, id_)) if id_ is not None else None
         if session is None or not hmac.compare_digest(session.token, keyed):
             raise NotAuthenticated(_UNKNOWN)
         return self.view(session.caller).caller
@@ -107,34 +103,34 @@ class Reader:
         now = time.time()
         view = self._views.get(caller.session)
         if view is None or view.revision != self.revision or view.until <= now:
-            with self._look() as connection:
-                view = self._make_view(connection, caller.session, now)
+            view = self._look(lambda look: self._make_view(look, caller.session, now))
         return view
 
-    def _make_view(self, connection: Connection, session: str, now: float) -> View:
-        self._views.pop(session, None)
-        found = self._session(session, connection)
-        if found is None or found.caller.expires_at <= now:
+    def _make_view(self, look: Look, id_: str, now: float) -> View:
+        before = self._views.pop(id_, None)
+        session = self._session(look, id_)
+        if session is None or session.caller.expires_at <= now:
             raise NotAuthenticated(_UNKNOWN)
-        scope = Scope(found.caller.organisation, found.caller.project, found.caller.dataset)
-        indexes = tuple(self._index(connection, level) for level in scope.parents)
+        scope = Scope(session.caller.organisation, session.caller.project, session.caller.dataset)
+        indexes = tuple(self._index(look, level) for level in scope.parents)
         if not indexes[0].manifest.live:
             raise NotAuthenticated(_UNKNOWN)
-        caller = replace(found.caller, egress=indexes[0].manifest.egress)
-        view = View(caller, indexes, self.revision, self._open, unbound=self._unbound, now=now)
-        self._views.keep(session, view)
+        if before is not None and before.until > now and before.made_of == (session, indexes):
+            before.revision = self.revision  # nothing that it is made of has changed
+            view = before
+        else:
+            view = View(session, indexes, self.revision, self._open, unbound=self._unbound, now=now)
+        self._views.keep(id_, view)
         return view
 
-    def _session(self, id_: str, connection: Connection | None = None) -> Session | None:
-        cached = self._sessions.get(id_)
+    def _session(self, look: Look, id_: str) -> Session | None:
+        cached = self._sessions.look(id_)
         if cached is not None and cached.revision == self.revision:
             return cached.item
-        if connection is None:
-            with self._look() as own:
-                return self._session(id_, own)
         known = cached.item.sha256 if cached is not None else None
-        found = self._source.document(connection, session_key_of(id_), known)
+        found = look.document(session_key_of(id_), known)
         if found is None:
+            _ = look.connection  # it may have been opened since the last poll: ask the database before saying no
             self._sessions.pop(id_, None)
             return None
         sha256, body = found
@@ -142,12 +138,12 @@ class Reader:
         self._sessions.keep(id_, Seen(self.revision, session))
         return session
 
-    def _index(self, connection: Connection, scope: Scope) -> Index:
+    def _index(self, look: Look, scope: Scope) -> Index:
         cached = self._indexes.look(scope)
         if cached is not None and cached.revision == self.revision:
             return cached.item
         known = cached.item.manifest.sha256 if cached is not None else None
-        found = self._source.document(connection, manifest_key(scope), known)
+        found = look.document(manifest_key(scope), known)
         if found is None:
             raise NotAuthenticated(_UNKNOWN)
         sha256, body = found
@@ -157,13 +153,7 @@ class Reader:
 
     def _open(self, entry: Entry, version: Version) -> SecretValue:
         key = (version.entry, version.number, version.sha256)
-        stored = self._envelopes.get(key)
-        if stored is None:
-            with self._look() as connection:
-                stored = rows.read_version(connection, version.entry, version.number)
-                if stored is None or digest(stored[0]) != version.sha256:
-                    raise Tampered(f"the stored value of {entry.name} is not the one that its manifest names")
-                self._envelopes.keep(key, stored)
+        stored = self._envelopes.get(key) or self._look(lambda look: self._fetch(look, entry, version))
         if entry.kind is Kind.VARIABLE:
             return SecretValue(stored[0])
         binding = binding_of(self._public.store_id, entry, version)
@@ -174,22 +164,32 @@ class Reader:
             self._alarm(error)
             raise
 
-    @contextmanager
-    def _look(self) -> Iterator[Connection]:
-        """One verified snapshot; what does not verify raises an alarm, and refuses the one who asked."""
-        try:
-            with self._lock, self._source.snapshot() as connection:
-                yield connection
-        except NotAuthenticated:
-            raise
-        except StoreError as error:
-            self._alarm(error)
-            raise
+    def _fetch(self, look: Look, entry: Entry, version: Version) -> tuple[bytes, bytes]:
+        stored = rows.read_version(look.connection, version.entry, version.number)
+        if stored is None or digest(stored[0]) != version.sha256:
+            raise Tampered(f"the stored value of {entry.name} is not the one that its manifest names")
+        self._envelopes.keep((version.entry, version.number, version.sha256), stored)
+        return stored
 
-    def _prove(self, connection: Connection) -> None:
+    def _look[T](self, work: Callable[[Look], T]) -> T:
+        """Work on one consistent look; what does not verify raises an alarm, and refuses the one who asked."""
+        for _ in range(_TRIES):
+            try:
+                with Look(self._source) as look:
+                    return work(look)
+            except Moved:
+                continue
+            except NotAuthenticated:
+                raise
+            except StoreError as error:
+                self._alarm(error)
+                raise
+        raise Unavailable("The store changes faster than it can be read.")
+
+    def _prove(self, look: Look) -> None:
         """Open a canary: proof that the opening keys belong to this store."""
         for kid in sorted(self._opener.kids):
-            found = self._source.document(connection, canary_key(kid))
+            found = look.document(canary_key(kid))
             if found is None or found[1] is None:
                 continue
             document = json.loads(found[1])
@@ -211,10 +211,16 @@ class Reader:
         raise Unavailable("There is no fresh view of the store.")
 
     def _refresh(self) -> None:
-        with self._lock, self._source.snapshot() as connection:
-            if not self._proven:
-                self._prove(connection)
-            self._fault = None
+        for _ in range(_TRIES):
+            try:
+                with Look(self._source) as look:
+                    _ = look.connection  # also when memory would do: here the head is read anew
+                    if not self._proven:
+                        self._prove(look)
+                    self._fault = None
+                    return
+            except Moved:
+                continue
 
     def _alarm(self, error: StoreError) -> None:
         self.alarms += 1

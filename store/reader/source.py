@@ -1,14 +1,17 @@
 """The database as the data plane sees it: read only, and believed only as far as it verifies.
 
-One connection behind a lock. Every look happens in one snapshot whose head was verified, so that what is read together
-belongs together. Caches are bounded and hold ciphertext and signed documents, never plaintext.
+A `Look` answers from memory while what it needs is there under the present head, and opens one consistent snapshot of
+the database when it is not. If the head has moved by then, the look is over (`Moved`) and is taken again. Caches are
+bounded and hold ciphertext and signed documents, never plaintext.
 """
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
@@ -20,74 +23,65 @@ from store.head import Head
 from store.keyring import PublicKeys
 from store.reader.cache import Bounded
 from store.reader.water import HighWater
+from store.tree import checked
 from store.trusted import believed, believed_hash
 
 
+class Moved(Exception):
+    """The head moved during a look: what was read from memory may not fit what would be read now."""
+
+
 class Source:
-    """Verified access to one store."""
+    """Verified access to one store. Its lock is held by whoever looks."""
 
     def __init__(self, url: str, data: Path, public: PublicKeys, clock: Callable[[], float] = time.time) -> None:
+        self.public = public
+        self.lock = threading.RLock()
+        self.nodes: Bounded[str, tuple[bytes, bytes]] = Bounded(8192)
         self._engine = read_only_engine(url)
-        self._public = public
         self._water = HighWater(data)
-        self._lock = threading.RLock()
         self._clock = clock
         self._connection: Connection | None = None
         self._stamp: object = None
         self._body = ""
-        self._nodes: Bounded[str, tuple[bytes, bytes]] = Bounded(4096)
         self.head: Head | None = None
         self.advanced = 0.0
         """When, by the monotonic clock, the head was last seen newer than before."""
 
     def close(self) -> None:
         """Close the connection."""
-        with self._lock:
-            self._drop()
+        with self.lock:
+            self.drop()
             self._engine.dispose()
 
+    def connect(self) -> Connection:
+        """Return the one connection, opened anew after it broke."""
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        return self._connection
+
     def moved(self) -> bool:
-        """Whether somebody has committed since the last look; cheap (2 µs on SQLite)."""
-        with self._snapshot_of_nothing() as connection:
-            if connection.dialect.name != "sqlite":
-                return True
-            with connection.begin():
-                stamp = connection.exec_driver_sql("PRAGMA data_version").scalar()
+        """Whether somebody may have committed since the last look; cheap on SQLite."""
+        with self.lock:
+            try:
+                connection = self.connect()
+                if connection.dialect.name != "sqlite":
+                    return True
+                with connection.begin():
+                    stamp = connection.exec_driver_sql("PRAGMA data_version").scalar()
+            except SQLAlchemyError as error:
+                self.drop()
+                raise Unavailable("The store's database cannot be read.") from error
             changed, self._stamp = stamp != self._stamp, stamp
             return changed
 
-    @contextmanager
-    def snapshot(self) -> Iterator[Connection]:
-        """Open one consistent look, with `head` verified in it; raises `Unavailable`, `Tampered`."""
-        with self._snapshot_of_nothing() as connection, connection.begin():
-            self._adopt(rows.read_head(connection))
-            yield connection
-
-    def document(self, connection: Connection, key: str, known: str | None = None) -> tuple[str, bytes | None] | None:
-        """Return (sha256, body) of a document that the head vouches for; the body is None when `known` still holds."""
-        head = self.head
-        if head is None:
-            raise Unavailable("The store has no head yet.")
-        sha256 = believed_hash(lambda path, expected: self._node(connection, path, expected), head.root, key)
-        if sha256 is None or sha256 == known:
-            return None if sha256 is None else (sha256, None)
-        return sha256, believed(lambda name: rows.read_document(connection, name), key, sha256, self._public.verifier)
-
-    def _node(self, connection: Connection, path: str, expected: bytes) -> bytes | None:
-        cached = self._nodes.look(path)
-        if cached is not None and cached[0] == expected:
-            return cached[1]
-        body = rows.read_node(connection, path)
-        if body is not None:
-            self._nodes.keep(path, (expected, body))
-        return body
-
-    def _adopt(self, row: tuple[str, bytes] | None) -> None:
+    def adopt(self, row: tuple[str, bytes] | None) -> Head:
+        """Verify a head and believe it if it is newer; returns the one believed."""
         if row is None:
             raise Unavailable("The database has no head: it is empty, or not a store.")
         if row[0] == self._body and self.head is not None:
-            return
-        head = Head.read(*row, self._public.verifier, self._public.store_id)
+            return self.head
+        head = Head.read(*row, self.public.verifier, self.public.store_id)
         self._water.check(head)
         if self.head is None or _order(head) > _order(self.head):
             # Both clocks must agree: the monotonic one sees a store that stands still, the wall clock one that is
@@ -95,19 +89,10 @@ class Source:
             self.advanced = time.monotonic() - abs(self._clock() - head.issued_at / 1000)
             self.head = head
         self._body = row[0]
+        return self.head
 
-    @contextmanager
-    def _snapshot_of_nothing(self) -> Iterator[Connection]:
-        with self._lock:
-            try:
-                if self._connection is None:
-                    self._connection = self._engine.connect()
-                yield self._connection
-            except SQLAlchemyError as error:
-                self._drop()
-                raise Unavailable("The store's database cannot be read.") from error
-
-    def _drop(self) -> None:
+    def drop(self) -> None:
+        """Give a broken connection up."""
         if self._connection is not None:
             try:
                 self._connection.invalidate()
@@ -119,3 +104,70 @@ class Source:
 
 def _order(head: Head) -> tuple[int, int, int]:
     return head.epoch, head.revision, head.beat
+
+
+class Look:
+    """One consistent look at the store; a context manager that holds the source's lock."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._stack = ExitStack()
+        self._snapshot: Connection | None = None
+        self._root = ""
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:  # gives the lock back when the database cannot be opened
+            stack.enter_context(self._source.lock)
+            self._stack = stack
+            if self._source.head is None:
+                self._open()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+        if isinstance(error, SQLAlchemyError):
+            self._source.drop()
+            raise Unavailable("The store's database cannot be read.") from error
+
+    @property
+    def connection(self) -> Connection:
+        """The database, in a snapshot whose head was verified; raises `Moved`, `Unavailable`, `Tampered`."""
+        return self._snapshot or self._open()
+
+    def _open(self) -> Connection:
+        source, before = self._source, self._source.head
+        try:
+            connection = source.connect()
+            self._stack.enter_context(connection.begin())
+            head = source.adopt(rows.read_head(connection))
+        except SQLAlchemyError as error:
+            source.drop()
+            raise Unavailable("The store's database cannot be read.") from error
+        self._snapshot = connection
+        if before is not None and head.root != before.root:
+            raise Moved
+        return connection
+
+    def document(self, key: str, known: str | None = None) -> tuple[str, bytes | None] | None:
+        """Return (sha256, body) of a document that the head vouches for; the body is None when `known` still holds."""
+        head = self._source.head
+        if head is None:
+            raise Unavailable("The store has no head yet.")
+        sha256 = believed_hash(self._node, head.root, key)
+        if sha256 is None or sha256 == known:
+            return None if sha256 is None else (sha256, None)
+        return sha256, believed(self._document, key, sha256, self._source.public.verifier)
+
+    def _document(self, key: str) -> tuple[bytes, bytes] | None:
+        return rows.read_document(self.connection, key)
+
+    def _node(self, path: str, expected: bytes) -> bytes:
+        cached = self._source.nodes.look(path)
+        if cached is not None and cached[0] == expected:
+            return cached[1]
+        body = checked(rows.read_node(self.connection, path), expected)
+        self._source.nodes.keep(path, (expected, body))
+        return body

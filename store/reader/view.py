@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from store.envelope import Binding
 from store.errors import Tampered
 from store.manifest import RETIRED_FOR, Entry, Manifest, Version
-from store.model import Caller, Denial, Destination, Grant, Kind, Location, SecretValue, Use
+from store.model import Denial, Destination, Grant, Kind, Location, SecretValue, Use
+from store.reader.session import Session
+from store.signing import canonical, digest
 
 Fetch = Callable[[Entry, Version], SecretValue]
 """Open a version of an entry, verified; raises `Tampered`, `Unavailable`."""
@@ -46,7 +48,7 @@ class StoredGrant:
 class Index:
     """A manifest's entries by name; shared by every view that sees the manifest."""
 
-    __slots__ = ("by_name", "manifest", "windows")
+    __slots__ = ("by_name", "manifest", "values_id", "windows")
 
     def __init__(self, manifest: Manifest) -> None:
         self.manifest = manifest
@@ -55,6 +57,8 @@ class Index:
             if not entry.deleted:
                 self.by_name.setdefault((entry.kind, entry.name), []).append(entry)
         retired = (version.retired_at for entry in manifest.entries for version in entry.versions)
+        values = [(e.name, v.sha256) for e in manifest.entries if e.kind is Kind.SECRET for v in e.versions]
+        self.values_id = digest(canonical(sorted(values)))
         self.windows = sorted(at + RETIRED_FOR for at in retired if at is not None)
 
     def pick(self, kind: Kind, name: str, environment: str) -> Entry | None:
@@ -71,19 +75,20 @@ class View:
     """The effective set of one session at one revision. Cheap to ask, safe to keep until the revision moves."""
 
     def __init__(
-        self, caller: Caller, indexes: tuple[Index, ...], revision: int, fetch: Fetch, *, unbound: bool, now: float
+        self, session: Session, indexes: tuple[Index, ...], revision: int, fetch: Fetch, *, unbound: bool, now: float
     ) -> None:
         self.revision = revision
-        self.caller = caller
+        self.made_of = (session, indexes)
+        self.caller = replace(session.caller, egress=indexes[0].manifest.egress)
         self._indexes = indexes
         self._fetch = fetch
         self._unbound = unbound
         self._reachable: dict[tuple[Destination, Location], bool] = {}
         windows = [at for index in indexes for at in index.windows if at > now]
-        self.until = min([caller.expires_at, *windows])
+        self.until = min([self.caller.expires_at, *windows])
         """When (Unix seconds) this view must be made anew, even if the revision stands."""
-        hashes = tuple(index.manifest.sha256 for index in indexes)
-        self.key: Hashable = (hashes, caller.environment, caller.declared, len(windows))
+        self.key: Hashable = (tuple(index.values_id for index in indexes), len(windows))
+        """Equal keys, equal `values()`: what a scrubber is kept by. Sessions of one dataset share it."""
 
     @property
     def egress(self) -> Mapping[str, object]:

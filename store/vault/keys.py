@@ -21,6 +21,7 @@ from store.model import Scope, SecretValue
 from store.records import KeyInfo, Page
 from store.schema import api_keys
 from store.tokens import API_KEY, keyed_hash, mint, token_id
+from store.tree import checked
 from store.trusted import believed, believed_hash
 from store.vault.gate import Gate, check_match
 from store.vault.listing import decode_cursor, keyset, page
@@ -150,7 +151,9 @@ class Keys(Gate):
         with self._database.read() as connection:
             head = self._ledger.head(connection)
             key = document_key(id_)
-            sha256 = believed_hash(lambda path, _: rows.read_node(connection, path), head.root, key)
+            sha256 = believed_hash(
+                lambda path, expected: checked(rows.read_node(connection, path), expected), head.root, key
+            )
             if sha256 is None:
                 return None
             body = believed(lambda name: rows.read_document(connection, name), key, sha256, self._keys.public.verifier)

@@ -15,12 +15,15 @@ KEYS = st.integers(0, 300).map(lambda number: f"session/{number}")
 class Nodes(dict):
     root = tree.EMPTY
 
+    def fetch(self, path, expected):
+        return tree.checked(self.get(path), expected)
+
     def apply(self, changes):
-        self.root, bodies = tree.update(lambda path, _: self.get(path), self.root, changes)
+        self.root, bodies = tree.update(self.fetch, self.root, changes)
         self.update(bodies)
 
     def look(self, key):
-        return believed_hash(lambda path, _: self.get(path), self.root.hex(), key)
+        return believed_hash(self.fetch, self.root.hex(), key)
 
 
 @settings(max_examples=60, deadline=None)
@@ -62,7 +65,7 @@ def test_every_changed_node_is_noticed():
     a, b = tree.bucket_of("session/7")
     for path in ("", f"{a}", f"{a}/{b}"):
         good = nodes[path]
-        for bad in (old[path], good[:-1] + bytes([good[-1] ^ 1]), b"", good + b"\n"):
+        for bad in (old[path], good[:-1] + bytes([good[-1] ^ 1]), b"", None, good + b"\n"):
             nodes[path] = bad
             with pytest.raises(Tampered):
                 nodes.look("session/7")
