@@ -14,7 +14,8 @@ function install(part) {
     require(`./${part}.cjs`).install();
   } catch (error) {
     try {
-      process.stderr.write(`egret: the ${part} shim is not installed: ${error && error.name}: ${error && error.message}\n`);
+      const [why] = String(error).split('\n');
+      process.stderr.write(`egret: the ${part} shim is not installed: ${why}\n`);
     } catch {
       // A process without stderr runs on without the line.
     }
