@@ -1,8 +1,8 @@
 """Keeps the children of `egret serve` running: ready line, restarts, rolling replacement, drain.
 
 One thread and one `select` loop over the children's ready pipes and a pipe that signals write to. Nothing here knows
-what the children do; they are told apart only by their plane: at a drain the data plane ends first, while the control
-plane still vouches for the freshness of its view, then the control plane.
+what the children do; they are told apart only by their plane: at a drain the control plane is told to accept no more
+(SIGUSR1) but goes on vouching for the freshness of the data plane's view; the data plane ends first.
 
 - SIGTERM, SIGINT: drain, then exit 0. A second one ends at once.
 - SIGHUP: replace the data plane's children one by one; each old one goes only when its successor accepts.
@@ -168,6 +168,8 @@ class Supervisor:
     def _drain(self, wake: int) -> int:
         """End the data plane, then the control plane; return 1 only if a second signal cut it short."""
         self._close()
+        for process in self._processes("control"):
+            process.signal(signal.SIGUSR1)
         hurried = False
         for plane, seconds in (("data", self._patience), ("control", LAST)):
             group = self._processes(plane)

@@ -93,11 +93,17 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
 
 async def _serve(vault: Vault, data: Path, doors: Doors) -> None:
     loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
+    hush, stop = asyncio.Event(), asyncio.Event()
+    loop.add_signal_handler(signal.SIGUSR1, hush.set)
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, _end, hush, stop)
     loop.set_exception_handler(_unhandled)
-    await serve(vault, data, doors, stop)
+    await serve(vault, data, doors, hush, stop)
+
+
+def _end(hush: asyncio.Event, stop: asyncio.Event) -> None:
+    hush.set()
+    stop.set()
 
 
 def _unhandled(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

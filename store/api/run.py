@@ -29,17 +29,23 @@ class Doors:
     supervised: bool
 
 
-async def serve(vault: Vault, data: Path, doors: Doors, stop: asyncio.Event) -> None:
-    """Serve until `stop`, then drain. The keeper beats to the end: the head stays fresh while requests finish."""
+async def serve(vault: Vault, data: Path, doors: Doors, hush: asyncio.Event, stop: asyncio.Event) -> None:
+    """Serve until `stop`, then drain. The keeper beats to the end: the head stays fresh while requests finish.
+
+    At `hush` no more connections are accepted, and all else goes on: the data plane is draining and needs the beat.
+    """
     state = State(vault, data, doors.urls, own_key(data), doors.rates)
     runner = server.Runner(app.build(state), shutdown_timeout=DRAIN[doors.supervised])
     try:
         await asyncio.to_thread(state.keeper.start)
         await runner.setup()
-        await web.SockSite(runner, doors.sock).start()
+        site = web.SockSite(runner, doors.sock)
+        await site.start()
         if doors.ready_fd is not None:
             os.write(doors.ready_fd, b"ready\n")
             os.close(doors.ready_fd)
+        await hush.wait()
+        await site.stop()
         await stop.wait()
         await runner.cleanup()
     finally:

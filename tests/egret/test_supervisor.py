@@ -178,6 +178,23 @@ def test_drain_lets_a_request_in_flight_finish(supervised):
     assert it.ends() == 0
 
 
+def test_while_the_data_plane_drains_the_control_plane_lives_and_accepts_no_more(supervised):
+    """All ports are closed at once; the control plane goes on until the data plane has finished."""
+    it = supervised("admin,control,1,good", "proxy,data,1,slow")
+    ports = it.ready()
+    store = ask(ports["admin"])
+    with socket.create_connection(("127.0.0.1", ports["proxy"]), timeout=8) as conn:
+        conn.sendall(b"who\n")
+        time.sleep(0.2)
+        it.signal(signal.SIGTERM)
+        time.sleep(0.3)
+        with pytest.raises(ConnectionRefusedError):
+            ask(ports["admin"])
+        assert not gone(store)
+        assert int(conn.recv(100))
+    assert it.ends() == 0
+
+
 def test_drain_has_an_end(supervised):
     """A child that ignores SIGTERM is killed when the time is over, and the exit code is still 0."""
     it = supervised("admin,control,1,deaf", "proxy,data,1,deaf")

@@ -24,10 +24,16 @@ def main() -> None:
     listener.settimeout(0.02)
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, signal.SIG_IGN if mode == "deaf" else lambda *_: stopping.set())
+    hushed = threading.Event()
+    signal.signal(signal.SIGUSR1, lambda *_: hushed.set())
     if mode != "mute":
         os.write(int(options["--ready-fd"]), b"ready\n")
     os.close(int(options["--ready-fd"]))
     while not stopping.is_set():
+        if hushed.is_set():
+            listener.close()
+            stopping.wait()
+            continue
         try:
             conn, _ = listener.accept()
         except TimeoutError:
