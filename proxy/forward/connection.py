@@ -24,6 +24,7 @@ from proxy.forward.commands import Abort, Relieved, Revoked, Tick
 from proxy.forward.exchange import Client, ExchangeFlow, Peer, Upstream, log
 from proxy.forward.http_layer import Http
 from proxy.forward.mitm import HTTPMode
+from proxy.forward.pipe import Pipe
 from proxy.refusal import Refusal, Refused
 
 if TYPE_CHECKING:
@@ -39,49 +40,6 @@ GRACE: Final = 2.0
 """Seconds that a drain gives to connections which have not asked for anything yet."""
 
 MODE: Final = ProxyMode.parse("regular")
-
-
-class Pipe(asyncio.Protocol):
-    """One transport, of the client or of an upstream."""
-
-    __slots__ = ("conn", "handler", "reading", "transport")
-
-    def __init__(self, handler: "Handler", conn: Connection) -> None:
-        self.handler = handler
-        self.conn = conn
-        self.reading = True
-        self.transport: asyncio.Transport = None  # type: ignore[assignment]
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin; an upstream begins in `Handler.connected`."""
-        self.transport = transport  # type: ignore[assignment]
-        if isinstance(self.conn, Client):
-            try:
-                self.handler.start(self)
-            except Exception as error:  # noqa: BLE001  # fail closed, whatever it is
-                self.handler.crash("accept", error)
-                self.transport.abort()
-
-    def data_received(self, data: bytes) -> None:
-        """Pass bytes in."""
-        try:
-            self.handler.received(self, data)
-        except Exception as error:  # noqa: BLE001  # fail closed, whatever it is
-            self.handler.crash("connection", error)
-            self.transport.abort()
-
-    def eof_received(self) -> bool:
-        """Let the layers decide what becomes of our side, now that the peer ended its own."""
-        self.handler.ended(self)
-        return True
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        """Forget the transport."""
-        self.handler.lost(self)
-
-    def resume_writing(self) -> None:
-        """Look again at who was held, now that the peer took most of what waited for it."""
-        self.handler.relieved()
 
 
 class Handler:
@@ -180,13 +138,14 @@ class Handler:
         for pipe, since in list(self.closing.items()):
             if now > since + LINGER:
                 pipe.transport.abort()
-        limits = self.peer.services.limits
+        limits, client = self.peer.services.limits, self.pipes.get(self.client)
+        if client is not None:
+            unsecured = self.client.tls and not self.client.tls_established
+            if now > self.activity + limits.idle_timeout or (unsecured and now > self.peer.secure_by):
+                client.transport.abort()
         for conn, pipe in list(self.pipes.items()):
             if isinstance(conn, Upstream) and now > conn.tls_deadline and conn.tls and not conn.tls_established:
                 pipe.transport.abort()
-        client = self.pipes.get(self.client)
-        if client is not None and now > self.activity + limits.idle_timeout:
-            client.transport.abort()
 
     def drain(self) -> None:
         """Finish what is in flight, then close; an idle connection closes now.
@@ -358,7 +317,9 @@ class Handler:
         try:
             pipe = Pipe(self, server)
             await dial.connect(self.loop, self.peer.services, server, pipe)
-            self._connected(server, pipe)
+            self.pipes[server] = pipe
+            if self._dead:
+                pipe.transport.abort()
         except Refused as refused:
             error = refused.refusal.code
             server.refusal = refused.refusal
@@ -367,17 +328,6 @@ class Handler:
             error = "internal"
             server.refusal = Refusal("internal")
         self.event(events.OpenConnectionCompleted(command, error))
-
-    def _connected(self, server: Upstream, pipe: Pipe) -> None:
-        transport = pipe.transport
-        server.state = ConnectionState.OPEN
-        server.peername = transport.get_extra_info("peername")
-        server.sockname = transport.get_extra_info("sockname")
-        server.backlog = transport.get_write_buffer_size
-        server.tls_deadline = self.loop.time() + self.peer.services.limits.tls_timeout
-        self.pipes[server] = pipe
-        if self._dead:
-            transport.abort()
 
     # back-pressure
 

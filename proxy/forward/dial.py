@@ -3,11 +3,13 @@
 import asyncio
 from typing import TYPE_CHECKING
 
+from mitmproxy.connection import ConnectionState
+
 from proxy.forward.exchange import Services, Upstream
 from proxy.refusal import Refusal, Refused
 
 if TYPE_CHECKING:
-    from proxy.forward.connection import Pipe
+    from proxy.forward.pipe import Pipe
 
 
 async def connect(loop: asyncio.AbstractEventLoop, services: Services, server: Upstream, pipe: "Pipe") -> None:
@@ -25,6 +27,9 @@ async def connect(loop: asyncio.AbstractEventLoop, services: Services, server: U
             await _first(loop, [(address.ip, address.family) for address in pinned], port, pipe)
     except TimeoutError:
         raise Refused(Refusal("upstream_unreachable")) from None
+    server.state = ConnectionState.OPEN
+    server.backlog = pipe.transport.get_write_buffer_size
+    server.tls_deadline = loop.time() + services.limits.tls_timeout
 
 
 async def _first(loop: asyncio.AbstractEventLoop, addresses: list[tuple[str, int]], port: int, pipe: "Pipe") -> None:

@@ -96,15 +96,15 @@ class Peer:
 
     `server_name` is the TLS server name that the client asked for, normalised; "" for one that cannot be a host.
     `asked` says that there was a request already, CONNECT apart. Times are of the loop's clock; `wake_at` is the
-    earliest moment at which a layer wants a `Tick`.
+    earliest moment at which a layer wants a `Tick`, `secure_by` the latest for the end of the TLS handshake.
     """
 
     services: Services
     caller: Caller | None = None
     target: Destination | None = None
     server_name: str | None = None
-    head_deadline: float = float("inf")
     wake_at: float = float("inf")
+    secure_by: float = float("inf")
     now: float = 0.0
     congested: bool = False
     draining: bool = False

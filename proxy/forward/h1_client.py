@@ -8,10 +8,11 @@ from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 
 from proxy.forward import wire
-from proxy.forward.border import Crossing, Incoming, Outgoing, WireHead, Withheld
-from proxy.forward.commands import Abort
+from proxy.forward.border import Crossing, WireHead, Withheld
+from proxy.forward.commands import Abort, Revoked
 from proxy.forward.exchange import Upstream
 from proxy.forward.handshake import Handshake
+from proxy.forward.incoming import Incoming
 from proxy.forward.mitm import (
     HttpConnection,
     HttpEvent,
@@ -25,6 +26,7 @@ from proxy.forward.mitm import (
     ResponseHeaders,
     ResponseTrailers,
 )
+from proxy.forward.outgoing import Outgoing
 from proxy.refusal import Refusal, Refused
 
 MAX_INFORMATIONAL = 16
@@ -77,6 +79,11 @@ class H1Client(HttpConnection):
             yield from self._received(event.data)
         elif isinstance(event, events.ConnectionClosed):
             yield from self._closed()
+        elif isinstance(event, Revoked) and self._in is not None:
+            try:
+                self._in.renew()
+            except Refused as refused:
+                yield from self._fail(refused.refusal)
 
     # writing
 

@@ -124,7 +124,7 @@ class H1Server(HttpConnection):
             self._scanned = 0
             self._head_deadline = float("inf")
             yield from self._head(block)
-        elif _hopeless(buffer):
+        elif wire.hopeless(buffer):
             yield from self._unreadable(Refusal("bad_request"))
 
     def _head(self, block: bytes) -> layer.CommandGenerator[None]:
@@ -302,11 +302,3 @@ class H1Server(HttpConnection):
             return
         self._closing_at = self.peer.now + LINGER
         self.peer.wake(self._closing_at)
-
-
-def _hopeless(buffer: bytearray) -> bool:
-    """Whether bytes without the end of a head can no longer become one: then there is no use in waiting."""
-    line, found, _ = bytes(buffer[:8192]).partition(b"\n")
-    if found:
-        return not line.endswith(b"\r") or not wire.is_request_line(line[:-1])
-    return b"\0" in line or not line[:1].isalpha()

@@ -20,7 +20,7 @@ from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http._http_h2 import BufferedH2Connection
 
 from proxy.forward import wire
-from proxy.forward.commands import Relieved
+from proxy.forward.commands import Relieved, Revoked
 from proxy.forward.exchange import Client, Upstream
 from proxy.forward.mitm import HttpConnection, HttpEvent
 from proxy.limits import Limits
@@ -106,6 +106,9 @@ class H2Connection(HttpConnection):
             yield from self.flush()
         elif isinstance(event, Relieved):
             self.acknowledge_all()
+            yield from self.flush()
+        elif isinstance(event, Revoked):
+            yield from self.renew()
             yield from self.flush()
         elif isinstance(event, events.ConnectionClosed):
             yield from self.close()
@@ -195,6 +198,10 @@ class H2Connection(HttpConnection):
     def congested(self) -> None:
         """Ask for `Relieved`."""
         raise NotImplementedError
+
+    def renew(self) -> layer.CommandGenerator[None]:
+        """Take note that the store changed."""
+        yield from ()
 
     def close(self) -> layer.CommandGenerator[None]:
         """End the connection and what is left of its streams."""

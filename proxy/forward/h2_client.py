@@ -12,10 +12,11 @@ from mitmproxy.proxy import commands, layer
 from mitmproxy.proxy.context import Context
 
 from proxy.forward import wire
-from proxy.forward.border import Crossing, Incoming, Outgoing, WireHead, Withheld
+from proxy.forward.border import Crossing, WireHead, Withheld
 from proxy.forward.exchange import Upstream, client_of
 from proxy.forward.h1_client import MAX_INFORMATIONAL
 from proxy.forward.h2_base import GoneAway, H2Connection, Pairs, size, split
+from proxy.forward.incoming import Incoming
 from proxy.forward.mitm import (
     HttpEvent,
     ReceiveHttp,
@@ -28,6 +29,7 @@ from proxy.forward.mitm import (
     ResponseHeaders,
     ResponseTrailers,
 )
+from proxy.forward.outgoing import Outgoing
 from proxy.refusal import Refusal, Refused
 
 MIN_CONCURRENCY = 10
@@ -213,6 +215,14 @@ class H2Client(H2Connection):
     def _receive(self, passage: Passage, event: HttpEvent) -> layer.CommandGenerator[None]:
         for ready in passage.into.feed(event):
             yield ReceiveHttp(ready)
+
+    def renew(self) -> layer.CommandGenerator[None]:
+        """Search what is still to come for the values of now."""
+        for passage in list(self._passages.values()):
+            try:
+                passage.into.renew()
+            except Refused as refused:
+                yield from self._withhold(passage, refused.refusal)
 
     def _gone_away(self, last: int) -> layer.CommandGenerator[None]:
         self._leaving = True

@@ -10,8 +10,9 @@ from mitmproxy import master, options
 from proxy.forward import patches
 from proxy.forward.addon import Addon
 from proxy.forward.authority import Authority
-from proxy.forward.connection import Handler, Pipe
+from proxy.forward.connection import Handler
 from proxy.forward.exchange import Client, Services, log
+from proxy.forward.pipe import Pipe
 from proxy.forward.tls import ClientContexts, UpstreamContext
 
 if TYPE_CHECKING:

@@ -4,10 +4,8 @@ mitmproxy's own stream collects bodies, and lets a hook's failure pass. This one
 ends: the response is complete, the request is refused, the client went away, or the upstream did.
 """
 
-import time
 from typing import TYPE_CHECKING, Final
 
-from mitmproxy import http
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 
@@ -34,10 +32,10 @@ from proxy.forward.mitm import (
     ResponseTrailers,
     SendHttp,
 )
+from proxy.forward.respond import ESTABLISHED, document, go_on, mark
 from proxy.forward.tunnel import Tunnel
 from proxy.forward.websocket import REASONS, Bytes, WebSocket
 from proxy.refusal import Refusal
-from proxy.session import CHALLENGES
 
 if TYPE_CHECKING:
     from proxy.forward.http_layer import Http
@@ -45,9 +43,6 @@ if TYPE_CHECKING:
 NEVER: Final = float("inf")
 GOODBYE: Final = 5.0
 """Seconds for the second side of a WebSocket to close after the first."""
-
-ESTABLISHED: Final = b"HTTP/1.1 200 Connection established\r\n\r\n"
-ALLOW: Final = (b"Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 
 
 class Stream(layer.Layer):
@@ -128,7 +123,7 @@ class Stream(layer.Layer):
             yield from self._refuse(Refusal("internal"))
             return
         if "expect" in event.request.headers and not event.end_stream:
-            yield from self._continue()
+            yield SendHttp(ResponseHeaders(self.stream_id, go_on()), self.context.client)
         address = (destination.host, destination.port)
         connection, error = yield GetHttpConnection(address, destination.secure, None, "tcp")
         if self._left():
@@ -144,11 +139,6 @@ class Stream(layer.Layer):
             length = declared(event.request.headers.fields)
             head = Crossing(self.stream_id, event.request, exchange, end_stream=event.end_stream, declared=length)
             yield SendHttp(head, connection)
-
-    def _continue(self) -> layer.CommandGenerator[None]:
-        """Answer `Expect: 100-continue` here, once, after the head was admitted; the upstream is not asked."""
-        response = http.Response(b"HTTP/1.1", 100, b"Continue", http.Headers(), None, None, time.time(), None)
-        yield SendHttp(ResponseHeaders(self.stream_id, response), self.context.client)
 
     def _left(self) -> bool:
         """Whether the client went away while something was awaited."""
@@ -188,20 +178,12 @@ class Stream(layer.Layer):
             if status >= 200 or status == 101:
                 self._deadline = NEVER
                 self._response_begun = True
-                self._mark(event.response)
+                mark(self.exchange, event.response)
             yield SendHttp(event, self.context.client)
         elif isinstance(event, ResponseEndOfMessage):
             yield from self._end(event)
         else:
             yield SendHttp(event, self.context.client)
-
-    def _mark(self, response: http.Response) -> None:
-        """Tell the client what was done for it: names only."""
-        exchange = self.exchange
-        if exchange.injected:
-            response.data.headers.fields += ((b"Egret-Injected", ",".join(exchange.injected).encode()),)
-        if exchange.carried:
-            response.data.headers.fields += ((b"Egret-Carried", ",".join(exchange.carried).encode()),)
 
     def _message(self, socket: WebSocket, event: HttpEvent) -> layer.CommandGenerator[None]:
         """Pass bytes of a WebSocket on."""
@@ -262,14 +244,10 @@ class Stream(layer.Layer):
     def _refuse(self, refusal: Refusal) -> layer.CommandGenerator[None]:
         """Answer with a problem document. The request's body, if it still comes, is thrown away."""
         self._record(refusal)
-        exchange = self.exchange
-        body = refusal.document(exchange.request_id)
-        response = http.Response(
-            b"HTTP/1.1", refusal.status, b"", http.Headers(_fields(exchange, refusal, body)), None, None, 0.0, None
-        )
+        response, body = document(self.exchange, refusal)
         self._response_begun = True
         yield SendHttp(ResponseHeaders(self.stream_id, response, end_stream=False), self.context.client)
-        if exchange.method != "HEAD":
+        if self.exchange.method != "HEAD":
             yield SendHttp(ResponseData(self.stream_id, body), self.context.client)
         yield SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)
         yield from self._finish()
@@ -316,19 +294,3 @@ class Stream(layer.Layer):
             yield from self._emit(self._socket.end(REASONS.get(view.code, 1008), view.code.encode()))
         elif view.code == "session_invalid":
             yield from self._stop(view)
-
-
-def _fields(exchange: Exchange, refusal: Refusal, body: bytes) -> list[tuple[bytes, bytes]]:
-    fields = [
-        (b"Content-Type", b"application/problem+json"),
-        (b"Content-Length", b"%d" % len(body)),
-        (b"Cache-Control", b"no-store"),
-        (b"Egret-Error", refusal.code.encode()),
-    ]
-    if refusal.status == 407:
-        fields += CHALLENGES
-    elif refusal.status == 405:
-        fields.append(ALLOW)
-    elif refusal.status == 429:
-        fields.append((b"Retry-After", b"%d" % (exchange.retry_after or 1)))
-    return fields

@@ -19,7 +19,7 @@ from OpenSSL import SSL
 
 from proxy.destination import normalise
 from proxy.forward.authority import Authority
-from proxy.forward.exchange import Peer, Upstream, log
+from proxy.forward.exchange import Peer, Upstream, client_of, log
 from proxy.refusal import Refusal, Refused
 
 CIPHERS: Final = (
@@ -139,6 +139,8 @@ class ClientTls(tls.TLSLayer):
 
     def start_handshake(self) -> layer.CommandGenerator[None]:
         """Get ready (the hook makes the OpenSSL connection); the client speaks first."""
+        peer = client_of(self.context).peer
+        peer.secure_by = peer.now + peer.services.limits.tls_timeout
         yield from self.start_tls()
 
     def send_close(self, command: commands.CloseConnection) -> layer.CommandGenerator[None]:

@@ -55,9 +55,12 @@ def request_line(line: bytes) -> tuple[bytes, bytes, int]:
     return match[1], match[2], 1 if match[3] == b"1" else 0
 
 
-def is_request_line(line: bytes) -> bool:
-    """Whether a whole line is a request line."""
-    return _REQUEST.fullmatch(line) is not None
+def hopeless(buffer: bytearray) -> bool:
+    """Whether bytes without the end of a head can no longer become one: then there is no use in waiting."""
+    line, found, _ = bytes(buffer[:8192]).partition(b"\n")
+    if found:
+        return not line.endswith(b"\r") or _REQUEST.fullmatch(line[:-1]) is None
+    return b"\0" in line or not line[:1].isalpha()
 
 
 def status_line(line: bytes) -> tuple[int, bytes, int]:
