@@ -37,8 +37,8 @@ class Rates:
     failure: int = 600
 
 
-def _buckets(per_minute: int) -> Buckets:
-    return Buckets(Rate(per_minute / 60, max(100.0, per_minute / 10)) if per_minute else None)
+def _buckets(per_minute: int, least: float = 100.0) -> Buckets:
+    return Buckets(Rate(per_minute / 60, max(least, per_minute / 10)) if per_minute else None)
 
 
 def _drawn(secret: bytes, purpose: bytes) -> bytes:
@@ -61,7 +61,7 @@ class State:
         self.marks = _drawn(secret, b"marks")
         self.readiness = Readiness(vault, data, self.desk, self.keeper)
         self.uploads = Uploads(_drawn(secret, b"uploads"), data / "uploads", urls.admin)
-        self.addresses = _buckets(limits.key * 2)
+        self.addresses = _buckets(limits.key * 4, 1000.0)
         self.keys = _buckets(limits.key)
         self.failures = _buckets(limits.failure)
         self.description = b""

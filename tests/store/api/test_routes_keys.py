@@ -1,0 +1,112 @@
+import datetime as dt
+import time
+
+import pytest
+
+
+def test_a_key_is_shown_once(shared):
+    """The answer to making has the key; lists and lookups never have, and say what it may do."""
+    made = shared("POST", "/keys/", {"name": "ci", "permission": "read_only", "ttl": "1h"})
+    key = made.json["key"]
+    assert made.status == 201 and key.startswith("egk_") and made.json["permission"] == "read_only"
+    shown = shared("GET", f"/keys/{made.json['id']}")
+    assert key.encode() not in shown.body and "key" not in shown.json
+    assert shown.headers["ETag"] == made.headers["ETag"]
+    assert shared("GET", "/projects/default/secrets/", key=key).status == 200
+    assert shared("PUT", "/projects/default/secrets/A", {"value": "x"}, key=key).status == 403
+
+
+def test_least_rights_by_default(shared):
+    """A key made with a name alone opens sessions, sees nothing, and ends in ninety days."""
+    made = shared("POST", "/keys/", {"name": "least"}).json
+    life = dt.datetime.fromisoformat(made["expires_at"]) - dt.datetime.fromisoformat(made["created_at"])
+    assert made["permission"] == "rater_only" and life == dt.timedelta(days=90)
+    path = f"/projects/default/datasets/{shared.dataset()['id']}/"
+    assert shared("POST", path + "sessions/", key=made["key"]).status == 201
+    for denied in ("", "secrets/", "sessions/"):
+        assert shared("GET", path + denied, key=made["key"]).status == 403
+
+
+def test_revoking_is_at_once(shared):
+    """The next request with a revoked key is 401."""
+    made = shared("POST", "/keys/", {"name": "gone", "permission": "full"}).json
+    assert shared("GET", "/keys/", key=made["key"]).status == 200
+    assert shared("DELETE", f"/keys/{made['id']}").status == 204
+    assert shared("GET", "/keys/", key=made["key"]).status == 401
+    assert shared("DELETE", f"/keys/{made['id']}").status == 404
+
+
+def test_rotation_with_overlap(shared):
+    """The successor has the same rights; the old key works until the overlap is over, or ends at once without one."""
+    old = shared("POST", "/keys/", {"name": "old", "permission": "read_only"}).json
+    new = shared("POST", f"/keys/{old['id']}/rotate", {"overlap": "2s"}).json
+    assert (new["permission"], new["name"]) == ("read_only", "old") and new["id"] != old["id"]
+    assert shared("GET", "/keys/", key=old["key"]).status == shared("GET", "/keys/", key=new["key"]).status == 200
+    time.sleep(2.1)
+    assert shared("GET", "/keys/", key=old["key"]).status == 401
+    last = shared("POST", f"/keys/{new['id']}/rotate").json
+    assert shared("GET", "/keys/", key=new["key"]).status == 401
+    assert shared("GET", "/keys/", key=last["key"]).status == 200
+
+
+def test_patching(shared):
+    """Rights change at once and for the key that is out there; If-Match guards them."""
+    made = shared("POST", "/keys/", {"name": "k", "permission": "full"})
+    path, key, tag = f"/keys/{made.json['id']}", made.json["key"], made.headers["ETag"]
+    assert shared("PATCH", path, {"permission": "read_only"}, headers={"If-Match": tag}).status == 200
+    assert shared("PUT", "/projects/default/secrets/A", {"value": "x"}, key=key).status == 403
+    assert shared("PATCH", path, {"name": "late"}, headers={"If-Match": tag}).status == 412
+    assert shared("PATCH", path, {}).status == 422
+
+
+def test_source_networks(shared):
+    """A key bound to other networks is refused from here, and told no more than any bad key."""
+    away = shared.new_key(permission="full", sources=["192.0.2.0/24"])
+    here = shared.new_key(permission="full", sources=["127.0.0.0/8"])
+    assert shared("GET", "/keys/", key=away).status == 401
+    assert shared("GET", "/keys/", key=here).status == 200
+
+
+def test_expired_keys(shared):
+    """A key past its expiry is 401."""
+    key = shared.new_key(permission="full", ttl=1)
+    assert shared("GET", "/keys/", key=key).status == 200
+    time.sleep(1.1)
+    assert shared("GET", "/keys/", key=key).status == 401
+
+
+def test_who_finds_a_key_may_end_it(shared):
+    """Reporting a leaked key needs no other key, revokes it, and answers alike for what is none."""
+    key = shared.new_key(permission="full")
+    assert shared("POST", "/report-leaked", {"key": key}, key=None).status == 204
+    assert shared("GET", "/keys/", key=key).status == 401
+    for nothing in (key, "egk_x", "", "é"):
+        assert shared("POST", "/report-leaked", {"key": nothing}, key=None).status == 204
+
+
+@pytest.mark.parametrize(
+    ("options", "pointer"),
+    [
+        ({"name": ""}, "/name"),
+        ({"name": "x", "permission": "god"}, "/permission"),
+        ({"name": "x", "actions": ["secrets:read"]}, "/actions"),
+        ({"name": "x", "permission": "restricted", "actions": ["secrets:reveal"]}, "/actions/0"),
+        ({"name": "x", "access": ["vault"]}, "/access/0"),
+        ({"name": "x", "sources": ["everywhere"]}, "/sources/0"),
+        ({"name": "x", "datasets": ["a b"]}, "/datasets/0"),
+        ({"name": "x", "ttl": "2000d"}, "/ttl"),
+    ],
+)
+def test_bad_keys(shared, options, pointer):
+    """A wrong option is refused by its place."""
+    answer = shared("POST", "/keys/", options)
+    assert answer.status == 422 and pointer in {place for place, _ in answer.pointers}
+
+
+def test_last_use_is_shown(shared):
+    """After use, and the housekeeping that writes it down, a key says when it was used."""
+    made = shared("POST", "/keys/", {"name": "used", "permission": "full"}).json
+    assert shared("GET", f"/keys/{made['id']}").json["last_used_at"] is None
+    shared("GET", "/keys/", key=made["key"])
+    shared.store.vault.tend()
+    assert shared("GET", f"/keys/{made['id']}").json["last_used_at"]
