@@ -6,11 +6,12 @@ path can hold a pasted secret), never a body, never an exception's text.
 """
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import time
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 from aiohttp import web
 
@@ -48,15 +49,50 @@ _OF_STATUS = {
 }
 
 
-def wrap(handler: Handler) -> Handler:
+class Traffic:
+    """The requests under way. aiohttp drops what still comes in once it shuts down, so a drain waits for them first."""
+
+    def __init__(self) -> None:
+        self._active = 0
+        self._draining = False
+        self._quiet = asyncio.Event()
+
+    async def drain(self, seconds: float) -> None:
+        """Let what was begun finish; each answer from now on ends its connection."""
+        self._draining = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._active:
+                    self._quiet.clear()
+                    await self._quiet.wait()
+
+    @contextlib.contextmanager
+    def request(self) -> Iterator[None]:
+        """Count a request while it is answered."""
+        self._active += 1
+        try:
+            yield
+        finally:
+            self._active -= 1
+            self._quiet.set()
+
+    def mark(self, answer: web.StreamResponse) -> None:
+        """End the connection after this answer, if the end has come."""
+        if self._draining:
+            answer.force_close()
+
+
+def wrap(handler: Handler, traffic: Traffic) -> Handler:
     """Return `handler` (aiohttp's application, routing included) with this layer around it."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         started = time.perf_counter()
         request[REQUEST_ID] = new_id()
-        answer = await _answer(handler, request)
-        finish(answer, request[REQUEST_ID])
-        _report(request, answer.status, time.perf_counter() - started)
+        with traffic.request():
+            answer = await _answer(handler, request)
+            finish(answer, request[REQUEST_ID])
+            _report(request, answer.status, time.perf_counter() - started)
+            traffic.mark(answer)
         return answer
 
     return handle

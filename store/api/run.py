@@ -35,7 +35,7 @@ async def serve(vault: Vault, data: Path, doors: Doors, hush: asyncio.Event, sto
     At `hush` no more connections are accepted, and all else goes on: the data plane is draining and needs the beat.
     """
     state = State(vault, data, doors.urls, own_key(data), doors.rates)
-    runner = server.Runner(app.build(state), shutdown_timeout=DRAIN[doors.supervised])
+    runner = server.Runner(app.build(state))
     try:
         await asyncio.to_thread(state.keeper.start)
         await runner.setup()
@@ -47,6 +47,7 @@ async def serve(vault: Vault, data: Path, doors: Doors, hush: asyncio.Event, sto
         await hush.wait()
         await site.stop()
         await stop.wait()
+        await runner.drain(DRAIN[doors.supervised])
         await runner.cleanup()
     finally:
         await asyncio.to_thread(state.close)

@@ -58,9 +58,9 @@ def _code(status: int, exc: BaseException | None) -> str:
 class Server(web.Server):
     """aiohttp's connection factory, making `Protocol`s."""
 
-    def __init__(self, made: web.Server, options: dict[str, Any]) -> None:
+    def __init__(self, made: web.Server, options: dict[str, Any], traffic: outer.Traffic) -> None:
         super().__init__(
-            outer.wrap(made.request_handler),  # type: ignore[arg-type]  # aiohttp types it for BaseRequest
+            outer.wrap(made.request_handler, traffic),  # type: ignore[arg-type]  # aiohttp types it for BaseRequest
             request_factory=made.request_factory,
             loop=asyncio.get_running_loop(),
             **options,
@@ -73,7 +73,17 @@ class Server(web.Server):
 
 
 class Runner(web.AppRunner):
-    """Runs an application behind `Server`."""
+    """Runs an application behind `Server`. Give it `drain` before `cleanup`."""
+
+    def __init__(self, app: web.Application) -> None:
+        super().__init__(app, shutdown_timeout=0.5)
+        self._traffic = outer.Traffic()
+
+    async def drain(self, seconds: float) -> None:
+        """Accept no more, and let requests under way finish."""
+        for site in list(self.sites):
+            await site.stop()
+        await self._traffic.drain(seconds)
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
@@ -89,4 +99,5 @@ class Runner(web.AppRunner):
                 "lingering_time": 2.0,
                 "timeout_ceil_threshold": 5.0,
             },
+            self._traffic,
         )

@@ -57,7 +57,7 @@ class Api:
 
     async def _serve(self):
         self._stop = asyncio.Event()
-        runner = server.Runner(app.build(self.state), shutdown_timeout=2)
+        runner = server.Runner(app.build(self.state))
         await runner.setup()
         await web.SockSite(runner, self._sock).start()
         self._ready.set()

@@ -1,0 +1,147 @@
+"""`python -m store`, started as its supervisor starts it."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+
+from store.init import initialise
+
+
+class Process:
+    """The control plane on an inherited socket."""
+
+    def __init__(self, data, *, wait=True):
+        self.sock = socket.create_server(("127.0.0.1", 0))
+        self.port = self.sock.getsockname()[1]
+        theirs, self.ready = os.pipe()[::-1]
+        command = [sys.executable, "-m", "store", "--data", str(data), "--fd", str(self.sock.fileno()),
+                   "--ready-fd", str(theirs), "--proxy-url", "http://p.test", "--gateway-url", "http://g.test"]  # fmt: skip
+        self.process = subprocess.Popen(
+            command, pass_fds=(self.sock.fileno(), theirs), stderr=subprocess.PIPE, text=True
+        )
+        os.close(theirs)
+        self.said = os.read(self.ready, 64) if wait else b""
+
+    def get(self, path, key="", timeout=10):
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}")
+        if key:
+            request.add_header("Authorization", f"Api-Key {key}")
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
+            return json.load(answer)
+
+    def stop(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+        try:
+            _, errors = self.process.communicate(timeout=15)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+        self.sock.close()
+        return self.process.returncode, errors
+
+
+@pytest.fixture
+def made(tmp_path):
+    folder = tmp_path / "data"
+    return folder, initialise(folder)
+
+
+def test_it_says_ready_serves_and_drains(made):
+    """`ready` comes when it answers, SIGTERM ends it with 0, and its log has no path and no key in it."""
+    data, key = made
+    process = Process(data)
+    assert process.said == b"ready\n"
+    assert process.get("/readyz")["status"] == "ok"
+    assert process.get("/keys/?limit=5", key)["items"]
+    code, errors = process.stop()
+    assert code == 0
+    assert "GET /keys" in errors and "limit=5" not in errors and key not in errors
+    assert key.split("_")[1] in errors
+
+
+def test_it_runs_without_the_opening_key(made):
+    """The control plane starts and works with the data plane's keys taken away."""
+    data, key = made
+    shutil.rmtree(data / "keys" / "data")
+    process = Process(data)
+    assert process.get("/keys/", key)["items"]
+    assert process.stop()[0] == 0
+
+
+def test_it_opens_no_key_of_the_data_plane(made):
+    """No file of keys/data is open or mapped in the process, and none of its modules can open a value."""
+    data, _ = made
+    process = Process(data)
+    links = [os.readlink(entry) for entry in _descriptors(process.process.pid)]
+    assert not [link for link in links if "keys/data" in link]
+    assert process.stop()[0] == 0
+
+
+def _descriptors(pid):
+    return [entry.path for entry in os.scandir(f"/proc/{pid}/fd")]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda keys: (keys / "control" / "writer.key").write_bytes(b"x" * 32), "writer"),
+        (lambda keys: (keys / "control" / "pepper.key").unlink(), "pepper"),
+        (lambda keys: (keys / "control" / "pepper.key").chmod(0o644), "chmod 600"),
+        (lambda keys: (keys / "public" / "sealing.json").write_text("{}"), "egret init"),
+    ],
+)
+def test_keys_that_do_not_fit_stop_the_start(made, spoil, sentence):
+    """Exit code 78 tells the supervisor not to try again, and one sentence says why; no traceback."""
+    data, _ = made
+    spoil(data / "keys")
+    process = Process(data, wait=False)
+    _, errors = process.process.communicate(timeout=20)
+    assert process.process.returncode == 78
+    assert sentence in errors and "Traceback" not in errors
+
+
+def test_a_request_under_way_is_finished(made):
+    """A request whose body is still coming when SIGTERM arrives is answered, and its write is there."""
+    data, key = made
+    process = Process(data)
+    body = b'{"value": "some-value-123"}'
+    head = (
+        f"PUT /projects/default/secrets/LATE HTTP/1.1\r\nHost: x\r\nAuthorization: Api-Key {key}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", process.port)) as sock:
+        sock.sendall(head.encode() + body[:5])
+        time.sleep(0.3)
+        process.process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        sock.sendall(body[5:])
+        assert sock.recv(100).startswith(b"HTTP/1.1 201")
+    assert process.stop()[0] == 0
+    again = Process(data)
+    assert again.get("/projects/default/secrets/LATE", key)["version"] == 1
+    again.stop()
+
+
+def test_the_head_stays_fresh(made):
+    """Left alone, the process renews the signed head, which the data plane asks for."""
+    import pysqlite3
+
+    data, _ = made
+    process = Process(data)
+    seen = set()
+    for _ in range(50):
+        with pysqlite3.connect(f"file:{data / 'egret.db'}?mode=ro", uri=True) as connection:
+            seen.add(connection.execute("SELECT body FROM head").fetchone()[0])
+        if len(seen) >= 3:
+            break
+        time.sleep(0.2)
+    assert len(seen) >= 3
+    assert process.stop()[0] == 0
