@@ -11,13 +11,14 @@ checks here protect it inside browsers, from pages that it was not minted for:
   read every other session's traffic: such requests are refused, and whatever slips through is sandboxed by CSP.
 """
 
+import functools
 import re
 from typing import Final
 from urllib.parse import urlsplit
 
 from proxy.message import Fields
 from proxy.refusal import Refusal, Refused
-from proxy.relay.headers import first, items, without
+from proxy.relay.headers import Index, first, items
 
 MAX_AGE: Final = b"7200"
 DOCUMENTS: Final = frozenset(
@@ -76,17 +77,17 @@ UNSAFE: Final = frozenset(
 _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
-def admit(fields: Fields, origins: tuple[str, ...]) -> bytes | None:
+def admit(asked: Index, origins: tuple[str, ...]) -> bytes | None:
     """Return the origin to answer to, None where there is none; raises `Refused`."""
-    listed = {normal(origin) for origin in origins}
-    given = [value for key, value in fields if key.lower() == b"origin"]
+    listed = _listed(origins)
+    given = asked.get(b"origin")
     if given:
         # A header never has a path; a list that was written by hand may.
         if len(given) > 1 or b"/" in given[0].partition(b"://")[2] or normal(given[0].decode("latin-1")) not in listed:
             raise Refused(Refusal("origin_not_allowed"))
         return given[0]
-    site = first(fields, b"sec-fetch-site")
-    referer = first(fields, b"referer")
+    site = first(asked, b"sec-fetch-site")
+    referer = first(asked, b"referer")
     if site == b"same-origin":
         return None
     if referer:
@@ -97,6 +98,12 @@ def admit(fields: Fields, origins: tuple[str, ...]) -> bytes | None:
     return None
 
 
+@functools.lru_cache(maxsize=1024)
+def _listed(origins: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(map(normal, origins))
+
+
+@functools.lru_cache(maxsize=1024)
 def normal(origin: str) -> str:
     """Return an origin as browsers send it: lower case, no path, no default port."""
     return "null" if origin == "null" else origin_of(origin.encode())
@@ -116,35 +123,31 @@ def origin_of(url: bytes) -> str:
     return f"{parts.scheme}://{host}" + (f":{port}" if port not in (None, default) else "")
 
 
-def no_document(fields: Fields) -> None:
+def no_document(asked: Index) -> None:
     """Raise `Refused` for a request whose answer would live on the gateway's origin."""
-    navigates = first(fields, b"sec-fetch-mode") == b"navigate" or first(fields, b"sec-fetch-dest") in DOCUMENTS
-    if navigates or first(fields, b"service-worker") is not None:
+    navigates = first(asked, b"sec-fetch-mode") == b"navigate" or first(asked, b"sec-fetch-dest") in DOCUMENTS
+    if navigates or b"service-worker" in asked:
         raise Refused(Refusal("navigation_not_allowed"))
 
 
-def is_preflight(method: str, fields: Fields) -> bool:
+def is_preflight(method: str, asked: Index) -> bool:
     """Whether the browser asks for leave (Fetch 4.8); any other OPTIONS is for the upstream."""
-    return (
-        method == "OPTIONS"
-        and first(fields, b"origin") is not None
-        and first(fields, b"access-control-request-method") is not None
-    )
+    return method == "OPTIONS" and b"origin" in asked and b"access-control-request-method" in asked
 
 
-def preflight(fields: Fields) -> Fields:
+def preflight(asked: Index) -> Fields:
     """Return the answer to a preflight whose origin was admitted: what was asked for is allowed."""
-    method = first(fields, b"access-control-request-method") or b""
-    names = [name for name in items(fields, b"access-control-request-headers") if _TOKEN.fullmatch(name)]
+    method = first(asked, b"access-control-request-method") or b""
+    names = [name for name in items(asked.get(b"access-control-request-headers", ())) if _TOKEN.fullmatch(name)]
     allowed: list[tuple[bytes, bytes]] = []
     if _TOKEN.fullmatch(method):
         allowed.append((b"Access-Control-Allow-Methods", method))
     if names:
         allowed.append((b"Access-Control-Allow-Headers", b", ".join(names)))
-    if first(fields, b"access-control-request-private-network") == b"true":
+    if first(asked, b"access-control-request-private-network") == b"true":
         allowed.append((b"Access-Control-Allow-Private-Network", b"true"))
     vary = b"Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
-    return (*grant(first(fields, b"origin")), *allowed, (b"Access-Control-Max-Age", MAX_AGE), (b"Vary", vary), *ALWAYS)
+    return (*grant(first(asked, b"origin")), *allowed, (b"Access-Control-Max-Age", MAX_AGE), (b"Vary", vary), *ALWAYS)
 
 
 def grant(origin: bytes | None) -> Fields:
@@ -159,8 +162,21 @@ def dressed(fields: Fields, origin: bytes | None) -> Fields:
 
     The names are listed one by one: with credentials, browsers take `*` for a name (Fetch 3.3.5).
     """
-    vary = [*items(fields, b"vary"), b"Origin"]
-    kept = tuple(pair for pair in without(fields, UNSAFE) if not pair[0].lower().startswith(b"access-control-"))
-    exposed = dict.fromkeys(name.lower() for name, _ in kept)
-    expose = ((b"Access-Control-Expose-Headers", b", ".join(exposed)),) if origin is not None and exposed else ()
-    return (*kept, *grant(origin), *expose, (b"Vary", b", ".join(dict.fromkeys(vary))), *ALWAYS)
+    kept, vary = [], []
+    for pair in fields:
+        if not _unsafe(pair[0]):
+            kept.append(pair)
+        elif pair[0].lower() == b"vary":
+            vary += items([pair[1]])
+    varies = b", ".join(dict.fromkeys((*vary, b"Origin"))) if vary else b"Origin"
+    if origin is None:
+        return (*kept, (b"Vary", varies), *ALWAYS)
+    exposed = b", ".join(dict.fromkeys([name.lower() for name, _ in kept]))
+    expose = ((b"Access-Control-Expose-Headers", exposed),) if exposed else ()
+    return (*kept, *grant(origin), *expose, (b"Vary", varies), *ALWAYS)
+
+
+@functools.lru_cache(maxsize=2048)
+def _unsafe(name: bytes) -> bool:
+    name = name.lower()
+    return name in UNSAFE or name.startswith(b"access-control-")

@@ -9,6 +9,9 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Final
 
+from aiohttp.http import RawResponseMessage
+from aiohttp.streams import StreamReader
+
 from proxy import inject
 from proxy.body import Rewriter, rewriter
 from proxy.destination import egress_allows
@@ -47,7 +50,9 @@ class Exchange:
         self._noted = Noted(self.ask, "body")
         self._head = self.ask.head
         if not self.ask.services.scrubber(view).empty:
-            self._head = self._head.with_parts(self._head.target, searchable(self._head.fields))
+            fields = searchable(self._head.fields)
+            if fields is not self._head.fields:
+                self._head = self._head.with_parts(self._head.target, fields)
         self._plan = await decide(self.ask, self._head, view)
         try:
             await self._read_body(view)
@@ -74,6 +79,10 @@ class Exchange:
 
     async def _read_body(self, view: View) -> None:
         ask, limits = self.ask, self.ask.services.limits
+        if not ask.request.body_exists:
+            self._upload = Upload(ask.request, None, limits, lambda: None)
+            await self._upload.prepare()
+            return
         strict = ask.services.strict_bodies or view.strict_bodies
         found = rewriter(self._head, view, limits, strict=strict, budget=self._plan.budget)
         if isinstance(found, Refusal):
@@ -121,20 +130,19 @@ class Exchange:
         return await self._read_head(lease)
 
     async def _read_head(self, lease: Lease) -> Answer:
+        limits = self.ask.services.limits
+        if self._pump is None:
+            lease.wait(limits)
+            return answered(*await lease.head())
         reading = asyncio.ensure_future(lease.head())
         try:
-            if self._pump is not None:
-                await asyncio.wait({reading, self._pump}, return_when=asyncio.FIRST_COMPLETED)
-                self._check_upload()
-            async with asyncio.timeout(self.ask.services.limits.response_timeout):
-                message, payload = await reading
-        except TimeoutError:
-            raise Refused(Refusal("upstream_unreachable")) from None
+            await asyncio.wait({reading, self._pump}, return_when=asyncio.FIRST_COMPLETED)
+            self._check_upload()
+            if not reading.done():
+                lease.wait(limits)
+            return answered(*await reading)
         finally:
             reading.cancel()
-        if message.code == 101:  # nobody asked to switch: what follows is no HTTP, and would pass unsearched
-            raise Refused(Refusal("upstream_unreachable"))
-        return answer(message, payload)
 
     def _check_upload(self) -> None:
         """Raise what ended the upload. That the upstream reads no more is no failure: it may have answered already."""
@@ -142,6 +150,13 @@ class Exchange:
             error = self._pump.exception()
             if error is not None and not isinstance(error, UpstreamClosed):
                 raise error
+
+
+def answered(message: RawResponseMessage, payload: StreamReader) -> Answer:
+    """Read a response head; raises `Refused` for a switch of protocols that nobody asked for."""
+    if message.code == 101:  # what follows is no HTTP, and would pass unsearched
+        raise Refused(Refusal("upstream_unreachable"))
+    return answer(message, payload)
 
 
 async def decide(ask: Ask, head: Head, view: View) -> Plan:

@@ -9,6 +9,7 @@ no line of a log ever holds a path.
 
 import asyncio
 import contextlib
+import functools
 import logging
 import re
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ from proxy.relay import cors
 from proxy.relay.client import Client, Sent
 from proxy.relay.exchange import Exchange
 from proxy.relay.handshake import is_handshake
-from proxy.relay.headers import FRAMING, HANDSHAKE, end_to_end, every, first
+from proxy.relay.headers import FRAMING, HANDSHAKE, end_to_end, first, index
 from proxy.relay.live import Live
 from proxy.relay.location import Mapping
 from proxy.relay.services import Ask, Services, request_id
@@ -53,11 +54,13 @@ _DROPPED_PREFIXES: Final = (
 
 def crossing(fields: Fields) -> Fields:
     """Return what goes on to the upstream: nothing about the page, its user, or the way to us."""
-    return tuple(
-        (name, value)
-        for name, value in end_to_end(fields)
-        if name.lower() not in _DROPPED and not name.lower().startswith(_DROPPED_PREFIXES)
-    )
+    return tuple([pair for pair in end_to_end(fields) if not _stays(pair[0])])
+
+
+@functools.lru_cache(maxsize=2048)
+def _stays(name: bytes) -> bool:
+    name = name.lower()
+    return name in _DROPPED or name.startswith(_DROPPED_PREFIXES)
 
 
 class Gateway:
@@ -97,6 +100,7 @@ class Visit:
         self._services = gateway.services
         self._request = request
         self._fields: Fields = tuple(request._message.raw_headers)  # noqa: SLF001  # bytes as sent
+        self._asked = index(self._fields)
         self._origin: bytes | None = None
         self._ask: Ask | None = None
         self._retry_after: int | None = None
@@ -104,9 +108,9 @@ class Visit:
 
     async def serve(self) -> None:
         """Route and serve; raises `Refused`."""
-        if sum(len(name) + len(value) + 4 for name, value in self._fields) > self._services.limits.header_bytes:
+        if sum([len(name) + len(value) + 4 for name, value in self._fields]) > self._services.limits.header_bytes:
             raise Refused(Refusal("bad_request", override=431))
-        if len(every(self._fields, b"host")) > 1 or self._request.version not in (HttpVersion10, HttpVersion11):
+        if len(self._asked.get(b"host", ())) > 1 or self._request.version not in (HttpVersion10, HttpVersion11):
             raise Refused(Refusal("bad_request"))
         target = self._request.raw_path.encode("utf-8", "surrogateescape").removeprefix(self._gateway.prefix.encode())
         if route := _ROUTE.fullmatch(target):
@@ -141,8 +145,8 @@ class Visit:
     async def _pass(self, route: "re.Match[bytes]") -> None:
         token, scheme, authority, rest = route.groups()
         # A page must be able to read why it is turned away, also when nobody knows its session any more.
-        self._origin = first(self._fields, b"origin")
-        asks_leave = cors.is_preflight(self._request.method, self._fields)
+        self._origin = first(self._asked, b"origin")
+        asks_leave = cors.is_preflight(self._request.method, self._asked)
         try:
             caller = self._services.caller(token.decode("latin-1"))
         except Refused:
@@ -150,15 +154,15 @@ class Visit:
                 raise
         else:
             self._origin = None
-            cors.no_document(self._fields)
-            self._origin = cors.admit(self._fields, caller.origins)
+            cors.no_document(self._asked)
+            self._origin = cors.admit(self._asked, caller.origins)
             if not asks_leave:
                 await self._exchange(token.decode("latin-1"), caller, scheme, authority, rest)
                 return
-        await self.client.bare(204, b"No Content", cors.preflight(self._fields))
+        await self.client.bare(204, b"No Content", cors.preflight(self._asked))
 
     async def _exchange(self, token: str, caller: Caller, scheme: bytes, authority: bytes, rest: bytes) -> None:
-        websocket = is_handshake(self._request.method, self._fields)
+        websocket = is_handshake(self._request.method, self._asked)
         head = Head(
             self._request.method,
             rest if rest.startswith(b"/") else b"/" + rest,
@@ -170,12 +174,12 @@ class Visit:
             raise Refused(Refusal("method_not_allowed"))
         if scheme.startswith(b"ws") and not websocket:
             raise Refused(Refusal("bad_request"))
-        mapping = Mapping(head, token, self._gateway.prefix, self._gateway.public_url or self._own_url())
+        mapping = Mapping(head, token, self._gateway.prefix, self._own_url)
         dress = lambda status, fields: cors.dressed(mapping.fields(status, fields), self._origin)  # noqa: E731
         self._ask = Ask(self._services, self._request, caller, head, dress)
         with self._gateway.live.hold(token, caller), self._budget(caller):
             if websocket:
-                await Bridge(self._ask, self.client, self._fields).run()
+                await Bridge(self._ask, self.client, self._asked).run()
             else:
                 await Exchange(self._ask, self.client).run()
 
@@ -197,8 +201,10 @@ class Visit:
 
     def _own_url(self) -> str:
         """Return how the client reached us, for its own eyes only."""
-        scheme = "https" if first(self._fields, b"x-forwarded-proto") == b"https" else "http"
-        return f"{scheme}://{(first(self._fields, b'host') or b'').decode('latin-1')}"
+        if self._gateway.public_url:
+            return self._gateway.public_url
+        scheme = "https" if first(self._asked, b"x-forwarded-proto") == b"https" else "http"
+        return f"{scheme}://{(first(self._asked, b'host') or b'').decode('latin-1')}"
 
     async def _health(self, target: bytes) -> None:
         fresh = target == b"/healthz" or self._services.reader.fresh
@@ -206,6 +212,7 @@ class Visit:
         await self.client.whole(200 if fresh else 503, b"", fields, b"ok\n" if fresh else b"the store is not fresh\n")
 
 
+@functools.lru_cache(maxsize=1024)
 def _destination(scheme: bytes, authority: bytes) -> Destination:
     text = authority.decode("latin-1").replace("%5B", "[").replace("%5D", "]").replace("%5b", "[").replace("%5d", "]")
     return parse_authority(text, secure=scheme in (b"https", b"wss"))

@@ -4,7 +4,6 @@ Keys and extensions belong to each side; the subprotocol is the client's choice,
 and by us with values, and is mapped back, so that the value does not come back with it.
 """
 
-import asyncio
 import base64
 import hashlib
 import secrets
@@ -19,7 +18,7 @@ from proxy.message import Fields
 from proxy.refusal import Refusal, Refused
 from proxy.relay.client import Client, put
 from proxy.relay.exchange import authority, record_uses
-from proxy.relay.headers import HANDSHAKE, end_to_end, every, first, items, theirs, without
+from proxy.relay.headers import HANDSHAKE, Index, end_to_end, first, index, items, theirs, without
 from proxy.relay.masked import Masked
 from proxy.relay.respond import Answer, answer
 from proxy.relay.services import Ask
@@ -32,14 +31,15 @@ PROTOCOL: Final = b"sec-websocket-protocol"
 DEFLATE: Final = b"permessage-deflate"
 
 
-def is_handshake(method: str, fields: Fields) -> bool:
+def is_handshake(method: str, asked: Index) -> bool:
     """Whether a request head opens a WebSocket (RFC 6455 4.2.1)."""
     return (
         method == "GET"
-        and [item.lower() for item in items(fields, b"upgrade")] == [b"websocket"]
-        and b"upgrade" in [item.lower() for item in items(fields, b"connection")]
-        and every(fields, b"sec-websocket-version") == [b"13"]
-        and len(every(fields, b"sec-websocket-key")) == 1
+        and b"upgrade" in asked
+        and [item.lower() for item in items(asked[b"upgrade"])] == [b"websocket"]
+        and b"upgrade" in [item.lower() for item in items(asked.get(b"connection", ()))]
+        and asked.get(b"sec-websocket-version") == [b"13"]
+        and len(asked.get(b"sec-websocket-key", ())) == 1
     )
 
 
@@ -54,7 +54,7 @@ class Handshake:
 
     ask: Ask
     plan: Plan
-    offered: Fields
+    offered: Index
     """The client's own fields, with its key and its extensions."""
     _key: bytes = field(default_factory=lambda: base64.b64encode(secrets.token_bytes(16)))
 
@@ -67,8 +67,8 @@ class Handshake:
         record_uses(self.ask, self.plan)
         try:
             await put(lease.writer, data, limits.idle_timeout)
-            async with asyncio.timeout(limits.response_timeout):
-                return answer(*await lease.head())
+            lease.wait(limits)
+            return answer(*await lease.head())
         except OSError:
             raise Refused(Refusal("upstream_unreachable")) from None
 
@@ -99,14 +99,15 @@ class Handshake:
 
     def _wished(self) -> tuple[int, bool]:
         """Return the window and context takeover that the client's offer leads to."""
-        offers = b", ".join(every(self.offered, b"sec-websocket-extensions"))
+        offers = b", ".join(self.offered.get(b"sec-websocket-extensions", ()))
         return ws_ext_parse(offers.decode("latin-1"), isserver=True)
 
     def _agreed(self, fields: Fields) -> tuple[int, bool]:
         """Check that the upstream completed the handshake; return its compression. Raises `Refused`."""
-        agreed = b", ".join(every(fields, b"sec-websocket-extensions")).decode("latin-1")
-        upgraded = [item.lower() for item in items(fields, b"upgrade")] == [b"websocket"]
-        if not upgraded or first(fields, b"sec-websocket-accept") != accept(self._key):
+        told = index(fields)
+        agreed = b", ".join(told.get(b"sec-websocket-extensions", ())).decode("latin-1")
+        upgraded = [item.lower() for item in items(told.get(b"upgrade", ()))] == [b"websocket"]
+        if not upgraded or first(told, b"sec-websocket-accept") != accept(self._key):
             raise Refused(Refusal("upstream_unreachable"))
         if agreed and (not self._wished()[0] or not agreed.startswith(DEFLATE.decode()) or "," in agreed):
             raise Refused(Refusal("upstream_unreachable"))
@@ -117,7 +118,7 @@ class Handshake:
 
     def _chosen(self, fields: Fields) -> bytes | None:
         """Return the chosen subprotocol as the client spelled it; raises `Refused` for one that was not offered."""
-        chosen = every(fields, PROTOCOL)
+        chosen = index(fields).get(PROTOCOL)
         if not chosen:
             return None
         spelled = self.plan.protocol(self.ask.head, chosen[0]) if len(chosen) == 1 else None

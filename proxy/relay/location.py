@@ -3,7 +3,9 @@
 Where it points is not judged here: the browser asks the gateway again, and every rule applies to that request.
 """
 
+import functools
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urljoin
@@ -20,12 +22,12 @@ _EDGES: Final = "".join(map(chr, range(33)))
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """How URLs of one exchange look from outside. `url` is the gateway's own, `prefix` its path."""
+    """How URLs of one exchange look from outside. `url` tells the gateway's own, `prefix` is its path."""
 
     head: Head
     token: str
     prefix: str
-    url: str
+    url: Callable[[], str]
 
     def fields(self, status: int, fields: Fields) -> Fields:
         """Map `Location`; one that is no http URL is left out.
@@ -33,10 +35,12 @@ class Mapping:
         A redirect is followed by the browser, which resolves a path. Elsewhere (201, 202) a page reads it and asks
         for it itself, and needs the whole URL.
         """
-        base = self.prefix if status in REDIRECTS else self.url
+        if not any(_is_location(name) for name, _ in fields):
+            return fields
+        base = self.prefix if status in REDIRECTS else self.url()
         mapped = []
         for name, value in fields:
-            if name.lower() != b"location":
+            if not _is_location(name):
                 mapped.append((name, value))
             elif (location := self._map(value.decode("latin-1"))) is not None:
                 mapped.append((name, f"{base}/s/{self.token}/{location}".encode("latin-1")))
@@ -57,6 +61,11 @@ class Mapping:
         scheme, host, rest = parts.groups()
         host = host.rpartition("@")[2]
         return f"{scheme.lower()}/{host}{rest if rest.startswith('/') else '/' + rest}" if host else None
+
+
+@functools.lru_cache(maxsize=2048)
+def _is_location(name: bytes) -> bool:
+    return name.lower() == b"location"
 
 
 def portable(url: str) -> str:

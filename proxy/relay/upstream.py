@@ -78,16 +78,22 @@ class Lease:
             read_timeout=limits.idle_timeout,
         )
 
+    def wait(self, limits: Limits) -> None:
+        """Give the upstream `response_timeout` seconds from now to begin its answer."""
+        self._protocol.read_timeout = limits.response_timeout
+        self._protocol.start_timeout()
+        self._protocol.read_timeout = limits.idle_timeout
+
     async def head(self) -> tuple[RawResponseMessage, StreamReader]:
         """Return the final response head and its body; 1xx are read and dropped.
 
         Raises `ConnectionResetError` when the connection ended without a byte of an answer, and
-        `Refused("upstream_unreachable")` when the answer is no HTTP.
+        `Refused("upstream_unreachable")` when the answer is no HTTP, or does not come.
         """
         while True:
             try:
                 message, payload = await self._protocol.read()
-            except HttpProcessingError:
+            except (HttpProcessingError, TimeoutError):
                 raise Refused(Refusal("upstream_unreachable")) from None
             except (ClientConnectionError, OSError):
                 raise ConnectionResetError from None

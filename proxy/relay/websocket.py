@@ -14,11 +14,11 @@ from aiohttp import ClientConnectionError, WSMsgType
 from aiohttp.http import WebSocketError
 from aiohttp.streams import EofStream
 
-from proxy.message import Fields
 from proxy.refusal import Refused
 from proxy.relay.client import Client
 from proxy.relay.exchange import decide
 from proxy.relay.handshake import Handshake
+from proxy.relay.headers import Index
 from proxy.relay.respond import Responder
 from proxy.relay.services import Ask, Noted
 from proxy.relay.side import CONTROL, Side
@@ -38,7 +38,7 @@ class Bridge:
 
     ask: Ask
     client: Client
-    offered: Fields
+    offered: Index
     """The client's own fields of the handshake."""
     _pumps: "list[asyncio.Task[None]]" = field(default_factory=list)
     _heard: float = 0.0

@@ -5,6 +5,7 @@ that are no UTF-8 would change, and a percent-encoding could. What is written is
 that no mistake further up becomes a second message (RFC 9112 2.2).
 """
 
+import functools
 import re
 from typing import Final
 
@@ -12,7 +13,6 @@ from proxy.message import Fields
 from proxy.refusal import Refusal, Refused
 
 _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_BREAKS: Final = re.compile(rb"[\x00\r\n]")
 _TARGET: Final = re.compile(rb"[\x00-\x20\x7f]")
 
 LAST_CHUNK: Final = b"0\r\n\r\n"
@@ -37,10 +37,17 @@ def response_head(status: int, reason: bytes, fields: Fields, *, version: bytes 
 
 
 def _lines(fields: Fields) -> bytes:
-    for name, value in fields:
-        if not _TOKEN.fullmatch(name) or _BREAKS.search(value):
-            raise Refused(Refusal("internal"))
-    return b"".join(b"%b: %b\r\n" % pair for pair in fields)
+    lines = b"".join([b"%b: %b\r\n" % pair for pair in fields])
+    count = len(fields)
+    broken = lines.count(b"\n") != count or lines.count(b"\r") != count or b"\0" in lines
+    if broken or not all(_is_token(name) for name, _ in fields):
+        raise Refused(Refusal("internal"))
+    return lines
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_token(name: bytes) -> bool:
+    return _TOKEN.fullmatch(name) is not None
 
 
 def chunk(data: bytes) -> bytes:

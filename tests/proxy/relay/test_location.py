@@ -15,7 +15,7 @@ GW = "/s/egs_t"
 def mapped(
     location: str, status=302, target=b"/a/b?c=d", destination=HERE, prefix="", url="https://gw.test"
 ) -> str | None:
-    mapping = Mapping(Head("GET", target, (), destination), "egs_t", prefix, url)
+    mapping = Mapping(Head("GET", target, (), destination), "egs_t", prefix, lambda: url)
     got = mapping.fields(status, ((b"Location", location.encode("latin-1")), (b"X", b"1")))
     assert got[-1] == (b"X", b"1")
     return got[0][1].decode("latin-1") if len(got) == 2 else None
