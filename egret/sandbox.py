@@ -35,6 +35,9 @@ BUNDLES: Final = (
 OURS: Final = ("EGRET_URL", "EGRET_API_KEY")
 """Never passed on: with the API key the code could open sessions and replace secrets."""
 
+MARKS: Final = ("EGRET_SESSION", "EGRET_SECRETS", "EGRET_VARS")
+"""What `egret.secrets` reads."""
+
 RESERVED: Final = re.compile(
     r"PATH|HOME|SHELL|USER|LOGNAME|TERM|LANG|PWD|IFS|ENV|BASH_ENV|TMPDIR|WGETRC|CLASSPATH|PROMPT_COMMAND|NO_PROXY"
     r"|(LD|DYLD|PYTHON|NODE|JAVA|JDK|PERL5?|RUBY|GIT|SSL|EGRET|XDG|LC|BASH_FUNC|GCONV|MALLOC|GLIBC)_.*"
@@ -80,7 +83,7 @@ def variables(proxy_url: str, files: Files, inside: Mapping[str, str], environ: 
     `inside` is what `egret.secrets.variables_inside` gives: placeholders, and the marks that this is a session.
     """
     made = {name: value for name, value in environ.items() if name not in OURS}
-    made |= {name: value for name, value in inside.items() if name.startswith("EGRET_") or not reserved(name)}
+    made |= {name: value for name, value in inside.items() if name in MARKS or not reserved(name)}
     for name in PROXY:
         made[name] = made[name.lower()] = with_password(proxy_url)
     made["NO_PROXY"] = made["no_proxy"] = ""

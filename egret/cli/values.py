@@ -6,8 +6,9 @@ with the right command printed, and nothing is sent: the caller should see it as
 
 import functools
 import re
+import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn, cast
 
@@ -44,7 +45,7 @@ def takes_value[F: Callable[..., Any]](command: str, *, typed_unless: str = "") 
             words = [*rest, *([] if argv_value is None else [argv_value])]
             typed = bool(typed_unless) and not kwargs[typed_unless]
             if not typed:
-                _refuse_argv(command, subject, words)
+                _refuse_argv(command, subject, words, kwargs)
             elif len(words) > 1:
                 raise click.UsageError("give one value")
             given = words[0] if typed and words and words[0] != "-" else None
@@ -81,21 +82,33 @@ def read(name: str, from_file: Path | None, from_env: str | None) -> str:
     return _text(raw)
 
 
-def _refuse_argv(command: str, name: str, words: Sequence[str]) -> None:
+def _refuse_argv(command: str, name: str, words: Sequence[str], options: Mapping[str, Any]) -> None:
     """End the command (exit 2) when a value was given in argv; `-` alone means stdin and is fine."""
     if "=" in name or [word for word in words if word != "-"]:
-        _refuse(command, name.split("=", 1)[0])
+        _refuse(f"{command} {_shown(name.split('=', 1)[0])}{_repeated(options)}")
 
 
-def _refuse(command: str, name: str) -> NoReturn:
-    shown = name if re.fullmatch(r"[A-Za-z][A-Za-z0-9_/-]{0,127}", name) else "NAME"
+def _shown(name: str) -> str:
+    """Return the name if it can be one: whoever swaps name and value must not find the value in a log."""
+    return name if re.fullmatch(r"[A-Z][A-Z0-9_]{0,127}|[a-z0-9_]+(/[a-z0-9_]+)+", name) else "NAME"
+
+
+def _repeated(options: Mapping[str, Any]) -> str:
+    """Write the options that say where and for whom again, so that the printed command is the right one."""
+    words = [("--dataset", options.get("dataset")), ("--org", options.get("org"))]
+    words += [("--project", options.get("project"))] if options.get("project") not in {None, "default"} else []
+    words += [("--host", host) for host in options.get("hosts") or ()]
+    return "".join(f" {flag} {shlex.quote(value)}" for flag, value in words if value)
+
+
+def _refuse(command: str) -> NoReturn:
     fail(
         "a value on the command line stays in the shell's history and every process can see it; nothing was sent.\n"
         "Use one of these, and consider the value that was typed as leaked:\n"
-        f"  {command} {shown}                       (asks for the value)\n"
-        f"  {command} {shown} < FILE                (from stdin, without its last line break)\n"
-        f"  {command} {shown} --from-file FILE      (byte for byte)\n"
-        f"  {command} {shown} --from-env VARIABLE",
+        f"  {command}                       (asks for the value)\n"
+        f"  {command} < FILE                (from stdin, without its last line break)\n"
+        f"  {command} --from-file FILE      (byte for byte)\n"
+        f"  {command} --from-env VARIABLE",
         USAGE,
     )
 
@@ -111,9 +124,7 @@ def _file(path: Path) -> bytes:
 def _variable(name: str) -> bytes:
     found = environment().get(name)
     if found is None:
-        fail(
-            f"the environment has no variable {name}" if name.isidentifier() else "no such environment variable", USAGE
-        )
+        fail("there is no environment variable of that name", USAGE)  # not repeated: it may be the value itself
     return found.encode("utf-8", "surrogateescape")
 
 

@@ -68,6 +68,13 @@ def test_a_value_in_argv_is_refused(env, server, command, args):
     assert server.log == []
 
 
+def test_the_right_command_is_printed(env):
+    """What was said about where and for whom stays in it; a name that cannot be one is not repeated."""
+    done = put(env, "KEY", VALUE, "-d", "my set", "-H", "a.example")
+    assert b"egret secret put KEY --dataset 'my set' --host a.example --from-file FILE" in done.stderr
+    assert VALUE.encode() not in put(env, VALUE, "KEY").stderr
+
+
 def test_a_value_in_argv_is_refused_without_credentials_too(env):
     """The trap acts first, so that the user hears of the leak and not of the login."""
     del env["EGRET_URL"]
@@ -130,7 +137,7 @@ def test_a_prompt_shows_nothing_and_asks_twice(env, server):
         (["KEY"], b"x" * (64 * 1024 + 1), 2, b"longer than 64 KiB"),
         (["KEY"], b"\xff\xfe", 2, b"not UTF-8"),
         (["KEY", "--from-file", "/nowhere/at/all"], b"", 1, b"No such file"),
-        (["KEY", "--from-env", "NO_SUCH_VARIABLE"], b"", 2, b"no variable NO_SUCH_VARIABLE"),
+        (["KEY", "--from-env", "NO_SUCH_VARIABLE"], b"", 2, b"no environment variable"),
         (["KEY", "--from-env", "MY_VALUE", "--from-file", "x"], b"", 2, b"either"),
     ],
 )
