@@ -115,12 +115,11 @@ def test_event_is_delivered_at_once(gate, scripted):
         pause=0.3,
     )
     with gate.dial() as sock:
-        start = time.monotonic()
         sock.sendall(b"GET %b HTTP/1.1\r\nHost: gw\r\n\r\n" % at(gate, server).encode())
         got = b""
         while b"data: one\n\n" not in got:
             got += sock.recv(4096)
-        assert time.monotonic() - start < 0.55
+        assert got.endswith(b"data: one\n\n\r\n")  # alone: nothing that came later had to push it out
         while not got.endswith(b"0\r\n\r\n"):
             got += sock.recv(4096)
     assert b"canary" not in got
@@ -130,12 +129,12 @@ def test_event_is_delivered_at_once(gate, scripted):
 
 def test_head_is_delivered_before_the_body(gate, scripted):
     """A stream's head goes out though no byte of its body has come: an EventSource opens."""
-    server = scripted(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n", pause=0.5, then="close")
+    server = scripted(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n", pause=2.0, then="close")
     with gate.dial() as sock:
         start = time.monotonic()
         sock.sendall(b"GET %b HTTP/1.1\r\nHost: gw\r\n\r\n" % at(gate, server).encode())
         assert sock.recv(4096).startswith(b"HTTP/1.1 200")
-        assert time.monotonic() - start < 0.4
+        assert time.monotonic() - start < 1.5
 
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
