@@ -154,7 +154,7 @@ def _failures(each: Operation) -> dict[str, Any]:
 
 
 def _statuses(each: Operation) -> set[int]:
-    found = {400, 404, 405, 408, 413, 414, 415, 417, 422, 429, 431, 500, 503}
+    found = {400, 404, 405, 408, 413, 415, 417, 422, 429, 431, 500, 503}
     if not each.public:
         found |= {401, 403}
     if each.tagged:

@@ -42,7 +42,6 @@ _OF_STATUS = {
     405: "method_not_allowed",
     408: "request_timeout",
     413: "body_too_large",
-    414: "uri_too_long",
     415: "unsupported_media_type",
     417: "expectation_failed",
     431: "headers_too_large",

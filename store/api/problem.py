@@ -41,21 +41,25 @@ CODES: Mapping[str, tuple[int, str]] = {
     "method_not_allowed": (405, "The header Allow lists what works here."),
     "request_timeout": (408, "The body did not arrive in time; send it again."),
     "conflict": (409, "The object exists already, or its state forbids this."),
+    "exists": (409, "There is one with this id already."),
+    "immutable": (409, "The dataset's secrets change by a new upload (PUT) only."),
+    "disabled": (409, "The dataset is disabled; enable it first."),
+    "version_destroyed": (409, "The version's value is gone for ever."),
+    "too_many": (409, "There is no room for another one."),
     "idempotency_in_doubt": (409, "The request was carried out, or is just now; its answer is not known."),
     "upload_used": (409, "This upload URL was used; PUT the dataset again for a new one."),
     "precondition_failed": (412, "The object changed since it was read; read it again, then decide."),
     "body_too_large": (413, "The body is over the limit."),
-    "uri_too_long": (414, "The request target is over the limit."),
     "unsupported_media_type": (415, "Send application/json in UTF-8, without Content-Encoding."),
     "expectation_failed": (417, "Only Expect: 100-continue is known."),
     "invalid": (422, "The request breaks a rule; see errors."),
     "idempotency_key_reused": (422, "This Idempotency-Key was used for another request; take a new one."),
     "rate_limited": (429, "Too many requests; wait as Retry-After says."),
-    "headers_too_large": (431, "The header block is over the limit."),
-    "internal": (500, "Something unforeseen; nothing was changed. The log has it under request_id."),
+    "headers_too_large": (431, "The request line or a header is over the limit."),
+    "internal": (500, "Something unforeseen. Look whether it was done; the log has the cause under request_id."),
     "store_unavailable": (503, "The store cannot take this now; try again as Retry-After says."),
 }
-"""Every code this package makes itself, with its status and its sentence. docs/api.md has a row for each."""
+"""Every code of an answer, with its status and sentence; `errors` has finer ones. docs/api.md has a row for each."""
 
 
 class Fault(Exception):
