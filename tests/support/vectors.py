@@ -12,7 +12,7 @@ import re
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_from_bytes
@@ -55,7 +55,7 @@ class Sent:
     reason: bytes = b"OK"
     messages: tuple[bytes, ...] = ()
 
-    @property
+    @cached_property
     def wire(self) -> bytes:
         """The body as it travels."""
         data = self.body or b""
@@ -171,7 +171,7 @@ def _units(data: bytes) -> list[int]:
 
 
 def octets(node: Any) -> bytes:
-    """Read bytes: text (UTF-8), `{hex}`, `{base64}`, `{latin1}`, `{repeat: [node, n]}`, `{form: node}`, a list of them."""
+    """Read bytes: text (UTF-8), `{hex}`, `{base64}`, `{latin1}`, `{repeat: [node, n]}`, `{counted: n}`, `{form: node}`."""
     match node:
         case None:
             return b""
@@ -189,6 +189,8 @@ def octets(node: Any) -> bytes:
             return text.encode("latin-1")
         case {"repeat": [inner, count]}:
             return octets(inner) * count
+        case {"counted": count}:
+            return b"".join(b"canary-%d." % number for number in range(count))
         case dict() if len(node) == 1 and next(iter(node)) in FORMS:
             return FORMS[next(iter(node))](octets(next(iter(node.values()))))
         case _:
