@@ -136,7 +136,7 @@ class Limits:
     inflate_ratio: int = option(
         whole(2, 100_000), 200, "How many times its size a compressed body may grow, beyond the first `inflate_floor`."
     )
-    inflate_floor: int = option(size(KIB), 8 * MIB, "Decoded bytes of a compressed body that no ratio is asked of.")
+    inflate_floor: int = option(size(KIB), 64 * MIB, "Decoded bytes of a compressed body that no ratio is asked of.")
     expansion_bytes: int = option(size(KIB), MIB, "How many bytes injecting may add to one request or message.")
     connect_timeout: float = option(WAIT, 10.0, "Seconds to resolve and connect to an upstream.")
     tls_timeout: float = option(WAIT, 10.0, "Seconds for a TLS handshake, with clients and with upstreams.")

@@ -25,7 +25,7 @@ class Limits:
     body_bytes: int = GIB
     message_bytes: int = 16 * MIB
     inflate_ratio: int = 200
-    inflate_floor: int = 8 * MIB
+    inflate_floor: int = 64 * MIB
     expansion_bytes: int = MIB
     connect_timeout: float = 10.0
     tls_timeout: float = 10.0

@@ -54,7 +54,7 @@ class Found(NamedTuple):
 class Search:
     """Immutable and shared between all streams of a dataset revision."""
 
-    __slots__ = ("_automaton", "_begins", "_heads", "_longest", "_needles", "_owners", "joins", "longest")
+    __slots__ = ("_automaton", "_begins", "_longest", "_needles", "_owners", "heads", "joins", "longest")
 
     def __init__(self, needles: Iterable[Needle], *, alone: bool = False) -> None:
         self._needles = list(needles)
@@ -63,13 +63,13 @@ class Search:
         for needle in self._needles:
             for head in needle.heads():
                 owners[head].append(needle)
-        self._heads = sorted(owners)
-        self._owners = [owners[head] for head in self._heads]
-        self._longest = max(map(len, self._heads), default=0)
-        self._begins = {head[:length] for head in self._heads for length in (1, 2)}
-        dense = sum(map(len, self._heads)) <= _DFA_STATES
+        self.heads = sorted(owners)
+        self._owners = [owners[head] for head in self.heads]
+        self._longest = max(map(len, self.heads), default=0)
+        self._begins = {head[:length] for head in self.heads for length in (1, 2)}
+        dense = sum(map(len, self.heads)) <= _DFA_STATES
         kind = Implementation.DFA if dense else Implementation.ContiguousNFA
-        self._automaton = BytesAhoCorasick(self._heads, implementation=kind) if self._heads else None
+        self._automaton = BytesAhoCorasick(self.heads, implementation=kind) if self.heads else None
 
         joined = [] if alone else _joined(self._needles)
         self.joins = Search(joined, alone=True) if joined else None
@@ -119,7 +119,7 @@ class Search:
 
     def pending(self, data: bytes) -> int:
         """Return where the longest suffix starts that begins a head without holding all of it; or `len(data)`."""
-        size, heads, begins = len(data), self._heads, self._begins
+        size, heads, begins = len(data), self.heads, self._begins
         for start in range(max(0, size - self._longest + 1), size):
             if data[start : start + 2] not in begins:
                 continue

@@ -77,10 +77,10 @@ class Stream:
     def blank_rest(self) -> bytes:
         """Return what is held back, the beginning of a value that was cut there; a short one tells nothing."""
         rest, self._buffer, self._done = self._buffer[self._done :], b"", 0
-        if len(rest) < SHORTEST_PIECE:
-            return rest
-        self._replaced = True
-        return b"*" * len(rest)
+        if len(rest) >= SHORTEST_PIECE:
+            self._replaced = True
+            rest = b"*" * len(rest)
+        return self._joins.feed(rest) + self._joins.blank_rest() if self._joins else rest
 
     def _replace(self, data: bytes, matches: list[Match], limit: int) -> bytes:
         """Write all matches that start before the limit, and everything else before it."""

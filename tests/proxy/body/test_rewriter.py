@@ -130,7 +130,7 @@ def test_a_bomb_is_refused_by_its_ratio() -> None:
         wire = b"\0" * (9 << 20)
         for name in chain.split(", "):
             wire = encode(name, wire)
-        rewriter = made((b"Content-Encoding", chain.encode()))
+        rewriter = made((b"Content-Encoding", chain.encode()), limits=Limits(inflate_floor=8 << 20))
         with pytest.raises(Refused) as caught:
             rewriter.feed(wire)
         assert caught.value.refusal == Refusal("body_too_large")

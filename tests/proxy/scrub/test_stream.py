@@ -123,3 +123,13 @@ def test_a_long_value_in_small_pieces_is_found() -> None:
         data = b"<" + form + b">"
         out = b"".join(one.feed(data[i : i + 1000]) for i in range(0, len(data), 1000)) + one.feed(b"", final=True)
         assert out == b"<#{SECRETS.S0}>"
+
+
+def test_a_part_keeps_its_length_in_both_searches() -> None:
+    """What the second search holds back at the end of a part is not lost."""
+    for end in (b"%6", b"can", b"canary-", b"passw", b"password"):
+        one = stream(b"password#", b"canary-value", keep_length=True)
+        data = b"text " + end
+        out = one.feed(data) + one.blank_rest()
+        assert len(out) == len(data)
+        assert out == (data if len(end) < 4 else b"text " + b"*" * len(end))
