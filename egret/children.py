@@ -51,6 +51,9 @@ class Process:
                 process_group=0,  # a Ctrl-C in the terminal is for the supervisor, which drains in order
                 preexec_fn=_die_with_parent,  # noqa: PLW1509  # no threads here
             )
+        except OSError:
+            os.close(self.pipe)
+            raise
         finally:
             os.close(theirs)
         self.pid = self._process.pid

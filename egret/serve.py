@@ -38,7 +38,8 @@ def serve(data: Path, config: Path | None, settings: Settings) -> int:
                 listener.close()
 
         def announce() -> None:
-            print(ready, flush=True)  # noqa: T201  # the one line that a caller waits for
+            with contextlib.suppress(OSError):  # a reader that has gone is no reason to stop serving
+                print(ready, flush=True)  # noqa: T201  # the one line that a caller waits for
 
         children = _slots(data, config, admin, proxy, gateway)
         return Supervisor(children, environment(), announce, close, settings.limits.drain_timeout).run()

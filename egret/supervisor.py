@@ -83,8 +83,12 @@ class Supervisor:
     def _start_due(self) -> None:
         now = time.monotonic()
         for slot in self._slots:
-            if slot.due is not None and slot.due <= now:
+            if slot.due is None or slot.due > now:
+                continue
+            try:
                 slot.due, slot.process = None, self._spawn(slot)
+            except OSError as error:  # no process or memory to be had just now
+                say(f"{slot.name} could not be started: {error.strerror}; trying again in {slot.died(now):.1f} s")
 
     def _spawn(self, slot: Slot) -> Process:
         process = slot.spawn(self._environ)
