@@ -30,7 +30,9 @@ CORE = (inject, body_rewriter, socket_message, scrubber, events, budget, destina
 # Not on the way of a request, or only when something else happens too; each has tests of its own.
 ELSEWHERE = {
     "client.Client.proceed",
+    "cors.origin_of",
     "gateway.Gateway.handle",
+    "gateway.Visit._own_url",
     "gateway.Visit._health",
     "live.Live._end",
     "live.Live._moved",
