@@ -18,6 +18,7 @@ PROGRAMS = {
     "curl": ("curl",),
     "git": ("git",),
     "gdb": ("gdb",),
+    "nginx": ("/usr/sbin/nginx", "nginx"),
 }
 
 
