@@ -20,6 +20,7 @@ from proxy.forward.handshake import readable
 from proxy.forward.tls import ClientContexts, UpstreamContext
 from proxy.message import Fields, Head
 from proxy.refusal import Refusal, Refused
+from proxy.scrub import searchable
 from proxy.session import authenticate, credential
 from store.model import Caller, Destination, Location
 
@@ -171,8 +172,10 @@ class Addon:
         if websocket and not readable(fields):
             return Refusal("bad_request")
         exchange.view = view
-        exchange.head = head = Head(exchange.method, target, fields, destination, websocket)
         exchange.scrubber = services.scrubber(view)
+        if not exchange.scrubber.empty:
+            fields = searchable(fields)
+        exchange.head = head = Head(exchange.method, target, fields, destination, websocket)
         return _plan(exchange, head, view)
 
     # life of connections

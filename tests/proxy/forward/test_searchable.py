@@ -1,0 +1,62 @@
+"""What a request may ask for, so that its answer can be searched, through the real proxy."""
+
+import pytest
+from forward import Forward
+from upstream import response
+
+VALUE = b"canary-0123456789abcdef"
+NOTE = b"some text before it, " + VALUE + b", and some text after it"
+
+
+def part(request, _conn) -> bytes:
+    """Answer a single range of the note, as object stores do."""
+    asked = request.header("Range").removeprefix(b"bytes=")
+    if not asked:
+        return response(NOTE)
+    first, last = (int(end) for end in asked.split(b"-"))
+    content_range = b"Content-Range: bytes %d-%d/%d" % (first, min(last, len(NOTE) - 1), len(NOTE))
+    return response(NOTE[first : last + 1], content_range, status=b"206 Partial Content")
+
+
+@pytest.fixture(scope="module")
+def proxy(tmp_path_factory):
+    with Forward(tmp_path_factory.mktemp("proxy"), routes={b"/note": part}) as running:
+        running.reader.put("KEY", VALUE, running.upstream.origin)
+        running.token = running.reader.open()
+        yield running
+
+
+def body(answer: bytes) -> bytes:
+    return answer.split(b"\r\n\r\n", 1)[1]
+
+
+def test_only_codings_that_can_be_decoded_are_asked_for(proxy):
+    """A browser offers shared dictionaries too."""
+    proxy.upstream.forget()
+    proxy.get(proxy.token, "/", "Accept-Encoding: gzip, br, dcb, dcz")
+    assert proxy.upstream.log[0].header("Accept-Encoding") == b"gzip, br"
+
+
+def test_a_range_keeps_its_length(proxy):
+    """And what it says of itself stays true."""
+    answer = proxy.get(proxy.token, "/note", "Range: bytes=0-49")
+    assert answer.startswith(b"HTTP/1.1 206")
+    assert len(body(answer)) == 50
+    assert VALUE not in answer
+
+
+@pytest.mark.parametrize("asked", ["bytes=0-0", "bytes=30-35", "bytes=21-25,26-30"])
+def test_a_narrow_range_is_answered_with_the_whole(proxy, asked):
+    """A few bytes of a value cannot be recognised."""
+    answer = proxy.get(proxy.token, "/note", f"Range: {asked}")
+    assert body(answer) == NOTE.replace(VALUE, b"#{SECRETS.KEY}")
+
+
+def test_no_two_ranges_show_a_stored_value(proxy):
+    """However its parts are asked for, no more than a few bytes at either edge are seen."""
+    seen = set()
+    for first in range(len(NOTE) - 16):
+        got = body(proxy.get(proxy.token, "/note", f"Range: bytes={first}-{first + 15}"))
+        seen |= {first + place for place, byte in enumerate(got) if byte == NOTE[first + place] and byte != ord("*")}
+    place = NOTE.index(VALUE)
+    assert len(seen & set(range(place, place + len(VALUE)))) <= 6
