@@ -14,7 +14,8 @@ for one thread at a time.
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from urllib.parse import quote
+from typing import BinaryIO
+from urllib.parse import quote, urlsplit
 
 from egret.transport import ApiError, Conflict, Document, Forbidden, NotAuthenticated, NotFound, Transport, Unavailable
 
@@ -80,6 +81,10 @@ class Client(Transport):
         if not named:
             raise NotFound(404, "not_found", "There is no dataset with this id or name in the project.")
         return named[0]
+
+    def upload_file(self, upload_url: str, file: BinaryIO, size: int) -> Document:
+        """Send a dataset's file to the `upload_url` of its create call; works once, for 15 minutes."""
+        return self.send_file("PUT", urlsplit(upload_url).path, file, size)
 
     def delete_dataset(self, dataset: str, project: str = "default") -> None:
         """Delete a dataset; its sessions and secrets go with it."""

@@ -6,13 +6,15 @@ import json
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Self
+from typing import Any, BinaryIO, Final, Self
 from urllib.parse import urlencode, urlsplit
 
 from egret import __version__
 
 Document = dict[str, Any]
 """A JSON object."""
+
+Body = bytes | BinaryIO | None
 
 MAX_ANSWER: Final = 64 << 20
 
@@ -103,21 +105,23 @@ class Transport:
         """Make one request with a JSON body and return the JSON answer ({} for an empty one); raises `ApiError`."""
         data = None if body is None else json.dumps(body).encode()
         status, raw = self.fetch(method, path, data, fields)
-        if not raw:
-            return {}
-        try:
-            document: Document = json.loads(raw)
-        except ValueError:
-            raise ApiError(status, "not_json", "The server's answer is not JSON; is the URL right?") from None
-        return document
+        return _object(raw, status)
+
+    def send_file(self, method: str, path: str, file: BinaryIO, size: int) -> Document:
+        """Stream a file of `size` bytes on a connection of its own; never twice."""
+        self.close()
+        prefix = urlsplit(self.url).path.rstrip("/")
+        fields = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
+        _, raw = self.fetch(method, path.removeprefix(prefix), file, fields)
+        return _object(raw)
 
     def fetch(
-        self, method: str, path: str, data: bytes | None = None, fields: Mapping[str, str] | None = None
+        self, method: str, path: str, data: Body = None, fields: Mapping[str, str] | None = None
     ) -> tuple[int, bytes]:
         """Make one request and return status and body; raises `ApiError` unless the status is 2xx."""
         headers = {"Authorization": f"Api-Key {self.key}", "User-Agent": f"egret/{__version__}", **(fields or {})}
         if data is not None:
-            headers["Content-Type"] = "application/json"
+            headers.setdefault("Content-Type", "application/json")
         try:
             status, raw = self._exchange(method, path, data, headers)
         except (OSError, http.client.HTTPException) as error:
@@ -128,7 +132,7 @@ class Transport:
             raise _error(status, raw)
         return status, raw
 
-    def _exchange(self, method: str, path: str, data: bytes | None, headers: Mapping[str, str]) -> tuple[int, bytes]:
+    def _exchange(self, method: str, path: str, data: Body, headers: Mapping[str, str]) -> tuple[int, bytes]:
         reused = self._connection is not None
         try:
             return self._once(method, path, data, headers)
@@ -138,7 +142,7 @@ class Transport:
                 raise
         return self._once(method, path, data, headers)
 
-    def _once(self, method: str, path: str, data: bytes | None, headers: Mapping[str, str]) -> tuple[int, bytes]:
+    def _once(self, method: str, path: str, data: Body, headers: Mapping[str, str]) -> tuple[int, bytes]:
         if self._connection is None:
             self._connection = self._connect()
         self._connection.request(method, urlsplit(self.url).path.rstrip("/") + path, data, dict(headers))
@@ -151,6 +155,16 @@ class Transport:
         if parts.scheme == "http":
             return http.client.HTTPConnection(host, parts.port, timeout=self.timeout)
         return http.client.HTTPSConnection(host, parts.port, timeout=self.timeout, context=ssl.create_default_context())
+
+
+def _object(raw: bytes, status: int = 200) -> Document:
+    if not raw:
+        return {}
+    try:
+        document: Document = json.loads(raw)
+    except ValueError:
+        raise ApiError(status, "not_json", "The server's answer is not JSON; is the URL right?") from None
+    return document
 
 
 def _error(status: int, raw: bytes) -> ApiError:

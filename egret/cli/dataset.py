@@ -47,15 +47,20 @@ def _secrets(file: Path | None) -> list[dict[str, Any]]:
 @dataset.command()
 @click.argument("name")
 @secrets_option
-@click.option("--filename", help="The file that the dataset is uploaded as.")
+@click.option("--file", "upload", type=click.Path(path_type=Path, dir_okay=False), help="The dataset's file to send.")
 @project_option
 @talks
-def create(client: "Client", name: str, file: Path | None, filename: str | None, project: str) -> None:
-    """Create a dataset called NAME, with its secrets if a file is given."""
-    options = {"filename": filename} if filename else {}
+def create(client: "Client", name: str, file: Path | None, upload: Path | None, project: str) -> None:
+    """Create a dataset called NAME, with its secrets and its file if they are given."""
+    if upload is not None and not upload.is_file():
+        fail(f"{upload}: no such file")
+    options = {"filename": upload.name} if upload else {}
     document = client.create_dataset(name, _secrets(file), project=project, **options)
+    if upload is not None:
+        with upload.open("rb") as stream:
+            document |= client.upload_file(document["upload_url"], stream, upload.stat().st_size)
     warn(document)
-    one(document, COLUMNS)
+    one(document, (*COLUMNS, "size", "sha256"))
 
 
 @dataset.command()

@@ -1,5 +1,6 @@
 """The commands against a real server: what they store, print and answer with."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -96,6 +97,19 @@ def test_a_whole_dataset_from_a_file(egret, cli, tmp_path):
     assert (done.returncode, "not JSON" in done.stderr) == (1, True)
     for each in ids:
         assert cli("dataset", "rm", each, "--yes").returncode == 0
+
+
+def test_a_datasets_file_is_sent(egret, cli, tmp_path):
+    """`dataset create --file` makes the create call and the upload that it asks for."""
+    file = tmp_path / "dataset.zip"
+    file.write_bytes(os.urandom(300_000))
+    done = cli("dataset", "create", "with-file", "--file", str(file), "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert (document["status"], document["size"]) == ("ready", 300_000)
+    assert document["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert json.loads(cli("dataset", "info", document["id"], "--json").stdout)["filename"] == "dataset.zip"
+    assert cli("dataset", "create", "no-file", "--file", str(tmp_path / "none.zip")).returncode == 1
 
 
 def test_sessions_are_opened_listed_and_revoked(cli):
