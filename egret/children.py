@@ -156,13 +156,17 @@ def command(module: Sequence[str], data: Path, config: Path | None) -> list[str]
 
 
 def environ_of(plane: str, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return what a child inherits: nothing that steers Python, and nothing that writes TLS keys to a file.
+    """Return what a child inherits: nothing that steers Python or writes TLS keys to a file, and no API key.
 
     Values pass through the control plane once, on their way in. What it frees is overwritten at once, so that no copy
     of a value waits in its memory for a core dump: Python's own allocator keeps freed blocks as they are, glibc's
     overwrites them when told to (but not those in its thread caches, hence none).
     """
-    found = {name: value for name, value in environ.items() if not name.startswith(("PYTHON", "SSLKEYLOGFILE"))}
+    found = {
+        name: value
+        for name, value in environ.items()
+        if not name.startswith(("PYTHON", "SSLKEYLOGFILE", "EGRET_API_KEY"))
+    }
     if plane == "control":
         found["PYTHONMALLOC"] = "malloc"
         found["GLIBC_TUNABLES"] = "glibc.malloc.tcache_count=0:glibc.malloc.perturb=170"
