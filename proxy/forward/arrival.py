@@ -1,9 +1,8 @@
 """A request as it arrives from a client, on HTTP/1 or HTTP/2, readable or not."""
 
-import time
-
 from mitmproxy import http
 
+from proxy.forward import parts
 from proxy.forward.mitm import ErrorCode, RequestHeaders, RequestProtocolError
 from proxy.refusal import Refusal
 
@@ -20,7 +19,7 @@ class Arrival(RequestHeaders):
 
 def unreadable() -> http.Request:
     """Return a request that stands in for one that could not be read."""
-    return http.Request("", 0, b"", b"", b"", b"/", b"HTTP/1.1", http.Headers(), None, None, time.time(), None)
+    return parts.request(b"", b"/", b"HTTP/1.1", ())
 
 
 class BrokenRequest(RequestProtocolError):

@@ -44,7 +44,17 @@ class WireHead(RequestHeaders):
         self.end_stream = end_stream
 
 
-class Switch(ResponseHeaders):
+class ResponseHead(ResponseHeaders):
+    """A response head. `more`: its body, or a part of it, follows at once."""
+
+    def __init__(
+        self, stream_id: int, response: http.Response, *, end_stream: bool = False, more: bool = False
+    ) -> None:
+        super().__init__(stream_id, response, end_stream)
+        self.more = more
+
+
+class Switch(ResponseHead):
     """A 101 that completes a WebSocket handshake."""
 
     def __init__(self, stream_id: int, response: http.Response, handshake: Handshake) -> None:

@@ -1,8 +1,27 @@
 """Commands and events of ours in mitmproxy's layers: commands go up to the connection handler, events come down."""
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
 
 from mitmproxy.proxy import commands, events
+
+
+class Wait(commands.Command):
+    """Wait for the rest of a hook that could not finish at once."""
+
+    blocking = True
+
+    def __init__(self, hook: commands.StartHook, rest: Awaitable[None]) -> None:
+        self.hook = hook
+        self.rest = rest
+
+
+@dataclass(repr=False)
+class WaitCompleted(events.CommandCompleted):  # type: ignore[no-untyped-call]
+    """The hook is done."""
+
+    command: Wait
+    reply: None = None
 
 
 class Abort(commands.CloseConnection):

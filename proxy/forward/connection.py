@@ -20,7 +20,7 @@ from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.mode_specs import ProxyMode
 
 from proxy.forward import dial
-from proxy.forward.commands import Abort, Relieved, Revoked, Tick
+from proxy.forward.commands import Abort, Relieved, Revoked, Tick, Wait, WaitCompleted
 from proxy.forward.exchange import Client, ExchangeFlow, Peer, Upstream, log
 from proxy.forward.http_layer import Http
 from proxy.forward.mitm import HTTPMode
@@ -48,7 +48,7 @@ class Handler:
     def __init__(self, master: "Master", loop: asyncio.AbstractEventLoop) -> None:
         self.master = master
         self.loop = loop
-        self.peer = Peer(master.services)
+        self.peer = Peer(master.services, self._hook)
         self.pipes: dict[Connection, Pipe] = {}
         self.tasks: set[asyncio.Task[None]] = set()
         self.closing: dict[Pipe, float] = {}
@@ -180,7 +180,7 @@ class Handler:
 
     def _relieve(self) -> None:
         """Look once at everything that is held: whatever event it was, it may have made room."""
-        if self.peer.congested:
+        if self.peer.congested or self.peer.holding:
             self.peer.congested = False
             self._layers(Relieved())
         for pipe in list(self._held):
@@ -195,7 +195,7 @@ class Handler:
             return
         self.activity = self.peer.now = self.loop.time()
         self._layers()
-        if self.peer.congested or self._held:
+        if self.peer.congested or self.peer.holding or self._held:
             self._relieve()
         if self.peer.draining and self.peer.asked and not self.peer.open:
             self.stop()
@@ -220,11 +220,9 @@ class Handler:
             if pipe is not None and pipe.conn.state & ConnectionState.CAN_WRITE:
                 self._out.setdefault(pipe, []).append(command.data)
         elif isinstance(command, commands.StartHook):
-            pending = self._hook(command)
-            if pending is not None:
-                self._spawn(self._complete(command, pending))
-            elif command.blocking:
-                self._queue.append(events.HookCompleted(command))
+            self._start(command)
+        elif isinstance(command, Wait):
+            self._spawn(self._complete(command.hook, command.rest, WaitCompleted(command)))
         elif isinstance(command, commands.OpenConnection):
             self._spawn(self._open(command))
         elif isinstance(command, commands.CloseConnection):
@@ -233,6 +231,13 @@ class Handler:
             self.loop.call_later(command.delay, self.event, events.Wakeup(command))
         elif not isinstance(command, commands.Log):
             raise TypeError
+
+    def _start(self, hook: commands.StartHook) -> None:
+        pending = self._hook(hook)
+        if pending is not None:
+            self._spawn(self._complete(hook, pending, events.HookCompleted(hook)))
+        elif hook.blocking:
+            self._queue.append(events.HookCompleted(hook))
 
     def _flush(self) -> None:
         while self._out:
@@ -277,7 +282,7 @@ class Handler:
             self._fail(hook, data, error)
         return None
 
-    async def _complete(self, hook: commands.StartHook, pending: Awaitable[None]) -> None:
+    async def _complete(self, hook: commands.StartHook, pending: Awaitable[None], done: events.Event) -> None:
         try:
             await pending
         except BaseException as error:
@@ -285,8 +290,7 @@ class Handler:
             self._fail(hook, data, error)
             if not isinstance(error, Exception):
                 raise
-        if hook.blocking:
-            self.event(events.HookCompleted(hook))
+        self.event(done)
 
     def _fail(self, hook: commands.StartHook, data: object, error: BaseException) -> None:
         if isinstance(data, ExchangeFlow) and isinstance(error, Exception):

@@ -2,11 +2,12 @@
 
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from mitmproxy import connection, http
+from mitmproxy.proxy.commands import StartHook
 from mitmproxy.proxy.context import Context
 
 from proxy.body import Rewriter
@@ -100,6 +101,8 @@ class Peer:
     """
 
     services: Services
+    hook: Callable[[StartHook], Awaitable[None] | None] = lambda _hook: None
+    """Runs a hook; returns what is still to be awaited."""
     caller: Caller | None = None
     target: Destination | None = None
     server_name: str | None = None
@@ -107,6 +110,8 @@ class Peer:
     secure_by: float = float("inf")
     now: float = 0.0
     congested: bool = False
+    holding: bool = False
+    """A head waits for the body that should follow at once."""
     draining: bool = False
     asked: bool = False
     open: "set[Exchange]" = field(default_factory=set)
@@ -140,6 +145,9 @@ class Upstream(connection.Server):
     pressure: Callable[[], int] | None = None
     backlog: Callable[[], int] = staticmethod(lambda: 0)
     layer: object = None
+
+
+NOWHERE: Final = Upstream(address=None)
 
 
 class Exchange:
@@ -240,8 +248,13 @@ class ExchangeFlow(http.HTTPFlow):  # type: ignore[no-untyped-call]
 
     @classmethod
     def begin(cls, client: Client, request: http.Request, refusal: Refusal | None) -> "ExchangeFlow":
-        """Make the flow of a request that has just arrived."""
-        flow = cls(client, Upstream(address=None))
-        flow.request = request
+        """Make the flow of a request that has just arrived.
+
+        Without mitmproxy's constructor: it makes names and connections that nobody asks for, at each request.
+        """
+        flow = cls.__new__(cls)
+        flow.client_conn, flow.server_conn = client, NOWHERE
+        flow.request, flow.response, flow.error, flow.websocket = request, None, None, None
+        flow.metadata = {}
         flow.exchange = Exchange(client.peer, refusal)
         return flow

@@ -1,14 +1,11 @@
 """HTTP/1 with an upstream: the border on one side, a strict reader on the other."""
 
-import time
-
-from mitmproxy import http
 from mitmproxy.connection import ConnectionState
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 
-from proxy.forward import wire
-from proxy.forward.border import Crossing, WireHead, Withheld
+from proxy.forward import parts, wire
+from proxy.forward.border import Crossing, ResponseHead, WireHead, Withheld
 from proxy.forward.commands import Abort, Revoked
 from proxy.forward.exchange import Upstream
 from proxy.forward.handshake import Handshake
@@ -23,7 +20,6 @@ from proxy.forward.mitm import (
     RequestTrailers,
     ResponseData,
     ResponseEndOfMessage,
-    ResponseHeaders,
     ResponseTrailers,
 )
 from proxy.forward.outgoing import Outgoing
@@ -114,21 +110,21 @@ class H1Client(HttpConnection):
             yield from self._serialise(ready)
 
     def _serialise(self, ready: list[HttpEvent]) -> layer.CommandGenerator[None]:
-        parts: list[bytes] = []
+        out: list[bytes] = []
         for event in ready:
             if isinstance(event, WireHead):
-                parts.append(self._head(event))
+                out.append(self._head(event))
             elif isinstance(event, RequestData):
-                parts.append(b"%x\r\n%s\r\n" % (len(event.data), event.data) if self._chunked else event.data)
+                out.append(b"%x\r\n%s\r\n" % (len(event.data), event.data) if self._chunked else event.data)
             elif isinstance(event, RequestTrailers):
                 self._trailers = list(event.trailers.fields)
             elif isinstance(event, RequestEndOfMessage):
                 if self._chunked:
-                    parts.append(wire.head_block(b"0", self._trailers))
+                    out.append(wire.head_block(b"0", self._trailers))
                 self._request_done = True
-        if parts:
+        if out:
             self._sent_any = True
-            yield commands.SendData(self.conn, b"".join(parts))
+            yield commands.SendData(self.conn, b"".join(out))
         if self._request_done:
             yield from self._turn()
 
@@ -234,9 +230,9 @@ class H1Client(HttpConnection):
             return 0
         return wire.UNTIL_CLOSE if length is None else length
 
-    def _event(self, status: int, reason: bytes, fields: wire.Fields, *, end_stream: bool) -> ResponseHeaders:
-        response = http.Response(b"HTTP/1.1", status, reason, http.Headers(fields), None, None, time.time(), None)
-        return ResponseHeaders(self.stream_id or 0, response, end_stream)
+    def _event(self, status: int, reason: bytes, fields: wire.Fields, *, end_stream: bool) -> ResponseHead:
+        response = parts.response(status, reason, fields)
+        return ResponseHead(self.stream_id or 0, response, end_stream=end_stream, more=bool(self.buffer))
 
     def _receive(self, event: HttpEvent) -> layer.CommandGenerator[None]:
         if self._in is None:
@@ -249,10 +245,13 @@ class H1Client(HttpConnection):
         if body is None or stream_id is None:
             return
         if body.trailers:
-            yield from self._receive(ResponseTrailers(stream_id, http.Headers(body.trailers)))
-        yield from self._receive(ResponseEndOfMessage(stream_id))
+            yield from self._receive(ResponseTrailers(stream_id, parts.headers(body.trailers)))
+        ready = self._in.feed(ResponseEndOfMessage(stream_id)) if self._in is not None else []
         self._in = None
         yield from self._turn()
+        # Free before the end is told: the next request may come from inside these yields.
+        for event in ready:
+            yield ReceiveHttp(event)
 
     def _turn(self) -> layer.CommandGenerator[None]:
         """Request and response are complete: the connection is free, or ends."""

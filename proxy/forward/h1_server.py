@@ -1,18 +1,17 @@
 """HTTP/1 with a client: one request at a time, parsed strictly, answered with a framing that is ours."""
 
-import time
 from collections.abc import Callable
 from typing import Final
 
-from mitmproxy import http
 from mitmproxy.connection import ConnectionState
 from mitmproxy.net.http import status_codes
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 
-from proxy.forward import wire
+from proxy.forward import parts, wire
 from proxy.forward.arrival import Arrival, BrokenRequest, unreadable
-from proxy.forward.commands import Abort, Tick
+from proxy.forward.border import ResponseHead
+from proxy.forward.commands import Abort, Relieved, Tick
 from proxy.forward.exchange import Peer, client_of
 from proxy.forward.mitm import (
     ErrorCode,
@@ -57,6 +56,7 @@ class H1Server(HttpConnection):
         self._chunked = False
         self._until_close = False
         self._trailers: wire.Fields = []
+        self._held_head = b""
         self._request_done = False
         self._response_done = False
         self._gone = False
@@ -84,6 +84,9 @@ class H1Server(HttpConnection):
                 yield from self._pump()
         elif isinstance(event, events.ConnectionClosed):
             yield from self._closed()
+        elif isinstance(event, Relieved):
+            if self._held_head:
+                yield commands.SendData(self.conn, self._head_first(b""))
         elif isinstance(event, Tick):
             yield from self._tick(event.now)
 
@@ -144,9 +147,7 @@ class H1Server(HttpConnection):
         self._body = wire.Body(length or 0, self.buffer, self.peer.services.limits.header_bytes)
         self._request_done = self._body.ended
         self._state = self._wait if self._request_done else self._read_body
-        request = http.Request(
-            "", 0, method, b"", b"", target, b"HTTP/1.%d" % minor, http.Headers(fields), None, None, time.time(), None
-        )
+        request = parts.request(method, target, b"HTTP/1.%d" % minor, fields)
         yield ReceiveHttp(Arrival(self.stream_id, request, end_stream=self._request_done))
         if self._request_done:
             yield ReceiveHttp(RequestEndOfMessage(self.stream_id))
@@ -178,7 +179,7 @@ class H1Server(HttpConnection):
             self._request_done = True
             self._state = self._wait
             if body.trailers:
-                yield ReceiveHttp(RequestTrailers(self.stream_id, http.Headers(body.trailers)))
+                yield ReceiveHttp(RequestTrailers(self.stream_id, parts.headers(body.trailers)))
             yield ReceiveHttp(RequestEndOfMessage(self.stream_id))
 
     def _wait(self) -> layer.CommandGenerator[None]:
@@ -224,21 +225,22 @@ class H1Server(HttpConnection):
             return
         if isinstance(event, ResponseData):
             if event.data and not self._bodyless:
-                yield commands.SendData(
-                    self.conn, b"%x\r\n%s\r\n" % (len(event.data), event.data) if self._chunked else event.data
-                )
+                data = b"%x\r\n%s\r\n" % (len(event.data), event.data) if self._chunked else event.data
+                yield commands.SendData(self.conn, self._head_first(data))
         elif isinstance(event, ResponseHeaders):
             yield from self._send_head(event)
         elif isinstance(event, ResponseTrailers):
             self._trailers = list(event.trailers.fields)
         elif isinstance(event, ResponseEndOfMessage):
-            if self._chunked and not self._bodyless:
-                yield commands.SendData(self.conn, wire.head_block(b"0", self._trailers))
+            last = wire.head_block(b"0", self._trailers) if self._chunked and not self._bodyless else b""
+            if self._held_head or last:
+                yield commands.SendData(self.conn, self._head_first(last))
             self._response_done = True
             if not self._pumping:
                 yield from self._turn()
                 yield from self._pump()
         elif isinstance(event, ResponseProtocolError):
+            self._held_head = b""
             # What is not whole must not look whole: no last chunk, no tidy end of the connection.
             self._state = self._discard
             self.buffer.clear()
@@ -253,7 +255,16 @@ class H1Server(HttpConnection):
             if self._minor == 1:
                 yield commands.SendData(self.conn, wire.head_block(first, fields))
             return
-        yield commands.SendData(self.conn, wire.head_block(first, (*fields, *self._framing(event, status))))
+        head = wire.head_block(first, (*fields, *self._framing(event, status)))
+        if isinstance(event, ResponseHead) and event.more:
+            # One record for head and body; if no body comes, `Relieved` comes before the loop rests.
+            self._held_head, self.peer.holding = head, True
+        else:
+            yield commands.SendData(self.conn, head)
+
+    def _head_first(self, data: bytes) -> bytes:
+        head, self._held_head, self.peer.holding = self._held_head, b"", False
+        return head + data
 
     def _framing(self, event: ResponseHeaders, status: int) -> wire.Fields:
         """Decide how the response ends and whether the connection goes on, and return the fields that say so."""

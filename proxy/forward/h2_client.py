@@ -1,18 +1,16 @@
 """HTTP/2 with an upstream: the border, one pair of it per stream."""
 
-import time
 from dataclasses import dataclass
 
 import h2.config
 import h2.errors
 import h2.events
-from mitmproxy import http
 from mitmproxy.connection import ConnectionState
 from mitmproxy.proxy import commands, layer
 from mitmproxy.proxy.context import Context
 
-from proxy.forward import wire
-from proxy.forward.border import Crossing, WireHead, Withheld
+from proxy.forward import parts, wire
+from proxy.forward.border import Crossing, ResponseHead, WireHead, Withheld
 from proxy.forward.exchange import Upstream, client_of
 from proxy.forward.h1_client import MAX_INFORMATIONAL
 from proxy.forward.h2_base import GoneAway, H2Connection, Pairs, size, split
@@ -26,7 +24,6 @@ from proxy.forward.mitm import (
     RequestTrailers,
     ResponseData,
     ResponseEndOfMessage,
-    ResponseHeaders,
     ResponseTrailers,
 )
 from proxy.forward.outgoing import Outgoing
@@ -179,7 +176,7 @@ class H2Client(H2Connection):
             yield from self._response(passage, event.headers, ended=True)
         elif isinstance(event, h2.events.TrailersReceived):
             _, fields = split(event.headers, frozenset())
-            yield from self._receive(passage, ResponseTrailers(passage.client_id, http.Headers(fields)))
+            yield from self._receive(passage, ResponseTrailers(passage.client_id, parts.headers(fields)))
         elif isinstance(event, h2.events.StreamEnded):
             self._passages.pop(passage.client_id, None)
             self._by_ours.pop(event.stream_id, None)
@@ -199,8 +196,8 @@ class H2Client(H2Connection):
             raise wire.Malformed("status")
         if status == 100:
             return
-        response = http.Response(b"HTTP/2.0", status, b"", http.Headers(fields), None, None, time.time(), None)
-        yield from self._receive(passage, ResponseHeaders(passage.client_id, response, ended))
+        response = parts.response(status, b"", fields, b"HTTP/2.0")
+        yield from self._receive(passage, ResponseHead(passage.client_id, response, end_stream=ended))
 
     def receive(self, stream_id: int, data: bytes) -> layer.CommandGenerator[None]:
         """Pass a piece of a response's body on, through the border."""

@@ -1,6 +1,5 @@
 """HTTP/2 with a client."""
 
-import time
 from collections.abc import Callable
 from typing import Final
 
@@ -11,7 +10,7 @@ from mitmproxy import http
 from mitmproxy.proxy import commands, layer
 from mitmproxy.proxy.context import Context
 
-from proxy.forward import wire
+from proxy.forward import parts, wire
 from proxy.forward.arrival import Arrival, BrokenRequest, unreadable
 from proxy.forward.exchange import client_of
 from proxy.forward.h2_base import GoneAway, H2Connection, Pairs, size, split
@@ -107,7 +106,7 @@ class H2Server(H2Connection):
             yield ReceiveHttp(BrokenRequest(stream_id, Refusal("bad_request")))
             return
         if stream_id in self._asking:
-            yield ReceiveHttp(RequestTrailers(stream_id, http.Headers(fields)))
+            yield ReceiveHttp(RequestTrailers(stream_id, parts.headers(fields)))
 
     def _reset(self, stream_id: int) -> layer.CommandGenerator[None]:
         self.unread.pop(stream_id, None)
@@ -191,8 +190,7 @@ def _read(pseudo: dict[bytes, bytes], fields: Pairs) -> http.Request:
     merged += [field for field in fields if field[0] not in (b"host", b"cookie")]
     if cookies:
         merged.append((b"cookie", b"; ".join(cookies)))  # RFC 9113 8.2.3
-    headers = http.Headers(merged)
-    return http.Request("", 0, method, b"", b"", path, b"HTTP/2.0", headers, None, None, time.time(), None)
+    return parts.request(method, path, b"HTTP/2.0", merged)
 
 
 def _fields(data: http.ResponseData) -> Pairs:

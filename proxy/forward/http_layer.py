@@ -18,6 +18,7 @@ from proxy.forward.mitm import (
     HttpLayer,
     RegisterHttpConnection,
 )
+from proxy.forward.parts import fork
 from proxy.forward.stream import Stream
 from proxy.forward.tls import ServerTls
 
@@ -40,8 +41,8 @@ class Http(HttpLayer):
 
     def _server(self) -> HttpConnection:
         if self.context.client.alpn == b"h2":
-            return H2Server(self.context.fork(), self.request_backlog)
-        return H1Server(self.context.fork(), self.request_backlog)
+            return H2Server(fork(self.context), self.request_backlog)
+        return H1Server(fork(self.context), self.request_backlog)
 
     def take_client(self) -> bytes:
         """Take what the client sent after its CONNECT."""
@@ -66,7 +67,7 @@ class Http(HttpLayer):
 
     def make_stream(self, stream_id: int) -> layer.CommandGenerator[None]:
         """Begin a stream (called by mitmproxy at a request head)."""
-        stream = Stream(self.context.fork(), stream_id, self)
+        stream = Stream(fork(self.context), stream_id, self)
         self.streams[stream_id] = stream  # type: ignore[assignment]
         yield from self.event_to_child(stream, events.Start())
 
@@ -88,7 +89,7 @@ class Http(HttpLayer):
         yield from self._open(event)
 
     def _open(self, event: GetHttpConnection) -> layer.CommandGenerator[None]:
-        context = self.context.fork()
+        context = fork(self.context)
         context.server = Upstream(address=event.address, transport_protocol="tcp")
         context.server.tls = event.tls
         stack = tunnel.LayerStack()

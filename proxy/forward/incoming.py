@@ -2,13 +2,11 @@
 
 from dataclasses import dataclass
 
-from mitmproxy import http
-
-from proxy.forward import hops
-from proxy.forward.border import Switch, closed, declared, with_length
+from proxy.forward import hops, parts
+from proxy.forward.border import ResponseHead, Switch, closed, declared, with_length
 from proxy.forward.exchange import Exchange
 from proxy.forward.handshake import Handshake
-from proxy.forward.mitm import HttpEvent, ResponseData, ResponseEndOfMessage, ResponseHeaders, ResponseTrailers
+from proxy.forward.mitm import HttpEvent, ResponseData, ResponseEndOfMessage, ResponseTrailers
 from proxy.forward.wire import Malformed
 from proxy.message import Fields
 from proxy.refusal import Refusal, Refused
@@ -22,7 +20,7 @@ class Incoming:
 
     exchange: Exchange
     handshake: Handshake | None = None
-    response: ResponseHeaders | None = None
+    response: ResponseHead | None = None
     scrub: BodyScrub | None = None
     held: list[bytes] | None = None
 
@@ -33,13 +31,13 @@ class Incoming:
     def _feed(self, event: HttpEvent) -> list[HttpEvent]:
         if isinstance(event, ResponseData):
             return self._data(event)
-        if isinstance(event, ResponseHeaders):
+        if isinstance(event, ResponseHead):
             return self._head(event)
         if isinstance(event, ResponseTrailers):
             fields = hops.trailer_fields(event.trailers.fields)
             return [
                 *self._flush(event.stream_id),
-                ResponseTrailers(event.stream_id, http.Headers(self._fields(fields))),
+                ResponseTrailers(event.stream_id, parts.headers(self._fields(fields))),
             ]
         if isinstance(event, ResponseEndOfMessage):
             return [*self._flush(event.stream_id), event]
@@ -71,7 +69,7 @@ class Incoming:
             # There was nothing to search for when it began. Where a length was promised, the promise stands.
             self.scrub = scrubber.body(self.response.response.data.headers.fields, services.limits)
 
-    def _head(self, event: ResponseHeaders) -> list[HttpEvent]:
+    def _head(self, event: ResponseHead) -> list[HttpEvent]:
         response, scrubber = event.response, self.exchange.scrubber
         if scrubber is None:
             raise Refused(Refusal("internal"))
@@ -79,7 +77,7 @@ class Incoming:
         raw = response.data.headers.fields
         fields = self._fields(hops.response_fields(raw, status=status))
         response.data.reason = scrubber.text(response.data.reason)
-        response.data.headers = http.Headers(fields)
+        response.data.headers = parts.headers(fields)
         if status == 101:
             return [self._switch(event, raw, fields)]
         if status < 200 or event.end_stream:
@@ -93,10 +91,10 @@ class Incoming:
             self.held = []
             return []
         # The bytes may change after this head is gone, so it vouches for none.
-        response.data.headers = http.Headers(with_length(drop_validators(fields), None))
+        response.data.headers = parts.headers(with_length(drop_validators(fields), None))
         return [event]
 
-    def _switch(self, event: ResponseHeaders, raw: Fields, scrubbed: Fields) -> Switch:
+    def _switch(self, event: ResponseHead, raw: Fields, scrubbed: Fields) -> Switch:
         """Let a 101 pass that answers our handshake; any other would make a pipe of the connection."""
         if self.handshake is None:
             raise Refused(Refusal("upstream_unreachable"))
@@ -104,7 +102,7 @@ class Incoming:
             fields = self.handshake.answered(list(raw), scrubbed)
         except Malformed:
             raise Refused(Refusal("upstream_unreachable")) from None
-        event.response.data.headers = http.Headers(fields)
+        event.response.data.headers = parts.headers(fields)
         return Switch(event.stream_id, event.response, self.handshake)
 
     def _data(self, event: ResponseData) -> list[HttpEvent]:
@@ -123,7 +121,8 @@ class Incoming:
             self.held = None
             fields = self.response.response.data.headers.fields
             fields = with_length(drop_validators(fields) if scrub.changed else fields, len(rest))
-            self.response.response.data.headers = http.Headers(fields)
+            self.response.response.data.headers = parts.headers(fields)
+            self.response.more = True
             out.append(self.response)
         if rest:
             out.append(ResponseData(stream_id, rest))

@@ -2,10 +2,8 @@
 
 from dataclasses import dataclass
 
-from mitmproxy import http
-
 from proxy import inject
-from proxy.forward import hops
+from proxy.forward import hops, parts
 from proxy.forward.border import Crossing, WireHead, closed, with_length
 from proxy.forward.handshake import Handshake
 from proxy.forward.mitm import HttpEvent, RequestData, RequestEndOfMessage, RequestTrailers
@@ -110,4 +108,4 @@ class Outgoing:
         if plan.names:
             self._record(plan)
         _, fields = plan.write(head)
-        return RequestTrailers(event.stream_id, http.Headers(fields))
+        return RequestTrailers(event.stream_id, parts.headers(fields))

@@ -1,10 +1,10 @@
 """What Egret itself says to a client of the forward proxy."""
 
-import time
 from typing import Final
 
 from mitmproxy import http
 
+from proxy.forward import parts
 from proxy.forward.exchange import Exchange
 from proxy.refusal import Refusal
 from proxy.session import CHALLENGES
@@ -16,13 +16,12 @@ ALLOW: Final = (b"Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 def document(exchange: Exchange, refusal: Refusal) -> tuple[http.Response, bytes]:
     """Return a refusal as a response and its body, an RFC 9457 problem document."""
     body = refusal.document(exchange.request_id)
-    headers = http.Headers(_fields(exchange, refusal, body))
-    return http.Response(b"HTTP/1.1", refusal.status, b"", headers, None, None, time.time(), None), body
+    return parts.response(refusal.status, b"", _fields(exchange, refusal, body)), body
 
 
 def go_on() -> http.Response:
     """Return the answer to `Expect: 100-continue`: given here, once, when the head was admitted."""
-    return http.Response(b"HTTP/1.1", 100, b"Continue", http.Headers(), None, None, time.time(), None)
+    return parts.response(100, b"Continue", ())
 
 
 def mark(exchange: Exchange, response: http.Response) -> None:

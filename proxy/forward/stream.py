@@ -11,8 +11,8 @@ from mitmproxy.proxy.context import Context
 
 from proxy.events import SpoolError
 from proxy.forward.arrival import Arrival, BrokenRequest
-from proxy.forward.border import Crossing, Switch, Withheld, declared
-from proxy.forward.commands import Revoked, Tick
+from proxy.forward.border import Crossing, ResponseHead, Switch, Withheld, declared
+from proxy.forward.commands import Revoked, Tick, Wait
 from proxy.forward.exchange import Exchange, ExchangeFlow, Upstream, client_of, log
 from proxy.forward.mitm import (
     DropStream,
@@ -102,12 +102,12 @@ class Stream(layer.Layer):
         self._request_done = event.end_stream
         regular = self._parent.mode is type(self._parent.mode).regular
         if event.request.data.method == b"CONNECT" and regular and event.refusal is None:
-            yield HttpConnectHook(flow)
+            yield from self._hook(HttpConnectHook(flow))
             if flow.exchange.refusal is None:
                 yield from self._hand_over()
                 return
         else:
-            yield HttpRequestHeadersHook(flow)
+            yield from self._hook(HttpRequestHeadersHook(flow))
         refusal = flow.exchange.refusal
         if self._left():
             yield from self._finish()
@@ -116,6 +116,12 @@ class Stream(layer.Layer):
         else:
             yield from self._send(event)
 
+    def _hook(self, hook: commands.StartHook) -> layer.CommandGenerator[None]:
+        """Run a hook. Most are done at once: no command, no answer through all layers."""
+        rest = self.exchange.peer.hook(hook)
+        if rest is not None:
+            yield Wait(hook, rest)
+
     def _send(self, event: Arrival) -> layer.CommandGenerator[None]:
         exchange, limits = self.exchange, self.exchange.peer.services.limits
         destination = exchange.destination
@@ -123,7 +129,7 @@ class Stream(layer.Layer):
             yield from self._refuse(Refusal("internal"))
             return
         if "expect" in event.request.headers and not event.end_stream:
-            yield SendHttp(ResponseHeaders(self.stream_id, go_on()), self.context.client)
+            yield SendHttp(ResponseHead(self.stream_id, go_on()), self.context.client)
         address = (destination.host, destination.port)
         connection, error = yield GetHttpConnection(address, destination.secure, None, "tcp")
         if self._left():
@@ -246,7 +252,7 @@ class Stream(layer.Layer):
         self._record(refusal)
         response, body = document(self.exchange, refusal)
         self._response_begun = True
-        yield SendHttp(ResponseHeaders(self.stream_id, response, end_stream=False), self.context.client)
+        yield SendHttp(ResponseHead(self.stream_id, response, more=True), self.context.client)
         if self.exchange.method != "HEAD":
             yield SendHttp(ResponseData(self.stream_id, body), self.context.client)
         yield SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Final
 
 import certifi
-from mitmproxy.proxy import commands, layer, tunnel
+from mitmproxy.connection import ConnectionState
+from mitmproxy.proxy import commands, events, layer, tunnel
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import tls
 from OpenSSL import SSL
@@ -28,6 +29,7 @@ CIPHERS: Final = (
 )
 CIPHERS_13: Final = b"TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 MAX_HOSTS: Final = 1024
+BLOCK: Final = 65536
 # pyOpenSSL has no way of its own to verify a name.
 _LIB: Final = SSL._lib  # type: ignore[attr-defined]  # noqa: SLF001
 _HOST_FLAGS: Final = _LIB.X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | _LIB.X509_CHECK_FLAG_NEVER_CHECK_SUBJECT
@@ -131,7 +133,71 @@ class UpstreamContext:
         return connection
 
 
-class ClientTls(tls.TLSLayer):
+class Records(tls.TLSLayer):
+    """TLS records in and out. mitmproxy asks OpenSSL until it says no, by an exception each time; this counts."""
+
+    _missing = 0
+    """Bytes that are still to come of a record whose head has come."""
+
+    _head = b""
+    """The beginning of a record's head."""
+
+    def tls_interact(self) -> layer.CommandGenerator[None]:
+        """Send what OpenSSL has ready."""
+        while True:
+            try:
+                data = self.tls.bio_read(BLOCK)
+            except SSL.WantReadError:
+                return
+            yield commands.SendData(self.conn, data)
+            if len(data) < BLOCK:
+                return
+
+    def receive_data(self, data: bytes) -> layer.CommandGenerator[None]:
+        """Decrypt, and pass on. Without data: the handshake is over, and what came after it is there already."""
+        single = self._single(data)
+        if data:
+            self.tls.bio_write(data)
+        parts: list[bytes] = []
+        ended = False
+        try:
+            parts.append(self.tls.recv(BLOCK))
+            while not single:
+                parts.append(self.tls.recv(BLOCK))
+        except SSL.WantReadError:
+            pass
+        except SSL.Error:  # a tidy end, or records that cannot be read on
+            ended = True
+        if ended or not data:
+            yield from self.tls_interact()
+        if parts:
+            yield from self.event_to_child(events.DataReceived(self.conn, b"".join(parts)))
+        if ended:
+            self.conn.state &= ~ConnectionState.CAN_READ
+            yield from self.event_to_child(events.ConnectionClosed(self.conn))
+
+    def receive_handshake_data(self, data: bytes) -> layer.CommandGenerator[tuple[bool, str | None]]:
+        """Count here too: the last of the handshake and the first of what follows may come together."""
+        self._single(data)
+        return (yield from super().receive_handshake_data(data))
+
+    def _single(self, data: bytes) -> bool:
+        """Whether the data is one whole record, after which there is nothing more to ask for."""
+        fresh = not (self._missing or self._head)
+        if self._head:
+            data, self._head = self._head + data, b""
+        position, records, size = self._missing, 0, len(data)
+        while position + 5 <= size:
+            position += 5 + (data[position + 3] << 8 | data[position + 4])
+            records += 1
+        if position < size:
+            self._head = data[position:]
+            position = size
+        self._missing = position - size
+        return fresh and records == 1 and not (self._missing or self._head)
+
+
+class ClientTls(Records):
     """TLS with the client of a tunnel."""
 
     def __init__(self, context: Context) -> None:
@@ -155,7 +221,7 @@ class ClientTls(tls.TLSLayer):
         yield command
 
 
-class ServerTls(tls.ServerTLSLayer):
+class ServerTls(Records, tls.ServerTLSLayer):
     """TLS with an upstream."""
 
     def on_handshake_error(self, err: str) -> layer.CommandGenerator[None]:

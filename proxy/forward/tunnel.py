@@ -7,6 +7,7 @@ from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 
 from proxy.forward.mitm import HTTPMode
+from proxy.forward.parts import fork
 from proxy.forward.tls import ClientTls
 
 
@@ -14,7 +15,7 @@ class Tunnel(layer.Layer):
     """Looks at the first bytes, and hands the connection over."""
 
     def __init__(self, context: Context) -> None:
-        context = context.fork()
+        context = fork(context)
         context.layers = []
         super().__init__(context)
         self._child: layer.Layer | None = None
