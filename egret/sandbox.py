@@ -85,7 +85,7 @@ def variables(proxy_url: str, files: Files, inside: Mapping[str, str], environ: 
     made = {name: value for name, value in environ.items() if name not in OURS}
     made |= {name: value for name, value in inside.items() if name in MARKS or not reserved(name)}
     for name in PROXY:
-        made[name] = made[name.lower()] = with_password(proxy_url)
+        made[name] = made[name.lower()] = proxy_url
     made["NO_PROXY"] = made["no_proxy"] = ""
     made |= dict.fromkeys(BUNDLES, str(files.bundle))
     made["SSL_CERT_DIR"] = str(files.bundle.parent)
@@ -95,15 +95,6 @@ def variables(proxy_url: str, files: Files, inside: Mapping[str, str], environ: 
     if files.java is not None:
         made["JAVA_TOOL_OPTIONS"] = _java(proxy_url, files.java, environ.get("JAVA_TOOL_OPTIONS", ""))
     return made
-
-
-def with_password(proxy_url: str) -> str:
-    """Put a password behind the token, which the proxy does not read.
-
-    Python's urllib and undici before 8, so Node's own proxy support up to 24, send no credentials at all when the user
-    name has no password.
-    """
-    return re.sub(r"^(\w+://[^@/:]+):?@", r"\1:egret@", proxy_url)
 
 
 def reserved(name: str) -> bool:

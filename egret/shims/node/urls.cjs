@@ -30,17 +30,20 @@ function mapOptions(options) {
 // Node warns of url.parse() unless the caller is a dependency, and tells by the file on top of the stack. A file whose
 // name begins with `node:` is passed over, so with this name for the wrapper the answer stays what it was.
 const wrap = vm.runInThisContext(
-  `(target, edit) =>
-    new Proxy(target, {
-      apply: (call, self, args) => Reflect.apply(call, self, edit(args)),
-      construct: (make, args, as) => Reflect.construct(make, edit(args), as),
-    })`,
+  `(target, edit) => {
+    const edited = (args) => {
+      const count = Math.min(args.length, 2); // a URL and its base; a URL and options
+      for (let i = 0; i < count; i += 1) args[i] = edit(args[i]);
+      return args;
+    };
+    const wrapped = new Proxy(target, {
+      apply: (call, self, args) => Reflect.apply(call, self, edited(args)),
+      construct: (make, args, as) => Reflect.construct(make, edited(args), as === wrapped ? make : as), // make: faster
+    });
+    return wrapped;
+  }`,
   { filename: 'node:egret/urls' },
 );
-
-const every = (edit) => (args) => args.map(edit);
-const two = (edit) => ([first, second, ...rest]) => [edit(first), edit(second), ...rest];
-const arity = (edit) => (args) => (args.length < 2 ? args.map(edit) : two(edit)(args));
 
 /** Replace a method, and leave the property's flags as they are. Absent: nothing to do. */
 function replace(owner, name, edit) {
@@ -53,14 +56,14 @@ function replace(owner, name, edit) {
 function replaceSetter(owner, name) {
   const property = Object.getOwnPropertyDescriptor(owner, name);
   if (!property || !property.set) return;
-  Object.defineProperty(owner, name, { ...property, set: wrap(property.set, every(map)) });
+  Object.defineProperty(owner, name, { ...property, set: wrap(property.set, map) });
 }
 
 function installURL(url) {
   const { URL } = url;
-  for (const name of ['parse', 'canParse']) replace(URL, name, arity(map));
+  for (const name of ['parse', 'canParse']) replace(URL, name, map);
   for (const name of ['href', 'pathname', 'search']) replaceSetter(URL.prototype, name);
-  const Mapped = wrap(URL, arity(map));
+  const Mapped = wrap(URL, map);
   Object.defineProperty(URL.prototype, 'constructor', { value: Mapped, writable: true, configurable: true });
   url.URL = Mapped;
   Object.defineProperty(globalThis, 'URL', { value: Mapped, writable: true, configurable: true });
@@ -69,10 +72,10 @@ function installURL(url) {
 function install() {
   const url = require('url');
   installURL(url);
-  for (const name of ['parse', 'resolve', 'resolveObject']) replace(url, name, arity(map));
+  for (const name of ['parse', 'resolve', 'resolveObject']) replace(url, name, map);
   const either = (argument) => mapOptions(map(argument));
   for (const library of [require('http'), require('https')]) {
-    for (const name of ['request', 'get', 'ClientRequest']) replace(library, name, arity(either));
+    for (const name of ['request', 'get', 'ClientRequest']) replace(library, name, either);
   }
   require('module').syncBuiltinESMExports?.();
 }
