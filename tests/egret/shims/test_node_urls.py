@@ -1,5 +1,8 @@
 """The literal spelling in real Node clients, on every Node that is supported: what reaches the wire."""
 
+from base64 import b64decode
+from urllib.parse import unquote_to_bytes
+
 import pytest
 from node_clients import VERSIONS
 from shim_environment import clean
@@ -34,6 +37,15 @@ def test_parameters_join_the_query(upstream, run_node):
     """What a client adds to a query goes behind the placeholder, not before a fragment."""
     run_node("22", "axios params", f"http://127.0.0.1:{upstream.port}/x{LITERAL}")
     assert [request.target for request in upstream.log] == [b"/x" + ON_THE_WIRE + b"&q=x+y"]
+
+
+@pytest.mark.parametrize("name", ["http get", "new URL", "axios", "got", "superagent"])
+def test_a_password_in_a_url_becomes_a_basic_header(upstream, run_node, name):
+    """Without the preload the host would be `user`; with it the placeholder stands inside the base64."""
+    run_node("22", name, f"http://user:#{{SECRETS.API_TOKEN}}@127.0.0.1:{upstream.port}/x")
+    (request,) = upstream.log
+    pair = b64decode(request.header("Authorization").split()[1])
+    assert unquote_to_bytes(pair) == b"user:#{SECRETS.API_TOKEN}"  # superagent keeps the percent form; both are known
 
 
 @pytest.mark.parametrize("name", ["fetch", "http get", "axios", "got", "undici7 request"])

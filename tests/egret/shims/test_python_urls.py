@@ -1,6 +1,7 @@
 """The literal spelling in real Python clients: what reaches the wire."""
 
 import sys
+from base64 import b64decode
 
 import pytest
 from python_clients import separate
@@ -50,6 +51,14 @@ def test_parameters_join_the_query_of_curl_cffi(upstream, run_python):
     """The same where the client needs an environment to itself."""
     run_python(separate(), "curl_cffi_params", f"http://127.0.0.1:{upstream.port}/x{LITERAL}")
     assert targets(upstream) == [b"/x" + ON_THE_WIRE + b"&q=x"]
+
+
+@pytest.mark.parametrize("name", ["requests_get", "httpx_get", "aiohttp_get"])
+def test_a_password_in_a_url_becomes_a_basic_header(upstream, run_python, name):
+    """Without the hook the host would be `user`; with it the placeholder stands inside the base64."""
+    run_python(sys.executable, name, f"http://user:#{{SECRETS.API_TOKEN}}@127.0.0.1:{upstream.port}/x")
+    (request,) = upstream.log
+    assert b64decode(request.header("Authorization").split()[1]) == b"user:#{SECRETS.API_TOKEN}"
 
 
 @pytest.mark.parametrize("name", ["urllib", "requests_get", "httpx_get", "aiohttp_get", "urllib3_pool"])
