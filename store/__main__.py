@@ -22,6 +22,7 @@ from typing import Any, Final
 from egret.settings import Settings, SettingsError, environment, load
 from store.api.run import Doors, serve
 from store.api.state import Rates, Urls
+from store.dashboard import mount
 from store.errors import KeyMismatch, StoreError, Tampered
 from store.vault import Vault
 
@@ -82,8 +83,8 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
     try:
         sock = _socket(options.fd, settings)
         rates = Rates(settings.admin.key_rate, settings.admin.failure_rate)
-        supervised = options.fd is not None
-        doors = Doors(sock, _urls(options, settings, sock), rates, options.ready_fd, supervised=supervised)
+        urls, supervised = _urls(options, settings, sock), options.fd is not None
+        doors = Doors(sock, urls, rates, options.ready_fd, supervised=supervised, mounts=[mount])
         # Not uvloop: it keeps one receive buffer for ever, and in it the last upload's values.
         asyncio.run(_serve(vault, options.data, doors))
     finally:

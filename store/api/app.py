@@ -1,6 +1,7 @@
 """Puts the parts together: registry to routes, description, dashboard."""
 
 import json
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -20,6 +21,8 @@ from store.api.body import MAX_BODY
 from store.api.operation import Operation
 from store.api.state import State
 
+type Mount = Callable[[web.Application, State], None]
+
 VERSION = "0.1.0"
 
 
@@ -35,8 +38,8 @@ def operations() -> list[Operation]:
     ]
 
 
-def build(state: State) -> web.Application:
-    """Return the application; `server.Runner` serves it."""
+def build(state: State, *mounts: Mount) -> web.Application:
+    """Return the application, with what else is mounted on it; `server.Runner` serves it."""
     app = web.Application(client_max_size=MAX_BODY)
     app[outer.METRICS] = state.metrics
     listed = operations()
@@ -45,6 +48,8 @@ def build(state: State) -> web.Application:
     state.reference = reference.render(document, state.urls.admin)
     for each in listed:
         _route(app, each, state)
+    for mount in mounts:
+        mount(app, state)
     return app
 
 

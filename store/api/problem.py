@@ -45,6 +45,7 @@ CODES: Mapping[str, tuple[int, str]] = {
     "immutable": (409, "The dataset's secrets change by a new upload (PUT) only."),
     "disabled": (409, "The dataset is disabled; enable it first."),
     "version_destroyed": (409, "The version's value is gone for ever."),
+    "last_owner": (409, "It is the last owner key; rotate it instead."),
     "too_many": (409, "There is no room for another one."),
     "idempotency_in_doubt": (409, "The request was carried out, or is just now; its answer is not known."),
     "upload_used": (409, "This upload URL was used; PUT the dataset again for a new one."),
@@ -98,9 +99,14 @@ def response(fault: Fault, request_id: str) -> web.Response:
     return _answer(fault.status, body, fault.headers)
 
 
+def status_of(error: errors.StoreError) -> int:
+    """Return the status of an error of the store."""
+    return next((code for kind, code in STATUS.items() if isinstance(error, kind)), 500)
+
+
 def of_store(error: errors.StoreError, request_id: str) -> web.Response:
     """Return the answer for an error of the store; one without a status is 500 and says nothing."""
-    status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 500)
+    status = status_of(error)
     if status == 500:
         return response(Fault("internal"), request_id)
     problems = error.problems if isinstance(error, errors.Invalid) else ()

@@ -24,10 +24,11 @@ async def open_session(call: Call) -> Reply:
     verb = call.state.vault.open_session
     info, token = await call.write(verb, call.path["project"], call.path["dataset"], options)
     known = SessionOut.model_validate(info).model_dump()
-    return Reply(SessionOpened(**known, **_shown_once(token.reveal().decode(), call.state.urls)))
+    return Reply(SessionOpened(**known, **shown_once(token.reveal().decode(), call.state.urls)))
 
 
-def _shown_once(token: str, urls: Urls) -> dict[str, str]:
+def shown_once(token: str, urls: Urls) -> dict[str, str]:
+    """Return the token and the URLs that hold it."""
     # The password means nothing and is there for clients that send a user name only with one: requests, urllib, undici
     # and git among them.
     proxy = urlsplit(urls.proxy)

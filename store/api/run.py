@@ -4,6 +4,7 @@ import asyncio
 import hmac
 import os
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,7 @@ class Doors:
     rates: Rates
     ready_fd: int | None
     supervised: bool
+    mounts: Sequence[app.Mount] = ()
 
 
 async def serve(vault: Vault, data: Path, doors: Doors, hush: asyncio.Event, stop: asyncio.Event) -> None:
@@ -35,7 +37,7 @@ async def serve(vault: Vault, data: Path, doors: Doors, hush: asyncio.Event, sto
     At `hush` no more connections are accepted, and all else goes on: the data plane is draining and needs the beat.
     """
     state = State(vault, data, doors.urls, own_key(data), doors.rates)
-    runner = server.Runner(app.build(state))
+    runner = server.Runner(app.build(state, *doors.mounts))
     try:
         await asyncio.to_thread(state.keeper.start)
         await runner.setup()

@@ -16,7 +16,7 @@ from store.access import Principal
 from store.audit import Event
 from store.checks import is_plain, problem
 from store.commit import Transaction
-from store.errors import Forbidden, NotAuthenticated, NotFound
+from store.errors import Conflict, Forbidden, NotAuthenticated, NotFound
 from store.model import Scope, SecretValue
 from store.records import KeyInfo, Page
 from store.schema import api_keys
@@ -68,6 +68,14 @@ class Keys(Gate):
             self._note_failure(document, source, request_id)
         raise NotAuthenticated(_UNKNOWN)
 
+    def resume(self, key: str, *, source: str = "", request_id: str = "") -> Principal:
+        """Return the principal of a key that was shown before (a login); raises `NotAuthenticated` once it ended."""
+        document = self._believed_key(key)
+        if document is None or not admits(document, source, self._clock()):
+            raise NotAuthenticated(_UNKNOWN)
+        self._used_keys[key] = int(self._clock() * 1000)
+        return principal_of(document, source, request_id)
+
     def create_key(self, principal: Principal, wish: NewKey) -> tuple[KeyInfo, SecretValue]:
         """Make a key with at most the maker's own rights; the key is given here and never again."""
         with self._change(principal, "keys:write", _home(principal), "keys") as transaction:
@@ -115,6 +123,8 @@ class Keys(Gate):
         with self._change(principal, "keys:write", _home(principal), f"keys/{key[:64]}") as transaction:
             _, info = _editable(transaction, principal, key)
             check_match(info.etag, if_match)
+            if info.permission == "owner" and not _other_owner(transaction.connection, principal, key):
+                raise Conflict("It is the last owner key, and nothing could replace it; rotate it.", code="last_owner")
             _end(transaction, key)
 
     def rotate_key(self, principal: Principal, key: str, overlap: int = 0) -> tuple[KeyInfo, SecretValue]:
@@ -217,6 +227,12 @@ def _need(connection: Connection, principal: Principal, key: str) -> rows.Row:
     if row is None:
         raise NotFound("There is no such object, or this key may not see it.")
     return row
+
+
+def _other_owner(connection: Connection, principal: Principal, key: str) -> bool:
+    query = select(api_keys.c.id).where(api_keys.c.organisation == principal.organisation, api_keys.c.id != key)
+    stored = (rows.read_document(connection, document_key(other)) for other in connection.execute(query).scalars())
+    return any(json.loads(found[0])["permission"] == "owner" for found in stored if found is not None)
 
 
 def _stored(connection: Connection, row: rows.Row) -> tuple[Document, KeyInfo]:

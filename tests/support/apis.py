@@ -13,6 +13,7 @@ from stores import Store
 
 from store.api import app, run, server
 from store.api.state import Rates, State, Urls
+from store.dashboard import mount
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Api:
 
     async def _serve(self):
         self._stop = asyncio.Event()
-        runner = server.Runner(app.build(self.state))
+        runner = server.Runner(app.build(self.state, mount))
         await runner.setup()
         await web.SockSite(runner, self._sock).start()
         self._ready.set()

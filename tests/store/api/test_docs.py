@@ -10,8 +10,8 @@ from store.api.problem import CODES
 
 ROOT = Path(store.__file__).parent
 TEXT = (ROOT.parent / "docs" / "api.md").read_text()
-INTERNAL = {"missing", "not_sqlite", "too_new", "rolled_back", "cursor_invalid", "limit_invalid"}
-"""Not for clients: start-up, the data plane, and what the API checks before the vault does."""
+INTERNAL = {"missing", "not_sqlite", "too_new", "rolled_back", "cursor_invalid", "limit_invalid", "cross_site"}
+"""Not for clients: start-up, the data plane, what the API checks before the vault does, the dashboard."""
 
 
 def test_every_route_is_documented():

@@ -1,0 +1,16 @@
+"""Pages for people, over the same vault as the API, on the same origin. No values exist here.
+
+Why a page cannot show a value: the vault gives none. Why no other site can act for a person who is logged in: every
+POST is checked for where it comes from (`guard`), the cookie is SameSite=Strict, HttpOnly and opaque, and no page may
+be framed. Why a stored text cannot act: everything is escaped, there is no script, and the policy allows none.
+
+    logins   who is logged in, in memory: an opaque cookie to the id of a live API key
+    guard    same-origin check, form reading
+    view     templates, headers
+    routes_* pages and what their forms do
+"""
+
+from store.dashboard.app import mount
+
+__all__ = ["mount"]
+"""`mount(application, state)` adds the pages."""

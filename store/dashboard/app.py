@@ -1,0 +1,43 @@
+"""Adds the dashboard to the application."""
+
+from aiohttp import web
+
+from store.api.state import State
+from store.dashboard import forms, routes_keys, routes_login, routes_scopes
+from store.dashboard.logins import Logins
+from store.dashboard.visit import Page, handler
+
+_SCOPES = ("/shared", "/projects/{project}", "/projects/{project}/datasets/{dataset}")
+_KIND = "{kind:secrets|variables}"
+_VERB = "{verb:disable|enable|delete}"
+
+
+def mount(app: web.Application, state: State) -> None:
+    """Add pages and the actions of their forms."""
+    logins = Logins(secure=state.urls.admin.startswith("https:"))
+    routes_login.add(app, state, logins)
+    for method, path, show in _routes():
+        app.router.add_route(method, f"/dashboard{path}", handler(state, logins, show))
+
+
+def _routes() -> list[tuple[str, str, Page]]:
+    dataset = _SCOPES[-1]
+    found: list[tuple[str, str, Page]] = [
+        ("GET", "/", routes_scopes.home),
+        ("POST", "/datasets", forms.create_dataset),
+        ("POST", f"{dataset}/sessions", forms.open_session),
+        ("POST", f"{dataset}/sessions/{{session}}/revoke", forms.revoke_session),
+        ("GET", "/keys/", routes_keys.keys),
+        ("POST", "/keys/", routes_keys.create_key),
+        ("POST", "/keys/{key}/revoke", routes_keys.revoke_key),
+        ("GET", "/audit/", routes_keys.audit),
+        ("POST", "/logout", routes_login.logout),
+    ]
+    for scope in _SCOPES:
+        found += [
+            ("GET", f"{scope}/", routes_scopes.scope_page),
+            ("POST", f"{scope}/{_KIND}", forms.put_entry),
+            ("POST", f"{scope}/{_KIND}/{{name}}/{_VERB}", forms.change_entry),
+        ]
+    # After the entries': the last part would otherwise be taken for a verb on the dataset.
+    return [*found, ("POST", f"{dataset}/{_VERB}", forms.change_dataset)]

@@ -1,0 +1,108 @@
+"""What the forms of the scope pages do. Each ends in a redirect, or in the page again with what is wrong.
+
+A value goes from the form to the vault and nowhere else: no page is ever rendered with it, not even the one that says
+why it was refused.
+"""
+
+from collections.abc import Callable
+
+from aiohttp import web
+
+from store.api.routes_sessions import shown_once
+from store.dashboard.routes_scopes import Trouble, home, scope_page
+from store.dashboard.view import see_other
+from store.dashboard.visit import Visit, link_to
+from store.errors import Conflict, Invalid, Problem, StoreError
+from store.model import Kind, SecretValue
+from store.records import NewEntry
+from store.vault import NewSession, Upload
+
+KEPT = ("name", "hosts", "environment", "description", "label", "origins", "project")
+"""Fields that a refused form shows again."""
+
+_KINDS = {"secrets": Kind.SECRET, "variables": Kind.VARIABLE}
+
+
+def trouble(visit: Visit, form: str, error: StoreError) -> Trouble:
+    """Return what a refused form is shown again with."""
+    problems = error.problems if isinstance(error, Invalid) else (Problem("", error.code, error.detail),)
+    return Trouble(form, problems, {name: visit.form.text(name) for name in KEPT})
+
+
+async def create_dataset(visit: Visit) -> web.Response:
+    """Create an empty dataset."""
+    project = visit.form.text("project")
+    try:
+        made = await visit.write(visit.state.vault.create_dataset, project, Upload(visit.form.text("name")))
+    except (Invalid, Conflict) as error:
+        return await home(visit, trouble(visit, "dataset", error))
+    return see_other(link_to(visit.principal.scope(project, made.id)))
+
+
+async def put_entry(visit: Visit) -> web.Response:
+    """Store a value: a new secret or variable, or a new version of one."""
+    form, kind = visit.form, _KINDS[visit.path["kind"]]
+    try:
+        entry = NewEntry(
+            form.text("name"),
+            SecretValue(_one_value(visit)),
+            hosts=form.words("hosts") or None,
+            environment=form.text("environment"),
+            description=form.optional("description"),
+        )
+        await visit.write(visit.state.vault.put, visit.scope, kind, entry)
+    except (Invalid, Conflict) as error:
+        return await scope_page(visit, trouble(visit, visit.path["kind"], error))
+    return see_other(link_to(visit.scope))
+
+
+def _one_value(visit: Visit) -> bytes:
+    given = [each for each in (visit.form.value("value"), visit.form.value("lines")) if each]
+    if len(given) > 1:
+        raise Invalid(Problem("/value", "value_required", "Fill in one of the two fields for the value."))
+    return given[0] if given else b""
+
+
+async def change_entry(visit: Visit) -> web.Response:
+    """Disable, enable or delete a secret or variable."""
+    vault, kind = visit.state.vault, _KINDS[visit.path["kind"]]
+    verbs: dict[str, Callable[..., object]] = {"disable": vault.disable, "enable": vault.enable, "delete": vault.delete}
+    verb = verbs[visit.path["verb"]]
+    await visit.write(verb, visit.scope, kind, visit.path["name"], environment=visit.form.text("environment"))
+    return see_other(link_to(visit.scope))
+
+
+async def change_dataset(visit: Visit) -> web.Response:
+    """Disable, enable or delete a dataset."""
+    scope, vault, what = visit.scope, visit.state.vault, visit.path["verb"]
+    if what == "delete":
+        await visit.write(vault.delete_dataset, scope.project, scope.dataset)
+        await visit.state.desk.read(visit.state.uploads.remove, scope)
+        return see_other("/dashboard/")
+    await visit.write(vault.disable_dataset, scope.project, scope.dataset, disabled=what == "disable")
+    return see_other(link_to(scope))
+
+
+async def open_session(visit: Visit) -> web.Response:
+    """Open a session and show its token, once."""
+    scope, form = visit.scope, visit.form
+    origins, label = form.words("origins"), form.text("label")
+    options = NewSession(None, form.text("environment"), origins, None, label, _seconds(form.text("hours")))
+    try:
+        info, token = await visit.write(visit.state.vault.open_session, scope.project, scope.dataset, options)
+    except (Invalid, Conflict) as error:
+        return await scope_page(visit, trouble(visit, "sessions", error))
+    shown = shown_once(token.reveal().decode(), visit.state.urls)
+    return visit.show("opened", scope=scope, session=info, shown=shown)
+
+
+def _seconds(hours: str) -> int:
+    """Return the lifetime; what is no number of hours is left to the vault to refuse."""
+    return int(hours) * 3600 if hours.isascii() and hours.isdigit() and len(hours) < 5 else 0
+
+
+async def revoke_session(visit: Visit) -> web.Response:
+    """End a session."""
+    scope = visit.scope
+    await visit.write(visit.state.vault.revoke_session, scope.project, scope.dataset, visit.path["session"])
+    return see_other(link_to(scope))

@@ -1,0 +1,82 @@
+"""Forms: where a request comes from, and what is in it."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, urlsplit
+
+from aiohttp import web
+
+from store.api.problem import Fault
+from store.errors import Forbidden
+
+MAX_FORM = 512 << 10
+"""Bytes: the longest value, percent-encoded, with room for the rest."""
+
+TIMEOUT = 30.0
+
+
+def same_origin(request: web.Request) -> None:
+    """Return for a request that our own page, or the person, made; raises `Forbidden`.
+
+    Browsers say where a request comes from in Sec-Fetch-Site, which no page can set; those that do not say it send
+    Origin with every POST. A request with neither is not from a browser of the last years.
+    """
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        if site in {"same-origin", "none"}:
+            return
+    elif urlsplit(request.headers.get("Origin", "")).netloc == request.headers.get("Host", "") != "":
+        return
+    raise Forbidden("The form was not sent by a page of this dashboard.", code="cross_site")
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The fields of a form. Its repr shows none: one of them may be a value."""
+
+    fields: dict[str, str] = field(repr=False)
+
+    def text(self, name: str) -> str:
+        """Return a field without the white space around it; "" when it is absent."""
+        return self.fields.get(name, "").strip()
+
+    def optional(self, name: str) -> str | None:
+        """Return a field, None when it is empty."""
+        return self.text(name) or None
+
+    def words(self, name: str) -> list[str]:
+        """Return the words of a field: one per line, or separated by commas or blanks."""
+        return self.fields.get(name, "").replace(",", " ").split()
+
+    def value(self, name: str) -> bytes:
+        """Return a value as it was meant: browsers send each line end of a text area as CR LF."""
+        return self.fields.get(name, "").replace("\r\n", "\n").encode()
+
+
+async def read_form(request: web.Request) -> Form:
+    """Read an urlencoded form; raises `Fault`."""
+    if request.content_type != "application/x-www-form-urlencoded" or "Content-Encoding" in request.headers:
+        raise Fault("unsupported_media_type", detail="Send the form as it is on the page.")
+    if (request.content_length or 0) > MAX_FORM:
+        raise Fault("body_too_large")
+    with _as_fault():
+        async with asyncio.timeout(TIMEOUT):
+            data = await request.content.read(MAX_FORM + 1)
+            while len(data) <= MAX_FORM and (more := await request.content.read(MAX_FORM + 1 - len(data))):
+                data += more
+        if len(data) > MAX_FORM:
+            raise Fault("body_too_large")
+        pairs = parse_qsl(data.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=32)
+    return Form(dict(pairs))
+
+
+@contextmanager
+def _as_fault() -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError:
+        raise Fault("request_timeout") from None
+    except ValueError:
+        raise Fault("bad_request", detail="The form cannot be read.") from None

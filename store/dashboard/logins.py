@@ -1,0 +1,76 @@
+"""Who is logged in: an opaque random cookie, known here by its hash, standing for the id of an API key.
+
+The key itself is not kept. Each request asks the vault anew whether the key lives and what it may do, so revoking or
+narrowing a key reaches its logins at once. In memory: a restart logs everybody out.
+"""
+
+import hashlib
+import secrets
+import time
+from dataclasses import dataclass
+
+from aiohttp import web
+
+IDLE = 30 * 60.0
+LONGEST = 12 * 3600.0
+MAX_LOGINS = 10_000
+
+
+@dataclass(slots=True)
+class Login:
+    """One login. Times are monotonic seconds."""
+
+    key: str
+    began: float
+    seen: float
+
+
+class Logins:
+    """All logins of this process."""
+
+    def __init__(self, *, secure: bool) -> None:
+        # Over TLS the prefix binds the cookie to this host and to TLS; browsers refuse it on plain HTTP (loopback).
+        self._name = "__Host-egret" if secure else "egret"
+        self._secure = secure
+        self._open: dict[str, Login] = {}
+
+    def begin(self, key: str, answer: web.StreamResponse) -> None:
+        """Log the key in: a fresh cookie, whatever was sent, so that none can be planted beforehand."""
+        now = time.monotonic()
+        self._forget(now)
+        token = secrets.token_urlsafe(32)
+        self._open[_hash(token)] = Login(key, now, now)
+        answer.set_cookie(
+            self._name, token, path="/", httponly=True, secure=self._secure, samesite="Strict", max_age=int(LONGEST)
+        )
+
+    def key_of(self, request: web.Request) -> str | None:
+        """Return the id of the key that the request is logged in with."""
+        token = request.cookies.get(self._name)
+        login = self._open.get(_hash(token)) if token else None
+        now = time.monotonic()
+        if login is None or not _alive(login, now):
+            return None
+        login.seen = now
+        return login.key
+
+    def end(self, request: web.Request, answer: web.StreamResponse) -> None:
+        """Log out."""
+        token = request.cookies.get(self._name)
+        if token:
+            self._open.pop(_hash(token), None)
+        answer.del_cookie(self._name, path="/", httponly=True, secure=self._secure, samesite="Strict")
+
+    def _forget(self, now: float) -> None:
+        for token in [token for token, login in self._open.items() if not _alive(login, now)]:
+            del self._open[token]
+        while len(self._open) >= MAX_LOGINS:
+            del self._open[next(iter(self._open))]
+
+
+def _alive(login: Login, now: float) -> bool:
+    return now - login.seen < IDLE and now - login.began < LONGEST
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()

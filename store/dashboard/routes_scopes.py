@@ -1,0 +1,70 @@
+"""Projects, datasets, and what is in a scope: secrets, variables, sessions. Every page reads; forms are elsewhere."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from store.dashboard.visit import Visit
+from store.errors import Problem
+from store.model import Kind
+from store.records import DatasetInfo, EntryInfo, SessionInfo
+from store.vault import Listing
+
+EVERY = 200
+"""Rows of a list on one page; the API has the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A form that was refused: what is wrong, and its fields but for the value, which nobody gets back."""
+
+    form: str = ""
+    problems: Sequence[Problem] = ()
+    fields: dict[str, str] = field(default_factory=dict)
+
+
+async def home(visit: Visit, trouble: Trouble = Trouble()) -> web.Response:
+    """List the projects, and the datasets of each."""
+    projects = []
+    if "projects:read" in visit.principal.actions:
+        found = await visit.read(visit.state.vault.list_projects, limit=EVERY)
+        projects = [(project, await _datasets(visit, project.id)) for project in found.items]
+    return visit.show("home", projects=projects, trouble=trouble, status=422 if trouble.form else 200)
+
+
+async def _datasets(visit: Visit, project: str) -> Sequence[DatasetInfo]:
+    if "datasets:read" not in visit.principal.actions:
+        return ()
+    return (await visit.read(visit.state.vault.list_datasets, project, limit=EVERY)).items
+
+
+async def scope_page(visit: Visit, trouble: Trouble = Trouble()) -> web.Response:
+    """Show the secrets, variables and sessions of a dataset, or what a project or the organisation has itself."""
+    scope = visit.scope
+    dataset = None
+    if scope.dataset:
+        dataset = await visit.read(visit.state.vault.get_dataset, scope.project, scope.dataset)
+    return visit.show(
+        "scope",
+        status=422 if trouble.form else 200,
+        scope=scope,
+        dataset=dataset,
+        secrets=await _entries(visit, Kind.SECRET),
+        variables=await _entries(visit, Kind.VARIABLE),
+        sessions=await _sessions(visit),
+        trouble=trouble,
+    )
+
+
+async def _entries(visit: Visit, kind: Kind) -> Sequence[EntryInfo]:
+    if f"{'secrets' if kind is Kind.SECRET else 'variables'}:read" not in visit.principal.actions:
+        return ()
+    return (await visit.read(visit.state.vault.list, visit.scope, kind, Listing(limit=EVERY))).items
+
+
+async def _sessions(visit: Visit) -> Sequence[SessionInfo]:
+    if not visit.scope.dataset or "sessions:read" not in visit.principal.actions:
+        return ()
+    scope = visit.scope
+    return (await visit.read(visit.state.vault.list_sessions, scope.project, scope.dataset, limit=EVERY)).items

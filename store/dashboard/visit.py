@@ -1,0 +1,114 @@
+"""One visit of a page: who, what form, and the vault's verbs; errors become pages."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from aiohttp import web
+
+from store.access import Principal
+from store.api import paths, problem
+from store.api.outer import KEY_ID, REQUEST_ID
+from store.api.pipeline import admit
+from store.api.problem import Fault
+from store.api.state import State
+from store.dashboard.guard import Form, read_form, same_origin
+from store.dashboard.logins import Logins
+from store.dashboard.view import page, see_other
+from store.errors import Invalid, NotAuthenticated, Problem, StoreError
+from store.model import Scope
+
+HOME = "/dashboard/"
+LOGIN = "/dashboard/login"
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What a page's handler gets."""
+
+    state: State
+    logins: Logins
+    request: web.Request
+    principal: Principal
+    form: Form = field(default_factory=lambda: Form({}))
+
+    @property
+    def path(self) -> Any:  # noqa: ANN401 - aiohttp's mapping of str
+        """The path's parameters."""
+        return self.request.match_info
+
+    @property
+    def scope(self) -> Scope:
+        """The scope that the path names: dataset, project or organisation."""
+        return self.principal.scope(self.path.get("project", ""), self.path.get("dataset", ""))
+
+    async def read[T](self, verb: Callable[..., T], *args: Any, **kwargs: Any) -> T:  # noqa: ANN401
+        """Call a reading verb of the vault."""
+        return await self.state.desk.read(verb, self.principal, *args, **kwargs)
+
+    async def write[T](self, verb: Callable[..., T], *args: Any, **kwargs: Any) -> T:  # noqa: ANN401
+        """Call a writing verb of the vault."""
+        return await self.state.desk.write(verb, self.principal, *args, **kwargs)
+
+    def show(self, name: str, *, status: int = 200, **context: object) -> web.Response:
+        """Render a page with what every page shows."""
+        return page(name, status=status, me=self.principal, can=self.principal.actions, link=link_to, **context)
+
+
+type Page = Callable[[Visit], Awaitable[web.Response]]
+
+
+def link_to(scope: Scope) -> str:
+    """Return the path of a scope's page."""
+    parts = [HOME.rstrip("/")]
+    parts += ["projects", quote(scope.project, safe="")] if scope.project else ["shared"]
+    parts += ["datasets", quote(scope.dataset, safe="")] if scope.dataset else []
+    return "/".join(parts) + "/"
+
+
+def handler(state: State, logins: Logins, show: Page) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """Return the aiohttp handler of a page or of a form's action."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        try:
+            admit(state.addresses.take(request.remote or "-"))
+            if request.method == "POST":
+                same_origin(request)
+            principal = await _principal(state, logins, request)
+            if principal is None:
+                return see_other(LOGIN)
+            paths.check(request.match_info, put=False)
+            form = await read_form(request) if request.method == "POST" else Form({})
+            return await show(Visit(state, logins, request, principal, form))
+        except (StoreError, Fault) as error:
+            return failure(error, request)
+
+    return handle
+
+
+async def _principal(state: State, logins: Logins, request: web.Request) -> Principal | None:
+    key = logins.key_of(request)
+    if key is None:
+        return None
+    try:
+        verb = state.vault.resume
+        found = await state.desk.read(verb, key, source=request.remote or "", request_id=request[REQUEST_ID])
+    except NotAuthenticated:
+        return None
+    request[KEY_ID] = key
+    admit(state.keys.take(key))
+    return found
+
+
+def failure(error: StoreError | Fault, request: web.Request) -> web.Response:
+    """Say what is wrong on a page; as little of the request is in it as in a problem document."""
+    status = error.status if isinstance(error, Fault) else problem.status_of(error)
+    code, detail = (error.code, error.detail) if status != 500 else ("internal", problem.CODES["internal"][1])
+    context = {"code": code, "detail": detail, "problems": problems_of(error), "request_id": request[REQUEST_ID]}
+    return page("error", status=status, me=None, **context)
+
+
+def problems_of(error: StoreError | Fault) -> Sequence[Problem]:
+    """Return the faults of an error, place by place."""
+    return error.problems if isinstance(error, Fault | Invalid) else ()

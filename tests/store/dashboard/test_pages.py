@@ -1,0 +1,184 @@
+import re
+
+import pytest
+from visitor import Visitor, links
+
+VALUE = "canary-9f3Kq7Zp2Wx8"
+NASTY = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
+EXAMPLES = re.compile(rb'placeholder="[^"]*"')
+PAGES = ("/dashboard/", "/dashboard/shared/", "/dashboard/projects/default/", "/dashboard/keys/", "/dashboard/audit/")
+
+
+@pytest.fixture
+def dataset(shared):
+    made = shared.dataset({"name": "A", "value": VALUE, "hosts": ["a.test"]}, variables=[{"name": "V", "value": "x"}])
+    return f"/dashboard/projects/default/datasets/{made['id']}/"
+
+
+def test_every_page_is_sealed_off(shared, visitor, dataset):
+    """No script, no frame, nothing from elsewhere, not stored: on every page, errors and the login included."""
+    for path in (*PAGES, dataset, "/dashboard/login", "/dashboard/projects/none/datasets/none/"):
+        answer = visitor.get(path)
+        policy = answer.headers["Content-Security-Policy"]
+        for part in ("default-src 'none'", "form-action 'self'", "frame-ancestors 'none'", "base-uri 'none'"):
+            assert part in policy, path
+        assert "script-src" not in policy and "unsafe" not in policy
+        assert answer.headers["Cache-Control"] == "no-store" and answer.headers["X-Frame-Options"] == "DENY"
+        assert not re.search(
+            rb"<script|<iframe|<img|style=|\son[a-z]+=|javascript:|https?://(?!127)", EXAMPLES.sub(b"", answer.body)
+        )
+
+
+def test_every_link_leads_somewhere(visitor, dataset):
+    """Each link of each page is a page."""
+    seen = set()
+    for path in (*PAGES, dataset):
+        page = visitor.get(path)
+        assert page.status == 200
+        seen |= {link for link in links(page.body) if "/docs" not in link}
+    for link in seen:
+        assert visitor.get(link).status in (200, 404, 405), link
+    assert dataset in links(visitor.get("/dashboard/").body)
+
+
+def test_a_value_goes_in_and_never_comes_back(shared, visitor, dataset):
+    """Stored by the form, in use by the API, on no page; nor when the form is refused."""
+    answer = visitor.post(
+        dataset + "secrets", {"name": "NEW", "value": VALUE, "hosts": "a.test, *.b.test", "description": "d"}
+    )
+    assert answer.status == 303 and answer.headers["Location"] == dataset
+    page = visitor.get(dataset).body
+    assert b"<code>NEW</code>" in page and b"*.b.test" in page and VALUE.encode() not in page
+    stored = shared("GET", dataset.removeprefix("/dashboard") + "secrets/NEW").json
+    assert stored["hosts"] == ["*.b.test", "a.test"] and stored["description"] == "d"
+    for fields in (
+        {"name": "lower", "value": VALUE, "hosts": "a.test", "description": "kept"},
+        {"name": "NEW", "value": VALUE, "lines": VALUE},
+        {"name": "NEW", "value": VALUE, "hosts": f"https://{VALUE}/x"},
+        {"name": "NEW", "value": VALUE + "\x00"},
+        {"name": VALUE, "value": VALUE},
+    ):
+        refused = visitor.post(dataset + "secrets", fields)
+        assert refused.status == 422 and b"Not stored." in refused.body
+        body = refused.body.replace(fields["name"].encode(), b"").replace(fields.get("hosts", "-").encode(), b"")
+        assert VALUE.encode() not in body
+    kept = visitor.post(dataset + "secrets", {"name": "lower", "value": VALUE, "description": "kept words"})
+    assert b"kept words" in kept.body
+
+
+def test_several_lines(shared, visitor, dataset):
+    """A key of several lines is stored with plain line feeds."""
+    pem = "-----BEGIN KEY-----\r\nabc\r\n-----END KEY-----\r\n"
+    assert visitor.post(dataset + "secrets", {"name": "PEM", "value": "", "lines": pem}).status == 303
+    stored = shared("GET", dataset.removeprefix("/dashboard") + "secrets/PEM").json
+    assert "whitespace_edges" in [each["code"] for each in stored["warnings"]]
+
+
+def test_stored_texts_do_nothing(shared, visitor):
+    """Names, labels and descriptions full of markup are shown as text."""
+    made = shared.dataset({"name": "A", "value": VALUE, "description": NASTY}, name=NASTY[:60])
+    path = f"/projects/default/datasets/{made['id']}/"
+    shared("POST", path + "sessions/", {"label": NASTY})
+    shared("POST", "/keys/", {"name": NASTY[:60]})
+    shared("POST", "/projects/", {"name": NASTY[:60]})
+    for page in (*PAGES, "/dashboard" + path):
+        body = visitor.get(page).body
+        assert b"<script>alert" not in body and b"<img" not in body
+    assert b"&lt;script&gt;" in visitor.get("/dashboard" + path).body
+
+
+def test_a_session_is_opened_and_revoked(shared, visitor, dataset):
+    """The token is on the page that opened it and on no other; revoking takes it off the list."""
+    opened = visitor.post(
+        dataset + "sessions", {"label": "by hand", "hours": "2", "origins": "https://a.test https://b.test"}
+    )
+    assert opened.status == 200
+    token = next(
+        word for word in opened.body.decode().replace("<", " ").replace(">", " ").split() if word.startswith("egs_")
+    )
+    listed = shared("GET", dataset.removeprefix("/dashboard") + "sessions/").json["items"]
+    assert [(each["label"], each["origins"]) for each in listed] == [("by hand", ["https://a.test", "https://b.test"])]
+    assert token.encode() not in visitor.get(dataset).body and b"by hand" in visitor.get(dataset).body
+    assert visitor.post(f"{dataset}sessions/{listed[0]['id']}/revoke", {}).status == 303
+    assert b"by hand" not in visitor.get(dataset).body
+    assert visitor.post(dataset + "sessions", {"hours": "9999"}).status == 422
+
+
+def test_secrets_are_disabled_enabled_and_deleted(shared, visitor, dataset):
+    """The buttons of a row do what they say."""
+    api = dataset.removeprefix("/dashboard") + "secrets/A"
+    for verb, state in (("disable", "disabled"), ("enable", "active")):
+        assert visitor.post(f"{dataset}secrets/A/{verb}", {"environment": ""}).status == 303
+        assert shared("GET", api).json["state"] == state
+    assert visitor.post(f"{dataset}secrets/A/delete", {"environment": ""}).status == 303
+    assert shared("GET", api).status == 404
+
+
+def test_datasets_are_made_disabled_and_deleted(shared, visitor):
+    """So do those of a dataset."""
+    path = visitor.post("/dashboard/datasets", {"name": "by hand", "project": "default"}).headers["Location"]
+    assert visitor.get(path).status == 200
+    visitor.post(path + "disable", {})
+    assert shared("GET", path.removeprefix("/dashboard")).json["status"] == "disabled"
+    visitor.post(path + "enable", {})
+    assert visitor.post(path + "delete", {}).headers["Location"] == "/dashboard/"
+    assert visitor.get(path).status == 404
+
+
+def test_project_and_organisation_have_their_own(shared, visitor):
+    """What is shared by all datasets is entered on pages of its own."""
+    for page, api in (("/dashboard/shared/", "/orgs/default"), ("/dashboard/projects/default/", "/projects/default")):
+        assert visitor.post(page + "secrets", {"name": "SHARED", "value": VALUE}).status == 303
+        assert shared("GET", f"{api}/secrets/SHARED").status == 200
+        assert visitor.post(page + "variables", {"name": "REGION", "value": "eu"}).status == 303
+        assert shared("GET", f"{api}/variables/REGION").json["value"] == "eu"
+
+
+def test_keys_are_made_and_revoked(shared, visitor):
+    """A key is on the page that made it and on no other; it works until it is revoked."""
+    made = visitor.post("/dashboard/keys/", {"name": "by hand", "permission": "read_only", "days": "7", "projects": ""})
+    key = next(
+        word for word in made.body.decode().replace("<", " ").replace(">", " ").split() if word.startswith("egk_")
+    )
+    assert shared("GET", "/projects/", key=key).status == 200
+    page = visitor.get("/dashboard/keys/").body
+    assert key.encode() not in page and b"by hand" in page
+    assert visitor.post(f"/dashboard/keys/{key.split('_')[1]}/revoke", {}).status == 303
+    assert shared("GET", "/projects/", key=key).status == 401
+    assert visitor.post("/dashboard/keys/", {"name": "", "permission": "full", "days": "1"}).status == 422
+
+
+def test_the_last_owner_key_stays(shared, visitor):
+    """Nobody can lock everybody out with one click."""
+    answer = visitor.post(f"/dashboard/keys/{shared.key.split('_')[1]}/revoke", {})
+    assert answer.status == 409 and b"last owner key" in answer.body
+    assert shared("DELETE", f"/keys/{shared.key.split('_')[1]}").code == "last_owner"
+
+
+def test_a_small_key_sees_what_it_may(shared, dataset):
+    """A page offers what its key may do; an action that it may not is refused all the same."""
+    reader = Visitor(shared)
+    reader.log_in(shared.new_key(permission="read_only"))
+    page = reader.get(dataset).body
+    assert b"<code>A</code>" in page and b'name="value"' not in page and b"Revoke" not in page
+    assert reader.post(dataset + "secrets", {"name": "X", "value": VALUE}).status == 403
+    assert reader.post("/dashboard/keys/", {"name": "x", "permission": "read_only", "days": "1"}).status in (403, 422)
+    opener = Visitor(shared)
+    opener.log_in(shared.new_key(permission="rater_only"))
+    assert b"sessions:open" in opener.get("/dashboard/").body
+    assert opener.get(dataset).status == 403
+    elsewhere = Visitor(shared)
+    shared("POST", "/projects/", {"id": "elsewhere", "name": "Elsewhere"})
+    elsewhere.log_in(shared.new_key(permission="full", projects=["elsewhere"]))
+    assert elsewhere.get(dataset).status == 404
+
+
+def test_the_audit_page_goes_back_in_time(shared, visitor, dataset):
+    """The log is there with who did what, a hundred rows to a page."""
+    for _ in range(101):
+        shared("PUT", "/projects/default/variables/N", {"value": "x"})
+    first = visitor.get("/dashboard/audit/").body.decode()
+    assert "variables:write" in first and "Older" in first
+    older = first.split('href="?cursor=')[1].split('"')[0]
+    assert visitor.get(f"/dashboard/audit/?cursor={older}").status == 200
+    assert visitor.get("/dashboard/audit/?cursor=x").status == 404
