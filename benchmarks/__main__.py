@@ -10,7 +10,7 @@ from benchmarks import suite
 
 RESULTS = Path("docs/performance")
 QUICK_RESULTS = Path("build/bench-quick")
-INTERNAL = {"__main__", "generator", "streaming", "bare"}  # processes of the table itself
+INTERNAL = {"__main__", "generator", "streaming", "bare", "hostile", "mirror"}  # processes of the table itself
 HERE = Path(__file__).resolve().parent
 
 

@@ -9,7 +9,7 @@ from benchmarks import machine
 from benchmarks.report import table
 
 OUT = Path("docs/performance/more.md")
-LEFT_OUT = {"more", "profile"}
+LEFT_OUT = {"more", "profile", "soak"}
 ARGUMENTS = {  # what differs from the defaults; several runs of one
     "memory": [["--stock"], ["--full"], ["--full", "--engine", "express"]],
     "latency": [[], ["--engine", "express"]],

@@ -1,0 +1,372 @@
+"""The attacks of `benchmarks.attacks`: each one a client that means harm, and what it saw."""
+
+import asyncio
+import gzip
+import ssl
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+import h2.config
+import h2.connection
+import h2.events
+from h2.settings import SettingCodes
+
+from benchmarks.door import Door, enter
+from benchmarks.memory import Tunnel
+
+MIB = 1 << 20
+BULK = 400 * MIB
+STALL = 3.0  # seconds without progress after which the proxy is taken to push back
+GIVE_UP = 45.0  # seconds for one attack's sending
+PIECE = bytes(64 * 1024)
+AT_ONCE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Whom to attack, and through what."""
+
+    http: Door  # absolute form
+    https: Door  # CONNECT
+    scale: float = 1.0
+
+    async def dial(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A bare connection to the proxy."""
+        return await asyncio.open_connection(self.http.host, self.http.port, limit=1 << 16)
+
+    def count(self, number: int) -> int:
+        """How many of them, on this machine."""
+        return max(1, int(number * self.scale))
+
+
+async def push(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, piece: bytes, total: int) -> tuple[int, str]:
+    """Send until all is taken, nothing more is taken, or the connection ends: bytes, and which of them."""
+    sent, until = 0, time.monotonic() + GIVE_UP
+    writer.transport.set_write_buffer_limits(high=0)
+    try:
+        while sent < total:
+            writer.write(piece)
+            await asyncio.wait_for(writer.drain(), STALL)
+            await asyncio.sleep(0)  # for what comes back to be seen
+            sent += len(piece)
+            if reader._eof or writer.is_closing():
+                return sent, "closed"
+            if time.monotonic() > until:
+                return sent, "time was up"
+    except TimeoutError:
+        return sent, "held back"
+    except (OSError, ssl.SSLError):
+        return sent, "closed"
+    return sent, "all taken"
+
+
+async def answered(reader: asyncio.StreamReader) -> str:
+    """The status line and Egret's code, as far as they came."""
+    head = b""
+    with suppress(OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+    if not head:
+        return "no answer"
+    code = next((n[13:].strip().decode() for n in head.split(b"\r\n") if n.lower().startswith(b"egret-error:")), "")
+    return f"{head[9:12].decode()} {code}".strip()
+
+
+async def still_open(writers: list[asyncio.StreamWriter], readers: list[asyncio.StreamReader]) -> int:
+    """How many the proxy has not closed."""
+    await asyncio.sleep(0.5)
+    return sum(not r.at_eof() and not w.is_closing() for r, w in zip(readers, writers, strict=True))
+
+
+async def many(dial: Callable[[], Awaitable[tuple]], count: int) -> tuple[list, list]:
+    """Open that many, some at a time."""
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one():
+        async with gate:
+            with suppress(OSError, TimeoutError):
+                return await asyncio.wait_for(dial(), 20)
+
+    pairs = [pair for pair in await asyncio.gather(*(one() for _ in range(count))) if pair]
+    return [r for r, _ in pairs], [w for _, w in pairs]
+
+
+def _end(writers: list[asyncio.StreamWriter]) -> None:
+    for writer in writers:
+        writer.transport.abort()
+
+
+async def idle_connections(target: Target) -> str:
+    """Connections that never say anything."""
+    count = target.count(10_000)
+    readers, writers = await many(target.dial, count)
+    await asyncio.sleep(5)
+    held = await still_open(writers, readers)
+    _end(writers)
+    return f"{held:,} of {count:,} held open"
+
+
+async def idle_tunnels(target: Target) -> str:
+    """Intercepted tunnels that made one request each and then nothing."""
+    count, gate, held = target.count(2000), asyncio.Semaphore(16), []
+
+    async def one() -> None:
+        async with gate:
+            with suppress(OSError):
+                tunnel = Tunnel(target.https.request("GET", "/ok", {}))
+                await enter(target.https, tunnel)
+                await tunnel.answered
+                held.append(tunnel)
+
+    await asyncio.gather(*(one() for _ in range(count)))
+    await asyncio.sleep(3)
+    alive = sum(tunnel.open for tunnel in held)
+    for tunnel in held:
+        tunnel.transport.abort()
+    return f"{alive:,} of {count:,} held open"
+
+
+async def slow_loris(target: Target) -> str:
+    """Heads that arrive a byte a second."""
+    readers, writers = await many(target.dial, 500)
+    head = target.http.head("GET", "/ok", {"X-Slow": "a" * 200})
+    began, ended = time.monotonic(), 0.0
+    for byte in head[:38]:
+        for writer in writers:
+            if not writer.is_closing():
+                writer.write(bytes([byte]))
+        await asyncio.sleep(1)
+        if all(reader.at_eof() or writer.is_closing() for reader, writer in zip(readers, writers, strict=True)):
+            ended = time.monotonic() - began
+            break
+    held = await still_open(writers, readers)
+    _end(writers)
+    return f"all closed after {ended:.0f} s" if ended else f"{held} of 500 open after 38 s"
+
+
+async def upload_unread(target: Target) -> str:
+    """A large body for an upstream that does not read."""
+    reader, writer = await target.dial()
+    writer.write(target.http.head("POST", "/unread", {"Content-Length": str(BULK)}))
+    sent, how = await push(reader, writer, PIECE, BULK)
+    _end([writer])
+    return f"{how} after {sent / MIB:.1f} MiB"
+
+
+async def download_unread(target: Target) -> str:
+    """A large response that the client asks for and does not read."""
+    _reader, writer = await target.dial()
+    writer.transport.pause_reading()
+    writer.write(target.http.head("GET", f"/big?{BULK}", {}))
+    await asyncio.sleep(12)
+    _end([writer])
+    return "12 s without reading"
+
+
+class Raw(asyncio.Protocol):
+    """Bytes in, bytes out; `reading` may be switched off."""
+
+    def __init__(self) -> None:
+        self.got: asyncio.Queue[bytes] = asyncio.Queue()
+
+    def connection_made(self, transport) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.got.put_nowait(data)
+
+    def connection_lost(self, exc) -> None:
+        self.got.put_nowait(b"")
+
+
+async def tunnel_h2(target: Target) -> tuple[Raw, asyncio.BaseTransport]:
+    """HTTP/2 with the proxy inside CONNECT."""
+    door = target.https
+    reader, writer = await target.dial()
+    writer.write(door.connect_head())
+    await reader.readuntil(b"\r\n\r\n")
+    context = ssl.create_default_context(cafile=door.ca)
+    context.set_alpn_protocols(["h2"])
+    raw = Raw()
+    loop = asyncio.get_running_loop()
+    name = door.server_name
+    made = await loop.start_tls(writer.transport, raw, context, server_hostname=name)
+    raw.connection_made(made)
+    raw.kept = writer  # a forgotten StreamWriter closes its transport
+    if made.get_extra_info("ssl_object").selected_alpn_protocol() != "h2":
+        raise ConnectionError("no HTTP/2")
+    return raw, made
+
+
+def _get(target: Target, path: str) -> list[tuple[str, str]]:
+    return [(":method", "GET"), (":scheme", "https"), (":authority", target.https.origin), (":path", path)]
+
+
+async def h2_unacknowledged(target: Target, *, window: int = 65_535, read: bool = True) -> str:
+    """A large response over HTTP/2 that is never acknowledged by a window update."""
+    raw, transport = await tunnel_h2(target)
+    talk = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
+    talk.local_settings[SettingCodes.INITIAL_WINDOW_SIZE] = window
+    talk.initiate_connection()
+    if window > 65_535:
+        talk.increment_flow_control_window(window - 65_535)
+    talk.send_headers(1, _get(target, f"/big?{BULK}"), end_stream=True)
+    transport.write(talk.data_to_send())
+    if not read:
+        transport.pause_reading()
+    got, until = 0, time.monotonic() + 12
+    while (left := until - time.monotonic()) > 0:
+        try:
+            data = await asyncio.wait_for(raw.got.get(), left)
+        except TimeoutError:
+            break
+        if not data:
+            break
+        got += sum(len(e.data) for e in talk.receive_data(data) if isinstance(e, h2.events.DataReceived))
+        transport.write(talk.data_to_send())
+    transport.abort()
+    return f"{got:,} bytes sent to it in 12 s" if read else "12 s without reading"
+
+
+async def h2_open_window(target: Target) -> str:
+    """A client that opens its window to 2 GiB and then reads nothing."""
+    return await h2_unacknowledged(target, window=2**31 - 1, read=False)
+
+
+async def h2_continuation(target: Target) -> str:
+    """A header block over HTTP/2 that never ends."""
+    _, transport = await tunnel_h2(target)
+    talk = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
+    talk.initiate_connection()
+    field = b"\x00\x07x-atack" + b"\x7f\x81\x7e" + b"a" * 16_384  # literal, not indexed
+    part = field[:16_384]
+    transport.write(talk.data_to_send() + _frame(1, 0x1, b"\x82\x87"))
+    sent, until = 0, time.monotonic() + GIVE_UP
+    while sent < 200 * MIB and not transport.is_closing() and time.monotonic() < until:
+        transport.write(_frame(9, 0, part))
+        sent += len(part)
+        await asyncio.sleep(0)
+        if transport.get_write_buffer_size() > MIB:
+            await asyncio.sleep(0.01)
+    how = "closed" if transport.is_closing() else "all taken"
+    transport.abort()
+    return f"{how} after {sent / MIB:.1f} MiB"
+
+
+def _frame(kind: int, flags: int, payload: bytes) -> bytes:
+    return len(payload).to_bytes(3) + bytes([kind, flags]) + (1).to_bytes(4) + payload
+
+
+async def header_block(target: Target) -> str:
+    """A request whose header block does not end."""
+    reader, writer = await target.dial()
+    writer.write(target.http.head("GET", "/ok", {})[:-2])
+    lines = b"".join(b"X-%d: %s\r\n" % (n, b"a" * 200) for n in range(300))
+    sent, how = await push(reader, writer, lines, 200 * MIB)
+    found = await answered(reader)
+    _end([writer])
+    return f"{found}, {how} after {sent / MIB:.1f} MiB"
+
+
+async def one_header(target: Target) -> str:
+    """A single header line that does not end."""
+    reader, writer = await target.dial()
+    writer.write(target.http.head("GET", "/ok", {})[:-2] + b"X-Long: ")
+    sent, how = await push(reader, writer, b"a" * 65536, 200 * MIB)
+    found = await answered(reader)
+    _end([writer])
+    return f"{found}, {how} after {sent / MIB:.1f} MiB"
+
+
+async def _asked(target: Target, request: bytes) -> tuple[str, int]:
+    """What is answered, and how many bytes of body came."""
+    reader, writer = await target.dial()
+    writer.write(request)
+    found, got = await answered(reader), 0
+    with suppress(OSError, TimeoutError):
+        while data := await asyncio.wait_for(reader.read(1 << 18), 3):
+            got += len(data)
+    _end([writer])
+    return found, got
+
+
+async def response_headers(target: Target) -> str:
+    """An upstream that answers with an endless header block."""
+    found, _ = await _asked(target, target.http.head("GET", f"/headers?{200 * MIB}", {}))
+    return found
+
+
+async def bomb_up(target: Target) -> str:
+    """1 GiB of zeros under gzip, in a body that is searched."""
+    data = gzip.compress(bytes(1024 * MIB), 9)
+    fields = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    found, _ = await _asked(target, target.http.request("POST", "/sink", fields, data))
+    return f"{found}; {len(data) / MIB:.1f} MiB sent"
+
+
+async def bomb_down(target: Target) -> str:
+    """The same in a response."""
+    found, got = await _asked(target, target.http.head("GET", f"/bomb?{1024 * MIB}", {}))
+    return f"{found}; {got / MIB:.1f} MiB came before it ended"
+
+
+async def _websocket(target: Target, path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await target.dial()
+    fields = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    writer.write(target.http.head("GET", path, {**fields, "Sec-WebSocket-Key": "MTIzNDU2Nzg5MDEyMzQ1Ng=="}))
+    found = await answered(reader)
+    if not found.startswith("101"):
+        raise ConnectionError(found)
+    return reader, writer
+
+
+async def _closing(reader: asyncio.StreamReader) -> str:
+    data = b""
+    with suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
+        data = await asyncio.wait_for(reader.readexactly(4), 5)
+    return f"close {int.from_bytes(data[2:4])}" if data[:1] == b"\x88" else "no close frame"
+
+
+async def _message(target: Target, first: bytes, piece: bytes) -> str:
+    reader, writer = await _websocket(target, "/swallow")
+    writer.write(first)
+    sent, how = await push(reader, writer, piece, BULK)
+    found = await _closing(reader)
+    _end([writer])
+    return f"{found}, {how} after {sent / MIB:.1f} MiB"
+
+
+async def ws_endless(target: Target) -> str:
+    """One text frame that says it has 2⁶² bytes."""
+    return await _message(target, b"\x81\xff" + (2**62).to_bytes(8) + bytes(4), b"a" * 65536)
+
+
+async def ws_frames(target: Target) -> str:
+    """One text message without end, in frames of 64 KiB."""
+    part = b"\xff" + (65536).to_bytes(8) + bytes(4) + b"a" * 65536
+    return await _message(target, b"\x01" + part, b"\x00" + part)
+
+
+async def ws_fragments(target: Target) -> str:
+    """One text message without end, a byte a frame."""
+    part = b"\x81" + bytes(4) + b"a"
+    return await _message(target, b"\x01" + part, (b"\x00" + part) * 4096)
+
+
+async def ws_empty(target: Target) -> str:
+    """One text message without end, of empty frames: no limit on bytes is ever reached."""
+    part = b"\x80" + bytes(4)
+    return await _message(target, b"\x01" + part, (b"\x00" + part) * 8192)
+
+
+async def ws_down(target: Target) -> str:
+    """A message from the upstream that does not end, in frames of 16 bytes."""
+    reader, writer = await _websocket(target, f"/endless?{BULK}")
+    got, last, until = 0, b"", time.monotonic() + GIVE_UP
+    with suppress(OSError, TimeoutError):
+        while time.monotonic() < until and (data := await asyncio.wait_for(reader.read(1 << 18), 15)):
+            got, last = got + len(data), data
+    _end([writer])
+    how = f"close {int.from_bytes(last[-2:])}" if last[-4:-3] == b"\x88" else "closed" if not data else "time was up"
+    return f"{how}; {got / MIB:.1f} MiB came"
