@@ -86,6 +86,11 @@ class Principal:
         return self.projects is None or project in self.projects
 
 
+def local_operator() -> Principal:
+    """Return who acts on the data folder itself: whoever can read the control keys needs no API key."""
+    return Principal("local", "operator", "default", "owner", LEVELS["owner"])
+
+
 def require(principal: Principal, action: str, scope: Scope) -> None:
     """Return when the principal may do this there; raises `Invisible` or `Forbidden`."""
     if not principal.sees(scope):

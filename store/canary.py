@@ -4,7 +4,6 @@ import base64
 from collections.abc import Mapping
 
 from store.envelope import Binding
-from store.keyring import PublicKeys
 from store.model import Kind, Scope, SecretValue
 from store.sealing import Sealer, sign_envelope
 from store.signing import Writer
@@ -22,14 +21,15 @@ def canary_binding(store_id: bytes, kid: bytes) -> Binding:
     return Binding(store_id, kid, Scope("egret"), Kind.SECRET, "", "canary", 0, [], [])
 
 
-def canary_document(public: PublicKeys, writer: Writer) -> tuple[str, Mapping[str, str]]:
-    """Seal a canary to the active key; returns document key and body."""
-    binding = canary_binding(public.store_id, public.kid)
-    envelope = Sealer(public.sealing).seal(SecretValue(VALUE), binding)
+def canary_document(store_id: bytes, public: bytes, writer: Writer) -> tuple[str, Mapping[str, str]]:
+    """Seal a canary to a public key; returns document key and body."""
+    sealer = Sealer(public)
+    binding = canary_binding(store_id, sealer.kid)
+    envelope = sealer.seal(SecretValue(VALUE), binding)
     signature = sign_envelope(writer, envelope, binding)
     body = {
         "envelope": base64.b64encode(envelope).decode(),
         "signature": base64.b64encode(signature).decode(),
-        "public_key": base64.b64encode(public.sealing).decode(),
+        "public_key": base64.b64encode(public).decode(),
     }
-    return canary_key(public.kid), body
+    return canary_key(sealer.kid), body

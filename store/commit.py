@@ -16,6 +16,7 @@ from store.manifest import RETIRED_FOR, build, manifest_key
 from store.model import Scope
 from store.schema import datasets, documents, head, nodes
 from store.signing import DOCUMENT, canonical, digest
+from store.trusted import believed, believed_hash
 
 
 class Transaction:
@@ -26,6 +27,7 @@ class Transaction:
         self.keys = keys
         self.now = now
         self.epoch = last.epoch
+        self.kid = last.kid
         self._last = last
         self._touched: dict[Scope, bool] = {}
         self._documents: dict[str, bytes | None] = {}
@@ -66,6 +68,7 @@ class Transaction:
         new = self._last.later(
             revision=self._last.revision + changed,
             epoch=self.epoch,
+            kid=self.kid,
             beat=self._last.beat + 1,
             issued_at=self.now,
             root=root,
@@ -147,6 +150,18 @@ class Ledger:
         if lock and self._seen is not None and _before(found, self._seen[1]):
             raise Unavailable("The database went back in time while the store was running; restart it after a restore.")
         return found
+
+    def document(self, connection: Connection, key: str) -> bytes | None:
+        """Return a document that the head vouches for; raises `Tampered`."""
+        head = self.head(connection)
+
+        def node(path: str, expected: bytes) -> bytes:
+            return tree.checked(rows.read_node(connection, path), expected)
+
+        sha256 = believed_hash(node, head.root, key)
+        if sha256 is None:
+            return None
+        return believed(lambda name: rows.read_document(connection, name), key, sha256, self.keys.public.verifier)
 
     def beat(self) -> None:
         """Renew the head, so that the data plane knows that the store is alive."""

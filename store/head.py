@@ -14,7 +14,7 @@ from store.signing import HEAD, Verifier, Writer, canonical
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What the signed row says."""
+    """What the signed row says. `kid` is the active sealing key."""
 
     store_id: str
     epoch: int
@@ -24,6 +24,7 @@ class Head:
     root: str
     audit_seq: int
     audit_hash: str
+    kid: str
 
     def body(self) -> str:
         """Return the canonical text that is signed."""

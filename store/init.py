@@ -18,6 +18,7 @@ from store.keyring import ControlKeys, PublicKeys, write_private
 from store.migrations import migrate
 from store.model import Scope
 from store.opening import opening_keys
+from store.seals import ACTIVE, DOCUMENT, SealingKey, Seals
 from store.signing import Verifier, Writer
 from store.vault.organisations import OPERATOR, found_organisation
 
@@ -75,7 +76,7 @@ def _found(url: str, keys: ControlKeys) -> str:
             migrate(connection)
             if rows.read_head(connection) is not None:
                 raise Conflict("The database holds a store already.", code="exists")
-            genesis = Head(keys.public.store_id.hex(), 1, 0, 0, 0, "0" * 64, 0, GENESIS)
+            genesis = Head(keys.public.store_id.hex(), 1, 0, 0, 0, "0" * 64, 0, GENESIS, keys.public.kid.hex())
             write_head(connection, genesis, keys)
         with ledger.change() as transaction:
             return _first_rows(transaction)
@@ -84,7 +85,8 @@ def _found(url: str, keys: ControlKeys) -> str:
 
 
 def _first_rows(transaction: Transaction) -> str:
-    key, body = canary_document(transaction.keys.public, transaction.keys.writer)
-    transaction.put_document(key, body)
+    public = transaction.keys.public
+    transaction.put_document(*canary_document(public.store_id, public.sealing, transaction.keys.writer))
+    transaction.put_document(DOCUMENT, Seals((SealingKey(public.sealing, ACTIVE, transaction.now),)).body())
     transaction.log(Event("store:init", Scope(OPERATOR), "store", actor="init"))
     return found_organisation(transaction, OPERATOR, "Default", "init").reveal().decode()

@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "session": ("egret.cli.session", "Open, list and revoke sessions."),
     "key": ("egret.cli.key", "Create, list, rotate and revoke API keys."),
     "audit": ("egret.cli.audit", "Read and verify the audit log."),
+    "keyring": ("egret.cli.keyring", "Rotate the key that values are sealed to."),
     "backup": ("egret.cli.backup", "Copy the database while the store runs."),
     "restore": ("egret.cli.backup", "Put a copy back, as a new epoch."),
     "trust-epoch": ("egret.cli.backup", "Have a data plane believe a restored store."),

@@ -55,7 +55,7 @@ async def verify_audit(call: Call) -> Reply:
 @route("GET", "/sealing-key", answer=SealingKeyOut)
 async def get_sealing_key(call: Call) -> Reply:
     """Show the key to seal values to, so that they never leave the client in clear."""
-    return Reply(SealingKeyOut.model_validate(call.state.sealing))
+    return Reply(SealingKeyOut.model_validate(await call.read(lambda _: call.state.vault.sealing_key())))
 
 
 @route("GET", "/ca.pem", public=True, media="application/x-pem-file")

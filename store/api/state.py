@@ -1,7 +1,6 @@
 """What lives as long as the application: vault, threads, buckets, and the API's own key."""
 
 import hmac
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,7 +65,6 @@ class State:
         self.failures = _buckets(limits.failure)
         self.description = b""
         self.reference = (b"", b"")
-        self.sealing = json.loads((data / "keys" / "public" / "sealing.json").read_text())
 
     def close(self) -> None:
         """End the keeper and the threads; what was begun is finished."""

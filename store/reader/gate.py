@@ -44,6 +44,8 @@ class Reader:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._proven = False
+        self._data = data
+        self._looked_for_keys = 0.0
         self._fault: StoreError | None = None
         self._told: tuple[int, bool] = (-1, False)
         self._callbacks: list[Callable[[], None]] = []
@@ -156,6 +158,8 @@ class Reader:
         stored = self._envelopes.get(key) or self._look(lambda look: self._fetch(look, entry, version))
         if entry.kind is Kind.VARIABLE:
             return SecretValue(stored[0])
+        if version.kid not in self._opener.kids:
+            self._look_for_keys()
         binding = binding_of(self._public.store_id, entry, version)
         named = hashlib.sha256(version.sha256.encode() + binding.info()).digest()
         try:
@@ -163,6 +167,13 @@ class Reader:
         except (Tampered, KeyMismatch) as error:
             self._alarm(error)
             raise
+
+    def _look_for_keys(self) -> None:
+        """Read the key files again, at most once a second: a rotation adds one while we run."""
+        now = time.monotonic()
+        if now - self._looked_for_keys > 1:
+            self._looked_for_keys = now
+            self._opener = Opener.load(self._data, self._public.verifier)
 
     def _fetch(self, look: Look, entry: Entry, version: Version) -> tuple[bytes, bytes]:
         stored = rows.read_version(look.connection, version.entry, version.number)

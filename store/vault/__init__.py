@@ -17,6 +17,8 @@ Sync; call it from one thread at a time for writes (`store.writer.WriterThread`)
     create_key(p, NewKey) -> (KeyInfo, key)   list_keys  get_key  patch_key  revoke_key  rotate_key(p, id, overlap)
     audit(p, LogQuery) -> Page                verify_audit(p) -> Verdict
     recall(mark) -> Answer | None             marked(mark, verb)   keep_answer(mark, Answer)      Idempotency-Key
+    sealing_key()  list_sealing_keys(p)  register_sealing_key(p, public)  take_resealed(p, batch)
+    retire_sealing_key(p, kid)
     beat()  intake(data).take()  tend()       the store's own duties; `store.keeper.Keeper` runs them
 
 `scope` is `principal.scope(project, dataset)`: dataset, project or organisation, all alike. Input errors are
@@ -32,11 +34,23 @@ from store.vault.once import Answer, Repeatable
 from store.vault.organisations import Organisations
 from store.vault.projects import Projects
 from store.vault.rights import NewKey
+from store.vault.seals import Resealed, SealingKeys
 from store.vault.sessions import NewSession, Sessions
 from store.vault.uploads import Files
 
-__all__ = ["Answer", "KeyChange", "Listing", "LogQuery", "NewKey", "NewSession", "Upload", "Vault", "Verdict"]
+__all__ = [
+    "Answer",
+    "KeyChange",
+    "Listing",
+    "LogQuery",
+    "NewKey",
+    "NewSession",
+    "Resealed",
+    "Upload",
+    "Vault",
+    "Verdict",
+]
 
 
-class Vault(Organisations, Projects, Datasets, Files, Entries, Sessions, Keys, Log, Repeatable):
+class Vault(Organisations, Projects, Datasets, Files, Entries, Sessions, Keys, Log, Repeatable, SealingKeys):
     """All verbs."""

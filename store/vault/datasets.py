@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from sqlalchemy import ColumnElement, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from store import rows
 from store.access import Principal
@@ -62,7 +62,7 @@ class Datasets(Gate):
         scope = principal.scope(project, chosen)
         with self._change(principal, "datasets:write", scope, "") as transaction:
             find_scope(transaction.connection, principal.scope(project))
-            checked = self._check(upload, id)
+            checked = self._check(transaction.connection, upload, id)
             if rows.find(transaction.connection, datasets, **_key(scope)) is not None:
                 raise Conflict("A dataset with this id exists in the project.", code="exists")
             stamp = {"created_at": transaction.now, "created_by": principal.actor, "revision": 1}
@@ -78,7 +78,7 @@ class Datasets(Gate):
         scope = principal.scope(project, dataset)
         with self._change(principal, "datasets:write", scope, "") as transaction:
             row = find_scope(transaction.connection, scope)
-            checked = self._check(upload, None)
+            checked = self._check(transaction.connection, upload, None)
             check_match(dataset_etag(row) if row is not None else None, if_match)
             revision = (row["revision"] if row is not None else 0) + 1
             values = {**_columns(checked), **_updated(transaction, principal), "revision": revision}
@@ -146,22 +146,24 @@ class Datasets(Gate):
             transaction.touch(scope)
             return _whole(transaction, scope)
 
-    def _check(self, upload: Upload, id_: str | None) -> _Checked:
+    def _check(self, connection: Connection, upload: Upload, id_: str | None) -> _Checked:
         faults = Faults()
         faults.run(lambda: check_text(upload.name, "/name", 64, empty=False))
         faults.run(lambda: check_text(upload.filename, "/filename", 255))
         faults.run(lambda: check_id(id_, "/id") if id_ is not None else None)
         hosts = faults.run(lambda: canonical_rules(parse_rules(upload.hosts))) or []
         egress = faults.run(lambda: check_egress(upload.egress)) or {}
-        ready = check_all(Kind.SECRET, upload.secrets, "/secrets", self._sealer.kid, faults)
-        ready += check_all(Kind.VARIABLE, upload.variables, "/variables", self._sealer.kid, faults)
+        kid = self._sealing(connection).kid
+        ready = check_all(Kind.SECRET, upload.secrets, "/secrets", kid, faults)
+        ready += check_all(Kind.VARIABLE, upload.variables, "/variables", kid, faults)
         faults.stop()
         return _Checked(upload, hosts, egress, ready)
 
     def _write_all(self, transaction: Transaction, scope: Scope, principal: Principal, checked: _Checked) -> None:
         author = Author(scope, principal.actor, checked.hosts)
+        sealer = self._sealing(transaction.connection)
         for ready in checked.entries:
-            write_version(transaction, self._sealer, author, ready, inherit=False)
+            write_version(transaction, sealer, author, ready, inherit=False)
         transaction.touch(scope)
 
 

@@ -42,14 +42,15 @@ class Entries(Gate):
         with self._change(principal, f"{_AREA[kind]}:write", scope, f"{_AREA[kind]}/{entry.name[:128]}") as transaction:
             dataset = find_scope(transaction.connection, scope)
             refuse_immutable(dataset)
-            ready = check(kind, entry, "", self._sealer.kid)
+            sealer = self._sealing(transaction.connection)
+            ready = check(kind, entry, "", sealer.kid)
             existing = rows.entry_named(transaction.connection, scope, kind, ready.name, ready.environment)
             check_match(entry_etag(existing) if existing else None, if_match, if_none_match=if_none_match)
             if existing is None:
                 _check_room(transaction.connection, scope)
             hosts = json.loads(dataset["hosts"]) if dataset is not None else []
             author = Author(scope, principal.actor, hosts)
-            id_ = write_version(transaction, self._sealer, author, ready, inherit=True)
+            id_ = write_version(transaction, sealer, author, ready, inherit=True)
             return _info_by_id(transaction.connection, id_)
 
     def info(self, principal: Principal, scope: Scope, kind: Kind, name: str, *, environment: str = "") -> EntryInfo:

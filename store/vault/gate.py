@@ -14,7 +14,7 @@ from store.audit import Event
 from store.checks import is_plain
 from store.commit import Ledger, Transaction
 from store.database import Database, file_of
-from store.errors import Conflict, Forbidden, NotFound, PreconditionFailed
+from store.errors import Conflict, Forbidden, NotFound, PreconditionFailed, Tampered
 from store.housekeeping import flush_key_use, tend
 from store.intake import Intake
 from store.keyring import ControlKeys
@@ -24,6 +24,7 @@ from store.model import Scope
 from store.restore import backup
 from store.schema import datasets, organisations, projects
 from store.sealing import Sealer
+from store.seals import DOCUMENT, Seals
 
 
 class Gate:
@@ -33,7 +34,7 @@ class Gate:
         self._database = database
         self._keys = keys
         self._ledger = Ledger(database, keys, clock)
-        self._sealer: Sealer = Sealer(keys.public.sealing)
+        self._sealer = Sealer(keys.public.sealing)
         self._clock = clock
         self._used_keys: dict[str, int] = {}
         self._marking = Marking()
@@ -72,6 +73,19 @@ class Gate:
         if used:
             flush_key_use(self._ledger, used)
         return tend(self._ledger)
+
+    def _seals(self, connection: Connection) -> Seals:
+        """Return the sealing keys that the head vouches for."""
+        body = self._ledger.document(connection, DOCUMENT)
+        if body is None:
+            raise Tampered("the head vouches for no keyring")
+        return Seals.parse(body)
+
+    def _sealing(self, connection: Connection) -> Sealer:
+        """Return what seals to the active key; the head says which that is."""
+        if self._ledger.head(connection).kid != self._sealer.kid.hex():
+            self._sealer = Sealer(self._seals(connection).active.public)
+        return self._sealer
 
     @contextmanager
     def _change(self, principal: Principal, action: str, scope: Scope, target: str = "") -> Iterator[Transaction]:

@@ -137,6 +137,21 @@ def retire(transaction: Transaction, entry: rows.Row) -> None:
     rows.change(transaction.connection, versions, key, {"state": "inactive", "retired_at": transaction.now})
 
 
+def binding_of_row(store_id: bytes, entry: rows.Row, version: rows.Row) -> Binding:
+    """Return what a stored version says it is bound to; its envelope opens only if that is so."""
+    return Binding(
+        store_id,
+        bytes.fromhex(version["kid"]),
+        Scope(entry["organisation"], entry["project"], entry["dataset"]),
+        Kind(entry["kind"]),
+        entry["environment"],
+        entry["name"],
+        version["number"],
+        json.loads(version["sealed_hosts"]),
+        json.loads(version["sealed_locations"]),
+    )
+
+
 def _content(transaction: Transaction, sealer: Sealer, ready: Ready, binding: Binding) -> tuple[bytes, bytes | None]:
     """Return what is stored: envelope and signature, or a variable's plain bytes."""
     if ready.kind is Kind.VARIABLE and ready.value is not None:

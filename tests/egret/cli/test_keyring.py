@@ -1,0 +1,41 @@
+"""`egret keyring`: a rotation through the commands."""
+
+import json
+import subprocess
+import sys
+
+from stores import CANARY, Store, secret
+
+from store.keyring import PublicKeys
+
+
+def egret(*arguments):
+    command = [sys.executable, "-m", "egret.cli", "keyring", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+def test_a_rotation_beside_a_running_store(tmp_path):
+    """Rotate, list, retire: values stay readable for the data plane, sealing.json follows, nothing prints a value."""
+    store = Store.make(tmp_path / "data")
+    store.dataset(secret())
+    reader = store.reader()
+    caller = store.caller(reader)
+    folder = ("--data", store.data)
+    (before,) = json.loads(egret("ls", *folder, "--json").stdout)
+    assert (before["state"], before["envelopes"]) == ("active", 1)
+    assert egret("retire", *folder, before["kid"]).returncode == 6
+    done = egret("rotate", *folder)
+    assert done.returncode == 0, done.stderr
+    assert "re-sealed 1 of 1" in done.stderr
+    old, new = json.loads(egret("ls", *folder, "--json").stdout)
+    assert (old["envelopes"], new["envelopes"], new["state"]) == (0, 1, "active")
+    assert PublicKeys.load(store.data).kid.hex() == new["kid"]
+    assert egret("retire", *folder, old["kid"]).returncode == 0
+    assert egret("retire", *folder, "ff" * 8).returncode == 3
+    assert egret("reseal", *folder).returncode == 0
+    reader._refresh()
+    assert [value.reveal() for _, value in reader.view(caller).values()] == [CANARY]
+    store.put(secret(value=b"after-rotation"))
+    assert store.vault.verify_audit(store.owner).ok
+    reader.close()
+    store.close()
