@@ -38,10 +38,10 @@ class Answer:
 class Api:
     """Serves until `close()`. Call it as `api("GET", "/keys/")`: the owner's key unless another is given."""
 
-    def __init__(self, folder: Path, rates: Rates | None = None, certificate: bytes = b"-----BEGIN CERTIFICATE-----\n"):
-        self.store = Store.make(folder)
+    def __init__(self, folder: Path, rates: Rates | None = None, url: str | None = None):
+        self.store = Store.make(folder, url)
         self.key = self.store.key
-        (folder / "keys" / "public" / "ca.pem").write_bytes(certificate)
+        (folder / "keys" / "public" / "ca.pem").write_bytes(b"-----BEGIN CERTIFICATE-----\n")
         self._sock = socket.create_server(("127.0.0.1", 0))
         self.port = self._sock.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"

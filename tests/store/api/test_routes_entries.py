@@ -1,4 +1,10 @@
+import base64
+
 import pytest
+
+from store.envelope import Binding
+from store.model import Destination, Kind, Location, Scope, SecretValue, Use
+from store.sealing import Sealer
 
 VALUE = "canary-9f3Kq7Zp2Wx8"
 LEVELS = ("/orgs/default", "/projects/default", "dataset")
@@ -161,6 +167,29 @@ def test_the_name_in_a_body_is_the_one_in_the_path(shared):
     path = "/projects/default/secrets/SAME"
     assert put(shared, path, name="SAME").status == 201
     assert put(shared, path, name="OTHER").pointers == {("/name", "name_differs")}
+
+
+def test_a_value_sealed_by_its_client(shared):
+    """Sealed to /sealing-key for a dataset whose id was chosen, a value is stored unseen and opens for its destination."""
+    key = shared("GET", "/sealing-key").json
+    public, hosts, locations = base64.b64decode(key["public_key"]), ["api.example.com"], ["header"]
+    sealer = Sealer(public)
+    scope = Scope("default", "default", "sealed")
+    binding = Binding(
+        bytes.fromhex(key["store_id"]), sealer.kid, scope, Kind.SECRET, "", "API_KEY", 1, hosts, locations
+    )
+    envelope = base64.b64encode(sealer.seal(SecretValue(VALUE.encode()), binding)).decode()
+    secret = {"name": "API_KEY", "sealed": envelope, "hosts": hosts, "locations": locations}
+    made = shared.dataset(secret, id="sealed")
+    assert made["secrets"][0]["version"] == 1
+    reader = shared.store.reader()
+    try:
+        token = shared("POST", "/projects/default/datasets/sealed/sessions/").json["token"]
+        view = reader.view(reader.caller(token))
+        grant = view.resolve(Kind.SECRET, "API_KEY", Use(Destination(True, "api.example.com", 443), Location.HEADER))
+        assert grant.open().reveal() == VALUE.encode()
+    finally:
+        reader.close()
 
 
 def test_an_immutable_dataset(shared):
