@@ -10,6 +10,7 @@ on SIGTERM, and exits with 78 where a restart cannot help.
 import argparse
 import asyncio
 import ctypes
+import gc
 import logging
 import os
 import resource
@@ -85,6 +86,8 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
         rates = Rates(settings.admin.key_rate, settings.admin.failure_rate)
         urls, supervised = _urls(options, settings, sock), options.fd is not None
         doors = Doors(sock, urls, rates, options.ready_fd, supervised=supervised, mounts=[mount])
+        gc.collect()
+        gc.freeze()  # what the program is made of is no garbage: a collection looks at what requests left behind
         # Not uvloop: it keeps one receive buffer for ever, and in it the last upload's values.
         asyncio.run(_serve(vault, options.data, doors))
     finally:

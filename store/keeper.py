@@ -1,5 +1,6 @@
 """The store's own clock: heartbeat, intake of spools and housekeeping, all through the one writer thread."""
 
+import gc
 import logging
 import threading
 import time
@@ -34,6 +35,8 @@ class Keeper:
             _Duty(BEAT, vault.beat),
             _Duty(INTAKE, self.intake.take),
             _Duty(TEND, vault.tend),
+            # An upload's value may end in a dead cycle (a task, its exception); nobody else comes for it soon.
+            _Duty(BEAT, gc.collect),
         ]
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="store-keeper", daemon=True)
