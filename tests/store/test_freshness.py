@@ -161,6 +161,6 @@ def test_readers_share_one_mark(store):
         store.put(secret(value=CANARY))
         one.caller(token)
         two.caller(token)
-    assert one.revision == two.revision
+    eventually(lambda: one.revision == two.revision)
     one.close()
     two.close()
