@@ -114,6 +114,7 @@ class DatasetShort(Out):
     updated_at: Time
     updated_by: str
     date_created: Time = Field(description="The same as `created_at`.")
+    is_deleted: bool = Field(description="Always false: what is deleted is not found.")
 
     @classmethod
     def of(cls, info: DatasetInfo) -> "DatasetShort":
@@ -126,6 +127,7 @@ class DatasetOut(DatasetShort):
 
     secrets: list[SecretOut]
     variables: list[VariableOut]
+    date_last_used: Time | None = Field(description="When one of its secrets was last used.")
     upload_url: str | None = Field(description="Where to PUT the file, once and soon; only in the answer to an upload.")
 
     @classmethod
@@ -135,6 +137,7 @@ class DatasetOut(DatasetShort):
             **_known(info),
             secrets=[SecretOut.of(each) for each in info.secrets],
             variables=[VariableOut.of(each) for each in info.variables],
+            date_last_used=max((each.last_used_at or 0 for each in info.secrets), default=0) or None,
             upload_url=upload_url,
         )
 
@@ -147,6 +150,6 @@ class DatasetList(Out):
 
 
 def _known(info: DatasetInfo) -> dict[str, object]:
-    other = {"status", "date_created"}
+    other = {"status", "date_created", "is_deleted"}
     known = {name: getattr(info, name) for name in DatasetShort.model_fields if name not in other}
-    return {**known, "status": info.state, "date_created": info.created_at}
+    return {**known, "status": info.state, "date_created": info.created_at, "is_deleted": False}

@@ -30,7 +30,7 @@ class Urls:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Requests per minute, 0 for no limit. A tenth of a minute's worth may come at once, 100 at least."""
+    """Requests per minute, 0 for no limit. At once: a tenth of a minute's worth for keys, a minute's for failures."""
 
     key: int = 60_000
     failure: int = 600
@@ -62,7 +62,7 @@ class State:
         self.uploads = Uploads(_drawn(secret, b"uploads"), data / "uploads", urls.admin)
         self.addresses = _buckets(limits.key * 4, 1000.0)
         self.keys = _buckets(limits.key)
-        self.failures = _buckets(limits.failure)
+        self.failures = _buckets(limits.failure, float(limits.failure))
         self.description = b""
         self.reference = (b"", b"")
 

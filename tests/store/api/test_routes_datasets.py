@@ -1,4 +1,8 @@
+import json
+import subprocess
+
 import pytest
+import requests
 
 VALUE = "canary-9f3Kq7Zp2Wx8"
 
@@ -14,6 +18,27 @@ def test_the_documented_create_call(shared):
     assert [each["name"] for each in made["secrets"]] == ["API_TOKEN"]
     assert VALUE.encode() not in answer.body
     assert "no_destinations" in [each["code"] for each in made["secrets"][0]["warnings"]]
+
+
+@pytest.mark.needs("curl")
+def test_the_documented_examples_as_they_are(shared, tmp_path):
+    """The three steps of the original documentation, with curl and with requests: create, upload, poll."""
+    (tmp_path / "dataset.zip").write_bytes(b"PK\x05\x06" + bytes(18))
+    url = f"{shared.url}/projects/default/datasets/"
+    body = {"name": "My dataset", "filename": "dataset.zip", "secrets": [{"name": "API_TOKEN", "value": VALUE}]}
+    curl = ["curl", "-sS", "--fail-with-body"]
+    made = json.loads(subprocess.run(
+        [*curl, "-X", "POST", url, "-H", f"Authorization: Api-Key {shared.key}", "-H", "Content-Type: application/json",
+         "-d", json.dumps(body)], check=True, capture_output=True).stdout)  # fmt: skip
+    assert {"id", "name", "upload_url", "date_created", "date_last_used", "is_deleted", "status"} <= made.keys()
+    subprocess.run([*curl, "--upload-file", "dataset.zip", made["upload_url"]], check=True, cwd=tmp_path)
+    headers = {"Authorization": f"Api-Key {shared.key}"}
+    assert requests.get(url + made["id"] + "/", headers=headers, timeout=10).json()["status"] == "ready"
+    again = requests.post(url, headers=headers, json=body, timeout=10)
+    again.raise_for_status()
+    with (tmp_path / "dataset.zip").open("rb") as file:
+        requests.put(again.json()["upload_url"], data=file, timeout=10).raise_for_status()
+    assert requests.get(url + again.json()["id"], headers=headers, timeout=10).json()["status"] == "ready"
 
 
 def test_hosts_of_a_dataset_are_the_default_of_its_secrets(shared):

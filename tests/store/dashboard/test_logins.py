@@ -116,7 +116,7 @@ def test_login_failures_are_slowed(tmp_path):
 
     from store.api.state import Rates
 
-    api = Api(tmp_path / "data", Rates(failure=60))
+    api = Api(tmp_path / "data", Rates(failure=100))
     try:
         visitor = Visitor(api)
         statuses = [visitor.post("/dashboard/login", {"key": "egk_bad"}, SAME).status for _ in range(110)]
