@@ -1,7 +1,6 @@
 """What a Node program sees when its tunnel is slow, refused, shared, or none of our business."""
 
 import pytest
-from node_clients import VERSIONS
 from recording_proxy import RecordingProxy
 from shim_environment import clean
 from upstream import Upstream
@@ -10,8 +9,7 @@ from egret.shims import environment
 
 REFUSED = b"HTTP/1.1 403 Forbidden\r\nEgret-Error: destination_blocked\r\nContent-Length: 0\r\n\r\n"
 BOTH = pytest.mark.parametrize("scheme", ["http", "https"])
-EVERY = pytest.mark.parametrize("version", VERSIONS)
-pytestmark = EVERY
+pytestmark = pytest.mark.parametrize("version", ["20", "26"])  # without proxy support of its own, and with
 
 
 @pytest.fixture
