@@ -11,6 +11,18 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session")
-def egret(tmp_path_factory):
+def shared(tmp_path_factory):
     with Egret(tmp_path_factory.mktemp("egret")) as it:
         yield it
+
+
+@pytest.fixture(scope="module")
+def egret(shared):
+    """The shared one, with its upstreams' routes put back after each module."""
+    upstreams = (shared.upstream, shared.plain)
+    before = [dict(upstream.routes) for upstream in upstreams]
+    for upstream in upstreams:
+        upstream.forget()
+    yield shared
+    for upstream, routes in zip(upstreams, before, strict=True):
+        upstream.routes = routes
