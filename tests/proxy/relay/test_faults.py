@@ -129,6 +129,13 @@ def post(gate):
         return drained(sock)
 
 
+def whole(gate):
+    """A body that is short enough to be known in full before it goes up."""
+    body = b'{"k":"#{SECRETS.KEY}"}'
+    head = f"POST {gate.path('/echo')} HTTP/1.1\r\nHost: gw\r\nOrigin: {ORIGIN}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    return gate.raw(head.encode() + body, 3)
+
+
 def refused(gate):
     """A refusal, and a preflight."""
     text = f"GET {gate.path('/?t=%23%7BSECRETS.NOPE%7D')} HTTP/1.1\r\nHost: gw\r\nOrigin: {ORIGIN}\r\nConnection: close\r\n\r\n"
@@ -194,7 +201,7 @@ def half(request, conn):
     return None
 
 
-SCENES = (get, post, refused, socket_, stream, upload, broken_upstream)
+SCENES = (get, post, whole, refused, socket_, stream, upload, broken_upstream)
 
 
 def healthy(gate):
@@ -202,6 +209,7 @@ def healthy(gate):
     return (
         get(gate).startswith(b"HTTP/1.1 200")
         and post(gate).startswith(b"HTTP/1.1 200")
+        and whole(gate).startswith(b"HTTP/1.1 200")
         and b"Egret-Error: unknown_secret" in refused(gate)
         and b"#{SECRETS.KEY}" in socket_(gate)
         and stream(gate).endswith(b"0\r\n\r\n")
@@ -253,7 +261,7 @@ def test_fault(gate, label, monkeypatch, caplog):
             got = scene(gate)
             assert gate.KEY not in got, (label, scene.__name__)
             assert b"canary" not in got
-            if len(hits) > before and scene in (get, post, upload) and got.startswith(b"HTTP/1.1 200"):
+            if len(hits) > before and scene in (get, post, whole, upload) and got.startswith(b"HTTP/1.1 200"):
                 # It went on in spite of the fault: then it is cut, or what went up is right.
                 whole = b"Content-Length" in got or got.endswith(b"0\r\n\r\n")
                 injected = gate.up.log and any(
