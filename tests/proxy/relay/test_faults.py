@@ -129,7 +129,7 @@ def post(gate):
         return drained(sock)
 
 
-def whole(gate):
+def short(gate):
     """A body that is short enough to be known in full before it goes up."""
     body = b'{"k":"#{SECRETS.KEY}"}'
     head = f"POST {gate.path('/echo')} HTTP/1.1\r\nHost: gw\r\nOrigin: {ORIGIN}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
@@ -201,7 +201,7 @@ def half(request, conn):
     return None
 
 
-SCENES = (get, post, whole, refused, socket_, stream, upload, broken_upstream)
+SCENES = (get, post, short, refused, socket_, stream, upload, broken_upstream)
 
 
 def healthy(gate):
@@ -209,7 +209,7 @@ def healthy(gate):
     return (
         get(gate).startswith(b"HTTP/1.1 200")
         and post(gate).startswith(b"HTTP/1.1 200")
-        and whole(gate).startswith(b"HTTP/1.1 200")
+        and short(gate).startswith(b"HTTP/1.1 200")
         and b"Egret-Error: unknown_secret" in refused(gate)
         and b"#{SECRETS.KEY}" in socket_(gate)
         and stream(gate).endswith(b"0\r\n\r\n")
@@ -261,7 +261,7 @@ def test_fault(gate, label, monkeypatch, caplog):
             got = scene(gate)
             assert gate.KEY not in got, (label, scene.__name__)
             assert b"canary" not in got
-            if len(hits) > before and scene in (get, post, whole, upload) and got.startswith(b"HTTP/1.1 200"):
+            if len(hits) > before and scene in (get, post, short, upload) and got.startswith(b"HTTP/1.1 200"):
                 # It went on in spite of the fault: then it is cut, or what went up is right.
                 whole = b"Content-Length" in got or got.endswith(b"0\r\n\r\n")
                 injected = gate.up.log and any(
