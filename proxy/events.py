@@ -7,6 +7,7 @@ is sealed, and its taker deletes it after the last line. A line that cannot be w
 """
 
 import fcntl
+import functools
 import json
 import os
 import secrets
@@ -17,6 +18,9 @@ from typing import Final
 
 ROTATE_BYTES: Final = 8 << 20
 MAX_PATH: Final = 1024
+
+
+_quoted: Final = functools.lru_cache(maxsize=1024)(json.dumps)
 
 
 class SpoolError(Exception):
@@ -85,21 +89,13 @@ class Spool:
         self._file, self._id, self._sequence, self._size = file, name, 0, 0
 
     def _line(self, event: Event) -> bytes:
-        members = {
-            "spool": self._id,
-            "seq": self._sequence,
-            "time": round(time.time(), 3),
-            "session": event.session,
-            "organisation": event.organisation,
-            "project": event.project,
-            "dataset": event.dataset,
-            "event": event.event,
-            "secrets": event.secrets,
-            "destination": event.destination,
-            "location": event.location,
-            "method": event.method[:32],
-            "path": event.path[:MAX_PATH],
-            "code": event.code,
-            "request_id": event.request_id,
-        }
-        return json.dumps(members, separators=(",", ":")).encode() + b"\n"
+        # Written out: the encoder takes as long as all else that an event costs.
+        names = ",".join(map(_quoted, event.secrets))
+        return (
+            f'{{"spool":"{self._id}","seq":{self._sequence},"time":{time.time():.3f},"session":{_quoted(event.session)},'
+            f'"organisation":{_quoted(event.organisation)},"project":{_quoted(event.project)},'
+            f'"dataset":{_quoted(event.dataset)},"event":{_quoted(event.event)},'
+            f'"secrets":[{names}],"destination":{_quoted(event.destination)},"location":{_quoted(event.location)},'
+            f'"method":{_quoted(event.method[:32])},"path":{json.dumps(event.path[:MAX_PATH])},'
+            f'"code":{_quoted(event.code)},"request_id":{json.dumps(event.request_id)}}}\n'
+        ).encode()

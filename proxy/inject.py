@@ -18,7 +18,7 @@ from proxy.edit import Budget
 from proxy.encoding import NotEncodable, encode
 from proxy.limits import DEFAULT, Limits
 from proxy.message import Fields, Head
-from proxy.placeholder import Occurrence, Surface, find
+from proxy.placeholder import Occurrence, Surface, find, may_hold
 from proxy.refusal import Refusal, Refused
 from store.model import Denial, Grant, Kind, Location, Resolver, Use
 
@@ -91,6 +91,8 @@ class Plan:
 
     def _value(self, name: bytes, value: bytes) -> bytes:
         header = name.lower()
+        if header not in _CREDENTIALS and not may_hold(value):
+            return value
         surface = _SURFACES.get(header, Surface.HEADER)
         location, text = Location.HEADER, header.decode("latin-1")
         basic = _basic(header, value)
@@ -170,6 +172,8 @@ def _occurrences(head: Head) -> Iterator[tuple[Occurrence, Location, str]]:
             yield occurrence, Location.URL, ""
     for name, value in head.fields:
         header = name.lower()
+        if header not in _CREDENTIALS and not may_hold(value):
+            continue
         basic = _basic(header, value)
         found = find(basic.pair, Surface.BASIC) if basic else find(value, _SURFACES.get(header, Surface.HEADER))
         for occurrence in found:
@@ -178,10 +182,13 @@ def _occurrences(head: Head) -> Iterator[tuple[Occurrence, Location, str]]:
 
 def _misplaced(head: Head) -> Refusal | None:
     """Find an occurrence where none may be: method, header names, and headers that frame or address the request."""
-    for part in (head.method.encode("utf-8", "replace"), *(name for name, _ in head.fields)):
+    names = (head.method.encode("utf-8", "replace"), *[name for name, _ in head.fields])
+    for part in names if may_hold(b"\n".join(names)) else ():
         if found := find(part, Surface.HEADER):
             return Refusal("location_not_allowed", found[0].name)
     for name, value in head.fields:
+        if not may_hold(value):
+            continue
         framing = name.lower() in _FRAMING or (name.lower() == b"content-type" and b"multipart/" in value.lower())
         if framing and (found := find(value, Surface.HEADER)):
             return Refusal("location_not_allowed", found[0].name)

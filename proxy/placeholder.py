@@ -133,9 +133,14 @@ def escaped(data: bytes, position: int, *, before: bool = False) -> bool:
     return odd != before if start == 0 else odd
 
 
+def may_hold(data: bytes) -> bool:
+    """Say whether a short text is worth a closer look."""
+    return b"SECRETS." in data or b"VARS." in data
+
+
 def find(data: bytes, surface: Surface, *, after_backslash: bool = False) -> list[Occurrence]:
     """Find all occurrences, in order. `after_backslash`: an odd run of backslashes preceded `data` (JSON only)."""
-    if len(data) < _SHORT and b"SECRETS." not in data and b"VARS." not in data:
+    if len(data) < _SHORT and not may_hold(data):
         return []
     hits = _SEARCH.find_matches_as_indexes(data)
     if not hits:

@@ -8,11 +8,9 @@ no line of a log ever holds a path.
 """
 
 import asyncio
-import contextlib
 import functools
 import logging
 import re
-from collections.abc import Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -177,20 +175,16 @@ class Visit:
         mapping = Mapping(head, token, self._gateway.prefix, self._own_url)
         dress = lambda status, fields: cors.dressed(mapping.fields(status, fields), self._origin)  # noqa: E731
         self._ask = Ask(self._services, self._request, caller, head, dress)
-        with self._gateway.live.hold(token, caller), self._budget(caller):
-            if websocket:
-                await Bridge(self._ask, self.client, self._asked).run()
-            else:
-                await Exchange(self._ask, self.client).run()
-
-    @contextlib.contextmanager
-    def _budget(self, caller: Caller) -> Iterator[None]:
         denied = self._services.budgets.begin(caller)
         if denied is not None:
             refusal, self._retry_after = denied
             raise Refused(refusal)
         try:
-            yield
+            with self._gateway.live.hold(token, caller):
+                if websocket:
+                    await Bridge(self._ask, self.client, self._asked).run()
+                else:
+                    await Exchange(self._ask, self.client).run()
         finally:
             self._services.budgets.end(caller)
 

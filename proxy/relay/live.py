@@ -7,10 +7,7 @@ is not fresh. What no longer holds cancels the tasks that serve it.
 import asyncio
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 from proxy.refusal import Refusal, Refused
 from proxy.relay.services import Services
@@ -22,14 +19,30 @@ SWEEP: Final = 0.5
 """Seconds between looks at the clock."""
 
 
-@dataclass(eq=False, slots=True)
 class Hold:
-    """One running task. `refusal` is set when it was ended because its session was."""
+    """One running task, as a context. `refusal` is set when it was ended because its session was.
 
-    token: str
-    caller: Caller
-    task: "asyncio.Task[object]"
-    refusal: Refusal | None = None
+    Raises `Refused` at the end of the context when the session ended meanwhile.
+    """
+
+    __slots__ = ("_live", "caller", "refusal", "task", "token")
+
+    def __init__(self, live: "Live", token: str, caller: Caller, task: "asyncio.Task[object]") -> None:
+        self._live = live
+        self.token = token
+        self.caller = caller
+        self.task = task
+        self.refusal: Refusal | None = None
+
+    def __enter__(self) -> Self:
+        self._live.add(self)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        self._live.remove(self)
+        if self.refusal is not None and isinstance(error, asyncio.CancelledError):
+            self.task.uncancel()
+            raise Refused(self.refusal) from None
 
 
 class Live:
@@ -45,29 +58,26 @@ class Live:
         services.reader.subscribe(self._moved)
         self._timer = self._loop.call_later(SWEEP, self._sweep)
 
-    @contextmanager
-    def hold(self, token: str, caller: Caller) -> Iterator[Hold]:
-        """Serve a session inside; raises `Refused` at the end when the session ended meanwhile."""
+    def hold(self, token: str, caller: Caller) -> Hold:
+        """Return the context in which the current task serves a session."""
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("outside of a task")
-        hold = Hold(token, caller, task)
-        self._holds.setdefault(token, set()).add(hold)
+        return Hold(self, token, caller, task)
+
+    def add(self, hold: Hold) -> None:
+        """Take note of a task."""
+        self._holds.setdefault(hold.token, set()).add(hold)
         self._idle.clear()
-        try:
-            yield hold
-        except asyncio.CancelledError:
-            if hold.refusal is None:
-                raise
-            task.uncancel()
-            raise Refused(hold.refusal) from None
-        finally:
-            holds = self._holds[token]
-            holds.discard(hold)
-            if not holds:
-                del self._holds[token]
-            if not self._holds:
-                self._idle.set()
+
+    def remove(self, hold: Hold) -> None:
+        """Forget a task."""
+        holds = self._holds[hold.token]
+        holds.discard(hold)
+        if not holds:
+            del self._holds[hold.token]
+        if not self._holds:
+            self._idle.set()
 
     def recheck(self) -> None:
         """End what belongs to sessions that no longer hold."""

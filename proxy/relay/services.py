@@ -1,5 +1,6 @@
 """What all exchanges of one process share, and what one exchange is about."""
 
+import hashlib
 import logging
 import secrets
 from collections.abc import Callable, Iterable, Mapping
@@ -20,12 +21,18 @@ from store.model import Caller, Resolver, SecretValue
 
 log: Final = logging.getLogger("egret.relay")
 
+CALLERS: Final = 4096
+"""How many tokens are known to be genuine."""
 SCRUBBERS: Final = 64
 """How many datasets' automata are kept."""
 
 
 class View(Resolver, Protocol):
     """What `store.reader.Reader.view` gives."""
+
+    @property
+    def caller(self) -> Caller:
+        """Who the view is for, as the store says now."""
 
     @property
     def key(self) -> object:
@@ -71,15 +78,32 @@ class Services:
     budgets: Budgets
     strict_bodies: bool = False
     _scrubbers: dict[object, Scrubber] = field(default_factory=dict)
+    _callers: dict[bytes, Caller] = field(default_factory=dict)
 
     def caller(self, token: str) -> Caller:
-        """Return who a token stands for; raises `Refused`."""
+        """Return who a token stands for; raises `Refused`.
+
+        That a token belongs to a session is proven once, by a keyed hash under a lock; that the session still
+        lives, and what it stands for now, is asked of the reader each time.
+        """
+        proof = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()  # no token outlives its requests here
+        known = self._callers.get(proof)
+        if known is not None:
+            try:
+                return self.view(known).caller
+            except Refused:
+                self._callers.pop(proof, None)
+                raise
         try:
-            return self.reader.caller(token)
+            found = self.reader.caller(token)
         except NotAuthenticated:
             raise Refused(Refusal("session_invalid")) from None
         except StoreError:
             raise Refused(Refusal("store_unavailable")) from None
+        while len(self._callers) >= CALLERS:
+            self._callers.pop(next(iter(self._callers)))
+        self._callers[proof] = found
+        return found
 
     def view(self, caller: Caller) -> View:
         """Return the caller's view as of now; raises `Refused`."""
@@ -101,7 +125,7 @@ class Services:
 
 
 def request_id() -> str:
-    """Return a new name for a request."""
+    """Return a new name for a request. Not a counter: a page must not learn how many others ask."""
     return "req_" + secrets.token_hex(12)
 
 

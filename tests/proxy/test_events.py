@@ -106,3 +106,42 @@ def test_folder_that_is_gone_is_an_error(tmp_path):
     blocked.write_text("")
     with pytest.raises(SpoolError):
         Spool(blocked / "spool").write(Event("inject"))
+
+
+MEMBERS = {
+    "spool", "seq", "time", "session", "organisation", "project", "dataset", "event", "secrets", "destination", "location", "method", "path", "code", "request_id",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "plain",
+        'quote"d',
+        "back\\slash",
+        "new\nline",
+        "\0\x1f\x7f",
+        "\u2028 é \U0001f600",
+        "\udcff",
+        '"},{"event":"inject',
+    ],
+)
+def test_line_is_json(tmp_path, text):
+    """Every member comes back as it was, and no text ends the line or the member."""
+    spool = Spool(tmp_path)
+    event = Event("carry", text, text, text, text, (text, "KEY"), text, "body", "GET", text, text, text)
+    spool.write(event)
+    spool.write(event)
+    spool.close()
+    [path] = tmp_path.glob("*.jsonl")
+    lines = path.read_bytes().split(b"\n")
+    assert lines.pop() == b""
+    assert len(lines) == 2
+    for number, line in enumerate(lines):
+        got = json.loads(line)
+        assert set(got) == MEMBERS
+        assert (got["seq"], got["spool"], got["event"]) == (number, path.stem, "carry")
+        assert got["secrets"] == [text, "KEY"]
+        for name in ("session", "organisation", "project", "dataset", "destination", "path", "code", "request_id"):
+            assert got[name] == text

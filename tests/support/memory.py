@@ -36,6 +36,7 @@ class Secret:
 class View:
     """What one dataset may use."""
 
+    caller: Caller
     secrets: dict[tuple[Kind, str], Secret]
     key: object
     egress: dict = field(default_factory=dict)
@@ -120,7 +121,7 @@ class Reader:
         }
         key = (caller.dataset, self.revision, declared)
         return View(
-            secrets, key, self.egress.get(caller.dataset, {}), caller.dataset in self.strict,
+            caller, secrets, key, self.egress.get(caller.dataset, {}), caller.dataset in self.strict,
             self.rotated.get(caller.dataset, ()),
         )  # fmt: skip
 
