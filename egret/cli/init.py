@@ -18,7 +18,7 @@ def init(data: Path, config: Path | None) -> None:
     """
     url = settings(config).store.at(data)
 
-    from proxy.forward import authority  # noqa: PLC0415  # both planes are slow to import
+    from proxy import authority  # noqa: PLC0415  # both planes are slow to import
     from store.errors import Conflict, StoreError  # noqa: PLC0415
     from store.init import initialise  # noqa: PLC0415
 

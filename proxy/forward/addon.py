@@ -13,12 +13,12 @@ from mitmproxy.tls import TlsData
 from proxy import inject
 from proxy.body import rewriter
 from proxy.destination import egress_allows, parse_authority
-from proxy.forward import hops
 from proxy.forward.border import declared
 from proxy.forward.exchange import Client, Exchange, ExchangeFlow, Upstream, View, log
-from proxy.forward.handshake import readable
 from proxy.forward.tls import ClientContexts, UpstreamContext
 from proxy.message import Fields, Head
+from proxy.protocol import hops
+from proxy.protocol.handshake import readable
 from proxy.refusal import Refusal, Refused
 from proxy.scrub import searchable
 from proxy.session import authenticate, credential

@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterable
 from mitmproxy import http
 
 from proxy.forward.exchange import Exchange, log
-from proxy.forward.handshake import Handshake
 from proxy.forward.mitm import ErrorCode, RequestHeaders, ResponseHeaders, ResponseProtocolError
 from proxy.message import Fields, Head
+from proxy.protocol.handshake import Handshake
 from proxy.refusal import Refusal, Refused
 
 

@@ -4,11 +4,10 @@ from mitmproxy.connection import ConnectionState
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 
-from proxy.forward import parts, wire
+from proxy.forward import parts
 from proxy.forward.border import Crossing, ResponseHead, WireHead, Withheld
 from proxy.forward.commands import Abort, Revoked
 from proxy.forward.exchange import Upstream
-from proxy.forward.handshake import Handshake
 from proxy.forward.incoming import Incoming
 from proxy.forward.mitm import (
     HttpConnection,
@@ -23,6 +22,8 @@ from proxy.forward.mitm import (
     ResponseTrailers,
 )
 from proxy.forward.outgoing import Outgoing
+from proxy.protocol import wire
+from proxy.protocol.handshake import Handshake
 from proxy.refusal import Refusal, Refused
 
 MAX_INFORMATIONAL = 16

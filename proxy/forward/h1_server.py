@@ -8,7 +8,7 @@ from mitmproxy.net.http import status_codes
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 
-from proxy.forward import parts, wire
+from proxy.forward import parts
 from proxy.forward.arrival import Arrival, BrokenRequest, unreadable
 from proxy.forward.border import ResponseHead
 from proxy.forward.commands import Abort, Relieved, Tick
@@ -28,6 +28,7 @@ from proxy.forward.mitm import (
     ResponseProtocolError,
     ResponseTrailers,
 )
+from proxy.protocol import wire
 from proxy.refusal import Refusal
 
 LINGER: Final = 2.0

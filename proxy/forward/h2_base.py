@@ -19,11 +19,11 @@ from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http._http_h2 import BufferedH2Connection
 
-from proxy.forward import wire
 from proxy.forward.commands import Relieved, Revoked
 from proxy.forward.exchange import Client, Upstream
 from proxy.forward.mitm import HttpConnection, HttpEvent
 from proxy.limits import Limits
+from proxy.protocol import wire
 
 STREAM_WINDOW: Final = 1 << 20
 CONNECTION_WINDOW: Final = 8 << 20

@@ -9,7 +9,7 @@ from mitmproxy.connection import ConnectionState
 from mitmproxy.proxy import commands, layer
 from mitmproxy.proxy.context import Context
 
-from proxy.forward import parts, wire
+from proxy.forward import parts
 from proxy.forward.border import Crossing, ResponseHead, WireHead, Withheld
 from proxy.forward.exchange import Upstream, client_of
 from proxy.forward.h1_client import MAX_INFORMATIONAL
@@ -27,6 +27,7 @@ from proxy.forward.mitm import (
     ResponseTrailers,
 )
 from proxy.forward.outgoing import Outgoing
+from proxy.protocol import wire
 from proxy.refusal import Refusal, Refused
 
 MIN_CONCURRENCY = 10

@@ -10,7 +10,7 @@ from mitmproxy import http
 from mitmproxy.proxy import commands, layer
 from mitmproxy.proxy.context import Context
 
-from proxy.forward import parts, wire
+from proxy.forward import parts
 from proxy.forward.arrival import Arrival, BrokenRequest, unreadable
 from proxy.forward.exchange import client_of
 from proxy.forward.h2_base import GoneAway, H2Connection, Pairs, size, split
@@ -28,6 +28,7 @@ from proxy.forward.mitm import (
     ResponseProtocolError,
     ResponseTrailers,
 )
+from proxy.protocol import wire
 from proxy.refusal import Refusal
 
 PSEUDO: Final = frozenset((b":method", b":scheme", b":authority", b":path", b":protocol"))

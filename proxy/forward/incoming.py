@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 
-from proxy.forward import hops, parts
+from proxy.forward import parts
 from proxy.forward.border import ResponseHead, Switch, closed, declared, with_length
 from proxy.forward.exchange import Exchange
-from proxy.forward.handshake import Handshake
 from proxy.forward.mitm import HttpEvent, ResponseData, ResponseEndOfMessage, ResponseTrailers
-from proxy.forward.wire import Malformed
 from proxy.message import Fields
+from proxy.protocol import hops
+from proxy.protocol.handshake import Handshake
+from proxy.protocol.wire import Malformed
 from proxy.refusal import Refusal, Refused
 from proxy.scrub import BodyScrub
 from proxy.scrub.scrubber import drop_validators

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mitmproxy import master, options
 
+from proxy.authority import Authority
 from proxy.forward import patches
 from proxy.forward.addon import Addon
-from proxy.forward.authority import Authority
 from proxy.forward.connection import Handler
 from proxy.forward.exchange import Client, Services, log
 from proxy.forward.pipe import Pipe

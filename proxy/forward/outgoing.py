@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from proxy import inject
-from proxy.forward import hops, parts
+from proxy.forward import parts
 from proxy.forward.border import Crossing, WireHead, closed, with_length
-from proxy.forward.handshake import Handshake
 from proxy.forward.mitm import HttpEvent, RequestData, RequestEndOfMessage, RequestTrailers
+from proxy.protocol import hops
+from proxy.protocol.handshake import Handshake
 from proxy.refusal import Refusal, Refused
 
 

@@ -34,7 +34,7 @@ from proxy.forward.mitm import (
 )
 from proxy.forward.respond import ESTABLISHED, document, go_on, mark
 from proxy.forward.tunnel import Tunnel
-from proxy.forward.websocket import REASONS, Bytes, WebSocket
+from proxy.protocol.websocket import REASONS, Bytes, WebSocket
 from proxy.refusal import Refusal
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import tls
 from OpenSSL import SSL
 
+from proxy.authority import Authority
 from proxy.destination import normalise
-from proxy.forward.authority import Authority
 from proxy.forward.exchange import Peer, Upstream, client_of, log
 from proxy.refusal import Refusal, Refused
 

@@ -14,11 +14,11 @@ from served import receive
 from upstream import Upstream
 
 from proxy.__main__ import _unhandled
+from proxy.authority import Authority, create
 from proxy.budget import Budgets
 from proxy.destination import AddressGuard
 from proxy.events import Spool
 from proxy.forward.addon import Addon
-from proxy.forward.authority import Authority, create
 from proxy.forward.exchange import Services
 from proxy.forward.master import Master
 from proxy.forward.tls import ClientContexts, UpstreamContext

@@ -11,9 +11,9 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
-from proxy.forward.wire import Malformed, values
 from proxy.inject import Plan
 from proxy.message import Fields, Head
+from proxy.protocol.wire import Malformed, values
 
 GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 DEFLATE: Final = b"permessage-deflate"

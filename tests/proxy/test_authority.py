@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from rawserver import RawServer
 
-from proxy.forward.authority import Authority, AuthorityError, create, paths
+from proxy.authority import Authority, AuthorityError, create, paths
 
 
 @pytest.fixture

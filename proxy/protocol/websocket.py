@@ -4,16 +4,82 @@ Fragments stay fragments and go on as they come; nothing is kept of a message th
 by the store as it is when the message begins, so a revoked session or a changed rule counts from the next one on.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from proxy.forward.exchange import Exchange, View
-from proxy.forward.handshake import Handshake
-from proxy.forward.ws_frames import CLOSE, CONTINUATION, CONTROL_LIMIT, PING, PONG, Frame, Reader, Violation, Writer
+from proxy.limits import Limits
+from proxy.message import Head
+from proxy.protocol.frames import CLOSE, CONTINUATION, CONTROL_LIMIT, PING, PONG, Frame, Reader, Violation, Writer
+from proxy.protocol.handshake import Handshake
 from proxy.refusal import Refusal, Refused
-from proxy.scrub import MessageScrub
+from proxy.scrub import MessageScrub, Scrubber
 from proxy.socket_message import MessageRewriter
+from store.model import Caller, Resolver, SecretValue
 
 REASONS = {"body_too_large": 1009, "expansion_too_large": 1009, "internal": 1011, "store_unavailable": 1013}
+
+
+class View(Resolver, Protocol):
+    """What `store.reader.Reader.view` gives."""
+
+    @property
+    def key(self) -> object:
+        """Changes whenever values or rules do."""
+
+    @property
+    def egress(self) -> Mapping[str, object]:
+        """The dataset's egress list."""
+
+    @property
+    def strict_bodies(self) -> bool:
+        """Whether the dataset refuses what it could carry."""
+
+    def values(self) -> list[tuple[str, SecretValue]]:
+        """Every value that responses are searched for."""
+
+
+class Services(Protocol):
+    """What messages need of what an engine shares."""
+
+    strict_bodies: bool
+
+    @property
+    def limits(self) -> Limits:
+        """How long a message may be."""
+
+    def view(self, caller: Caller) -> View | Refusal:
+        """Return the caller's view as of now, or why there is none."""
+
+    def scrubber(self, view: "View") -> Scrubber:
+        """Return the automaton of a view."""
+
+
+class Peer(Protocol):
+    """The client's connection."""
+
+    @property
+    def services(self) -> Services:
+        """What an engine shares."""
+
+
+class Exchange(Protocol):
+    """The request that opened a WebSocket."""
+
+    @property
+    def peer(self) -> Peer:
+        """The client's connection."""
+
+    @property
+    def caller(self) -> Caller | None:
+        """Who it is for."""
+
+    @property
+    def head(self) -> Head | None:
+        """The handshake, with placeholders."""
+
+    def record(self, event: str, names: Iterable[str], location: str, code: str = "") -> None:
+        """Write one line of audit; raises `SpoolError`."""
 
 
 @dataclass(slots=True)
