@@ -39,6 +39,7 @@ class RawServer:
         self.connections += 1
         try:
             conn.settimeout(30)
+            conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or each new connection waits 40 ms for an ACK
             if self._context is not None:
                 conn = self._context.wrap_socket(conn, server_side=True)
             self.serve(conn)

@@ -158,6 +158,7 @@ class Upstream:
         tcp = conn
         try:
             conn.settimeout(60)
+            conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or each new connection waits 40 ms for an ACK
             self.connections += 1
             if self._context:
                 conn = self._context.wrap_socket(conn, server_side=True)
