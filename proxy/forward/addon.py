@@ -8,21 +8,18 @@ that users are told: caller, authority, network, then the names in the head.
 import re
 from typing import Final
 
+from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from mitmproxy.tls import TlsData
 
-from proxy import inject
-from proxy.body import rewriter
 from proxy.destination import egress_allows, parse_authority
-from proxy.forward.border import declared
-from proxy.forward.exchange import Client, Exchange, ExchangeFlow, Upstream, View, log
+from proxy.forward.decide import admit
+from proxy.forward.exchange import Client, Exchange, ExchangeFlow, Upstream
 from proxy.forward.tls import ClientContexts, UpstreamContext
-from proxy.message import Fields, Head
-from proxy.protocol import hops
-from proxy.protocol.handshake import readable
+from proxy.message import Fields
+from proxy.protocol.websocket import View
 from proxy.refusal import Refusal, Refused
-from proxy.scrub import searchable
 from proxy.session import authenticate, credential
-from store.model import Caller, Destination, Location
+from store.model import Caller, Destination
 
 FORBIDDEN: Final = frozenset((b"TRACE", b"TRACK", b"CONNECT"))
 """They echo the request, values included, or open a way around every check (case-insensitive: some servers are)."""
@@ -48,9 +45,16 @@ class Addon:
     def tls_start_server(self, data: TlsData) -> None:
         """Verify the upstream for the name that was checked."""
         server = data.conn
-        if isinstance(server, Upstream) and server.sni is not None:
+        if isinstance(server, Upstream) and server.address is not None:
             http2 = data.context.client.alpn == b"h2"
-            data.ssl_conn = self._upstreams.connection(server.sni, [b"h2", b"http/1.1"] if http2 else [b"http/1.1"])
+            protocols = [b"h2", b"http/1.1"] if http2 else [b"http/1.1"]
+            data.ssl_conn = self._upstreams.connection(server.address[:2], protocols)
+
+    def server_disconnected(self, data: ServerConnectionHookData) -> None:
+        """Keep the TLS session for the next connection; its tickets have come by now."""
+        server = data.server
+        if isinstance(server, Upstream) and server.session is not None and server.address is not None:
+            self._upstreams.remember(server.address[:2], server.session)
 
     # CONNECT
 
@@ -88,10 +92,24 @@ class Addon:
         if exchange.refusal is not None:
             return None
         exchange.method = flow.request.data.method.decode("latin-1")
-        if exchange.peer.target is not None:
+        if exchange.peer.target is None:
+            return self._plain(flow, exchange)
+        view = self._view(exchange, exchange.peer.caller)
+        if isinstance(view, Refusal):
+            exchange.refusal = view
+        elif exchange.peer.services.knows(view):
             exchange.refusal = self._tunnelled(flow, exchange)
-            return None
-        return self._plain(flow, exchange)
+        else:
+            return self._prepared(flow, exchange, view)
+        return None
+
+    def _view(self, exchange: Exchange, caller: Caller | None) -> View | Refusal:
+        return exchange.peer.services.view(caller) if caller is not None else Refusal("internal")
+
+    async def _prepared(self, flow: ExchangeFlow, exchange: Exchange, view: View) -> None:
+        """Admit a request after the search for its dataset's values was built."""
+        await exchange.peer.services.prepare(view)
+        exchange.refusal = self._tunnelled(flow, exchange)
 
     def _tunnelled(self, flow: ExchangeFlow, exchange: Exchange) -> Refusal | None:
         request, peer = flow.request.data, exchange.peer
@@ -106,7 +124,7 @@ class Addon:
             path, host = _split(request.method, request.path, destination)
             if peer.server_name not in (None, target.host) or host != _host(request.headers.fields, destination):
                 return Refusal("authority_mismatch")
-            return self._admit(flow, exchange, caller, path)
+            return admit(exchange, flow.request.data, caller, path)
         except Refused as refused:
             return refused.refusal
 
@@ -127,13 +145,16 @@ class Addon:
         if found is None:
             return Refusal("bad_request")  # origin-form: it names no upstream, only a Host that anybody can write
         secure = found[1].lower() == b"https"
-        exchange.destination = destination = parse_authority(found[2].decode("latin-1"), secure=secure)
+        exchange.destination = destination = parse_authority(_text(found[2]), secure=secure)
         path, host = _split(request.method, request.path, destination)
-        hosts = [value for name, value in request.headers.fields if name.lower() == b"host"]
-        if hosts and host != _host(request.headers.fields, destination):
+        if not any(name.lower() == b"host" for name, _ in request.headers.fields):  # HTTP/1.0
+            request.headers.fields = ((b"Host", found[2]), *request.headers.fields)
+        if host != _host(request.headers.fields, destination):
             return Refusal("authority_mismatch")
         await self._network(exchange, destination)
-        return self._admit(flow, exchange, caller, path)
+        if exchange.view is not None:
+            await exchange.peer.services.prepare(exchange.view)
+        return admit(exchange, flow.request.data, caller, path)
 
     # shared
 
@@ -157,27 +178,6 @@ class Addon:
             raise Refused(Refusal("destination_blocked"))
         await exchange.peer.services.guard.check(destination.host, destination.port)
 
-    def _admit(self, flow: ExchangeFlow, exchange: Exchange, caller: Caller, target: bytes) -> Refusal | None:
-        services, destination = exchange.peer.services, exchange.destination
-        view = services.view(caller)
-        if isinstance(view, Refusal):
-            return view
-        if destination is None or not egress_allows(view.egress, destination):
-            return Refusal("destination_blocked")
-        if (limited := exchange.begin(caller)) is not None:
-            return limited
-        request = flow.request.data
-        fields = hops.request_fields(request.headers.fields, tunnel=exchange.peer.target is not None)
-        websocket = hops.is_websocket(exchange.method, request.headers.fields)
-        if websocket and not readable(fields):
-            return Refusal("bad_request")
-        exchange.view = view
-        exchange.scrubber = services.scrubber(view)
-        if not exchange.scrubber.empty:
-            fields = searchable(fields)
-        exchange.head = head = Head(exchange.method, target, fields, destination, websocket)
-        return _plan(exchange, head, view)
-
     # life of connections
 
     def client_disconnected(self, client: Client) -> None:
@@ -189,27 +189,17 @@ class Addon:
             peer.services.budgets.disconnect(peer.caller)
 
 
-def _plan(exchange: Exchange, head: Head, view: View) -> Refusal | None:
-    """Decide every occurrence in the head, and how the body will be searched."""
-    services = exchange.peer.services
-    plan = inject.plan(head, view, services.limits)
-    if isinstance(plan, Refusal):
-        return plan
-    if (declared(head.fields) or 0) > services.limits.body_bytes:
-        return Refusal("body_too_large")
-    strict = services.strict_bodies or view.strict_bodies
-    found = rewriter(head, view, services.limits, strict=strict, budget=plan.budget)
-    if isinstance(found, Refusal):
-        return found
-    exchange.plan, exchange.rewriter = plan, found
-    if inject.cut_hint(head) and view.reachable(head.destination, Location.URL):
-        log.warning("%s: a target that ends in an empty parameter was probably cut at #", exchange.request_id)
-    return None
+def _text(authority: bytes) -> str:
+    """Decode an authority; names that are not ASCII are UTF-8, and IDNA's business."""
+    try:
+        return authority.decode()
+    except UnicodeDecodeError:
+        raise Refused(Refusal("bad_request")) from None
 
 
 def _connect_target(authority: bytes) -> Destination:
     """Parse the target of CONNECT, which names its port (RFC 9110 9.3.6)."""
-    text = authority.decode("latin-1")
+    text = _text(authority)
     if not text.rpartition(":")[2].isdigit() or text.endswith("]"):
         raise Refused(Refusal("bad_request"))
     return parse_authority(text, secure=True)
@@ -219,7 +209,7 @@ def _same_host(fields: Fields, target: Destination) -> bool:
     """Whether CONNECT's own Host, if any, names the target; some clients leave the port out."""
     for name, value in fields:
         if name.lower() == b"host":
-            return parse_authority(value.decode("latin-1"), secure=True).host == target.host
+            return parse_authority(_text(value), secure=True).host == target.host
     return True
 
 
@@ -230,7 +220,7 @@ def _split(method: bytes, target: bytes, destination: Destination) -> tuple[byte
     found = _ABSOLUTE.fullmatch(target)
     if found is None:
         raise Refused(Refusal("bad_request"))
-    named = parse_authority(found[2].decode("latin-1"), secure=found[1].lower() == b"https")
+    named = parse_authority(_text(found[2]), secure=found[1].lower() == b"https")
     if named != destination:
         raise Refused(Refusal("authority_mismatch"))
     rest = found[3]
@@ -242,4 +232,4 @@ def _host(fields: Fields, destination: Destination) -> Destination | None:
     hosts = [value for name, value in fields if name.lower() == b"host"]
     if len(hosts) != 1:
         raise Refused(Refusal("bad_request"))
-    return parse_authority(hosts[0].decode("latin-1"), secure=destination.secure)
+    return parse_authority(_text(hosts[0]), secure=destination.secure)

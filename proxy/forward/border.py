@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterable
 
 from mitmproxy import http
 
-from proxy.forward.exchange import Exchange, log
+from proxy.forward.exchange import Exchange
 from proxy.forward.mitm import ErrorCode, RequestHeaders, ResponseHeaders, ResponseProtocolError
+from proxy.forward.services import log
 from proxy.message import Fields, Head
 from proxy.protocol.handshake import Handshake
 from proxy.refusal import Refusal, Refused
@@ -63,11 +64,16 @@ class Switch(ResponseHead):
 
 
 class Withheld(ResponseProtocolError):
-    """The border did not let a message pass; the client is told `refusal`, if it can still be told anything."""
+    """The border did not let a message pass; the client is told `refusal`, if it can still be told anything.
 
-    def __init__(self, stream_id: int, refusal: Refusal) -> None:
+    `untouched`: the upstream has certainly not begun with the request, or may be asked twice (RFC 9110 9.2.2), so it
+    may be sent again on another connection.
+    """
+
+    def __init__(self, stream_id: int, refusal: Refusal, *, untouched: bool = False) -> None:
         super().__init__(stream_id, refusal.code, ErrorCode.GENERIC_SERVER_ERROR)
         self.refusal = refusal
+        self.untouched = untouched
 
 
 def closed[T](step: Callable[[], T]) -> T:

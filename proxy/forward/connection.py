@@ -8,11 +8,9 @@ sent yet. What is logged is the class of the exception, never its text, which ma
 
 import asyncio
 import contextlib
-import inspect
 import time
 from collections import deque
-from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from mitmproxy.connection import Connection, ConnectionState
 from mitmproxy.proxy import commands, events, layer, server_hooks
@@ -20,11 +18,13 @@ from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.mode_specs import ProxyMode
 
 from proxy.forward import dial
-from proxy.forward.commands import Abort, Relieved, Revoked, Tick, Wait, WaitCompleted
-from proxy.forward.exchange import Client, ExchangeFlow, Peer, Upstream, log
+from proxy.forward.commands import Abort, Relieved, Revoked, Wait, WaitCompleted
+from proxy.forward.exchange import Client, Peer, Upstream
+from proxy.forward.hooks import Hooks, Tasks
 from proxy.forward.http_layer import Http
 from proxy.forward.mitm import HTTPMode
 from proxy.forward.pipe import Pipe
+from proxy.forward.services import log
 from proxy.refusal import Refusal, Refused
 
 if TYPE_CHECKING:
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
 
 HIGH: Final = 256 << 10
 """Bytes that may wait on our side for one connection before it is not read any more."""
-
-LINGER: Final = 15.0
-"""Seconds for a closing connection to take what it was sent last."""
 
 GRACE: Final = 2.0
 """Seconds that a drain gives to connections which have not asked for anything yet."""
@@ -48,9 +45,10 @@ class Handler:
     def __init__(self, master: "Master", loop: asyncio.AbstractEventLoop) -> None:
         self.master = master
         self.loop = loop
-        self.peer = Peer(master.services, self._hook)
+        self.hooks = Hooks(master.functions, self.crash)
+        self.tasks = Tasks(self.crash)
+        self.peer = Peer(master.services, self.hooks.run)
         self.pipes: dict[Connection, Pipe] = {}
-        self.tasks: set[asyncio.Task[None]] = set()
         self.closing: dict[Pipe, float] = {}
         self.layer: layer.Layer
         self.client: Client
@@ -87,6 +85,7 @@ class Handler:
         if self._dead or self.pipes.get(pipe.conn) is not pipe:
             pipe.transport.abort()
             return
+        self.activity = self.loop.time()
         self.event(events.DataReceived(pipe.conn, data))
         self._regulate(pipe)
 
@@ -108,16 +107,23 @@ class Handler:
         if was & ConnectionState.CAN_READ or conn is self.client:
             self.event(events.ConnectionClosed(conn))
         if conn is self.client:
-            self._finish()
+            self.finish()
+        elif isinstance(conn, Upstream) and conn.session is not None:
+            self.hooks.run(
+                server_hooks.ServerDisconnectedHook(server_hooks.ServerConnectionHookData(conn, self.client))
+            )
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
+        """End everything, once, and give back what the connection counted."""
+        if self not in self.master.handlers:
+            return
         self._dead = True
         for pipe in list(self.pipes.values()):
             pipe.transport.abort()
-        for task in list(self.tasks):
-            task.cancel()
+        self.tasks.cancel()
         self.master.handlers.discard(self)
-        self._hook(server_hooks.ClientDisconnectedHook(self.client))
+        self.hooks.close()
+        self.hooks.run(server_hooks.ClientDisconnectedHook(self.client))
         self.master.finished()
 
     def crash(self, where: str, error: BaseException) -> None:
@@ -129,23 +135,6 @@ class Handler:
         for pipe in list(self.pipes.values()):
             pipe.conn.state = ConnectionState.CLOSED
             pipe.transport.abort()
-
-    def sweep(self, now: float) -> None:
-        """Enforce what depends on time; called by the master about twice a second."""
-        if now >= self.peer.wake_at:
-            self.peer.wake_at = float("inf")
-            self.event(Tick(now))
-        for pipe, since in list(self.closing.items()):
-            if now > since + LINGER:
-                pipe.transport.abort()
-        limits, client = self.peer.services.limits, self.pipes.get(self.client)
-        if client is not None:
-            unsecured = self.client.tls and not self.client.tls_established
-            if now > self.activity + limits.idle_timeout or (unsecured and now > self.peer.secure_by):
-                client.transport.abort()
-        for conn, pipe in list(self.pipes.items()):
-            if isinstance(conn, Upstream) and now > conn.tls_deadline and conn.tls and not conn.tls_established:
-                pipe.transport.abort()
 
     def drain(self) -> None:
         """Finish what is in flight, then close; an idle connection closes now.
@@ -193,7 +182,7 @@ class Handler:
         self._queue.append(event)
         if self._busy or self._dead:
             return
-        self.activity = self.peer.now = self.loop.time()
+        self.peer.now = self.loop.time()
         self._layers()
         if self.peer.congested or self.peer.holding or self._held:
             self._relieve()
@@ -222,9 +211,9 @@ class Handler:
         elif isinstance(command, commands.StartHook):
             self._start(command)
         elif isinstance(command, Wait):
-            self._spawn(self._complete(command.hook, command.rest, WaitCompleted(command)))
+            self.tasks.spawn(self.hooks.complete, command.hook, command.rest, self.event, WaitCompleted(command))
         elif isinstance(command, commands.OpenConnection):
-            self._spawn(self._open(command))
+            self.tasks.spawn(self._open, command)
         elif isinstance(command, commands.CloseConnection):
             self._close(command)
         elif isinstance(command, commands.RequestWakeup):
@@ -233,9 +222,9 @@ class Handler:
             raise TypeError
 
     def _start(self, hook: commands.StartHook) -> None:
-        pending = self._hook(hook)
-        if pending is not None:
-            self._spawn(self._complete(hook, pending, events.HookCompleted(hook)))
+        rest = self.hooks.run(hook)
+        if rest is not None:
+            self.tasks.spawn(self.hooks.complete, hook, rest, self.event, events.HookCompleted(hook))
         elif hook.blocking:
             self._queue.append(events.HookCompleted(hook))
 
@@ -266,55 +255,13 @@ class Handler:
         pipe.conn.state = ConnectionState.CLOSED
         if pipe not in self.closing:
             self.closing[pipe] = self.loop.time()
+            self.peer.look_at = 0.0
             pipe.transport.close()
-
-    # hooks
-
-    def _hook(self, hook: commands.StartHook) -> Awaitable[None] | None:
-        """Run a hook's functions; returns what is still to be awaited."""
-        (data,) = hook.args()
-        try:
-            for function in self.master.functions(hook.name):
-                result = function(data)
-                if inspect.isawaitable(result):
-                    return result
-        except Exception as error:  # noqa: BLE001  # fail closed, whatever it is
-            self._fail(hook, data, error)
-        return None
-
-    async def _complete(self, hook: commands.StartHook, pending: Awaitable[None], done: events.Event) -> None:
-        try:
-            await pending
-        except BaseException as error:
-            (data,) = hook.args()
-            self._fail(hook, data, error)
-            if not isinstance(error, Exception):
-                raise
-        self.event(done)
-
-    def _fail(self, hook: commands.StartHook, data: object, error: BaseException) -> None:
-        if isinstance(data, ExchangeFlow) and isinstance(error, Exception):
-            log.error("%s failed closed: %s", hook.name, type(error).__name__)
-            data.exchange.refusal = Refusal("internal")
-        else:
-            self.crash(hook.name, error)
 
     # upstream connections
 
-    def _spawn(self, work: Any) -> None:  # noqa: ANN401
-        task = self.loop.create_task(work)
-        self.tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: "asyncio.Task[None]") -> None:
-        self.tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self.crash("task", error)
-
     async def _open(self, command: commands.OpenConnection) -> None:
         server = command.connection
-        if not isinstance(server, Upstream):
-            raise TypeError
         if not isinstance(server, Upstream):
             raise TypeError
         error: str | None = None
@@ -322,6 +269,7 @@ class Handler:
             pipe = Pipe(self, server)
             await dial.connect(self.loop, self.peer.services, server, pipe)
             self.pipes[server] = pipe
+            self.peer.look_at = 0.0
             if self._dead:
                 pipe.transport.abort()
         except Refused as refused:

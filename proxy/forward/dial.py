@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from mitmproxy.connection import ConnectionState
 
-from proxy.forward.exchange import Services, Upstream
+from proxy.forward.exchange import Upstream
+from proxy.forward.services import Services
 from proxy.refusal import Refusal, Refused
 
 if TYPE_CHECKING:

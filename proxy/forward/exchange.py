@@ -1,94 +1,25 @@
 """One request and its response, as both sides of the border know it. Holds placeholders and grants, never a value."""
 
-import logging
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 from mitmproxy import connection, http
 from mitmproxy.proxy.commands import StartHook
 from mitmproxy.proxy.context import Context
+from OpenSSL import SSL
 
 from proxy.body import Rewriter
-from proxy.budget import Budgets
-from proxy.destination import AddressGuard
-from proxy.events import Event, Spool
+from proxy.events import Event
+from proxy.forward.services import Services
 from proxy.inject import Plan
-from proxy.limits import Limits
 from proxy.message import Head
+from proxy.protocol.websocket import View
 from proxy.refusal import Refusal
 from proxy.scrub import Scrubber
-from store.errors import NotAuthenticated, StoreError
-from store.model import Caller, Destination, Resolver, SecretValue
-
-log = logging.getLogger("egret.proxy")
-
-SCRUBBERS: Final = 64
-"""How many datasets' automata are kept. One is a few hundred KiB for a hundred secrets."""
-
-
-class View(Resolver, Protocol):
-    """What `store.reader.Reader.view` gives."""
-
-    @property
-    def key(self) -> object:
-        """Changes whenever values or rules do."""
-
-    @property
-    def egress(self) -> Mapping[str, object]:
-        """The dataset's egress list."""
-
-    @property
-    def strict_bodies(self) -> bool:
-        """Whether the dataset refuses what it could carry."""
-
-    def values(self) -> list[tuple[str, SecretValue]]:
-        """Every value that responses are searched for."""
-
-
-class Reader(Protocol):
-    """What the forward proxy needs of `store.reader.Reader`."""
-
-    def caller(self, token: str) -> Caller:
-        """Return the live session's caller."""
-
-    def view(self, caller: Caller) -> View:
-        """Return the fresh effective set."""
-
-    def subscribe(self, callback: Callable[[], None]) -> None:
-        """Call back, from another thread, when the store changed or was lost."""
-
-
-@dataclass(slots=True)
-class Services:
-    """What every connection of one process shares."""
-
-    reader: Reader
-    guard: AddressGuard
-    limits: Limits
-    spool: Spool
-    budgets: Budgets
-    strict_bodies: bool = False
-    scrubbers: dict[object, Scrubber] = field(default_factory=dict)
-
-    def view(self, caller: Caller) -> View | Refusal:
-        """Return the caller's view as of now, or why there is none."""
-        try:
-            return self.reader.view(caller)
-        except NotAuthenticated:
-            return Refusal("session_invalid")
-        except StoreError:
-            return Refusal("store_unavailable")
-
-    def scrubber(self, view: View) -> Scrubber:
-        """Return the automaton of a view, built once per change of the dataset."""
-        found = self.scrubbers.get(view.key)
-        if found is None:
-            while len(self.scrubbers) >= SCRUBBERS:
-                self.scrubbers.pop(next(iter(self.scrubbers)))
-            found = self.scrubbers[view.key] = Scrubber(view.values())
-        return found
+from store.model import Caller, Destination
 
 
 @dataclass(slots=True)
@@ -97,7 +28,8 @@ class Peer:
 
     `server_name` is the TLS server name that the client asked for, normalised; "" for one that cannot be a host.
     `asked` says that there was a request already, CONNECT apart. Times are of the loop's clock; `wake_at` is the
-    earliest moment at which a layer wants a `Tick`, `secure_by` the latest for the end of the TLS handshake.
+    earliest moment at which a layer wants a `Tick`, `secure_by` the latest for the end of the TLS handshake, `look_at`
+    the earliest at which anything may be due: until then the clock passes by.
     """
 
     services: Services
@@ -106,6 +38,7 @@ class Peer:
     caller: Caller | None = None
     target: Destination | None = None
     server_name: str | None = None
+    look_at: float = 0.0
     wake_at: float = float("inf")
     secure_by: float = float("inf")
     now: float = 0.0
@@ -120,6 +53,12 @@ class Peer:
     def wake(self, when: float) -> None:
         """Ask for a `Tick` at `when`."""
         self.wake_at = min(self.wake_at, when)
+        self.look_at = min(self.look_at, when)
+
+    def expires_in(self) -> float:
+        """Return the seconds until the first session with a request in flight ends."""
+        callers = (exchange.caller for exchange in self.open)
+        return min((caller.expires_at for caller in callers if caller is not None), default=float("inf")) - time.time()
 
 
 class Client(connection.Client):
@@ -142,6 +81,8 @@ class Upstream(connection.Server):
 
     refusal: Refusal | None = None
     tls_deadline: float = float("inf")
+    session: SSL.Connection | None = None
+    """OpenSSL's side of a connection whose certificate was verified."""
     pressure: Callable[[], int] | None = None
     backlog: Callable[[], int] = staticmethod(lambda: 0)
     layer: object = None
@@ -197,6 +138,7 @@ class Exchange:
             return refused[0]
         self.peer.open.add(self)
         self.peer.asked = True
+        self.peer.look_at = 0.0
         return None
 
     def end(self) -> None:

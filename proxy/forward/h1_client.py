@@ -27,6 +27,7 @@ from proxy.protocol.handshake import Handshake
 from proxy.refusal import Refusal, Refused
 
 MAX_INFORMATIONAL = 16
+IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"))
 
 
 class H1Client(HttpConnection):
@@ -284,7 +285,13 @@ class H1Client(HttpConnection):
             yield ReceiveHttp(Withheld(stream_id, refused.refusal))
             return
         if not ended and self._in is not None:
-            yield ReceiveHttp(Withheld(stream_id, Refusal("upstream_unreachable")))
+            yield ReceiveHttp(Withheld(stream_id, Refusal("upstream_unreachable"), untouched=self._repeatable()))
+
+    def _repeatable(self) -> bool:
+        """Whether the upstream closed a connection it had kept, while a request that may be repeated was on its way."""
+        silent = self._body is None and not self.buffer and not self._informational
+        bare = self._out is not None and self._out.head.end_stream and self._method in IDEMPOTENT
+        return self.taken > 1 and silent and bare
 
     def _fail(self, refusal: Refusal) -> layer.CommandGenerator[None]:
         stream_id = self.stream_id

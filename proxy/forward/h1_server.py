@@ -305,7 +305,7 @@ class H1Server(HttpConnection):
 
     def _linger(self) -> layer.CommandGenerator[None]:
         """Say that nothing more comes, and read on for a moment: closing on unread bytes would reset the answer."""
-        whole = self._request_done and not self.buffer
+        whole = self._request_done and not self.buffer and self._state != self._pipe
         self._state = self._discard
         self.buffer.clear()
         yield commands.CloseTcpConnection(self.conn, half_close=True)

@@ -135,9 +135,11 @@ class H2Client(H2Connection):
         pseudo = [(b":method", head.method.encode("latin-1")), (b":scheme", scheme), (b":authority", authority)]
         return [*pseudo, (b":path", head.target), *fields]
 
-    def _withhold(self, passage: Passage, refusal: Refusal) -> layer.CommandGenerator[None]:
+    def _withhold(self, passage: Passage, refusal: Refusal, *, unseen: bool = False) -> layer.CommandGenerator[None]:
+        """End a stream; `unseen`: the upstream says that it has not begun with it (RFC 9113 8.7)."""
         self._drop(passage, h2.errors.ErrorCodes.CANCEL)
-        yield ReceiveHttp(Withheld(passage.client_id, refusal))
+        untouched = unseen and passage.out.head.end_stream and not passage.begun
+        yield ReceiveHttp(Withheld(passage.client_id, refusal, untouched=untouched))
 
     def _drop(self, passage: Passage, code: h2.errors.ErrorCodes) -> None:
         self._passages.pop(passage.client_id, None)
@@ -185,8 +187,8 @@ class H2Client(H2Connection):
                 self.reset(event.stream_id, h2.errors.ErrorCodes.NO_ERROR)
             yield from self._receive(passage, ResponseEndOfMessage(passage.client_id))
         elif isinstance(event, h2.events.StreamReset):
-            self._drop(passage, h2.errors.ErrorCodes.CANCEL)
-            yield ReceiveHttp(Withheld(passage.client_id, Refusal("upstream_unreachable")))
+            unseen = event.error_code is h2.errors.ErrorCodes.REFUSED_STREAM
+            yield from self._withhold(passage, Refusal("upstream_unreachable"), unseen=unseen)
 
     def _response(self, passage: Passage, headers: Pairs, *, ended: bool) -> layer.CommandGenerator[None]:
         if size(headers) > self.limits.header_bytes:
@@ -226,7 +228,7 @@ class H2Client(H2Connection):
         self._leaving = True
         for passage in list(self._passages.values()):
             if passage.ours is None or passage.ours > last:
-                yield from self._withhold(passage, Refusal("upstream_unreachable"))
+                yield from self._withhold(passage, Refusal("upstream_unreachable"), unseen=True)
         if not self._passages:
             yield from self.close()
 

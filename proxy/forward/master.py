@@ -10,10 +10,14 @@ from mitmproxy import master, options
 from proxy.authority import Authority
 from proxy.forward import patches
 from proxy.forward.addon import Addon
+from proxy.forward.clock import sweep
 from proxy.forward.connection import Handler
-from proxy.forward.exchange import Client, Services, log
+from proxy.forward.exchange import Client
 from proxy.forward.pipe import Pipe
+from proxy.forward.services import Services, log
 from proxy.forward.tls import ClientContexts, UpstreamContext
+from proxy.protocol.websocket import View
+from proxy.refusal import Refusal
 
 if TYPE_CHECKING:
     from proxy.__main__ import Drain, Plane
@@ -48,6 +52,8 @@ class Master(master.Master):
         self._functions: dict[str, tuple[Callable[[Any], Any], ...]] = {}
         self._servers: list[asyncio.Server] = []
         self._draining: asyncio.Event | None = None
+        self._moved = asyncio.Event()
+        self._following: asyncio.Task[None] | None = None
 
     def functions(self, name: str) -> tuple[Callable[[Any], Any], ...]:
         """Return the addons' functions for a hook; looked up once."""
@@ -65,6 +71,18 @@ class Master(master.Master):
             sock.setblocking(False)
             self._servers.append(await loop.create_server(self._protocol, sock=sock, backlog=BACKLOG))
         loop.call_later(SWEEP, self._sweep)
+        self._following = loop.create_task(self._follow())
+        self._following.add_done_callback(self._deaf)
+
+    def _deaf(self, task: "asyncio.Task[None]") -> None:
+        """Close everything: news of revocations do not arrive any more."""
+        if task.cancelled():
+            return
+        log.error("store watch failed closed: %s", type(task.exception()).__name__)
+        for handler in list(self.handlers):
+            handler.stop()
+        self._following = asyncio.get_running_loop().create_task(self._follow())
+        self._following.add_done_callback(self._deaf)
 
     def _wake(self, loop: asyncio.AbstractEventLoop) -> Callable[[], None]:
         """Return what the reader's thread calls; a loop that is closed needs no news."""
@@ -89,6 +107,8 @@ class Master(master.Master):
                 log.warning("%d connections did not finish in time", len(self.handlers))
         for handler in list(self.handlers):
             handler.stop()
+        if self._following is not None:
+            self._following.cancel()
 
     def finished(self) -> None:
         """Take note that a client connection is gone."""
@@ -105,12 +125,40 @@ class Master(master.Master):
         loop = asyncio.get_running_loop()
         loop.call_later(SWEEP, self._sweep)
         now = loop.time()
+        self.services.age(now)
         for handler in list(self.handlers):
-            handler.sweep(now)
+            sweep(handler, now)
 
     def _store_moved(self) -> None:
-        for handler in list(self.handlers):
+        self._moved.set()
+
+    async def _follow(self) -> None:
+        """Check what lives on after each change of the store: sessions that are over end at once.
+
+        The others are searched for the values of now, once the search for these has been built.
+        """
+        while True:
+            await self._moved.wait()
+            self._moved.clear()
+            views = {}
+            for handler in [handler for handler in self.handlers if handler.peer.open]:
+                for view in self._views(handler):
+                    views[view.key] = view
+            for view in views.values():
+                try:
+                    await self.services.prepare(view)
+                except Exception as error:  # noqa: BLE001  # its exchanges find out by themselves, and end
+                    log.error("search failed closed: %s", type(error).__name__)
+            for handler in [handler for handler in self.handlers if handler.peer.open]:
+                handler.revoked()
+
+    def _views(self, handler: Handler) -> list[View]:
+        """Return the views of a connection's exchanges; without one for each, end those that have none."""
+        callers = {exchange.caller.session: exchange.caller for exchange in handler.peer.open if exchange.caller}
+        found = [self.services.view(caller) for caller in callers.values()]
+        if any(isinstance(view, Refusal) for view in found):
             handler.revoked()
+        return [view for view in found if not isinstance(view, Refusal)]
 
 
 class Turned(asyncio.Protocol):

@@ -47,7 +47,12 @@ class Pipe(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """Forget the transport."""
-        self.handler.lost(self)
+        try:
+            self.handler.lost(self)
+        except Exception as error:  # noqa: BLE001  # fail closed, whatever it is
+            self.handler.crash("end", error)
+            if isinstance(self.conn, Client):
+                self.handler.finish()
 
     def resume_writing(self) -> None:
         """Look again at who was held, now that the peer took most of what waited for it."""

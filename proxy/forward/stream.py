@@ -10,10 +10,11 @@ from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 
 from proxy.events import SpoolError
+from proxy.forward import decide
 from proxy.forward.arrival import Arrival, BrokenRequest
 from proxy.forward.border import Crossing, ResponseHead, Switch, Withheld, declared
 from proxy.forward.commands import Revoked, Tick, Wait
-from proxy.forward.exchange import Exchange, ExchangeFlow, Upstream, client_of, log
+from proxy.forward.exchange import Exchange, ExchangeFlow, Upstream, client_of
 from proxy.forward.mitm import (
     DropStream,
     ErrorCode,
@@ -33,9 +34,10 @@ from proxy.forward.mitm import (
     SendHttp,
 )
 from proxy.forward.respond import ESTABLISHED, document, go_on, mark
+from proxy.forward.services import log
 from proxy.forward.tunnel import Tunnel
 from proxy.protocol.websocket import REASONS, Bytes, WebSocket
-from proxy.refusal import Refusal
+from proxy.refusal import Refusal, Refused
 
 if TYPE_CHECKING:
     from proxy.forward.http_layer import Http
@@ -55,6 +57,8 @@ class Stream(layer.Layer):
         self.stream_id = stream_id
         self._parent = parent
         self._upstream: Upstream | None = None
+        self._arrival: Arrival | None = None
+        """A request that could be sent once more."""
         self._request_done = False
         self._response_begun = False
         self._over = False
@@ -87,7 +91,11 @@ class Stream(layer.Layer):
             yield from self._response(event)
         elif isinstance(event, Withheld):
             self._upstream = None
-            yield from self._stop(event.refusal)
+            arrival, self._arrival = self._arrival, None
+            if event.untouched and arrival is not None and not self._response_begun:
+                yield from self._again(arrival)
+            else:
+                yield from self._stop(event.refusal)
         elif isinstance(event, BrokenRequest):
             yield from self._stop(event.refusal)
         else:
@@ -100,6 +108,7 @@ class Stream(layer.Layer):
         self.exchange = flow.exchange
         self.exchange.waiting = self._parent.response_backlog
         self._request_done = event.end_stream
+        self._arrival = event if event.end_stream else None
         regular = self._parent.mode is type(self._parent.mode).regular
         if event.request.data.method == b"CONNECT" and regular and event.refusal is None:
             yield from self._hook(HttpConnectHook(flow))
@@ -145,6 +154,17 @@ class Stream(layer.Layer):
             length = declared(event.request.headers.fields)
             head = Crossing(self.stream_id, event.request, exchange, end_stream=event.end_stream, declared=length)
             yield SendHttp(head, connection)
+
+    def _again(self, event: Arrival) -> layer.CommandGenerator[None]:
+        """Send a request once more that the upstream has not begun with, or may be asked twice."""
+        try:
+            refusal = decide.again(self.exchange)
+        except Refused as refused:
+            refusal = refused.refusal
+        if refusal is not None:
+            yield from self._refuse(refusal)
+        else:
+            yield from self._send(event)
 
     def _left(self) -> bool:
         """Whether the client went away while something was awaited."""
@@ -259,6 +279,9 @@ class Stream(layer.Layer):
         yield from self._finish()
 
     def _record(self, refusal: Refusal) -> None:
+        """Write a refusal down. Those of strangers are not: anybody could fill the disk with them."""
+        if self.exchange.caller is None:
+            return
         try:
             self.exchange.record("refuse", [refusal.secret] if refusal.secret else [], "", refusal.code)
         except SpoolError:

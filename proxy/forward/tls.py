@@ -7,6 +7,7 @@ server name the client asked us for.
 
 import datetime as dt
 import ipaddress
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -20,7 +21,8 @@ from OpenSSL import SSL
 
 from proxy.authority import Authority
 from proxy.destination import normalise
-from proxy.forward.exchange import Peer, Upstream, client_of, log
+from proxy.forward.exchange import Peer, Upstream, client_of
+from proxy.forward.services import log
 from proxy.refusal import Refusal, Refused
 
 CIPHERS: Final = (
@@ -29,6 +31,9 @@ CIPHERS: Final = (
 )
 CIPHERS_13: Final = b"TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 MAX_HOSTS: Final = 1024
+SESSION_AGE: Final = 3600.0
+"""Seconds after a verified handshake for which its session, and those that came of it, save another one."""
+
 BLOCK: Final = 65536
 # pyOpenSSL has no way of its own to verify a name.
 _LIB: Final = SSL._lib  # type: ignore[attr-defined]  # noqa: SLF001
@@ -104,7 +109,7 @@ class ClientContexts:
 
 
 class UpstreamContext:
-    """The client side of handshakes with upstreams."""
+    """The client side of handshakes with upstreams. Sessions are taken up again, by destination."""
 
     def __init__(self, trust: Iterable[Path] = ()) -> None:
         self._context = _context(SSL.TLS_CLIENT_METHOD)
@@ -112,9 +117,25 @@ class UpstreamContext:
         self._context.load_verify_locations(certifi.where())
         for path in trust:
             self._context.load_verify_locations(str(path))
+        self._sessions: dict[tuple[str, int], tuple[SSL.Session, float]] = {}
 
-    def connection(self, host: str, protocols: list[bytes]) -> SSL.Connection:
-        """Return the client side of a handshake that succeeds with a certificate for `host` only."""
+    def remember(self, destination: tuple[str, int], connection: SSL.Connection) -> None:
+        """Keep the session of a connection whose certificate was verified for this destination.
+
+        One that came of another is as old as that: a certificate that expired is not taken for good for ever.
+        """
+        session, verified = connection.get_session(), connection.get_app_data()
+        if session is None or not isinstance(verified, float):
+            return
+        if not _LIB.SSL_session_reused(connection._ssl):  # noqa: SLF001
+            verified = time.monotonic()
+        while len(self._sessions) >= MAX_HOSTS:
+            self._sessions.pop(next(iter(self._sessions)))
+        self._sessions[destination] = session, verified
+
+    def connection(self, destination: tuple[str, int], protocols: list[bytes]) -> SSL.Connection:
+        """Return the client side of a handshake that succeeds with a certificate for the destination's host only."""
+        host = destination[0]
         connection = SSL.Connection(self._context)
         param = _LIB.SSL_get0_param(connection._ssl)  # noqa: SLF001
         _LIB.X509_VERIFY_PARAM_set_hostflags(param, _HOST_FLAGS)
@@ -130,6 +151,10 @@ class UpstreamContext:
             raise RuntimeError("cannot pin the upstream's name")
         connection.set_alpn_protos(protocols)
         connection.set_connect_state()
+        session, verified = self._sessions.get(destination, (None, 0.0))
+        connection.set_app_data(verified)
+        if session is not None and time.monotonic() < verified + SESSION_AGE:
+            connection.set_session(session)
         return connection
 
 
@@ -207,6 +232,7 @@ class ClientTls(Records):
         """Get ready (the hook makes the OpenSSL connection); the client speaks first."""
         peer = client_of(self.context).peer
         peer.secure_by = peer.now + peer.services.limits.tls_timeout
+        peer.look_at = 0.0
         yield from self.start_tls()
 
     def send_close(self, command: commands.CloseConnection) -> layer.CommandGenerator[None]:
@@ -223,6 +249,12 @@ class ClientTls(Records):
 
 class ServerTls(Records, tls.ServerTLSLayer):
     """TLS with an upstream."""
+
+    def receive_data(self, data: bytes) -> layer.CommandGenerator[None]:
+        """Decrypt; that there is something to decrypt says that the handshake was verified."""
+        if not data and isinstance(self.conn, Upstream):
+            self.conn.session = self.tls
+        yield from super().receive_data(data)
 
     def on_handshake_error(self, err: str) -> layer.CommandGenerator[None]:
         """Tell a certificate that is not trusted from a connection that went away."""

@@ -19,8 +19,8 @@ from proxy.budget import Budgets
 from proxy.destination import AddressGuard
 from proxy.events import Spool
 from proxy.forward.addon import Addon
-from proxy.forward.exchange import Services
 from proxy.forward.master import Master
+from proxy.forward.services import Services
 from proxy.forward.tls import ClientContexts, UpstreamContext
 from proxy.limits import Limits
 
