@@ -12,6 +12,7 @@ from pathlib import Path
 
 from store import rows
 from store.canary import VALUE, canary_binding, canary_key
+from store.envelope import Binding
 from store.errors import KeyMismatch, NotAuthenticated, StoreError, Tampered, Unavailable
 from store.keyring import PublicKeys, session_key
 from store.manifest import Entry, Version, manifest_key, parse, session_key_of
@@ -53,6 +54,7 @@ class Reader:
         self._indexes: Bounded[Scope, Seen[Index]] = Bounded(2_000)
         self._views: Bounded[str, View] = Bounded(50_000)
         self._envelopes: Bounded[tuple[str, int, str], tuple[bytes, bytes]] = Bounded(4_096)
+        self._bindings: Bounded[int, tuple[Entry, Version, bytes, Binding]] = Bounded(4_096)
         self._warm = Warm()
         self.alarms = 0
         """How often something in the store did not verify, or the store was not to be had."""
@@ -160,13 +162,22 @@ class Reader:
             return SecretValue(stored[0])
         if version.kid not in self._opener.kids:
             self._look_for_keys()
-        binding = binding_of(self._public.store_id, entry, version)
-        named = hashlib.sha256(version.sha256.encode() + binding.info()).digest()
+        named, binding = self._bound(entry, version)
         try:
             return self._warm.open(named, self.revision, lambda: self._opener.open(*stored, binding))
         except (Tampered, KeyMismatch) as error:
             self._alarm(error)
             raise
+
+    def _bound(self, entry: Entry, version: Version) -> tuple[bytes, Binding]:
+        """Return what a version is bound to, and the hash of that: made once for each, as a manifest never changes."""
+        known = self._bindings.get(id(version))
+        if known is not None and known[0] is entry and known[1] is version:
+            return known[2:]
+        binding = binding_of(self._public.store_id, entry, version)
+        named = hashlib.sha256(version.sha256.encode() + binding.info()).digest()
+        self._bindings.keep(id(version), (entry, version, named, binding))  # held, so that the id stays its own
+        return named, binding
 
     def _look_for_keys(self) -> None:
         """Read the key files again, at most once a second: a rotation adds one while we run."""
