@@ -24,7 +24,7 @@ from store.model import Denial, Grant, Kind, Location, Resolver, Use
 
 _RULES: Final = {Denial.UNKNOWN: 0, Denial.DESTINATION: 1, Denial.LOCATION: 2}
 _BASIC: Final = re.compile(rb"([Bb][Aa][Ss][Ii][Cc][ \t]+)([A-Za-z0-9+/_-]+)(={0,2})[ \t]*")
-_CREDENTIALS: Final = (b"authorization", b"proxy-authorization")
+_CREDENTIALS: Final = frozenset((b"authorization", b"proxy-authorization"))
 _FRAMING: Final = frozenset(
     (
         b"host",
@@ -55,11 +55,18 @@ class Plan:
     uses: tuple[tuple[Grant, Use], ...] = field(default=(), repr=False)
 
     def write(self, head: Head) -> tuple[bytes, Fields]:
-        """Return target and fields with the values in place; raises `Refused`. At the border only."""
+        """Return target and fields with the values in place; raises `Refused`. At the border only.
+
+        The head is searched anew: whatever happened to it since it was planned, nothing is written without a grant.
+        """
         self.budget.head = 0
         if not self.grants:
             return head.target, head.fields
-        return self._target(head), tuple((name, self._value(name, value)) for name, value in head.fields)
+        fields = list(head.fields)
+        for place in _candidates(head.fields):
+            name, value = fields[place]
+            fields[place] = (name, self._value(name, value))
+        return self._target(head) if may_hold(head.target) else head.target, tuple(fields)
 
     def _open(self, occurrence: Occurrence, surface: Surface, location: Location, header: str = "") -> bytes:
         """Open, encode, count. A head that changed after planning finds no grant, and fails closed."""
@@ -91,8 +98,6 @@ class Plan:
 
     def _value(self, name: bytes, value: bytes) -> bytes:
         header = name.lower()
-        if header not in _CREDENTIALS and not may_hold(value):
-            return value
         surface = _SURFACES.get(header, Surface.HEADER)
         location, text = Location.HEADER, header.decode("latin-1")
         basic = _basic(header, value)
@@ -167,17 +172,25 @@ def _basic(header: bytes, value: bytes) -> _Basic | None:
 
 def _occurrences(head: Head) -> Iterator[tuple[Occurrence, Location, str]]:
     path, _, query = head.target.partition(b"?")
-    for part, surface in ((path, Surface.PATH), (query, Surface.QUERY)):
+    for part, surface in ((path, Surface.PATH), (query, Surface.QUERY)) if may_hold(head.target) else ():
         for occurrence in find(part, surface):
             yield occurrence, Location.URL, ""
-    for name, value in head.fields:
+    for place in _candidates(head.fields):
+        name, value = head.fields[place]
         header = name.lower()
-        if header not in _CREDENTIALS and not may_hold(value):
-            continue
         basic = _basic(header, value)
         found = find(basic.pair, Surface.BASIC) if basic else find(value, _SURFACES.get(header, Surface.HEADER))
         for occurrence in found:
             yield occurrence, Location.HEADER, header.decode("latin-1")
+
+
+def _candidates(fields: Fields) -> list[int]:
+    """Return which fields are worth a closer look: those with one of the words, and credentials, which may hide it."""
+    return [
+        place
+        for place, (name, value) in enumerate(fields)
+        if b"SECRETS." in value or b"VARS." in value or name.lower() in _CREDENTIALS
+    ]
 
 
 def _misplaced(head: Head) -> Refusal | None:
@@ -186,9 +199,8 @@ def _misplaced(head: Head) -> Refusal | None:
     for part in names if may_hold(b"\n".join(names)) else ():
         if found := find(part, Surface.HEADER):
             return Refusal("location_not_allowed", found[0].name)
-    for name, value in head.fields:
-        if not may_hold(value):
-            continue
+    for place in _candidates(head.fields):
+        name, value = head.fields[place]
         framing = name.lower() in _FRAMING or (name.lower() == b"content-type" and b"multipart/" in value.lower())
         if framing and (found := find(value, Surface.HEADER)):
             return Refusal("location_not_allowed", found[0].name)

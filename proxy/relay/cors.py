@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from proxy.message import Fields
 from proxy.refusal import Refusal, Refused
 from proxy.relay.headers import Index, first, items
+from proxy.verdicts import Verdicts
 
 MAX_AGE: Final = b"7200"
 DOCUMENTS: Final = frozenset(
@@ -82,8 +83,7 @@ def admit(asked: Index, origins: tuple[str, ...]) -> bytes | None:
     listed = _listed(origins)
     given = asked.get(b"origin")
     if given:
-        # A header never has a path; a list that was written by hand may.
-        if len(given) > 1 or b"/" in given[0].partition(b"://")[2] or normal(given[0].decode("latin-1")) not in listed:
+        if len(given) > 1 or _NORMAL[given[0]] not in listed:
             raise Refused(Refusal("origin_not_allowed"))
         return given[0]
     site = first(asked, b"sec-fetch-site")
@@ -100,13 +100,20 @@ def admit(asked: Index, origins: tuple[str, ...]) -> bytes | None:
 
 @functools.lru_cache(maxsize=1024)
 def _listed(origins: tuple[str, ...]) -> frozenset[str]:
-    return frozenset(map(normal, origins))
+    return frozenset(map(normal, origins)) - {""}  # what is no origin must not match what is none either
 
 
-@functools.lru_cache(maxsize=1024)
 def normal(origin: str) -> str:
     """Return an origin as browsers send it: lower case, no path, no default port."""
     return "null" if origin == "null" else origin_of(origin.encode())
+
+
+_NORMAL: Final = Verdicts[bytes, str](lambda origin: "" if _has_path(origin) else normal(origin.decode("latin-1")))
+
+
+def _has_path(origin: bytes) -> bool:
+    """Say whether an origin has one: a header never does; a list that was written by hand may."""
+    return b"/" in origin.partition(b"://")[2]
 
 
 def origin_of(url: bytes) -> str:
@@ -164,7 +171,7 @@ def dressed(fields: Fields, origin: bytes | None) -> Fields:
     """
     kept, vary = [], []
     for pair in fields:
-        if not _unsafe(pair[0]):
+        if not _UNSAFE[pair[0]]:
             kept.append(pair)
         elif pair[0].lower() == b"vary":
             vary += items([pair[1]])
@@ -176,7 +183,9 @@ def dressed(fields: Fields, origin: bytes | None) -> Fields:
     return (*kept, *grant(origin), *expose, (b"Vary", varies), *ALWAYS)
 
 
-@functools.lru_cache(maxsize=2048)
 def _unsafe(name: bytes) -> bool:
     name = name.lower()
     return name in UNSAFE or name.startswith(b"access-control-")
+
+
+_UNSAFE: Final = Verdicts[bytes, bool](_unsafe)

@@ -25,12 +25,13 @@ from proxy.relay import cors
 from proxy.relay.client import Client, Sent
 from proxy.relay.exchange import Exchange
 from proxy.relay.handshake import is_handshake
-from proxy.relay.headers import FRAMING, HANDSHAKE, end_to_end, first, index
+from proxy.relay.headers import FRAMING, HANDSHAKE, HOP_BY_HOP, among, first, index
 from proxy.relay.live import Live
 from proxy.relay.location import Mapping
 from proxy.relay.services import Ask, Services, request_id
 from proxy.relay.shim import SHIM
 from proxy.relay.websocket import Bridge
+from proxy.verdicts import Verdicts
 from store.model import Caller, Destination
 
 log: Final = logging.getLogger("egret.relay")
@@ -44,7 +45,7 @@ _OF_THE_PAGE: Final = frozenset(
 _OF_A_FRONT: Final = frozenset(
     {b"forwarded", b"via", b"x-real-ip", b"x-client-ip", b"true-client-ip", b"cf-connecting-ip"}
 )
-_DROPPED: Final = FRAMING | HANDSHAKE | _OF_THE_PAGE | _OF_A_FRONT
+_DROPPED: Final = HOP_BY_HOP | FRAMING | HANDSHAKE | _OF_THE_PAGE | _OF_A_FRONT
 _DROPPED_PREFIXES: Final = (
     b"sec-fetch-", b"sec-ch-", b"sec-purpose", b"sec-gpc", b"access-control-", b"x-forwarded-", b"egret-",
 )  # fmt: skip
@@ -52,13 +53,15 @@ _DROPPED_PREFIXES: Final = (
 
 def crossing(fields: Fields) -> Fields:
     """Return what goes on to the upstream: nothing about the page, its user, or the way to us."""
-    return tuple([pair for pair in end_to_end(fields) if not _stays(pair[0])])
+    return tuple(among(fields, _STAYS))
 
 
-@functools.lru_cache(maxsize=2048)
 def _stays(name: bytes) -> bool:
     name = name.lower()
     return name in _DROPPED or name.startswith(_DROPPED_PREFIXES)
+
+
+_STAYS: Final = Verdicts[bytes, bool](_stays)
 
 
 class Gateway:

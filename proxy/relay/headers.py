@@ -4,12 +4,12 @@ Hop-by-hop fields (RFC 9110 7.6.1), and those that `Connection` names, end at ea
 writes the message. This is on the way of every request: what is decided by a name alone is decided once per name.
 """
 
-import functools
 import re
 from collections.abc import Iterable
 from typing import Final
 
 from proxy.message import Fields
+from proxy.verdicts import Verdicts
 
 HOP_BY_HOP: Final = frozenset(
     {
@@ -63,28 +63,29 @@ def without(fields: Fields, names: frozenset[bytes]) -> Fields:
 
 def end_to_end(fields: Fields) -> Fields:
     """Leave out hop-by-hop fields and those that `Connection` names."""
+    return tuple(among(fields, _OF_THE_HOP))
+
+
+def among(fields: Fields, ends: Verdicts[bytes, bool]) -> list[tuple[bytes, bytes]]:
+    """Leave out fields whose names say so, and those that `Connection` names, which `ends` must have."""
+    kept: list[tuple[bytes, bytes]] = []
     named: set[bytes] = set()
-    kept = []
     for pair in fields:
-        if not _of_the_hop(pair[0]):
+        if not ends[pair[0]]:
             kept.append(pair)
         elif pair[0].lower() == b"connection":
-            named.update(item.lower() for item in items([pair[1]]))
-    if named <= _HARMLESS:
-        return tuple(kept)
-    return tuple([pair for pair in kept if pair[0].lower() not in named])
+            named |= _NAMED[pair[1]]
+    return [pair for pair in kept if pair[0].lower() not in named] if named else kept
 
 
 def theirs(fields: Fields) -> Fields:
     """Leave out of a response what only Egret may say: an upstream must not forge a refusal or an injection."""
-    return tuple([pair for pair in fields if not _ours(pair[0])])
+    return tuple([pair for pair in fields if not _OURS[pair[0]]])
 
 
-@functools.lru_cache(maxsize=2048)
-def _of_the_hop(name: bytes) -> bool:
-    return name.lower() in HOP_BY_HOP
-
-
-@functools.lru_cache(maxsize=2048)
-def _ours(name: bytes) -> bool:
-    return name.lower().startswith(b"egret-")
+_OF_THE_HOP: Final = Verdicts[bytes, bool](lambda name: name.lower() in HOP_BY_HOP)
+_OURS: Final = Verdicts[bytes, bool](lambda name: name.lower().startswith(b"egret-"))
+_NAMED: Final = Verdicts[bytes, frozenset[bytes]](
+    lambda value: frozenset(item.lower() for item in items([value])) - _HARMLESS
+)
+"""The names in a `Connection` field that are not left out anyway."""

@@ -3,7 +3,6 @@
 Where it points is not judged here: the browser asks the gateway again, and every rule applies to that request.
 """
 
-import functools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from urllib.parse import urljoin
 from proxy.message import Fields, Head
 from proxy.placeholder import Surface, find
 from proxy.relay.exchange import authority
+from proxy.verdicts import Verdicts
 
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _ABSOLUTE: Final = re.compile(r"(https?)://([^/?#]+)(.*)", re.IGNORECASE | re.DOTALL)
@@ -35,12 +35,12 @@ class Mapping:
         A redirect is followed by the browser, which resolves a path. Elsewhere (201, 202) a page reads it and asks
         for it itself, and needs the whole URL.
         """
-        if not any(_is_location(name) for name, _ in fields):
+        if not any(map(_IS_LOCATION.__getitem__, [name for name, _ in fields])):
             return fields
         base = self.prefix if status in REDIRECTS else self.url()
         mapped = []
         for name, value in fields:
-            if not _is_location(name):
+            if not _IS_LOCATION[name]:
                 mapped.append((name, value))
             elif (location := self._map(value.decode("latin-1"))) is not None:
                 mapped.append((name, f"{base}/s/{self.token}/{location}".encode("latin-1")))
@@ -63,9 +63,7 @@ class Mapping:
         return f"{scheme.lower()}/{host}{rest if rest.startswith('/') else '/' + rest}" if host else None
 
 
-@functools.lru_cache(maxsize=2048)
-def _is_location(name: bytes) -> bool:
-    return name.lower() == b"location"
+_IS_LOCATION: Final = Verdicts[bytes, bool](lambda name: name.lower() == b"location")
 
 
 def portable(url: str) -> str:

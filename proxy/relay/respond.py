@@ -84,7 +84,7 @@ class Responder:
             raise Refused(Refusal("upstream_unreachable"))
         fields = found.fields
         if scrub is not None:
-            data = scrub.feed(data) + scrub.finish()
+            data = scrub.whole(data)
             fields = drop_validators(fields) if scrub.changed else fields
         self.check()
         await self.client.whole(found.status, found.reason, self._dress(found.status, fields), data)

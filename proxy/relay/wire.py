@@ -5,12 +5,12 @@ that are no UTF-8 would change, and a percent-encoding could. What is written is
 that no mistake further up becomes a second message (RFC 9112 2.2).
 """
 
-import functools
 import re
 from typing import Final
 
 from proxy.message import Fields
 from proxy.refusal import Refusal, Refused
+from proxy.verdicts import Verdicts
 
 _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _TARGET: Final = re.compile(rb"[\x00-\x20\x7f]")
@@ -40,14 +40,12 @@ def _lines(fields: Fields) -> bytes:
     lines = b"".join([b"%b: %b\r\n" % pair for pair in fields])
     count = len(fields)
     broken = lines.count(b"\n") != count or lines.count(b"\r") != count or b"\0" in lines
-    if broken or not all(_is_token(name) for name, _ in fields):
+    if broken or not all(map(_IS_TOKEN.__getitem__, [name for name, _ in fields])):
         raise Refused(Refusal("internal"))
     return lines
 
 
-@functools.lru_cache(maxsize=4096)
-def _is_token(name: bytes) -> bool:
-    return _TOKEN.fullmatch(name) is not None
+_IS_TOKEN: Final = Verdicts[bytes, bool](lambda name: _TOKEN.fullmatch(name) is not None)
 
 
 def chunk(data: bytes) -> bytes:

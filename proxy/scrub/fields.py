@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from proxy.coding import known
 from proxy.message import Fields
+from proxy.verdicts import Verdicts
 
 SHORTEST_RANGE: Final = 16
 """Bytes. A shorter part of a body shows a few bytes of a value that nobody could recognise."""
@@ -18,6 +19,7 @@ _ONE_RANGE: Final = re.compile(rb"\s*bytes\s*=\s*(\d{1,18})?\s*-\s*(\d{1,18})?\s
 _CONTENT_RANGE: Final = re.compile(rb"\s*bytes\s+(\d{1,18})\s*-\s*(\d{1,18})\s*/\s*(\d{1,18}|\*)\s*", re.IGNORECASE)
 _PARTIAL: Final = frozenset((b"a-im", b"request-range", b"x-range", b"available-dictionary", b"dictionary-id"))
 _LISTS: Final = frozenset((b"accept-encoding", b"grpc-accept-encoding"))
+_ABOUT_PARTS: Final = _LISTS | _PARTIAL | {b"range"}
 
 
 def drop_validators(fields: Fields) -> Fields:
@@ -36,14 +38,14 @@ def searchable(fields: Fields) -> Fields:
     left out, as a server may always ignore Range (RFC 9110 14.2); delta encodings (RFC 3229) and
     dictionaries are too.
     """
-    if all(_harmless(name.lower(), value) for name, value in fields):
+    if all(_harmless(key, value) for name, value in fields if (key := name.lower()) in _ABOUT_PARTS):
         return fields
     return tuple(_narrowed(fields))
 
 
 def _harmless(name: bytes, value: bytes) -> bool:
     if name in _LISTS:
-        return _codings(name, value) == value
+        return _SEARCHABLE[name == b"grpc-accept-encoding"][value]
     return not (name in _PARTIAL or (name == b"range" and not _wide(value)))
 
 
@@ -69,6 +71,13 @@ def _codings(name: bytes, value: bytes) -> bytes:
 def _decodable(item: bytes, *, grpc: bool) -> bool:
     coding = item.split(b";")[0].strip().lower().decode("latin-1")
     return coding == "identity" or (not grpc and known((coding.removeprefix("x-"),)))
+
+
+_SEARCHABLE: Final = (
+    Verdicts[bytes, bool](lambda value: _codings(b"accept-encoding", value) == value),
+    Verdicts[bytes, bool](lambda value: _codings(b"grpc-accept-encoding", value) == value),
+)
+"""Whether a list needs no change; for bodies, and for gRPC messages."""
 
 
 def _wide(value: bytes) -> bool:

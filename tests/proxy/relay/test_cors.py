@@ -49,6 +49,13 @@ def test_other_origin(origin):
     assert caught.value.refusal.code == "origin_not_allowed"
 
 
+@pytest.mark.parametrize("given", [{"Origin": "file://"}, {"Origin": ""}, {"Referer": "about:blank"}])
+def test_entry_that_is_no_origin_matches_nothing(given):
+    """A mistake in the list lets nobody in, in particular not those whose origin is none either."""
+    with pytest.raises(Refused):
+        cors.admit(fields(**given), (*LISTED, "ftp://files.test", "", "*"))
+
+
 def test_two_origins_are_refused():
     """Two Origin fields are never one."""
     with pytest.raises(Refused):

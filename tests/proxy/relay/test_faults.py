@@ -19,6 +19,7 @@ import proxy.relay
 from proxy import budget, destination, events, inject, socket_message
 from proxy.body import rewriter as body_rewriter
 from proxy.scrub import scrubber
+from proxy.verdicts import Verdicts
 from store.model import Location
 
 FAULT = "fault-canary-text"
@@ -66,6 +67,11 @@ def _modules():
     for package in ("proxy.scrub", "proxy.body", "proxy.coding"):
         for found in pkgutil.iter_modules(importlib.import_module(package).__path__, package + "."):
             yield importlib.import_module(found.name)
+
+
+def _verdicts():
+    for module in list(_modules()):
+        yield from (member for member in vars(module).values() if isinstance(member, Verdicts))
 
 
 def _points():
@@ -254,6 +260,10 @@ def test_fault(gate, label, monkeypatch, caplog):
         for module in list(_modules()):  # names that were imported into other modules
             if not inspect.isclass(owner) and vars(module).get(name) is raw:
                 patch.setattr(module, name, broken)
+        for verdicts in _verdicts():  # which would be known from the scenes before
+            verdicts.clear()
+            if verdicts._decide is raw:
+                patch.setattr(verdicts, "_decide", broken)
         for scene in SCENES:
             before = len(hits)
             gate.up.forget()
