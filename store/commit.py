@@ -8,28 +8,56 @@ from contextlib import contextmanager
 from sqlalchemy import Connection
 
 from store import audit, rows, tree
+from store.cache import Bounded
 from store.database import Database
 from store.errors import KeyMismatch, Unavailable
 from store.head import Head
 from store.keyring import ControlKeys
-from store.manifest import RETIRED_FOR, build, manifest_key
+from store.manifest import manifest_key
+from store.manifests import Hosts, Kept, Manifests, Rules
 from store.model import Scope
 from store.schema import datasets, documents, head, nodes
 from store.signing import DOCUMENT, canonical, digest
 from store.trusted import believed, believed_hash
 
+NODES = 1024
+"""Nodes of the hash tree that the writer remembers: about two megabytes."""
+
+
+class Recent:
+    """What the writer remembers between its transactions. All of it counts only under the hash that is asked for."""
+
+    def __init__(self) -> None:
+        self.manifests = Manifests()
+        self._nodes: Bounded[str, tuple[bytes, bytes]] = Bounded(NODES)
+
+    def node(self, connection: Connection, path: str, expected: bytes) -> bytes:
+        """Return a verified node; raises `Tampered`."""
+        cached = self._nodes.look(path)
+        if cached is not None and cached[0] == expected:
+            return cached[1]
+        body = tree.checked(rows.read_node(connection, path), expected)
+        self._nodes.keep(path, (expected, body))
+        return body
+
+    def wrote(self, path: str, body: bytes) -> None:
+        """Remember a node that was written just now."""
+        self._nodes.keep(path, (tree.node_hash(body), body))
+
 
 class Transaction:
     """What a verb of the vault writes through. `now` is Unix milliseconds."""
 
-    def __init__(self, connection: Connection, keys: ControlKeys, last: Head, now: int) -> None:
+    def __init__(self, connection: Connection, keys: ControlKeys, last: Head, now: int, recent: Recent) -> None:
         self.connection = connection
         self.keys = keys
         self.now = now
         self.epoch = last.epoch
         self.kid = last.kid
         self._last = last
-        self._touched: dict[Scope, bool] = {}
+        self._recent = recent
+        self._touched: dict[Scope, set[str] | None] = {}
+        self._whole: set[Scope] = set()
         self._documents: dict[str, bytes | None] = {}
         self._events: list[audit.Event] = []
 
@@ -38,13 +66,16 @@ class Transaction:
         """The head that this transaction started from."""
         return self._last
 
-    def touch(self, scope: Scope) -> None:
-        """Have the scope's manifest rewritten at the end."""
-        self._touched[scope] = True
+    def touch(self, scope: Scope, entry: str | None = None) -> None:
+        """Have the scope's manifest rewritten at the end: the line of one entry (by id), or the whole."""
+        ids = self._touched.get(scope)
+        self._touched[scope] = {*(ids or ()), *([entry] if entry is not None else [])}
+        if entry is None:
+            self._whole.add(scope)
 
     def forget(self, scope: Scope) -> None:
         """Have the scope's manifest removed at the end."""
-        self._touched[scope] = False
+        self._touched[scope] = None
 
     def put_document(self, key: str, body: object) -> None:
         """Publish a signed document."""
@@ -60,8 +91,8 @@ class Transaction:
 
     def finish(self) -> Head:
         """Write manifests, documents, tree, audit and the new head."""
-        for scope, kept in self._touched.items():
-            self._documents[manifest_key(scope)] = self._manifest(scope) if kept else None
+        for scope, ids in self._touched.items():
+            self._documents[manifest_key(scope)] = None if ids is None else self._manifest(scope, ids)
         root = self._write_documents()
         seq, last = audit.append(self.connection, self._events, self.now, self._last.audit_seq, self._last.audit_hash)
         changed = root != self._last.root
@@ -78,18 +109,44 @@ class Transaction:
         write_head(self.connection, new, self.keys)
         return new
 
-    def _manifest(self, scope: Scope) -> bytes:
-        settings: dict[str, object] = {}
-        if scope.dataset:
-            row = rows.find(
-                self.connection, datasets, organisation=scope.organisation, project=scope.project, id=scope.dataset
-            )
-            if row is not None:
-                egress = json.loads(row["egress"])
-                settings = {"egress": egress, "strict_bodies": bool(row["strict_bodies"]), "state": row["state"]}
-        since = self.now - int(RETIRED_FOR * 1000)
-        entries = rows.entries_of(self.connection, scope, deleted=True)
-        return build(scope, settings, entries, rows.current_versions(self.connection, scope, since))
+    def _manifest(self, scope: Scope, ids: set[str]) -> bytes:
+        last = None if scope in self._whole else self._before(scope)
+        if last is None:
+            return self._recent.manifests.whole(self.connection, scope, self._settings(scope), self.now)
+        return self._recent.manifests.changed(self.connection, scope, last, ids, self.now)
+
+    def _before(self, scope: Scope) -> Kept | None:
+        """Return the scope's manifest as the head that this transaction started from vouches for it."""
+        sha256 = believed_hash(self._node, self._last.root, manifest_key(scope))
+        if sha256 is None:
+            return None
+        return self._recent.manifests.recall(scope, sha256, lambda: self._document(manifest_key(scope), sha256))
+
+    def rules(self, scope: Scope, entry: str, number: int) -> Rules | None:
+        """Return the destinations and locations that a version has now, verified: what a rotation inherits."""
+        before = self._before(scope)
+        return None if before is None else before.rules(entry, number)
+
+    def default_hosts(self, scope: Scope) -> Hosts:
+        """Return the dataset's destinations for secrets that name none, verified."""
+        before = self._before(scope)
+        if before is None or before.hosts is None:  # written by a release before it was signed
+            return self._settings(scope).get("hosts", [])  # type: ignore[return-value]
+        return before.hosts
+
+    def _settings(self, scope: Scope) -> dict[str, object]:
+        """Return what a dataset's manifest says beside its entries."""
+        place = rows.place(scope)
+        row = rows.find(self.connection, datasets, id=place.pop("dataset"), **place) if scope.dataset else None
+        if row is None:
+            return {}
+        egress = json.loads(row["egress"])
+        hosts = json.loads(row["hosts"])
+        return {"egress": egress, "hosts": hosts, "strict_bodies": bool(row["strict_bodies"]), "state": row["state"]}
+
+    def _document(self, key: str, sha256: str) -> bytes:
+        fetch, verifier = (lambda name: rows.read_document(self.connection, name)), self.keys.public.verifier
+        return believed(fetch, key, sha256, verifier)
 
     def _write_documents(self) -> str:
         changes: dict[str, str | None] = {}
@@ -106,10 +163,11 @@ class Transaction:
         root, bodies = tree.update(self._node, bytes.fromhex(self._last.root), changes)
         for path, node in bodies.items():
             rows.put(self.connection, nodes, {"path": path}, {"body": node})
+            self._recent.wrote(path, node)
         return root.hex()
 
     def _node(self, path: str, expected: bytes) -> bytes:
-        return tree.checked(rows.read_node(self.connection, path), expected)
+        return self._recent.node(self.connection, path, expected)
 
 
 def write_head(connection: Connection, new: Head, keys: ControlKeys) -> None:
@@ -125,13 +183,14 @@ class Ledger:
         self.keys = keys
         self.clock = clock
         self._seen: tuple[str, Head] | None = None
+        self._recent = Recent()
 
     @contextmanager
     def change(self) -> Iterator[Transaction]:
         """One transaction; commits on success."""
         with self.database.write() as connection:
             last = self.head(connection, lock=True)
-            transaction = Transaction(connection, self.keys, last, int(self.clock() * 1000))
+            transaction = Transaction(connection, self.keys, last, int(self.clock() * 1000), self._recent)
             yield transaction
             new = transaction.finish()
         self._seen = (new.body(), new)

@@ -46,7 +46,7 @@ def _erase(transaction: Transaction, entry: rows.Row) -> None:
     scope = Scope(entry["organisation"], entry["project"], entry["dataset"])
     transaction.connection.execute(delete(versions).where(versions.c.entry == entry["id"]))
     rows.remove(transaction.connection, entries, id=entry["id"])
-    transaction.touch(scope)
+    transaction.touch(scope, entry["id"])
     target = f"{entry['kind']}s/{entry['name']}"
     transaction.log(Event("store:erase", scope, target, actor="store"))
 

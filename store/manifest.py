@@ -29,19 +29,8 @@ def session_key_of(session: str) -> str:
     return f"session/{session}"
 
 
-def build(
-    scope: Scope, settings: Mapping[str, object], entries: Sequence[Row], versions: Mapping[str, Sequence[Row]]
-) -> bytes:
-    """Return a scope's manifest from its entries and the versions that count (`rows.current_versions`)."""
-    lines = [
-        _entry(entry, versions.get(entry["id"], ()))
-        for entry in entries
-        if entry["deleted_at"] is None or entry["id"] in versions
-    ]
-    return canonical({"scope": str(scope), "level": scope.level, **settings, "entries": lines})
-
-
-def _entry(entry: Row, versions: Sequence[Row]) -> dict[str, object]:
+def line_of(entry: Row, versions: Sequence[Row]) -> dict[str, object]:
+    """Return an entry's line from the versions that count (`rows.current_versions`)."""
     deleted = entry["deleted_at"] is not None
     return {
         "id": entry["id"],
@@ -54,16 +43,22 @@ def _entry(entry: Row, versions: Sequence[Row]) -> dict[str, object]:
     }
 
 
+@lru_cache(1024)
+def _loads(text: str) -> object:
+    """Read a canonical list once: the versions of a dataset tend to have the same. Not to be changed."""
+    return json.loads(text)
+
+
 def _version(row: Row) -> dict[str, object]:
     line: dict[str, object] = {
         "number": row["number"],
         "sha256": row["sha256"],
         "kid": row["kid"],
-        "sealed": [json.loads(row["sealed_hosts"]), json.loads(row["sealed_locations"])],
+        "sealed": [_loads(row["sealed_hosts"]), _loads(row["sealed_locations"])],
         "retired_at": row["retired_at"],
     }
     if (row["hosts"], row["locations"]) != (row["sealed_hosts"], row["sealed_locations"]):
-        line["narrowed"] = [json.loads(row["hosts"]), json.loads(row["locations"])]
+        line["narrowed"] = [_loads(row["hosts"]), _loads(row["locations"])]
     return line
 
 

@@ -143,6 +143,19 @@ _CURRENT = (
     )
     .order_by(versions.c.entry, versions.c.number)
 )
+_BY_ID = select(entries).where(*_where(entries, _SCOPE), entries.c.id.in_(bindparam("ids", expanding=True)))
+_CURRENT_OF = (
+    select(*_LIGHT)
+    .join(entries, entries.c.id == versions.c.entry)
+    .where(
+        versions.c.entry.in_(bindparam("ids", expanding=True)),
+        versions.c.state != "destroyed",
+        or_(versions.c.number == entries.c.active_version, versions.c.retired_at > bindparam("since")),
+    )
+    .order_by(versions.c.entry, versions.c.number)
+)
+_MANY = 500
+"""Parameters of one statement."""
 
 
 def entries_of(connection: Connection, scope: Scope, *, deleted: bool = False) -> Sequence[Row]:
@@ -161,6 +174,25 @@ def current_versions(connection: Connection, scope: Scope, since: int) -> dict[s
     found: dict[str, list[Row]] = {}
     for row in connection.execute(_CURRENT, {**_keyed(place(scope)), "since": since}).mappings():
         found.setdefault(row["entry"], []).append(row)
+    return found
+
+
+def entries_by_id(connection: Connection, scope: Scope, ids: Sequence[str]) -> list[Row]:
+    """Return these entries of a scope, deleted ones included; those that are gone are left out."""
+    found: list[Row] = []
+    for start in range(0, len(ids), _MANY):
+        asked = {**_keyed(place(scope)), "ids": ids[start : start + _MANY]}
+        found += connection.execute(_BY_ID, asked).mappings()
+    return found
+
+
+def current_versions_of(connection: Connection, ids: Sequence[str], since: int) -> dict[str, list[Row]]:
+    """Return the same as `current_versions` for these entries."""
+    found: dict[str, list[Row]] = {}
+    for start in range(0, len(ids), _MANY):
+        asked = {"ids": ids[start : start + _MANY], "since": since}
+        for row in connection.execute(_CURRENT_OF, asked).mappings():
+            found.setdefault(row["entry"], []).append(row)
     return found
 
 

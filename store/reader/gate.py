@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from store import rows
+from store.cache import Bounded, Seen
 from store.canary import VALUE, canary_binding, canary_key
 from store.envelope import Binding
 from store.errors import KeyMismatch, NotAuthenticated, StoreError, Tampered, Unavailable
@@ -18,7 +19,6 @@ from store.keyring import PublicKeys, session_key
 from store.manifest import Entry, Version, manifest_key, parse, session_key_of
 from store.model import Caller, Kind, Scope, SecretValue
 from store.opening import Opener
-from store.reader.cache import Bounded, Seen
 from store.reader.session import Session, parse_session
 from store.reader.source import Look, Moved, Source
 from store.reader.view import Index, View, binding_of

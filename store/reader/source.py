@@ -17,11 +17,11 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from store import rows
+from store.cache import Bounded
 from store.database import read_only_engine
 from store.errors import Unavailable
 from store.head import Head
 from store.keyring import PublicKeys
-from store.reader.cache import Bounded
 from store.reader.water import HighWater
 from store.tree import checked
 from store.trusted import believed, believed_hash

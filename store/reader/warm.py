@@ -16,8 +16,8 @@ from typing import Final
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from store.cache import Bounded
 from store.model import SecretValue
-from store.reader.cache import Bounded
 
 COPIES: Final = 4_096
 _NONCE: Final = 12

@@ -48,8 +48,7 @@ class Entries(Gate):
             check_match(entry_etag(existing) if existing else None, if_match, if_none_match=if_none_match)
             if existing is None:
                 _check_room(transaction.connection, scope)
-            hosts = json.loads(dataset["hosts"]) if dataset is not None else []
-            author = Author(scope, principal.actor, hosts)
+            author = Author(scope, principal.actor, transaction.default_hosts(scope))
             id_ = write_version(transaction, sealer, author, ready, inherit=True)
             return _info_by_id(transaction.connection, id_)
 
@@ -84,7 +83,7 @@ class Entries(Gate):
             values = _patched(change)
             _narrow(transaction, entry, change)
             _update(transaction, entry, principal, values)
-            transaction.touch(scope)
+            transaction.touch(scope, entry["id"])
             return _info_by_id(transaction.connection, entry["id"])
 
     def delete(
@@ -136,7 +135,7 @@ class Entries(Gate):
                 rows.change(transaction.connection, versions, {"entry": entry["id"], "number": number}, active)
                 prune(transaction, entry["id"])
                 _update(transaction, entry, principal, {"active_version": number, "rotated_at": transaction.now})
-                transaction.touch(scope)
+                transaction.touch(scope, entry["id"])
             return _info_by_id(transaction.connection, entry["id"])
 
     def destroy(
@@ -150,7 +149,7 @@ class Entries(Gate):
                 _update(transaction, entry, principal, {"active_version": 0})
             else:
                 _update(transaction, entry, principal, {})
-            transaction.touch(scope)
+            transaction.touch(scope, entry["id"])
             return version_info(_need_version(transaction.connection, entry["id"], number))
 
     @contextmanager
@@ -180,7 +179,7 @@ class Entries(Gate):
             find_scope(transaction.connection, scope)
             entry = _need(transaction.connection, scope, kind, name, environment)
             _update(transaction, entry, principal, {"state": state})
-            transaction.touch(scope)
+            transaction.touch(scope, entry["id"])
             return _info_by_id(transaction.connection, entry["id"])
 
 

@@ -135,7 +135,7 @@ class SealingKeys(Gate):
             "kid": sealer.kid.hex(),
         }
         rows.change(connection, versions, {"entry": item.entry, "number": item.number}, values)
-        transaction.touch(Scope(entry["organisation"], entry["project"], entry["dataset"]))
+        transaction.touch(Scope(entry["organisation"], entry["project"], entry["dataset"]), item.entry)
         return True
 
 

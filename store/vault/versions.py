@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, select
 from store import rows
 from store.commit import Transaction
 from store.envelope import Binding
+from store.manifests import Rules
 from store.model import DEFAULT_LOCATIONS, Kind, Scope
 from store.schema import entries, versions
 from store.sealing import Sealer, sign_envelope
@@ -45,7 +46,7 @@ def write_version(transaction: Transaction, sealer: Sealer, author: Author, read
     """
     connection, scope = transaction.connection, author.scope
     entry = rows.entry_named(connection, scope, ready.kind, ready.name, ready.environment)
-    before = _active(transaction, entry) if entry is not None and inherit else None
+    before = _rules_now(transaction, author.scope, entry) if entry is not None and inherit else None
     hosts, locations = _rules(ready, author, before)
     number = 1 if entry is None else entry["last_version"] + 1
     id_ = entry["id"] if entry is not None else random_text(16)
@@ -68,20 +69,24 @@ def write_version(transaction: Transaction, sealer: Sealer, author: Author, read
     _insert_version(transaction, id_, binding, (body, signature), _stamp(transaction, author, ready, hosts))
     if number > KEEP_VERSIONS:
         prune(transaction, id_)
-    transaction.touch(author.scope)
+    transaction.touch(author.scope, id_)
     return id_
 
 
-def _active(transaction: Transaction, entry: rows.Row) -> rows.Row | None:
-    return rows.find(transaction.connection, versions, entry=entry["id"], number=entry["active_version"])
+def _rules_now(transaction: Transaction, scope: Scope, entry: rows.Row) -> Rules | None:
+    """Return the rules of the active version from the signed manifest.
+
+    Not from its row: who can edit rows would choose where the next value goes that is entered without rules.
+    """
+    return transaction.rules(scope, entry["id"], entry["active_version"])
 
 
-def _rules(ready: Ready, author: Author, before: rows.Row | None) -> tuple[list[str | dict[str, object]], list[str]]:
+def _rules(ready: Ready, author: Author, before: Rules | None) -> Rules:
     hosts, locations = ready.hosts, ready.locations
     if hosts is None:
-        hosts = json.loads(before["hosts"]) if before is not None else list(author.hosts)
+        hosts = before[0] if before is not None else list(author.hosts)
     if locations is None:
-        locations = json.loads(before["locations"]) if before is not None else sorted(DEFAULT_LOCATIONS)
+        locations = before[1] if before is not None else sorted(DEFAULT_LOCATIONS)
     return hosts, locations
 
 
@@ -208,4 +213,4 @@ def delete_entry(transaction: Transaction, scope: Scope, entry: rows.Row) -> Non
     retire(transaction, entry)
     change = {"deleted_at": transaction.now, "active_version": 0}
     rows.change(transaction.connection, entries, {"id": entry["id"]}, change)
-    transaction.touch(scope)
+    transaction.touch(scope, entry["id"])

@@ -12,7 +12,7 @@ from store.errors import NotAuthenticated, StoreError, Tampered, Unavailable
 from store.head import Head
 from store.model import Kind, SecretValue
 from store.reader import Reader
-from store.records import NewEntry
+from store.records import Change, NewEntry
 from store.signing import DOCUMENT, Writer
 
 
@@ -110,12 +110,32 @@ def test_working_rows_redirect_nothing(store, token, edit):
     refused(store, token, at=use("evil.example"))
 
 
-def test_edited_rules_do_not_survive_the_next_manifest(store, token):
-    """When the writer signs a new manifest over edited rows, the envelope still opens for its own rules alone."""
+def test_edited_rules_are_not_signed_in_by_a_change_elsewhere(store, token):
+    """The next manifest keeps the lines of the one before; a row edited meanwhile stays an edited row."""
     write(store, "UPDATE versions SET hosts='[\"evil.example\"]', sealed_hosts='[\"evil.example\"]'")
     store.put(NewEntry("NEW", SecretValue(b"new-value-1234"), hosts=["api.example.com"]))
     refused(store, token, at=use("evil.example"))
+    assert attempt(store, token) == CANARY
+
+
+def test_edited_rules_that_are_signed_in_open_nothing(store, token):
+    """A change of the entry itself takes its rows: the envelope still opens for its own rules alone."""
+    write(store, "UPDATE versions SET hosts='[\"evil.example\"]', sealed_hosts='[\"evil.example\"]'")
+    store.vault.patch(store.owner, store.scope(), Kind.SECRET, "API_KEY", Change(description="now"))
+    refused(store, token, at=use("evil.example"))
     refused(store, token)
+
+
+@pytest.mark.parametrize("table", ["versions", "datasets"])
+def test_a_value_entered_without_rules_does_not_inherit_edited_ones(store, token, table):
+    """A rotation takes rules from the signed manifest, a new secret the dataset's from there: not from their rows."""
+    columns = {"versions": ("hosts", "sealed_hosts"), "datasets": ("hosts",)}[table]
+    write(store, f"UPDATE {table} SET " + ", ".join(f"{column}='[\"evil.example\"]'" for column in columns))
+    name = {"versions": "API_KEY", "datasets": "NEW"}[table]
+    store.put(NewEntry(name, SecretValue(b"rotated-value-1")))
+    refused(store, token, name=name, at=use("evil.example"))
+    if table == "versions":
+        assert attempt(store, token) == b"rotated-value-1"
 
 
 def test_narrowing_undone_by_hand_opens_nothing_new(store, token):
