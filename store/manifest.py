@@ -139,9 +139,20 @@ def _parse_entry(line: Mapping[str, object], scope: Scope) -> Entry:
     )
 
 
+def _rules(hosts: list[str | dict[str, object]]) -> tuple[DestinationRule, ...]:
+    """Parse a list once: the secrets of a dataset tend to have the same."""
+    if all(type(rule) is str for rule in hosts):
+        return _plain_rules(tuple(hosts))
+    return _written_rules(canonical(hosts))
+
+
 @lru_cache(4096)
-def _rules(text: bytes) -> tuple[DestinationRule, ...]:
-    """Parse a canonical list once: the secrets of a dataset tend to have the same."""
+def _plain_rules(hosts: tuple[str, ...]) -> tuple[DestinationRule, ...]:
+    return tuple(DestinationRule.parse(rule) for rule in hosts)
+
+
+@lru_cache(4096)
+def _written_rules(text: bytes) -> tuple[DestinationRule, ...]:
     return tuple(DestinationRule.parse(rule) for rule in json.loads(text))
 
 
@@ -154,8 +165,8 @@ def _parse_version(entry: str, line: dict[str, object]) -> Version:
     hosts, locations = line["sealed"]  # type: ignore[misc]
     now_hosts, now_locations = line.get("narrowed", line["sealed"])  # type: ignore[misc]
     retired = line["retired_at"]
-    sealed_rules = _rules(canonical(hosts))  # type: ignore[has-type]
-    narrowed = _rules(canonical(now_hosts))  # type: ignore[has-type]
+    sealed_rules = _rules(hosts)  # type: ignore[has-type]
+    narrowed = _rules(now_hosts)  # type: ignore[has-type]
     return Version(
         entry,
         int(str(line["number"])),

@@ -114,6 +114,8 @@ class Reader:
         before = self._views.pop(id_, None)
         session = self._session(look, id_)
         if session is None or session.caller.expires_at <= now:
+            if before is not None:
+                self._index(look, before.made_of[1][0].manifest.scope)  # its dataset may be gone as well: forget copies
             raise NotAuthenticated(_UNKNOWN)
         scope = Scope(session.caller.organisation, session.caller.project, session.caller.dataset)
         indexes = tuple(self._index(look, level) for level in scope.parents)
@@ -149,9 +151,13 @@ class Reader:
         known = cached.item.manifest.sha256 if cached is not None else None
         found = look.document(manifest_key(scope), known)
         if found is None:
+            self._indexes.pop(scope, None)
+            self._warm.forget(cached.item.envelopes if cached is not None else ())
             raise NotAuthenticated(_UNKNOWN)
         sha256, body = found
         index = cached.item if cached is not None and body is None else Index(parse(body or b"", sha256, scope))
+        if cached is not None and cached.item is not index:
+            self._warm.forget(cached.item.envelopes - index.envelopes)
         self._indexes.keep(scope, Seen(self.revision, index))
         return index
 
@@ -164,7 +170,7 @@ class Reader:
             self._look_for_keys()
         named, binding = self._bound(entry, version)
         try:
-            return self._warm.open(named, self.revision, lambda: self._opener.open(*stored, binding))
+            return self._warm.open(version.sha256, named, lambda: self._opener.open(*stored, binding))
         except (Tampered, KeyMismatch) as error:
             self._alarm(error)
             raise
@@ -195,11 +201,13 @@ class Reader:
 
     def _look[T](self, work: Callable[[Look], T]) -> T:
         """Work on one consistent look; what does not verify raises an alarm, and refuses the one who asked."""
-        for _ in range(_TRIES):
+        for again in range(_TRIES):
             try:
                 with Look(self._source) as look:
+                    if again:
+                        look.begin()
                     return work(look)
-            except Moved:
+            except Moved:  # only while memory and database were both asked: the next look begins in the database
                 continue
             except NotAuthenticated:
                 raise
@@ -233,16 +241,11 @@ class Reader:
         raise Unavailable("There is no fresh view of the store.")
 
     def _refresh(self) -> None:
-        for _ in range(_TRIES):
-            try:
-                with Look(self._source) as look:
-                    _ = look.connection  # also when memory would do: here the head is read anew
-                    if not self._proven:
-                        self._prove(look)
-                    self._fault = None
-                    return
-            except Moved:
-                continue
+        with Look(self._source) as look:
+            look.begin()  # also when memory would do: here the head is read anew
+            if not self._proven:
+                self._prove(look)
+            self._fault = None
 
     def _alarm(self, error: StoreError) -> None:
         self.alarms += 1
@@ -263,6 +266,7 @@ class Reader:
             except Exception:
                 log.exception("alarm: the store's reader failed")
                 self._fault = Unavailable("The reader failed.")
+            self._warm.age()
             self._tell()
 
     def _tell(self) -> None:

@@ -137,7 +137,13 @@ class Look:
         """The database, in a snapshot whose head was verified; raises `Moved`, `Unavailable`, `Tampered`."""
         return self._snapshot or self._open()
 
-    def _open(self) -> Connection:
+    def begin(self) -> None:
+        """Open the snapshot before anything was read from memory: the head may move, and nothing is lost."""
+        if self._snapshot is None:
+            self._open(moving=False)
+
+    def _open(self, *, moving: bool = True) -> Connection:
+        """Open it; with `moving`, say so (`Moved`) when the head is not the one under which memory was read so far."""
         source, before = self._source, self._source.head
         try:
             connection = source.connect()
@@ -147,7 +153,7 @@ class Look:
             source.drop()
             raise Unavailable("The store's database cannot be read.") from error
         self._snapshot = connection
-        if before is not None and head.root != before.root:
+        if moving and before is not None and head.root != before.root:
             raise Moved
         return connection
 

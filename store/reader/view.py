@@ -48,7 +48,7 @@ class StoredGrant:
 class Index:
     """A manifest's entries by name; shared by every view that sees the manifest."""
 
-    __slots__ = ("by_name", "manifest", "values_id", "windows")
+    __slots__ = ("by_name", "envelopes", "manifest", "values_id", "windows")
 
     def __init__(self, manifest: Manifest) -> None:
         self.manifest = manifest
@@ -58,6 +58,7 @@ class Index:
                 self.by_name.setdefault((entry.kind, entry.name), []).append(entry)
         retired = (version.retired_at for entry in manifest.entries for version in entry.versions)
         values = [(e.name, v.sha256) for e in manifest.entries if e.kind is Kind.SECRET for v in e.versions]
+        self.envelopes = frozenset(version.sha256 for entry in manifest.entries for version in entry.versions)
         self.values_id = digest(canonical(sorted(values)))
         self.windows = sorted(at + RETIRED_FOR for at in retired if at is not None)
 
