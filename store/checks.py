@@ -140,18 +140,26 @@ def parse_locations(locations: Iterable[str] | None, pointer: str) -> list[str]:
     return sorted(set(names))
 
 
-def warnings_for(value: bytes | None, *, bound: bool) -> list[Warned]:
-    """Return what the uploader should know; `value` None when it came sealed."""
-    found = []
-    if not bound:
-        found.append(Warned("no_destinations", "Without hosts it is kept, but injected nowhere."))
-    if value is None:
-        return found
-    if len(value) < MIN_SCRUBBED:
-        found.append(Warned("value_short", f"Values under {MIN_SCRUBBED} bytes are injected but not scrubbed."))
-    if value != value.strip():
-        found.append(Warned("whitespace_edges", "The value starts or ends with white space; it is kept exactly so."))
+NOTES = {
+    "value_short": f"Values under {MIN_SCRUBBED} bytes are injected but not scrubbed.",
+    "whitespace_edges": "The value starts or ends with white space; it is kept exactly so.",
+    "looks_like_placeholder": "The value looks like a stand-in, not like a secret.",
+}
+"""What may be remarkable about a value, each with its sentence."""
+
+
+def notes_on(value: bytes) -> list[str]:
+    """Return the codes of `NOTES` that fit a value; where it is sealed by its client, that client says them."""
     low = value.lower()
-    if any(low.startswith(mark.encode()) for mark in _PLACEHOLDERS) or len(set(value)) < 3:
-        found.append(Warned("looks_like_placeholder", "The value looks like a stand-in, not like a secret."))
-    return found
+    found = {
+        "value_short": len(value) < MIN_SCRUBBED,
+        "whitespace_edges": value != value.strip(),
+        "looks_like_placeholder": any(low.startswith(mark.encode()) for mark in _PLACEHOLDERS) or len(set(value)) < 3,
+    }
+    return [code for code in NOTES if found[code]]
+
+
+def warnings_for(notes: Iterable[str], *, bound: bool) -> list[Warned]:
+    """Return what the uploader should know."""
+    found = [] if bound else [Warned("no_destinations", "Without hosts it is kept, but injected nowhere.")]
+    return found + [Warned(code, NOTES[code]) for code in notes]

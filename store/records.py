@@ -21,6 +21,10 @@ class NewEntry:
     description: str | None = None
     environment: str = ""
     rotate_after: str | None = None
+    binding: str | None = None
+    """What `sealed` was sealed for: the SHA-256 of HPKE's info in hex. With it a wrong guess is told, not stored."""
+    noted: Sequence[str] = ()
+    """Codes of `store.checks.NOTES` that the client found in a value it sealed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class EntryInfo:
     name: str
     environment: str
     version: int
+    last_version: int
     state: str
     hosts: list[str | dict[str, object]]
     locations: list[str]

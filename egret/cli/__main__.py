@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "run": ("egret.cli.run", "Run a command behind the proxy."),
     "login": ("egret.cli.login", "Keep a server's URL and an API key."),
     "logout": ("egret.cli.login", "Forget them."),
+    "trust-key": ("egret.cli.login", "Believe a server's new sealing key."),
     "dataset": ("egret.cli.dataset", "Create, list and remove datasets."),
     "secret": ("egret.cli.secret", "Put, list and remove secrets."),
     "var": ("egret.cli.var", "Put, list and remove variables."),

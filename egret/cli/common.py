@@ -1,7 +1,7 @@
 """What commands share: options, the client, and how errors become exit codes."""
 
 import functools
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -12,6 +12,7 @@ from egret.settings import Settings, SettingsError, environment, load
 
 if TYPE_CHECKING:
     from egret.client import Client
+    from egret.pins import Pins
 
 OK, ERROR, USAGE, NOT_FOUND, NOT_AUTHENTICATED, FORBIDDEN, CONFLICT, UNAVAILABLE, WRITE_ONLY = range(9)
 """Exit codes of every command."""
@@ -97,6 +98,7 @@ def talks(function: Callable[..., None]) -> Callable[..., None]:
             api.NotAuthenticated: NOT_AUTHENTICATED,
             api.Forbidden: FORBIDDEN,
             api.Conflict: CONFLICT,
+            api.SealingKeyChanged: CONFLICT,
             api.Unavailable: UNAVAILABLE,
         }
         try:
@@ -108,15 +110,25 @@ def talks(function: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+def pins(environ: Mapping[str, str]) -> "Pins":
+    """Return what says which sealing key is the server's: EGRET_SEALING_KEY, else what earlier commands saw."""
+    from egret.credentials import path  # noqa: PLC0415
+    from egret.pins import KnownStores, Pins  # noqa: PLC0415
+
+    given = environ.get("EGRET_SEALING_KEY")
+    return Pins(given) if given else KnownStores(path(environ).with_name("known-stores.json"))
+
+
 def _client() -> "Client":
     from egret.client import Client  # noqa: PLC0415
     from egret.credentials import CredentialsError, find, is_exposed  # noqa: PLC0415
 
     try:
-        credentials = find(environment())
+        environ = environment()
+        credentials = find(environ)
         if is_exposed(credentials.url):
             click.echo("egret: warning: the key goes to the server in clear text; use an https:// URL", err=True)
-        return Client(credentials.url, credentials.key)
+        return Client(credentials.url, credentials.key, pin=pins(environ))
     except CredentialsError as error:
         fail(str(error), NOT_AUTHENTICATED)
     except ValueError as error:

@@ -1,11 +1,15 @@
 """`egret login` and `egret logout`."""
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
-from egret.cli.common import ERROR, NOT_AUTHENTICATED, USAGE, Command, fail
+from egret.cli.common import CONFLICT, ERROR, NOT_AUTHENTICATED, USAGE, Command, fail, pins, talks
 from egret.settings import environment
+
+if TYPE_CHECKING:
+    from egret.client import Client
 
 
 @click.command(cls=Command)
@@ -37,3 +41,23 @@ def logout() -> None:
 
     if not forget(environment()):
         fail("there was nothing to forget")
+
+
+@click.command(name="trust-key", cls=Command)
+@click.argument("fingerprint", required=False)
+@talks
+def trust_key(client: "Client", fingerprint: str | None) -> None:
+    """Believe the server's sealing key from now on, if it is the one with this FINGERPRINT.
+
+    Values are sealed to it before they are sent. The first key that a server shows is remembered; when its operator
+    rotates it, commands stop until the new one is trusted. Ask the operator for the fingerprint: `egret keyring ls`.
+    Without FINGERPRINT the one that the server shows is printed, and nothing is changed.
+    """
+    shown = client.sealing_key()["fingerprint"]
+    if fingerprint is None:
+        click.echo(shown)
+        return
+    if fingerprint != shown:
+        fail(f"the server shows {shown}, which is not the key that you were told of; nothing was changed", CONFLICT)
+    pins(environment()).keep(client.url.rstrip("/"), fingerprint)
+    click.echo("egret: trusted from now on", err=True)

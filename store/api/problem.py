@@ -28,7 +28,7 @@ STATUS: Mapping[type[errors.StoreError], int] = {
 }
 """One class, one status; what is not listed (and what is no StoreError) is 500 `internal`."""
 
-_OF_STATE = frozenset({"widening", "sealed_key", "sealed_invalid", "project_outside"})
+_OF_STATE = frozenset({"widening", "sealed_key", "sealed_binding", "sealed_invalid", "project_outside"})
 """Faults against what is stored (its rules, its key, its projects): another time the same input would do. 409."""
 
 CODES: Mapping[str, tuple[int, str]] = {

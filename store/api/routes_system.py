@@ -22,6 +22,7 @@ class SealingKeyOut(Out):
     public_key: str
     store_id: str
     fingerprint: str
+    organisation: str
 
 
 class HealthOut(Out):
@@ -55,7 +56,8 @@ async def verify_audit(call: Call) -> Reply:
 @route("GET", "/sealing-key", answer=SealingKeyOut)
 async def get_sealing_key(call: Call) -> Reply:
     """Show the key to seal values to, so that they never leave the client in clear."""
-    return Reply(SealingKeyOut.model_validate(await call.read(lambda _: call.state.vault.sealing_key())))
+    key = await call.read(lambda principal: {**call.state.vault.sealing_key(), "organisation": principal.organisation})
+    return Reply(SealingKeyOut.model_validate(key))
 
 
 @route("GET", "/ca.pem", public=True, media="application/x-pem-file")

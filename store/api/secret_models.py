@@ -25,6 +25,17 @@ ONE_OF: JsonDict = {
 }
 Provider = Annotated[str, WithJsonSchema({"type": "string", "enum": sorted(load_providers())})]
 Rule = str | dict[str, object]
+Binding = Annotated[
+    str,
+    Field(
+        pattern="^[0-9a-f]{64}$",
+        description="Of `sealed`: SHA-256 of HPKE's info in hex. With it, what was sealed for another version is told.",
+    ),
+]
+Note = Literal["value_short", "whitespace_edges", "looks_like_placeholder"]
+Noted = Annotated[
+    list[Note], Field(max_length=8, description="Of `sealed`: warnings that only the client could see to give.")
+]
 
 
 class About(Model):
@@ -43,6 +54,8 @@ class SecretIn(About, json_schema_extra=ONE_OF):
     name: Name
     value: Value | None = None
     sealed: Sealed | None = None
+    binding: Binding | None = None
+    noted: Noted = Field(default=[])
     environment: Environment | None = None
 
     def entry(self) -> NewEntry:
@@ -57,6 +70,8 @@ class SecretPut(About, json_schema_extra=ONE_OF):
     """Taken where it repeats the path's, so that an upload's entry can be sent as it is."""
     value: Value | None = None
     sealed: Sealed | None = None
+    binding: Binding | None = None
+    noted: Noted = Field(default=[])
     environment: Environment | None = None
 
     def entry(self, name: str) -> NewEntry:
@@ -111,6 +126,8 @@ def _entry(given: About, name: str, value: SecretValue | None, sealed: SecretVal
         given.description,
         getattr(given, "environment", None) or "",
         given.rotate_after,
+        getattr(given, "binding", None),
+        getattr(given, "noted", ()),
     )
 
 
@@ -128,6 +145,7 @@ class EntryOut(Out):
     name: str
     environment: Word
     version: int
+    last_version: int
     state: str
     hosts: list[Rule]
     locations: list[str]

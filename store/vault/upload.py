@@ -10,6 +10,7 @@ from store.checks import (
     check_name,
     check_text,
     check_value,
+    notes_on,
     parse_duration,
     parse_locations,
     problem,
@@ -40,12 +41,15 @@ class Ready:
     provider: str | None
     description: str | None
     rotate_after: int | None
+    pointer: str = ""
+    binding: str | None = None
+    noted: Sequence[str] = ()
 
     def warnings(self, hosts: Sequence[object]) -> list[Warned]:
         """Return what the uploader should know."""
         if self.kind is Kind.VARIABLE:
             return []
-        return warnings_for(self.value.reveal() if self.value else None, bound=bool(hosts))
+        return warnings_for(notes_on(self.value.reveal()) if self.value else self.noted, bound=bool(hosts))
 
 
 def check_all(kind: Kind, entries: Sequence[NewEntry], pointer: str, kid: bytes, faults: Faults) -> list[Ready]:
@@ -93,6 +97,9 @@ def check(kind: Kind, entry: NewEntry, pointer: str, kid: bytes) -> Ready:
         entry.provider,
         entry.description,
         rotate,
+        pointer,
+        entry.binding,
+        entry.noted,
     )
 
 

@@ -1,5 +1,6 @@
 """Writing entries and versions: seal, sign, retire the version before, prune the oldest."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import bindparam, select
 
 from store import rows
+from store.checks import problem
 from store.commit import Transaction
 from store.envelope import Binding
 from store.manifests import Rules
@@ -161,8 +163,17 @@ def _content(transaction: Transaction, sealer: Sealer, ready: Ready, binding: Bi
     """Return what is stored: envelope and signature, or a variable's plain bytes."""
     if ready.kind is Kind.VARIABLE and ready.value is not None:
         return ready.value.reveal(), None
+    if ready.value is None:
+        _check_binding(ready, binding)
     body = sealer.seal(ready.value, binding) if ready.value is not None else ready.sealed or b""
     return body, sign_envelope(transaction.keys.writer, body, binding)
+
+
+def _check_binding(ready: Ready, binding: Binding) -> None:
+    """Refuse what was sealed for another version, place or rules: it would be stored and never open."""
+    if ready.binding not in {None, hashlib.sha256(binding.info()).hexdigest()}:
+        hint = f"Seal it for version {binding.version}, this place and the rules as they are in force here."
+        raise problem(f"{ready.pointer}/sealed", "sealed_binding", hint)
 
 
 def _stamp(

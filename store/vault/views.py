@@ -45,6 +45,7 @@ def _entry(connection: Connection, row: rows.Row, active: rows.Row | None) -> En
         name=row["name"],
         environment=row["environment"],
         version=row["active_version"],
+        last_version=row["last_version"],
         state=row["state"],
         hosts=json.loads(active["hosts"]) if active is not None else [],
         locations=json.loads(active["locations"]) if active is not None else [],

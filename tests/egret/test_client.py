@@ -25,7 +25,7 @@ def server():
 
 @pytest.fixture
 def client(server):
-    with Client(server.url, "egk_key") as made:
+    with Client(server.url, "egk_key", seal=False) as made:
         yield made
 
 

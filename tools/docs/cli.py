@@ -23,6 +23,10 @@ A kept key is only ever sent to the server that it was entered for.
 among the arguments is refused with exit code 2, and nothing is sent: what stands there is in the shell's history
 and visible to every process, so treat it as leaked.
 
+**Sealing.** A secret is sealed to the store's key before it is sent: the admin API never has its value. The first key
+that a server shows is remembered in `known-stores.json` beside the credentials; where a command cannot keep files, set
+`EGRET_SEALING_KEY` to the key's fingerprint. Another key is exit code 6, and nothing is sent, until `egret trust-key`.
+
 **Output.** Tables on a terminal, tab-separated columns without headings in a pipe, `--json` with every command.
 Messages go to stderr.
 

@@ -1,0 +1,143 @@
+"""The client for asyncio: the methods of `egret.client.Client` with the same arguments, to be awaited.
+
+    async with Client("https://egret.example.com", key) as client:
+        dataset = await client.create_dataset("reviews", [{"name": "API_KEY", "value": value}], hosts=[…])
+        async for secret in client.secrets(Scope(dataset["id"])):
+            …
+
+Each call runs in a thread on a connection of its own, `connections` at once; sealing a value and waiting for the
+server never hold the event loop up. A call that is cancelled is not taken back: the server may have done it.
+"""
+
+import asyncio
+import functools
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Concatenate, Final, Self
+
+from egret import client
+from egret.client import (
+    ApiError,
+    Conflict,
+    Document,
+    Forbidden,
+    NotAuthenticated,
+    NotFound,
+    Pins,
+    Scope,
+    SealingKeyChanged,
+    Unavailable,
+)
+
+__all__ = [
+    "ApiError", "Client", "Conflict", "Document", "Forbidden", "NotAuthenticated", "NotFound", "Pins", "Scope",
+    "SealingKeyChanged", "Unavailable",
+]  # fmt: skip
+
+_END: Final = object()
+
+
+def _one[**P, T](verb: Callable[Concatenate[client.Client, P], T]) -> Callable[Concatenate["Client", P], Awaitable[T]]:
+    async def twin(self: "Client", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._run(lambda lent: verb(lent, *args, **kwargs))
+
+    functools.update_wrapper(twin, verb)
+    return twin
+
+
+def _many[**P](
+    verb: Callable[Concatenate[client.Client, P], Iterator[Document]],
+) -> Callable[Concatenate["Client", P], AsyncIterator[Document]]:
+    async def twin(self: "Client", /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[Document]:
+        lent = self._lend()
+        try:
+            items = verb(lent, *args, **kwargs)
+            while (item := await self._in_thread(lambda: next(items, _END))) is not _END:
+                yield item  # type: ignore[misc]  # the sentinel is gone
+        finally:
+            self._take_back(lent)
+
+    functools.update_wrapper(twin, verb)
+    return twin
+
+
+class Client:
+    """The routes of the admin API as coroutines; lists are asynchronous iterators. `pin` and `seal` as there."""
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        timeout: float = 30.0,
+        *,
+        seal: bool = True,
+        pin: str | Pins | None = None,
+        connections: int = 8,
+    ) -> None:
+        pins = pin if isinstance(pin, Pins) else Pins(pin)
+        self._make: Callable[[], client.Client] = lambda: client.Client(url, key, timeout, seal=seal, pin=pins)
+        self._pool = ThreadPoolExecutor(connections, thread_name_prefix="egret-client")
+        self._lock = threading.Lock()
+        self._idle = [self._make()]  # made now: a URL that is none is told where it was given
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections, after the calls that are under way."""
+        await asyncio.to_thread(self._pool.shutdown)
+        for each in self._idle:
+            each.close()
+
+    async def _run[T](self, verb: Callable[[client.Client], T]) -> T:
+        def call() -> T:
+            lent = self._lend()
+            try:
+                return verb(lent)
+            finally:
+                self._take_back(lent)
+
+        return await self._in_thread(call)
+
+    async def _in_thread[T](self, step: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, step)
+
+    def _lend(self) -> client.Client:
+        with self._lock:
+            return self._idle.pop() if self._idle else self._make()
+
+    def _take_back(self, lent: client.Client) -> None:
+        with self._lock:
+            self._idle.append(lent)
+
+    sealing_key = _one(client.Client.sealing_key)
+    create_project = _one(client.Client.create_project)
+    create_dataset = _one(client.Client.create_dataset)
+    replace_dataset = _one(client.Client.replace_dataset)
+    datasets = _many(client.Client.datasets)
+    dataset = _one(client.Client.dataset)
+    find_dataset = _one(client.Client.find_dataset)
+    upload_file = _one(client.Client.upload_file)
+    delete_dataset = _one(client.Client.delete_dataset)
+    secrets = _many(client.Client.secrets)
+    secret = _one(client.Client.secret)
+    put_secret = _one(client.Client.put_secret)
+    change_secret = _one(client.Client.change_secret)
+    delete_secret = _one(client.Client.delete_secret)
+    versions = _many(client.Client.versions)
+    activate = _one(client.Client.activate)
+    destroy = _one(client.Client.destroy)
+    open_session = _one(client.Client.open_session)
+    sessions = _many(client.Client.sessions)
+    revoke_session = _one(client.Client.revoke_session)
+    create_key = _one(client.Client.create_key)
+    keys = _many(client.Client.keys)
+    rotate_key = _one(client.Client.rotate_key)
+    revoke_key = _one(client.Client.revoke_key)
+    audit = _many(client.Client.audit)
+    verify_audit = _one(client.Client.verify_audit)
+    ca = _one(client.Client.ca)

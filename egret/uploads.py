@@ -1,0 +1,137 @@
+"""Uploads whose secrets are sealed first: reads what an envelope must be bound to, seals, sends, tries again.
+
+Others may write the same secret between the reading and the sending. The store then answers `sealed_binding`, having
+stored nothing, and the value is sealed once more for the version that is due now.
+"""
+
+import secrets
+import string
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
+
+from egret.pins import Pins
+from egret.scope import Scope, part
+from egret.transport import Conflict, Document, Forbidden, NotFound, Transport
+
+if TYPE_CHECKING:
+    from egret.sealed import Before, Sealing
+    from store.model import Scope as Place
+
+TRIES: Final = 5
+_LETTERS: Final = string.ascii_letters + string.digits
+
+Known = Mapping[tuple[str, str], "Before"]
+"""What a dataset holds, by name and environment."""
+
+
+class Uploads:
+    """Seals what it uploads to the key that the server shows and the pins allow."""
+
+    def __init__(self, api: Transport, pins: Pins) -> None:
+        self._api = api
+        self._pins = pins
+        self._sealing: Sealing | None = None
+
+    def dataset(self, body: Document, project: str) -> Document:
+        """Return the body that creates a dataset, with an id, since envelopes are bound to it."""
+        id_ = str(body.get("id") or "".join(secrets.choice(_LETTERS) for _ in range(16)))
+        return {**body, "id": id_, "secrets": self._entries(Scope(id_, project), body, {})}
+
+    def replace(self, scope: Scope, body: Document) -> Document:
+        """Upload a dataset anew."""
+
+        def send(_: int | None) -> Document:
+            known = self._known(self._api.pages(f"{scope.path}/secrets/"))
+            return self._api.call("PUT", scope.path + "/", {**body, "secrets": self._entries(scope, body, known)})
+
+        return self._repeat(send)
+
+    def put(self, scope: Scope, entry: Document, fields: Mapping[str, str]) -> Document:
+        """Store a secret's new version."""
+        from egret.sealed import checked  # noqa: PLC0415  # 100 ms, which only who seals needs to wait
+
+        checked("", entry)
+        path = f"{scope.path}/secrets/{part(entry['name'])}"
+
+        def send(version: int | None) -> Document:
+            return self._api.call("PUT", path, self._entry(scope, entry, version), fields)
+
+        return self._repeat(send)
+
+    def _repeat(self, send: Callable[[int | None], Document]) -> Document:
+        from egret.sealed import expected_version, has_code  # noqa: PLC0415
+
+        version: int | None = None
+        for left in reversed(range(TRIES)):
+            try:
+                return send(version)
+            except Conflict as error:
+                if has_code(error, "sealed_key"):
+                    self._sealing = None  # rotated just now: the next one is held against the pin
+                elif not has_code(error, "sealed_binding"):
+                    raise
+                if not left:
+                    raise
+                version = expected_version(error)
+        raise AssertionError  # the last try returns or raises
+
+    def _key(self) -> "Sealing":
+        if self._sealing is None:
+            from egret.sealed import Sealing  # noqa: PLC0415
+
+            found = Sealing(self._api.call("GET", "/sealing-key"))
+            self._pins.check(self._api.url, found.fingerprint)
+            self._sealing = found
+        return self._sealing
+
+    def _place(self, scope: Scope) -> "Place":
+        from store.model import Scope as Place  # noqa: PLC0415
+
+        if scope.organisation is not None:
+            return Place(scope.organisation)
+        return Place(self._key().organisation, scope.project, scope.dataset or "")
+
+    def _known(self, listed: Iterable[Document]) -> Known:
+        from egret.sealed import Before  # noqa: PLC0415
+
+        return {(item["name"], item["environment"] or ""): Before.of(item) for item in listed}
+
+    def _entries(self, scope: Scope, body: Mapping[str, Any], known: Known) -> list[Document]:
+        """Seal a whole upload; every fault that can be seen here is found before anything is sent."""
+        from egret.sealed import Before, checked, rules_of  # noqa: PLC0415
+
+        default = body.get("hosts") or ()
+        entries = [checked(f"/secrets/{index}", entry) for index, entry in enumerate(body["secrets"])]
+        # An upload replaces: rules that it leaves out come from the dataset, not from the version before.
+        rules = [rules_of(entry, Before(), default, f"/secrets/{index}") for index, entry in enumerate(entries)]
+        place = self._place(scope)
+        sealed = []
+        for entry, rule in zip(entries, rules, strict=True):
+            before = known.get((entry["name"], entry.get("environment") or ""), Before())
+            sealed.append(
+                entry if entry.get("sealed") is not None else self._key().seal(place, entry, rule, before.version + 1)
+            )
+        return sealed
+
+    def _entry(self, scope: Scope, entry: Document, version: int | None) -> Document:
+        from egret.sealed import rules_of  # noqa: PLC0415
+
+        before = self._before(scope, entry)
+        free = entry.get("hosts") is None and not entry.get("provider") and before.hosts is None
+        default = self._api.call("GET", scope.path + "/")["hosts"] if free and scope.dataset else ()
+        rules = rules_of(entry, before, default)
+        return self._key().seal(self._place(scope), entry, rules, before.version + 1 if version is None else version)
+
+    def _before(self, scope: Scope, entry: Mapping[str, Any]) -> "Before":
+        from egret.sealed import Before  # noqa: PLC0415
+
+        asked = f"?{urlencode({'environment': entry['environment']})}" if entry.get("environment") else ""
+        try:
+            return Before.of(self._api.call("GET", f"{scope.path}/secrets/{part(entry['name'])}{asked}"))
+        except NotFound:
+            return Before()
+        except Forbidden:  # a key that only writes: the store tells the version, the rules are the caller's to give
+            if entry.get("provider") or (entry.get("hosts") is not None and entry.get("locations") is not None):
+                return Before()
+            raise

@@ -1,0 +1,49 @@
+"""A stand-in for the admin API that takes sealed puts and opens them: for tests of what a client sends."""
+
+import base64
+import hashlib
+import json
+
+from upstream import Upstream, response
+
+from store.envelope import Binding, Envelope, key_id
+from store.keyring import PublicKeys
+from store.model import Kind, Scope
+from store.opening import Opener, opening_keys
+from store.sealing import sign_envelope
+from store.signing import Verifier, Writer
+
+_SEED, _STORE = b"\x07" * 32, b"\x01" * 16
+_WRITER = Writer(b"\x02" * 32)
+PUBLIC = PublicKeys(_STORE, opening_keys(_SEED)[1], Verifier(_WRITER.public))
+
+
+class OpeningServer(Upstream):
+    """Knows no secret yet; every put is the first version of one of the project `default`."""
+
+    def __init__(self):
+        super().__init__(None, {b"/": self._answer})
+
+    def _answer(self, request, conn):
+        if request.target == b"/sealing-key":
+            return response(json.dumps({**PUBLIC.document(), "organisation": "default"}).encode())
+        if request.head.startswith(b"GET "):
+            return response(b'{"code": "not_found", "detail": "None."}', status=b"404 Not Found")
+        return response(json.dumps({"name": "KEY", "version": 1, "state": "active"}).encode())
+
+    @property
+    def puts(self):
+        return [request for request in self.log if request.head.startswith(b"PUT ")]
+
+    def opened(self) -> str:
+        """The value of the one put, without rules of its own."""
+        (request,) = self.puts
+        body = json.loads(request.body)
+        envelope = base64.b64decode(body["sealed"])
+        kid = key_id(PUBLIC.sealing)
+        where = Scope("default", "default")
+        binding = Binding(_STORE, kid, where, Kind.SECRET, "", body["name"], 1, [], ["body", "header", "url"])
+        assert Envelope.unpack(envelope).kid == kid
+        assert body["binding"] == hashlib.sha256(binding.info()).hexdigest()
+        opener = Opener([_SEED], _WRITER.verifier)
+        return opener.open(envelope, sign_envelope(_WRITER, envelope, binding), binding).reveal().decode()
