@@ -16,6 +16,9 @@ SOON: Final = 0.25
 LINGER: Final = 15.0
 """Seconds for a closing connection to take what it was sent last."""
 
+GRACE: Final = 2.0
+"""Seconds that a drain gives to connections which have not asked for anything yet."""
+
 
 def sweep(handler: "Handler", now: float) -> None:
     """Enforce what is due; called by the master about twice a second."""
@@ -48,3 +51,21 @@ def _deadlines(handler: "Handler") -> Iterator[tuple[Pipe, float]]:
     for conn, pipe in list(handler.pipes.items()):
         if conn.tls and not conn.tls_established:
             yield pipe, conn.tls_deadline if isinstance(conn, Upstream) else handler.peer.secure_by
+
+
+def drain(handler: "Handler") -> None:
+    """Finish what is in flight, then close; an idle connection closes now.
+
+    One that has not asked for anything yet was accepted a moment ago, perhaps, and gets a while to do so: a rolling
+    restart refuses nobody.
+    """
+    handler.peer.draining = True
+    if not handler.peer.asked:
+        handler.loop.call_later(GRACE, _drained, handler)
+    else:
+        _drained(handler)
+
+
+def _drained(handler: "Handler") -> None:
+    if not handler.peer.open:
+        handler.stop()

@@ -39,5 +39,9 @@ class Relieved(events.Event):
     """Bytes were sent: whoever holds back acknowledgements for back-pressure may look again."""
 
 
+class Onward(events.Event):
+    """The next turn: who stopped because its time was spent goes on (see `Peer.spent`)."""
+
+
 class Revoked(events.Event):
     """The store changed or was lost: whatever lives on needs its caller checked again."""

@@ -18,7 +18,7 @@ from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.mode_specs import ProxyMode
 
 from proxy.forward import dial
-from proxy.forward.commands import Abort, Relieved, Revoked, Wait, WaitCompleted
+from proxy.forward.commands import Abort, Onward, Relieved, Revoked, Wait, WaitCompleted
 from proxy.forward.exchange import Client, Peer, Upstream
 from proxy.forward.hooks import Hooks, Tasks
 from proxy.forward.http_layer import Http
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 HIGH: Final = 256 << 10
 """Bytes that may wait on our side for one connection before it is not read any more."""
 
-GRACE: Final = 2.0
-"""Seconds that a drain gives to connections which have not asked for anything yet."""
+TURN: Final = 0.005
+"""Seconds after which a connection lets the others have their turn."""
 
 MODE: Final = ProxyMode.parse("regular")
 
@@ -56,6 +56,7 @@ class Handler:
         self._queue: deque[events.Event] = deque()
         self._busy = False
         self._dead = False
+        self._due = False
         self._out: dict[Pipe, list[bytes]] = {}
         self._held: set[Pipe] = set()
 
@@ -136,22 +137,6 @@ class Handler:
             pipe.conn.state = ConnectionState.CLOSED
             pipe.transport.abort()
 
-    def drain(self) -> None:
-        """Finish what is in flight, then close; an idle connection closes now.
-
-        One that has not asked for anything yet was accepted a moment ago, perhaps, and gets a while to do so: a rolling
-        restart refuses nobody.
-        """
-        self.peer.draining = True
-        if not self.peer.asked:
-            self.loop.call_later(GRACE, self._drained)
-        elif not self.peer.open:
-            self.stop()
-
-    def _drained(self) -> None:
-        if not self.peer.open:
-            self.stop()
-
     def stop(self) -> None:
         """Close the client's connection."""
         pipe = self.pipes.get(self.client)
@@ -182,12 +167,22 @@ class Handler:
         self._queue.append(event)
         if self._busy or self._dead:
             return
-        self.peer.now = self.loop.time()
+        peer = self.peer
+        peer.now = self.loop.time()
+        if not peer.unfinished:
+            peer.until = time.monotonic() + TURN
         self._layers()
-        if self.peer.congested or self.peer.holding or self._held:
+        if peer.unfinished and not self._due:
+            self._due = True
+            self.loop.call_soon(self._onward)
+        if peer.congested or peer.holding or self._held:
             self._relieve()
         if self.peer.draining and self.peer.asked and not self.peer.open:
             self.stop()
+
+    def _onward(self) -> None:
+        self._due = self.peer.unfinished = False
+        self.event(Onward())
 
     def _layers(self, event: events.Event | None = None) -> None:
         if event is not None:
@@ -289,7 +284,7 @@ class Handler:
         if pressure is None or pipe.transport.is_closing():
             self._held.discard(pipe)
             return
-        high = pressure() > HIGH
+        high = self.peer.unfinished or pressure() > HIGH
         if high and pipe.reading:
             pipe.reading = False
             pipe.transport.pause_reading()

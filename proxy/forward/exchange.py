@@ -42,6 +42,9 @@ class Peer:
     wake_at: float = float("inf")
     secure_by: float = float("inf")
     now: float = 0.0
+    until: float = float("inf")
+    """When this turn has lasted long enough, by the monotonic clock."""
+    unfinished: bool = False
     congested: bool = False
     holding: bool = False
     """A head waits for the body that should follow at once."""
@@ -54,6 +57,16 @@ class Peer:
         """Ask for a `Tick` at `when`."""
         self.wake_at = min(self.wake_at, when)
         self.look_at = min(self.look_at, when)
+
+    def spent(self) -> bool:
+        """Whether the others shall have their turn now: then the asker leaves what it has not done until `Onward`.
+
+        A peer can send twenty thousand frames, chunks or requests in what is read at once.
+        """
+        if time.monotonic() < self.until:
+            return False
+        self.unfinished = True
+        return True
 
     def expires_in(self) -> float:
         """Return the seconds until the first session with a request in flight ends."""

@@ -5,23 +5,22 @@ from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 
 from proxy.forward import parts
-from proxy.forward.border import Crossing, ResponseHead, WireHead, Withheld
-from proxy.forward.commands import Abort, Revoked
-from proxy.forward.exchange import Upstream
+from proxy.forward.border import Crossing, ResponseHead, Withheld
+from proxy.forward.commands import Abort, Onward, Revoked
+from proxy.forward.exchange import Upstream, client_of
 from proxy.forward.incoming import Incoming
 from proxy.forward.mitm import (
     HttpConnection,
     HttpEvent,
     ReceiveHttp,
     RequestData,
-    RequestEndOfMessage,
     RequestProtocolError,
-    RequestTrailers,
     ResponseData,
     ResponseEndOfMessage,
     ResponseTrailers,
 )
 from proxy.forward.outgoing import Outgoing
+from proxy.forward.request_writer import RequestWriter
 from proxy.protocol import wire
 from proxy.protocol.handshake import Handshake
 from proxy.refusal import Refusal, Refused
@@ -45,13 +44,15 @@ class H1Client(HttpConnection):
         self._body: wire.Body | None = None
         self._method = b""
         self._sent_any = False
-        self._chunked = False
-        self._trailers: wire.Fields = []
-        self._request_done = False
+        self._writer = RequestWriter()
         self._minor = 1
         self._keep = True
         self._informational = 0
         self._dead = False
+        self.late = False
+        """What was read is not parsed to its end yet."""
+        self._ended = False
+        self.peer = client_of(context).peer
         if isinstance(context.server, Upstream):
             context.server.pressure = self.pressure
 
@@ -75,8 +76,13 @@ class H1Client(HttpConnection):
             yield from self._send(event)
         elif isinstance(event, events.DataReceived):
             yield from self._received(event.data)
+        elif isinstance(event, Onward):
+            if self.late:
+                yield from self._read()
         elif isinstance(event, events.ConnectionClosed):
-            yield from self._closed()
+            self._ended = True
+            if not self.late:
+                yield from self._closed()
         elif isinstance(event, Revoked) and self._in is not None:
             try:
                 self._in.renew()
@@ -93,8 +99,7 @@ class H1Client(HttpConnection):
             head, plan = event.exchange.head, event.exchange.plan
             handshake = Handshake(head, plan) if head is not None and plan is not None and head.websocket else None
             self._out, self._in = Outgoing(event, handshake), Incoming(event.exchange, handshake)
-            self._body, self._trailers = None, []
-            self._sent_any = self._chunked = self._request_done = False
+            self._body, self._writer, self._sent_any = None, RequestWriter(), False
             self._informational = 0
         if event.stream_id != self.stream_id or self._dead or self._out is None:
             return
@@ -112,35 +117,12 @@ class H1Client(HttpConnection):
             yield from self._serialise(ready)
 
     def _serialise(self, ready: list[HttpEvent]) -> layer.CommandGenerator[None]:
-        out: list[bytes] = []
-        for event in ready:
-            if isinstance(event, WireHead):
-                out.append(self._head(event))
-            elif isinstance(event, RequestData):
-                out.append(b"%x\r\n%s\r\n" % (len(event.data), event.data) if self._chunked else event.data)
-            elif isinstance(event, RequestTrailers):
-                self._trailers = list(event.trailers.fields)
-            elif isinstance(event, RequestEndOfMessage):
-                if self._chunked:
-                    out.append(wire.head_block(b"0", self._trailers))
-                self._request_done = True
-        if out:
+        data = self._writer.write(ready)
+        if data:
             self._sent_any = True
-            yield commands.SendData(self.conn, b"".join(out))
-        if self._request_done:
+            yield commands.SendData(self.conn, data)
+        if self._writer.done:
             yield from self._turn()
-
-    def _head(self, head: WireHead) -> bytes:
-        fields = list(head.fields)
-        names = {name.lower() for name, _ in fields}
-        self._chunked = not head.end_stream and b"content-length" not in names
-        if self._chunked:
-            fields.append((b"Transfer-Encoding", b"chunked"))
-        if head.websocket:
-            fields += [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")]
-        elif b"te" in names:
-            fields.append((b"Connection", b"TE"))
-        return wire.head_block(b"%s %s HTTP/1.1" % (head.method.encode("latin-1"), head.target), fields)
 
     def _withhold(self, refusal: Refusal) -> layer.CommandGenerator[None]:
         """Take a refusal of the border: what was sent of the request must not be taken for a whole one."""
@@ -172,12 +154,20 @@ class H1Client(HttpConnection):
                 yield ReceiveHttp(Withheld(self.stream_id, Refusal("upstream_unreachable")))
             return
         self.buffer += data
+        yield from self._read()
+
+    def _read(self) -> layer.CommandGenerator[None]:
+        self.late = False
+        if self._dead:
+            return
         try:
             yield from self._parse()
         except wire.Malformed:
             yield from self._fail(Refusal("upstream_unreachable"))
         except Refused as refused:
             yield from self._fail(refused.refusal)
+        if self._ended and not self.late:
+            yield from self._closed()
 
     def _parse(self) -> layer.CommandGenerator[None]:
         while self._body is None and self.buffer and self.stream_id is not None:
@@ -195,6 +185,9 @@ class H1Client(HttpConnection):
             return
         for data in body.take():
             yield from self._receive(ResponseData(self.stream_id, data))
+            if self.buffer and self.peer.spent():
+                self.late = True
+                return
         if body.ended:
             yield from self._end()
 
@@ -257,7 +250,7 @@ class H1Client(HttpConnection):
 
     def _turn(self) -> layer.CommandGenerator[None]:
         """Request and response are complete: the connection is free, or ends."""
-        if self._in is not None or not self._request_done or self.tunnel:
+        if self._in is not None or not self._writer.done or self.tunnel:
             return
         self.stream_id = self._out = self._body = None
         if not self._keep or self.buffer:

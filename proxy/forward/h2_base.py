@@ -19,8 +19,8 @@ from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http._http_h2 import BufferedH2Connection
 
-from proxy.forward.commands import Relieved, Revoked
-from proxy.forward.exchange import Client, Upstream
+from proxy.forward.commands import Onward, Relieved, Revoked
+from proxy.forward.exchange import Client, Upstream, client_of
 from proxy.forward.mitm import HttpConnection, HttpEvent
 from proxy.limits import Limits
 from proxy.protocol import wire
@@ -28,6 +28,11 @@ from proxy.protocol import wire
 STREAM_WINDOW: Final = 1 << 20
 CONNECTION_WINDOW: Final = 8 << 20
 MAX_FRAME: Final = 1 << 16
+PREFACE: Final = len(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+HEAD: Final = 9
+FRAMES: Final = 32
+"""Frames that are taken in at once."""
+
 HELD: Final = 256 << 10
 """Bytes of one stream that may wait for the other side before its window stays shut."""
 
@@ -87,6 +92,12 @@ class H2Connection(HttpConnection):
         self.limits = limits
         self.unread: dict[int, int] = {}
         self.ended = False
+        self.peer = client_of(context).peer
+        self._rest = bytearray()
+        self._inside = 0 if config.client_side else PREFACE
+        """Bytes that are still to come of a frame whose head has passed."""
+        self._closing = False
+        self.late = False
 
     def backlog(self, stream_id: int) -> int:
         """Return the bytes of a stream that wait for the peer."""
@@ -100,7 +111,8 @@ class H2Connection(HttpConnection):
         if self.ended:
             return
         if isinstance(event, events.DataReceived):
-            yield from self._received(event.data)
+            self._rest += event.data
+            yield from self._received()
         elif isinstance(event, HttpEvent):
             yield from self.send(event)
             yield from self.flush()
@@ -110,13 +122,37 @@ class H2Connection(HttpConnection):
         elif isinstance(event, Revoked):
             yield from self.renew()
             yield from self.flush()
+        elif isinstance(event, Onward) and self.late:
+            yield from self._received()
         elif isinstance(event, events.ConnectionClosed):
-            yield from self.close()
+            self._closing = True
+            yield from self._received()
         elif isinstance(event, events.Start):
             self.frames.initiate_connection()
             yield from self.flush()
 
-    def _received(self, data: bytes) -> layer.CommandGenerator[None]:
+    def _received(self) -> layer.CommandGenerator[None]:
+        self.late = False
+        while not self.ended and (data := self._portion()):
+            yield from self._frames(data)
+            if self._rest and self.peer.spent():
+                self.late = True
+                return
+        if self._closing and not self.ended:
+            yield from self.close()
+
+    def _portion(self) -> bytes:
+        """Take some whole frames, so that no peer keeps us busy with a thousand small ones at once."""
+        rest, end, count = self._rest, self._inside, 0
+        while end < MAX_FRAME and count < FRAMES and end + HEAD <= len(rest):
+            end += HEAD + int.from_bytes(rest[end : end + 3])
+            count += 1
+        data = bytes(rest[:end])
+        self._inside = end - len(data)
+        del rest[:end]
+        return data
+
+    def _frames(self, data: bytes) -> layer.CommandGenerator[None]:
         try:
             found = self.frames.receive_data(data)
         except (h2.exceptions.ProtocolError, ValueError, IndexError):

@@ -54,8 +54,7 @@ class H2Client(H2Connection):
             client_side=True, header_encoding=False, validate_inbound_headers=False, validate_outbound_headers=False,
             normalize_inbound_headers=False, normalize_outbound_headers=False,
         )  # fmt: skip
-        self.peer = client_of(context).peer
-        super().__init__(context, context.server, config, self.peer.services.limits)
+        super().__init__(context, context.server, config, client_of(context).peer.services.limits)
         self.taken = 0
         self._passages: dict[int, Passage] = {}
         self._by_ours: dict[int, Passage] = {}

@@ -47,7 +47,6 @@ class H2Server(H2Connection):
             normalize_inbound_headers=False, normalize_outbound_headers=False,
         )  # fmt: skip
         super().__init__(context, client, config, client.peer.services.limits)
-        self.peer = client.peer
         self._backlog_of = backlog_of
         self._live: set[int] = set()
         """Streams whose request has begun and whose response has not ended."""

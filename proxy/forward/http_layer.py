@@ -4,7 +4,7 @@ from mitmproxy.connection import Connection, ConnectionState
 from mitmproxy.proxy import commands, events, layer, tunnel
 from mitmproxy.proxy.context import Context
 
-from proxy.forward.commands import Relieved, Revoked, Tick
+from proxy.forward.commands import Onward, Relieved, Revoked, Tick
 from proxy.forward.exchange import Upstream, client_of
 from proxy.forward.h1_client import H1Client
 from proxy.forward.h1_server import H1Server
@@ -30,7 +30,7 @@ class Http(HttpLayer):
         if isinstance(event, events.Start):
             self.connections[self.context.client] = self._server()
             yield from self.event_to_child(self.connections[self.context.client], event)
-        elif isinstance(event, (Tick, Relieved, Revoked)):
+        elif isinstance(event, (Tick, Relieved, Revoked, Onward)):
             # Connections first: what they free may be what a stream waits for.
             for child in [*self.connections.values(), *self.streams.values()]:
                 yield from self.event_to_child(child, event)
@@ -133,6 +133,7 @@ class Http(HttpLayer):
             and known.state is ConnectionState.CLOSED
             and known not in self.waiting_for_establishment
             and known.timestamp_end is not None
+            and not getattr(known.layer, "late", False)
         ]
         for known in dead:
             del self.connections[known]

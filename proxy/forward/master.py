@@ -10,7 +10,7 @@ from mitmproxy import master, options
 from proxy.authority import Authority
 from proxy.forward import patches
 from proxy.forward.addon import Addon
-from proxy.forward.clock import sweep
+from proxy.forward.clock import drain, sweep
 from proxy.forward.connection import Handler
 from proxy.forward.exchange import Client
 from proxy.forward.pipe import Pipe
@@ -99,7 +99,7 @@ class Master(master.Master):
             server.close()
         self._draining = asyncio.Event()
         for handler in list(self.handlers):
-            handler.drain()
+            drain(handler)
         if self.handlers:
             try:
                 await asyncio.wait_for(self._draining.wait(), seconds)

@@ -4,7 +4,7 @@ mitmproxy's own stream collects bodies, and lets a hook's failure pass. This one
 ends: the response is complete, the request is refused, the client went away, or the upstream did.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
@@ -13,8 +13,8 @@ from proxy.events import SpoolError
 from proxy.forward import decide
 from proxy.forward.arrival import Arrival, BrokenRequest
 from proxy.forward.border import Crossing, ResponseHead, Switch, Withheld, declared
-from proxy.forward.commands import Revoked, Tick, Wait
-from proxy.forward.exchange import Exchange, ExchangeFlow, Upstream, client_of
+from proxy.forward.commands import Onward, Revoked, Tick, Wait
+from proxy.forward.exchange import ExchangeFlow, Upstream, client_of
 from proxy.forward.mitm import (
     DropStream,
     ErrorCode,
@@ -35,37 +35,27 @@ from proxy.forward.mitm import (
 )
 from proxy.forward.respond import ESTABLISHED, document, go_on, mark
 from proxy.forward.services import log
+from proxy.forward.talk import NEVER, Talk
 from proxy.forward.tunnel import Tunnel
-from proxy.protocol.websocket import REASONS, Bytes, WebSocket
+from proxy.protocol.websocket import REASONS, WebSocket
 from proxy.refusal import Refusal, Refused
 
 if TYPE_CHECKING:
     from proxy.forward.http_layer import Http
 
-NEVER: Final = float("inf")
-GOODBYE: Final = 5.0
-"""Seconds for the second side of a WebSocket to close after the first."""
 
-
-class Stream(layer.Layer):
+class Stream(Talk):
     """See the module."""
 
-    exchange: Exchange
-
     def __init__(self, context: Context, stream_id: int, parent: "Http") -> None:
-        super().__init__(context)
-        self.stream_id = stream_id
+        super().__init__(context, stream_id)
         self._parent = parent
-        self._upstream: Upstream | None = None
         self._arrival: Arrival | None = None
         """A request that could be sent once more."""
         self._request_done = False
         self._response_begun = False
         self._over = False
         self._deadline = NEVER
-        self._socket: WebSocket | None = None
-        self._closed = 0
-        """Which sides of a WebSocket were sent their last frame: 1 upstream, 2 client."""
 
     def request_backlog(self) -> int:
         """Return the bytes of the request that were read and wait on our side."""
@@ -78,7 +68,14 @@ class Stream(layer.Layer):
             yield from self._arrive(event)
         elif isinstance(event, HttpEvent):
             if not self._over:
-                yield from self._message(self._socket, event) if self._socket is not None else self._pass(event)
+                if self._socket is None:
+                    yield from self._pass(event)
+                else:
+                    self._later.append(event)
+                    yield from self._messages(self._socket)
+        elif isinstance(event, Onward):
+            if self._socket is not None:
+                yield from self._messages(self._socket)
         elif isinstance(event, Tick):
             yield from self._tick(event.now)
         elif isinstance(event, Revoked):
@@ -210,40 +207,6 @@ class Stream(layer.Layer):
             yield from self._end(event)
         else:
             yield SendHttp(event, self.context.client)
-
-    def _message(self, socket: WebSocket, event: HttpEvent) -> layer.CommandGenerator[None]:
-        """Pass bytes of a WebSocket on."""
-        try:
-            if isinstance(event, RequestData):
-                yield from self._emit(socket.from_client(event.data))
-            elif isinstance(event, ResponseData):
-                yield from self._emit(socket.from_upstream(event.data))
-            elif isinstance(event, RequestProtocolError):
-                yield from self._gone()
-            elif not isinstance(event, RequestEndOfMessage):
-                yield from self._hang_up()  # the upstream went without a word
-        except Exception as error:  # noqa: BLE001  # fail closed, whatever it is
-            log.error("websocket failed closed: %s", type(error).__name__)
-            yield from self._emit(socket.end(1011))
-
-    def _emit(self, out: Bytes) -> layer.CommandGenerator[None]:
-        if out.upstream and self._upstream is not None:
-            yield SendHttp(RequestData(self.stream_id, out.upstream), self._upstream)
-        if out.client:
-            yield SendHttp(ResponseData(self.stream_id, out.client), self.context.client)
-        self._closed |= (1 if out.upstream_over else 0) | (2 if out.client_over else 0)
-        if self._closed == 3:
-            yield from self._hang_up()
-        elif self._closed:
-            self._deadline = self.exchange.peer.now + GOODBYE
-            self.exchange.peer.wake(self._deadline)
-
-    def _hang_up(self) -> layer.CommandGenerator[None]:
-        if self._upstream is not None:
-            upstream, self._upstream = self._upstream, None
-            yield commands.CloseConnection(upstream)
-        yield SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)
-        yield from self._finish()
 
     def _end(self, event: ResponseEndOfMessage) -> layer.CommandGenerator[None]:
         if not self._request_done and self._upstream is not None:

@@ -4,7 +4,7 @@ Fragments stay fragments and go on as they come; nothing is kept of a message th
 by the store as it is when the message begins, so a revoked session or a changed rule counts from the next one on.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -18,6 +18,11 @@ from proxy.socket_message import MessageRewriter
 from store.model import Caller, Resolver, SecretValue
 
 REASONS = {"body_too_large": 1009, "expansion_too_large": 1009, "internal": 1011, "store_unavailable": 1013}
+
+
+def never() -> bool:
+    """Be patient: look at everything at once."""
+    return False
 
 
 class View(Resolver, Protocol):
@@ -84,12 +89,16 @@ class Exchange(Protocol):
 
 @dataclass(slots=True)
 class Bytes:
-    """What goes out, to which side; `over` says that the side gets nothing more."""
+    """What goes out, to which side; `over` says that the side gets nothing more.
+
+    `more`: frames are left that were not looked at, because `spent` said so; ask again, without data.
+    """
 
     upstream: bytes = b""
     client: bytes = b""
     upstream_over: bool = False
     client_over: bool = False
+    more: bool = False
 
 
 @dataclass(slots=True)
@@ -118,27 +127,35 @@ class WebSocket:
         self._to_client = Writer(masked=False, deflate=client is not None)
         self._to_upstream = Writer(masked=True, deflate=upstream is not None)
 
-    def from_client(self, data: bytes) -> Bytes:
-        """Take bytes of the client."""
+    def from_client(self, data: bytes, spent: Callable[[], bool] = never) -> Bytes:
+        """Take bytes of the client. `spent` is asked after each frame whether to leave the rest for later."""
         out: list[bytes] = []
+        more = False
         try:
-            out.extend(self._up(frame) for frame in self._from_client.feed(data))
+            for frame in self._from_client.feed(data):
+                out.append(self._up(frame))
+                if more := spent():
+                    break
         except Violation as violation:
             return self.end(violation.code, upstream=b"".join(out))
         except Refused as refused:
             return self._refused(refused.refusal, b"".join(out))
-        return Bytes(upstream=b"".join(out), upstream_over=self._from_client.closed)
+        return Bytes(upstream=b"".join(out), upstream_over=self._from_client.closed, more=more)
 
-    def from_upstream(self, data: bytes) -> Bytes:
-        """Take bytes of the upstream."""
+    def from_upstream(self, data: bytes, spent: Callable[[], bool] = never) -> Bytes:
+        """Take bytes of the upstream. `spent` as above."""
         out: list[bytes] = []
+        more = False
         try:
-            out.extend(self._down(frame) for frame in self._from_upstream.feed(data))
+            for frame in self._from_upstream.feed(data):
+                out.append(self._down(frame))
+                if more := spent():
+                    break
         except Violation as violation:
             return self.end(violation.code, client=b"".join(out))
         except Refused as refused:
             return self.end(REASONS.get(refused.refusal.code, 1008), refused.refusal.code.encode())
-        return Bytes(client=b"".join(out), client_over=self._from_upstream.closed)
+        return Bytes(client=b"".join(out), client_over=self._from_upstream.closed, more=more)
 
     def end(self, code: int, reason: bytes = b"", *, upstream: bytes = b"", client: bytes = b"") -> Bytes:
         """Close both sides; the client learns why."""

@@ -22,6 +22,8 @@ _LEGAL: Final = bytes({9, *range(0x20, 0x7F), *range(0x80, 0x100)})
 UNTIL_CLOSE: Final = -1
 CHUNKED: Final = -2
 MAX_CHUNK_LINE: Final = 1024
+TOGETHER: Final = 256
+"""Chunks whose data is passed on in one piece, if they came together."""
 
 
 class Malformed(ValueError):
@@ -139,28 +141,43 @@ class Body:
         self.ended = True
 
     def _chunks(self) -> Iterator[bytes]:
+        """Yield the data of chunks, that of many small ones together: each piece costs more than a chunk."""
+        pieces: list[bytes] = []
+        try:
+            while self._buffer and self._chunked(pieces):
+                if len(pieces) >= TOGETHER:
+                    yield b"".join(pieces)
+                    pieces.clear()
+        except Malformed:
+            if pieces:
+                yield b"".join(pieces)
+            raise
+        if pieces:
+            yield b"".join(pieces)
+
+    def _chunked(self, pieces: list[bytes]) -> bool:
+        """Take the next part of a chunk from the buffer; False if it is not there, or was the last."""
         buffer = self._buffer
-        while buffer:
-            if self._chunk == 1:
-                data = bytes(buffer[: self._left])
-                del buffer[: len(data)]
-                self._left -= len(data)
-                if self._left == 0:
-                    self._chunk = 2
-                yield data
-            elif self._chunk == 2:
-                if len(buffer) < 2:
-                    return
-                if buffer[:2] != b"\r\n":
-                    raise Malformed("chunk end")
-                del buffer[:2]
-                self._chunk = 0
-            elif self._chunk == 0:
-                if not self._size():
-                    return
-            else:
-                self._end()
-                return
+        if self._chunk == 1:
+            data = bytes(buffer[: self._left])
+            del buffer[: len(data)]
+            self._left -= len(data)
+            if self._left == 0:
+                self._chunk = 2
+            pieces.append(data)
+        elif self._chunk == 2:
+            if len(buffer) < 2:
+                return False
+            if buffer[:2] != b"\r\n":
+                raise Malformed("chunk end")
+            del buffer[:2]
+            self._chunk = 0
+        elif self._chunk == 0:
+            return self._size()
+        else:
+            self._end()
+            return False
+        return True
 
     def _size(self) -> bool:
         end = self._buffer.find(b"\r\n", 0, MAX_CHUNK_LINE)
