@@ -25,6 +25,7 @@ from store.model import Denial, Grant, Kind, Location, Resolver, Use
 _RULES: Final = {Denial.UNKNOWN: 0, Denial.DESTINATION: 1, Denial.LOCATION: 2}
 _BASIC: Final = re.compile(rb"([Bb][Aa][Ss][Ii][Cc][ \t]+)([A-Za-z0-9+/_-]+)(={0,2})[ \t]*")
 _CREDENTIALS: Final = frozenset((b"authorization", b"proxy-authorization"))
+_CREDENTIAL_SIZES: Final = frozenset(map(len, _CREDENTIALS))
 _FRAMING: Final = frozenset(
     (
         b"host",
@@ -63,7 +64,7 @@ class Plan:
         if not self.grants:
             return head.target, head.fields
         fields = list(head.fields)
-        for place in _candidates(head.fields):
+        for place in _candidates(head):
             name, value = fields[place]
             fields[place] = (name, self._value(name, value))
         return self._target(head) if may_hold(head.target) else head.target, tuple(fields)
@@ -170,12 +171,12 @@ def _basic(header: bytes, value: bytes) -> _Basic | None:
     return _Basic(scheme, pair, b"-" in text or b"_" in text, bool(padding) or len(text) % 4 == 0)
 
 
-def _occurrences(head: Head) -> Iterator[tuple[Occurrence, Location, str]]:
+def _occurrences(head: Head, places: list[int]) -> Iterator[tuple[Occurrence, Location, str]]:
     path, _, query = head.target.partition(b"?")
     for part, surface in ((path, Surface.PATH), (query, Surface.QUERY)) if may_hold(head.target) else ():
         for occurrence in find(part, surface):
             yield occurrence, Location.URL, ""
-    for place in _candidates(head.fields):
+    for place in places:
         name, value = head.fields[place]
         header = name.lower()
         basic = _basic(header, value)
@@ -184,22 +185,22 @@ def _occurrences(head: Head) -> Iterator[tuple[Occurrence, Location, str]]:
             yield occurrence, Location.HEADER, header.decode("latin-1")
 
 
-def _candidates(fields: Fields) -> list[int]:
-    """Return which fields are worth a closer look: those with one of the words, and credentials, which may hide it."""
+def _candidates(head: Head) -> list[int]:
+    """Return which fields are worth a closer look: those with the end of a word, and credentials, which may hide it."""
     return [
         place
-        for place, (name, value) in enumerate(fields)
-        if b"SECRETS." in value or b"VARS." in value or name.lower() in _CREDENTIALS
+        for place, (name, value) in enumerate(head.fields)
+        if b"S." in value or (len(name) in _CREDENTIAL_SIZES and name.lower() in _CREDENTIALS)
     ]
 
 
-def _misplaced(head: Head) -> Refusal | None:
+def _misplaced(head: Head, places: list[int]) -> Refusal | None:
     """Find an occurrence where none may be: method, header names, and headers that frame or address the request."""
     names = (head.method.encode("utf-8", "replace"), *[name for name, _ in head.fields])
     for part in names if may_hold(b"\n".join(names)) else ():
         if found := find(part, Surface.HEADER):
             return Refusal("location_not_allowed", found[0].name)
-    for place in _candidates(head.fields):
+    for place in places:
         name, value = head.fields[place]
         framing = name.lower() in _FRAMING or (name.lower() == b"content-type" and b"multipart/" in value.lower())
         if framing and (found := find(value, Surface.HEADER)):
@@ -212,7 +213,8 @@ def plan(head: Head, resolver: Resolver, limits: Limits = DEFAULT) -> Plan | Ref
     grants: dict[Key, Grant] = {}
     uses: list[tuple[Grant, Use]] = []
     refusals: list[tuple[int, Refusal]] = []
-    for occurrence, location, header in _occurrences(head):
+    places = _candidates(head)
+    for occurrence, location, header in _occurrences(head, places):
         key = (occurrence.kind, occurrence.name, location, header)
         if key in grants:
             continue
@@ -223,7 +225,7 @@ def plan(head: Head, resolver: Resolver, limits: Limits = DEFAULT) -> Plan | Ref
             continue
         grants[key] = decision
         uses.append((decision, use))
-    misplaced = _misplaced(head)
+    misplaced = _misplaced(head, places)
     if misplaced is not None:
         refusals.append((_RULES[Denial.LOCATION], misplaced))
     if refusals:

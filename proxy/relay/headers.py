@@ -41,7 +41,11 @@ def index(fields: Fields) -> Index:
     """Return the fields by name."""
     found: Index = {}
     for name, value in fields:
-        found.setdefault(name.lower(), []).append(value)
+        key = _LOWER[name]
+        if key in found:
+            found[key].append(value)
+        else:
+            found[key] = [value]
     return found
 
 
@@ -83,6 +87,7 @@ def theirs(fields: Fields) -> Fields:
     return tuple([pair for pair in fields if not _OURS[pair[0]]])
 
 
+_LOWER: Final = Verdicts[bytes, bytes](bytes.lower)
 _OF_THE_HOP: Final = Verdicts[bytes, bool](lambda name: name.lower() in HOP_BY_HOP)
 _OURS: Final = Verdicts[bytes, bool](lambda name: name.lower().startswith(b"egret-"))
 _NAMED: Final = Verdicts[bytes, frozenset[bytes]](

@@ -26,6 +26,7 @@ from aiohttp.streams import StreamReader
 from proxy.destination import AddressGuard
 from proxy.limits import Limits
 from proxy.refusal import Refusal, Refused
+from proxy.relay.receiver import Receiver
 from store.model import Destination
 
 MAX_HEADERS: Final = 256
@@ -232,7 +233,7 @@ class Upstream:
         try:
             async with asyncio.timeout(self._limits.tls_timeout):
                 _, protocol = await loop.create_connection(
-                    lambda: ResponseHandler(loop),
+                    lambda: Receiver(loop),
                     sock=sock,
                     ssl=self._context if destination.secure else None,
                     server_hostname=destination.host if destination.secure else None,

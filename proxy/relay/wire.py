@@ -37,12 +37,12 @@ def response_head(status: int, reason: bytes, fields: Fields, *, version: bytes 
 
 
 def _lines(fields: Fields) -> bytes:
-    lines = b"".join([b"%b: %b\r\n" % pair for pair in fields])
+    lines = [b"%b: %b\r\n" % pair for pair in fields if _IS_TOKEN[pair[0]]]
     count = len(fields)
-    broken = lines.count(b"\n") != count or lines.count(b"\r") != count or b"\0" in lines
-    if broken or not all(map(_IS_TOKEN.__getitem__, [name for name, _ in fields])):
+    text = b"".join(lines)
+    if len(lines) != count or text.count(b"\n") != count or text.count(b"\r") != count or b"\0" in text:
         raise Refused(Refusal("internal"))
-    return lines
+    return text
 
 
 _IS_TOKEN: Final = Verdicts[bytes, bool](lambda name: _TOKEN.fullmatch(name) is not None)

@@ -9,6 +9,7 @@ from store.errors import Tampered
 from store.manifest import RETIRED_FOR, Entry, Manifest, Version
 from store.model import Denial, Destination, Grant, Kind, Location, SecretValue, Use
 from store.reader.session import Session
+from store.rules import DestinationRule
 from store.signing import canonical, digest
 
 Fetch = Callable[[Entry, Version], SecretValue]
@@ -158,12 +159,14 @@ class View:
             if entry.kind is Kind.SECRET and not use.destination.secure:
                 return Denial.DESTINATION
             return None if use.location in version.locations else Denial.LOCATION
-        both = (version.sealed_rules, version.rules)
-        if not all(any(rule.serves(use) for rule in rules) for rules in both):
+        # Rules that were never narrowed are the same object, and need no second look.
+        both = (version.rules,) if version.rules is version.sealed_rules else (version.sealed_rules, version.rules)
+        serving = [[rule for rule in rules if rule.serves(use)] for rules in both]
+        if not all(serving):
             return Denial.DESTINATION
         if use.location not in version.locations:
             return Denial.LOCATION
-        if not all(any(rule.allows(use) for rule in rules) for rules in both):
+        if use.location is Location.HEADER and not all(_take_header(rules, use) for rules in serving):
             return Denial.LOCATION
         return None
 
@@ -174,6 +177,11 @@ class View:
         if self._free(entry, version):
             return entry.kind is Kind.VARIABLE or destination.secure
         return all(any(rule.reaches(destination) for rule in rules) for rules in (version.sealed_rules, version.rules))
+
+
+def _take_header(rules: list[DestinationRule], use: Use) -> bool:
+    """Whether one of the rules that serve the use permits its header."""
+    return any(rule.headers is None or rule.allows(use) for rule in rules)
 
 
 def binding_of(store_id: bytes, entry: Entry, version: Version) -> Binding:
