@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from proxy.events import Spool
     from proxy.limits import Limits
     from store.reader import Reader
+    from store.shipping import Shipper
 
 FATAL: Final = 78
 """EX_CONFIG of sysexits.h: the supervisor does not try again."""
@@ -113,6 +114,7 @@ def _run(options: argparse.Namespace) -> int:
     settings = load(options.config, environment())
     plane = _plane(options, settings)
     plane.reader.start()
+    shipper = _shipper(options, settings, plane.spool)
     try:
         adapter = importlib.import_module(ADAPTERS[options.role])
         import uvloop  # noqa: PLC0415
@@ -122,7 +124,22 @@ def _run(options: argparse.Namespace) -> int:
         plane.reader.close()
         plane.guard.close()
         plane.spool.close()
+        if shipper is not None:
+            shipper.close()
     return 0
+
+
+def _shipper(options: argparse.Namespace, settings: "Settings", spool: "Spool") -> "Shipper | None":
+    """Bring audit lines to a store on PostgreSQL, unless there is one beside us that takes them from the disk."""
+    url = settings.store.at(options.data)
+    if options.fd is not None or not url.startswith("postgresql"):
+        return None
+    from store.shipping import Shipper  # noqa: PLC0415  # after harden()
+
+    shipper = Shipper(url, options.data / "spool")
+    spool.held = lambda: shipper.late
+    shipper.start()
+    return shipper
 
 
 def _plane(options: argparse.Namespace, settings: "Settings") -> Plane:

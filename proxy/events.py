@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -64,6 +65,8 @@ class Spool:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.held: Callable[[], bool] = bool
+        """Whether to accept no more lines, because those from before cannot be handed on."""
         self._file = -1
         self._id = ""
         self._sequence = 0
@@ -71,6 +74,8 @@ class Spool:
 
     def write(self, event: Event) -> None:
         """Write one line; raises `SpoolError`."""
+        if self.held():
+            raise SpoolError("held")
         try:
             if self._file < 0 or self._size >= ROTATE_BYTES:
                 self._open()

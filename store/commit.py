@@ -5,13 +5,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from store import audit, rows, tree
 from store.cache import Bounded
 from store.database import Database
 from store.errors import KeyMismatch, Unavailable
-from store.head import Head
+from store.head import Head, channel_of
 from store.keyring import ControlKeys
 from store.manifest import manifest_key
 from store.manifests import Hosts, Kept, Manifests, Rules
@@ -20,6 +20,7 @@ from store.schema import datasets, documents, head, nodes
 from store.signing import DOCUMENT, canonical, digest
 from store.trusted import believed, believed_hash
 
+_RING = text("SELECT pg_notify(:channel, :revision)")
 NODES = 1024
 """Nodes of the hash tree that the writer remembers: about two megabytes."""
 
@@ -107,6 +108,9 @@ class Transaction:
             audit_hash=last,
         )
         write_head(self.connection, new, self.keys)
+        if changed and self.connection.dialect.name == "postgresql":
+            ring = {"channel": channel_of(self.keys.public.store_id), "revision": str(new.revision)}
+            self.connection.execute(_RING, ring)
         return new
 
     def _manifest(self, scope: Scope, ids: set[str]) -> bytes:

@@ -9,11 +9,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pysqlite3
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from store.errors import Conflict, Unavailable
@@ -73,6 +74,10 @@ class Database:
         with _as_unavailable(), self._readers.connect() as connection, connection.begin():
             yield connection
 
+    def lone_connection(self) -> Connection:
+        """Open a connection outside of transactions; what holds on to it must `invalidate` it at the end."""
+        return self._writer.connect().execution_options(isolation_level="AUTOCOMMIT")
+
     def close(self) -> None:
         """Close every connection."""
         self._readers.dispose()
@@ -83,8 +88,9 @@ class Database:
 def _as_unavailable() -> Iterator[None]:
     try:
         yield
-    except DatabaseError as error:
-        log.error("database: %s", type(error.orig).__name__)  # noqa: TRY400 - a statement's parameters stay out of logs
+    except (DBAPIError, PoolTimeout) as error:
+        name = type(getattr(error, "orig", error)).__name__
+        log.error("database: %s", name)  # noqa: TRY400 - a statement's parameters stay out of logs
         raise Unavailable("The database cannot take this now; nothing was stored. Try again.") from error
 
 
@@ -104,7 +110,38 @@ def read_only_engine(url: str) -> Engine:
 def _engine(url: str, *, read_only: bool) -> Engine:
     if make_url(url).get_backend_name() == "sqlite":
         return _sqlite_engine(url, read_only=read_only)
-    engine = create_engine(url, hide_parameters=True, pool_pre_ping=True, pool_size=5)
+    return server_engine(url, read_only=read_only)
+
+
+_WAITS: Final = {
+    "connect_timeout": "5",
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "10000",
+}
+"""Parameters of libpq: a server that is gone without a word is noticed within ten seconds. A URL may say otherwise."""
+
+_LIMITS: Final = {True: ("statement_timeout = 5000",), False: ("lock_timeout = 5000", "statement_timeout = 30000")}
+"""Milliseconds, by whether the connection only reads."""
+
+
+def server_engine(url: str, *, read_only: bool) -> Engine:
+    """Return an engine for PostgreSQL that waits for nothing without end.
+
+    A writer that stands still in its transaction (a frozen machine) is ended by the server: all others wait for it.
+    """
+    parsed = make_url(url)
+    waits = {name: value for name, value in _WAITS.items() if name not in parsed.query}
+    engine = create_engine(parsed.update_query_dict(waits), hide_parameters=True, pool_pre_ping=True, pool_size=5)
+
+    @event.listens_for(engine, "connect")
+    def limit(connection: Any, _: object) -> None:  # noqa: ANN401 - psycopg's
+        before, connection.autocommit = connection.autocommit, True
+        for setting in ("idle_in_transaction_session_timeout = 10000", *_LIMITS[read_only]):
+            connection.execute(f"SET {setting}")
+        connection.autocommit = before
+
     if read_only:
         return engine.execution_options(postgresql_readonly=True, isolation_level="REPEATABLE READ")
     return engine

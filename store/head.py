@@ -12,6 +12,11 @@ from store.errors import KeyMismatch, Tampered
 from store.signing import HEAD, Verifier, Writer, canonical
 
 
+def channel_of(store_id: bytes) -> str:
+    """Return the name under which a store on PostgreSQL rings when its revision moved."""
+    return f"egret_{store_id.hex()[:16]}"
+
+
 @dataclass(frozen=True, slots=True)
 class Head:
     """What the signed row says. `kid` is the active sealing key."""

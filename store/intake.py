@@ -1,76 +1,34 @@
-"""Takes the data plane's spools (DATA/spool/*.jsonl) into the audit log, each line once.
+"""Takes the data plane's spools into the audit log, each line once.
 
 A line is known by (spool, seq); the highest seq taken is stored in the transaction that takes it, so a line taken twice
-after a crash counts once. A spool whose lock is free is sealed: it is deleted after its last line. Lines are the data
-plane's words: parsed strictly, cut to length, and never believed beyond what they count.
+after a crash counts once. Lines are taken in portions, many spools in one transaction, and never for long: the head's
+heartbeat waits behind.
 """
 
-import contextlib
-import fcntl
 import json
 import logging
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Table, bindparam, case, func, select, update
 
 from store import rows
 from store.audit import Event
 from store.commit import Ledger, Transaction
+from store.lines import Line, parse_line
 from store.manifest import session_key_of
 from store.model import Kind, Scope
-from store.schema import entries, sessions, spools
+from store.schema import documents, entries, sessions, spooled, spools
+from store.spools import Folder, Portion, read_table, table_backlog
 
 log = logging.getLogger("store.intake")
-BATCH = 500
-MAX_LINE = 64 * 1024
-_EVENTS = {"inject", "carry", "refuse"}
-_KEPT = ("destination", "location", "method", "path", "code")
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One use or refusal, as spooled."""
-
-    spool: str
-    seq: int
-    at: int
-    event: str
-    session: str
-    scope: Scope
-    names: tuple[str, ...]
-    request_id: str
-    detail: Mapping[str, object] = field(default_factory=dict)
-
-
-def parse_line(raw: bytes, spool: str) -> Line | None:
-    """Read a line; None when it is not one of this spool's."""
-    try:
-        members = json.loads(raw)
-        scope = Scope(*(_text(members.get(name, "")) for name in ("organisation", "project", "dataset")))
-        names = tuple(_text(name, 128) for name in members["secrets"][:1000])
-        line = Line(
-            _text(members["spool"]),
-            int(members["seq"]),
-            int(float(members["time"]) * 1000),
-            _text(members["event"]),
-            _text(members["session"]),
-            scope,
-            names,
-            _text(members["request_id"]),
-            {name: _text(members[name], 1024) for name in _KEPT if members.get(name)},
-        )
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
-        return None
-    return line if line.spool == spool and line.event in _EVENTS and line.seq >= 0 else None
-
-
-def _text(value: object, longest: int = 256) -> str:
-    if not isinstance(value, str):
-        raise TypeError("text")
-    return value[:longest].encode("utf-8", "replace").decode()
+BATCH: Final = 1000
+"""Lines of one transaction."""
+TURN: Final = 0.2
+"""Seconds after which `take` gives the writer's thread back."""
 
 
 class Intake:
@@ -78,84 +36,92 @@ class Intake:
 
     def __init__(self, ledger: Ledger, data: Path) -> None:
         self._ledger = ledger
-        self._folder = data / "spool"
-        self._offsets: dict[str, int] = {}
+        self._folder = Folder(data / "spool", parse_line)
 
-    def take(self) -> int:
-        """Take what is there; returns how many lines."""
-        taken = 0
-        for path in sorted(self._folder.glob("*.jsonl")):
-            try:
-                taken += self._take_file(path)
-            except OSError as error:
-                log.error("spool %s cannot be read: %s", path.name, error.strerror)  # noqa: TRY400
+    def take(self, within: float = TURN) -> int:
+        """Take what is there on this machine; returns how many lines."""
+        taken, ends = 0, time.monotonic() + within
+        while portions := list(self._folder.read(BATCH)):
+            with self._ledger.change() as transaction:
+                taken += _store(transaction, portions)
+            for portion in portions:
+                portion.taken()
+            if time.monotonic() > ends:
+                break
         return taken
+
+    def take_table(self, within: float = TURN) -> int:
+        """Take what data planes of other machines put into the database; returns how many lines."""
+        taken, ends = 0, time.monotonic() + within
+        while self.waits():
+            with self._ledger.change() as transaction:
+                taken += _store(transaction, read_table(transaction.connection, BATCH))
+            if time.monotonic() > ends:
+                break
+        return taken
+
+    def waits(self) -> bool:
+        """Whether lines wait in the database."""
+        with self._ledger.database.read() as connection:
+            return connection.execute(_ANY).first() is not None
 
     def backlog(self) -> int:
         """Return how many bytes wait to be taken in."""
-        found = 0
-        for path in self._folder.glob("*.jsonl"):
-            with contextlib.suppress(FileNotFoundError):
-                found += max(0, path.stat().st_size - self._offsets.get(path.stem, 0))
-        return found
+        return self._folder.backlog()
 
-    def _take_file(self, path: Path) -> int:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-        try:
-            sealed = _sealed(handle)  # first the lock, then the bytes: what is written later is not sealed
-            taken = 0
-            while lines := self._read(handle, path.stem):
-                taken += self._store(path.stem, lines)
-            if sealed:
-                path.unlink()
-                self._offsets.pop(path.stem, None)
-            return taken
-        finally:
-            os.close(handle)
-
-    def _read(self, handle: int, spool: str) -> list[Line | None]:
-        """Return the next whole lines after the offset, which moves behind them."""
-        offset = self._offsets.get(spool, 0)
-        chunk = os.pread(handle, MAX_LINE * 8, offset)
-        whole = chunk.rfind(b"\n") + 1
-        if not whole and len(chunk) == MAX_LINE * 8:  # no line is that long: step over it
-            self._offsets[spool] = offset + len(chunk)
-            return [None]
-        pieces = chunk[:whole].split(b"\n")[:-1][:BATCH]
-        self._offsets[spool] = offset + sum(len(piece) + 1 for piece in pieces)
-        return [parse_line(piece, spool) for piece in pieces]
-
-    def _store(self, spool: str, lines: list[Line | None]) -> int:
-        known = [line for line in lines if line is not None]
-        if len(known) < len(lines):
-            log.error("spool %s: %d malformed lines were left out", spool, len(lines) - len(known))
-        if not known:
-            return 0
-        with self._ledger.change() as transaction:
-            mark = rows.find(transaction.connection, spools, spool=spool)
-            fresh = [line for line in known if mark is None or line.seq > mark["seq"]]
-            for line in fresh:
-                transaction.log(_event(line, _scope(transaction.connection, line)))
-            _count(transaction, fresh)
-            if fresh:
-                values = {"seq": fresh[-1].seq, "seen_at": transaction.now}
-                rows.put(transaction.connection, spools, {"spool": spool}, values)
-        return len(fresh)
+    def backlog_of_table(self) -> int:
+        """Return how many bytes wait in the database."""
+        with self._ledger.database.read() as connection:
+            return table_backlog(connection)
 
 
-def _sealed(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+_ANY = select(spooled.c.seq).limit(1)
 
 
-def _scope(connection: Connection, line: Line) -> Scope:
+def _store(transaction: Transaction, portions: Iterable[Portion[Line]]) -> int:
+    lines = [line for portion in portions for line in _fresh(transaction, portion)]
+    scopes = _scopes(transaction.connection, {line.session for line in lines if line.session})
+    for line in lines:
+        transaction.log(_event(line, scopes.get(line.session) or _told(line)))
+    _count(transaction.connection, lines)
+    return len(lines)
+
+
+def _fresh(transaction: Transaction, portion: Portion[Line]) -> list[Line]:
+    """Return the lines that were not taken before, and note the last."""
+    known = [line for line in portion.lines if line is not None]
+    if len(known) < len(portion.lines):
+        log.error("spool %s: %d malformed lines were left out", portion.spool, len(portion.lines) - len(known))
+    mark = rows.find(transaction.connection, spools, spool=portion.spool)
+    fresh, last = [], -1 if mark is None else mark["seq"]
+    for line in known:
+        if line.seq > last:
+            fresh.append(line)
+            last = line.seq
+    if fresh:
+        values = {"seq": last, "seen_at": transaction.now}
+        rows.put(transaction.connection, spools, {"spool": portion.spool}, values)
+    return fresh
+
+
+_SESSIONS = select(sessions.c.id, sessions.c.organisation, sessions.c.project, sessions.c.dataset).where(
+    sessions.c.id.in_(bindparam("ids", expanding=True)),
+)
+_DOCUMENTS = select(documents.c.key, documents.c.body).where(documents.c.key.in_(bindparam("ids", expanding=True)))
+
+
+def _some(connection: Connection, query: Any, ids: Iterable[str]) -> Iterable[Any]:  # noqa: ANN401 - any row
+    sorted_ids = sorted(ids)
+    for start in range(0, len(sorted_ids), 500):
+        yield from connection.execute(query, {"ids": sorted_ids[start : start + 500]})
+
+
+def _scopes(connection: Connection, ids: Iterable[str]) -> dict[str, Scope]:
     """Give the session's own scope where it is still known: the store's word counts more than the spool's."""
-    row = rows.find(connection, sessions, id=line.session) if line.session else None
-    if row is not None:
-        return Scope(row["organisation"], row["project"], row["dataset"])
+    return {id_: Scope(*place) for id_, *place in _some(connection, _SESSIONS, ids)}
+
+
+def _told(line: Line) -> Scope:
     return line.scope if line.scope.organisation else Scope("default", line.scope.project, line.scope.dataset)
 
 
@@ -171,49 +137,80 @@ class _Tally:
     count: int = 0
     last: int = 0
 
-    def add(self, at: int) -> None:
-        self.count += 1
-        self.last = max(self.last, at)
-
-    def move(self, connection: Connection, table: Table, id_: str) -> None:
-        row = rows.find(connection, table, id=id_)
-        if row is not None:
-            used = {
-                "use_count": row["use_count"] + self.count,
-                "last_used_at": max(row["last_used_at"] or 0, self.last),
-            }
-            rows.change(connection, table, {"id": id_}, used)
+    def add(self, count: int, last: int) -> None:
+        self.count += count
+        self.last = max(self.last, last)
 
 
-def _count(transaction: Transaction, lines: list[Line]) -> None:
-    """Move use counts and times of sessions and entries."""
+def _used(table: Table) -> Any:  # noqa: ANN401 - an Update of either table
+    at: Any = bindparam("at")
+    before = func.coalesce(table.c.last_used_at, 0)
+    moved = {
+        "use_count": table.c.use_count + bindparam("count"),
+        "last_used_at": case((before < at, at), else_=table.c.last_used_at),
+    }
+    return update(table).where(table.c.id == bindparam("k_id")).values(moved)
+
+
+_USED = {table: _used(table) for table in (sessions, entries)}
+
+
+def _move(connection: Connection, table: Table, tallies: dict[str, _Tally]) -> None:
+    """Move use counts and times. In the order of ids, so that two stores never wait for each other."""
+    if tallies:
+        found = [{"k_id": id_, "count": tallies[id_].count, "at": tallies[id_].last} for id_ in sorted(tallies)]
+        connection.execute(_USED[table], found)
+
+
+def _count(connection: Connection, lines: list[Line]) -> None:
+    """Count uses of sessions and entries."""
     by_session: dict[str, _Tally] = {}
     by_name: dict[tuple[str, str], _Tally] = {}
     for line in lines:
         if line.event == "inject" and line.session:
-            by_session.setdefault(line.session, _Tally()).add(line.at)
+            by_session.setdefault(line.session, _Tally()).add(1, line.at)
             for name in line.names:
-                by_name.setdefault((line.session, name), _Tally()).add(line.at)
-    connection = transaction.connection
-    for session, tally in by_session.items():
-        tally.move(connection, sessions, session)
+                by_name.setdefault((line.session, name), _Tally()).add(1, line.at)
+    _move(connection, sessions, by_session)
+    _move(connection, entries, _by_entry(connection, by_name))
+
+
+def _by_entry(connection: Connection, by_name: dict[tuple[str, str], _Tally]) -> dict[str, _Tally]:
+    keys = {session_key_of(session) for session, _ in by_name}
+    known = {key: _Place.read(body) for key, body in _some(connection, _DOCUMENTS, keys)}
+    found: dict[tuple[_Place, str], str | None] = {}
+    tallies: dict[str, _Tally] = {}
     for (session, name), tally in by_name.items():
-        entry = _entry_of(connection, session, name)
-        if entry is not None:
-            tally.move(connection, entries, entry["id"])
+        place = known.get(session_key_of(session))
+        if place is None:
+            continue
+        if (place, name) not in found:
+            found[place, name] = _entry_of(connection, place, name)
+        if (entry := found[place, name]) is not None:
+            tallies.setdefault(entry, _Tally()).add(tally.count, tally.last)
+    return tallies
 
 
-def _entry_of(connection: Connection, session: str, name: str) -> rows.Row | None:
-    """Return the entry that the name meant for the session: the one that the data plane would pick."""
-    stored = rows.read_document(connection, session_key_of(session))
-    if stored is None:
-        return None
-    document = json.loads(stored[0])
-    scope = Scope(document["organisation"], document["project"], document["dataset"])
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a session looks names up."""
+
+    scope: Scope
+    environment: str
+
+    @classmethod
+    def read(cls, body: bytes) -> "_Place":
+        document = json.loads(body)
+        scope = Scope(document["organisation"], document["project"], document["dataset"])
+        return cls(scope, document["environment"])
+
+
+def _entry_of(connection: Connection, place: _Place, name: str) -> str | None:
+    """Return the entry that the name meant there: the one that the data plane would pick."""
     for kind in Kind:
-        for level in scope.parents:
-            for environment in dict.fromkeys((document["environment"], "")):
+        for level in place.scope.parents:
+            for environment in dict.fromkeys((place.environment, "")):
                 entry = rows.entry_named(connection, level, kind.value, name, environment)
                 if entry is not None:
-                    return entry
+                    return str(entry["id"])
     return None

@@ -14,6 +14,8 @@ from store.writer import WriterThread
 
 log = logging.getLogger("store.keeper")
 BEAT = 2.0
+OVERDUE = 5.0
+"""Age of the head, in seconds, at which a store beats that does not lead: the one that does may be cut off."""
 INTAKE = 0.5
 TEND = 20.0
 
@@ -23,6 +25,8 @@ class _Duty:
     every: float
     work: Callable[[], object]
     due: float = 0.0
+    led: bool = False
+    """Done by the leading store alone."""
 
 
 class Keeper:
@@ -30,23 +34,28 @@ class Keeper:
 
     def __init__(self, vault: Vault, writer: WriterThread, data: Path) -> None:
         self._writer = writer
+        self._vault = vault
+        self._leader = vault.leader()
         self.intake = vault.intake(data)
+        self._beat = _Duty(BEAT, vault.beat)
         self._duties = [
-            _Duty(BEAT, vault.beat),
+            self._beat,
             _Duty(INTAKE, self.intake.take),
-            _Duty(TEND, vault.tend),
+            _Duty(TEND, vault.tend, led=True),
             # An upload's value may end in a dead cycle (a task, its exception); nobody else comes for it soon.
             _Duty(BEAT, gc.collect),
         ]
+        if not vault.sqlite:
+            self._duties.append(_Duty(INTAKE, self.intake.take_table, led=True))
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="store-keeper", daemon=True)
         self.fault = ""
         self.beaten = 0.0
-        """When the last heartbeat was written (monotonic)."""
+        """When the head was last known to be fresh (monotonic)."""
 
     def start(self) -> None:
         """Write the first heartbeat, then go on in a thread; raises what the first one raises."""
-        self._writer.submit(self._duties[0].work).result(30)
+        self._writer.submit(self._beat.work).result(30)
         self.beaten = time.monotonic()
         self._thread.start()
 
@@ -55,6 +64,7 @@ class Keeper:
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(10)
+        self._leader.close()
 
     def _run(self) -> None:
         while not self._stop.wait(0.1):
@@ -64,7 +74,8 @@ class Keeper:
 
     def _do(self, duty: _Duty) -> None:
         try:
-            self._writer.submit(duty.work).result(30)
+            if self._is_ours(duty):
+                self._writer.submit(duty.work).result(30)
         except (StoreError, TimeoutError) as error:
             if self.fault != str(error):
                 log.error("the store cannot write: %s", error)  # noqa: TRY400 - no rows in logs
@@ -73,6 +84,11 @@ class Keeper:
             log.exception("the store's keeper failed")
             self.fault = "the store's keeper failed"
         else:
-            if duty is self._duties[0]:
+            if duty is self._beat:
                 self.beaten, self.fault = time.monotonic(), ""
         duty.due = time.monotonic() + duty.every
+
+    def _is_ours(self, duty: _Duty) -> bool:
+        if duty is self._beat:
+            return self._leader.ask() or self._vault.head_age() >= OVERDUE
+        return self._leader.leads or not duty.led

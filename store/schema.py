@@ -211,4 +211,14 @@ marks = Table(
 """Repeatable requests (Idempotency-Key): `status` is 0 until the answer is known."""
 Index("ix_marks_created_at", marks.c.created_at)
 
+spooled = Table(
+    "spooled",
+    metadata,
+    _text("spool"),
+    _count("seq"),
+    _text("body"),
+    PrimaryKeyConstraint("spool", "seq"),
+)
+"""Lines of use from data planes that share no disk with a store; taken into `audit`, and deleted with that."""
+
 spools = Table("spools", metadata, Column("spool", Text, primary_key=True), _count("seq"), _time("seen_at"))

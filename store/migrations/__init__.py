@@ -6,7 +6,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from store.errors import KeyMismatch
 
@@ -19,6 +19,8 @@ def _config() -> Config:
 
 def migrate(connection: Connection) -> None:
     """Bring the schema to this release's; refuses a database written by a newer release."""
+    if connection.dialect.name == "postgresql":  # several stores may start at once
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('egret/migrate'))"))
     config = _config()
     script = ScriptDirectory.from_config(config)
     known = {revision.revision for revision in script.walk_revisions()}

@@ -27,7 +27,6 @@ from store.signing import digest
 from store.tokens import SESSION, keyed_hash, token_id
 
 log = logging.getLogger("store.reader")
-POLL = 0.1
 _TRIES = 10
 _UNKNOWN = "The session token is unknown, expired or revoked."
 
@@ -257,7 +256,7 @@ class Reader:
         self._fault = error
 
     def _watch(self) -> None:
-        while not self._stop.wait(POLL):
+        while not self._source.bell.wait(self._stop):
             try:
                 if self._fault is not None or self._source.moved():
                     self._refresh()

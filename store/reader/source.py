@@ -22,6 +22,7 @@ from store.database import read_only_engine
 from store.errors import Unavailable
 from store.head import Head
 from store.keyring import PublicKeys
+from store.reader.bell import Bell
 from store.reader.water import HighWater
 from store.tree import checked
 from store.trusted import believed, believed_hash
@@ -39,6 +40,7 @@ class Source:
         self.lock = threading.RLock()
         self.nodes: Bounded[str, tuple[bytes, bytes]] = Bounded(8192)
         self._engine = read_only_engine(url)
+        self.bell = Bell(self._engine, public.store_id)
         self._water = HighWater(data)
         self._clock = clock
         self._connection: Connection | None = None
@@ -52,6 +54,7 @@ class Source:
         """Close the connection."""
         with self.lock:
             self.drop()
+            self.bell.close()
             self._engine.dispose()
 
     def connect(self) -> Connection:

@@ -18,6 +18,7 @@ from store.errors import Conflict, Forbidden, NotFound, PreconditionFailed, Tamp
 from store.housekeeping import flush_key_use, tend
 from store.intake import Intake
 from store.keyring import ControlKeys
+from store.leader import Leader
 from store.marks import Marking, write_mark
 from store.migrations import migrate
 from store.model import Scope
@@ -58,6 +59,20 @@ class Gate:
     def beat(self) -> None:
         """Renew the signed head (call every two seconds); raises `Unavailable`."""
         self._ledger.beat()
+
+    @property
+    def sqlite(self) -> bool:
+        """Whether the store is on SQLite, and therefore the only one."""
+        return self._database.sqlite
+
+    def leader(self) -> Leader:
+        """Return what says whether this store leads the others."""
+        return Leader(self._database, self._keys.public.store_id)
+
+    def head_age(self) -> float:
+        """Return how many seconds ago the head was written last, by whichever store."""
+        with self._database.read() as connection:
+            return self._clock() - self._ledger.head(connection).issued_at / 1000
 
     def intake(self, data: Path) -> Intake:
         """Return what takes the data plane's spools in."""

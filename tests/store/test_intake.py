@@ -2,9 +2,11 @@
 
 import json
 
+import pytest
 from stores import secret
 
 from proxy.events import Event, Spool
+from store.errors import Unavailable
 from store.vault import LogQuery
 
 
@@ -67,10 +69,11 @@ def test_malformed_lines_are_left_out(store):
     """A torn last line, foreign ids, wrong types and huge text stop nothing and count nothing."""
     good = {
         "spool": "s1", "seq": 5, "time": 1.5, "session": "", "organisation": "default", "project": "default",
-        "dataset": "ds", "event": "refuse", "secrets": ["X" * 999], "request_id": "r", "path": "/p" * 9999,
+        "dataset": "ds", "event": "refuse", "secrets": ["X" * 999], "request_id": "r\x00\ud800", "path": "/p" * 9999,
     }  # fmt: skip
     lines = [b"\xff\xfe", b"{}", b"[]", b'"text"', json.dumps({**good, "spool": "other"}).encode(), b"null"]
     lines += [json.dumps({**good, "seq": "x"}).encode(), json.dumps({**good, "secrets": 5}).encode()]
+    lines += [json.dumps({**good, **wrong}).encode() for wrong in ({"seq": 2**70}, {"time": 1e300}, {"time": -1e9})]
     lines += [json.dumps({**good, "time": 1e999}).encode(), json.dumps(good).encode(), b'{"torn": ']
     (store.data / "spool" / "s1.jsonl").write_bytes(b"\n".join(lines))
     assert store.vault.intake(store.data).take() == 1
@@ -87,3 +90,43 @@ def test_a_line_longer_than_a_chunk_does_not_stop_the_spool(store):
     }  # fmt: skip
     (store.data / "spool" / "s2.jsonl").write_bytes(b"x" * (1 << 20) + b"\n" + json.dumps(good).encode() + b"\n")
     assert store.vault.intake(store.data).take() == 1
+
+
+def test_lines_that_could_not_be_stored_are_taken_later(store, reader, monkeypatch):
+    """A full disk or a database that is away loses nothing: what was read is read again."""
+    store.dataset(secret())
+    caller = store.caller(reader)
+    spool = spooled(store, caller, ("inject", ("API_KEY",)))
+    intake = store.vault.intake(store.data)
+    monkeypatch.setattr(store.vault._ledger, "change", lambda: (_ for _ in ()).throw(Unavailable("The disk is full.")))
+    with pytest.raises(Unavailable):
+        intake.take()
+    monkeypatch.undo()
+    spool.write(Event("inject", caller.session, "default", "default", "ds", ("API_KEY",)))
+    assert intake.take() == 2
+    assert store.info().use_count == 2
+    spool.close()
+
+
+def test_many_spools_are_taken_in_one_transaction(store, reader):
+    """What ten processes wrote costs one commit, and each line stands behind those of its spool before it."""
+    store.dataset(secret(), secret("OTHER", b"other-value-123"))
+    caller = store.caller(reader)
+    spools = [spooled(store, caller, ("inject", ("API_KEY", "OTHER")), ("carry", ("OTHER",))) for _ in range(10)]
+    before = store.vault._ledger._seen[1].beat
+    assert store.vault.intake(store.data).take() == 20
+    assert store.vault._ledger._seen[1].beat == before + 1
+    assert (store.info().use_count, store.info("OTHER").use_count) == (10, 10)
+    assert store.vault.verify_audit(store.owner).ok
+    for spool in spools:
+        spool.close()
+
+
+def test_a_long_backlog_gives_the_writer_back(store, reader, monkeypatch):
+    """Taking stops after its turn, so that a heartbeat comes between; the next turn goes on where it stopped."""
+    monkeypatch.setattr("store.intake.BATCH", 10)
+    store.dataset(secret())
+    spool = spooled(store, store.caller(reader), *[("inject", ("API_KEY",))] * 25)
+    intake = store.vault.intake(store.data)
+    assert [intake.take(within=0.0) for _ in range(4)] == [10, 10, 5, 0]
+    spool.close()

@@ -8,10 +8,12 @@ import pytest
 from postgres import cluster
 from stores import CANARY, Store, eventually, secret, use
 
+from proxy.events import Event, Spool, SpoolError
 from store.errors import StoreError, Unavailable
 from store.model import Kind
 from store.reader import Reader
-from store.vault import Vault
+from store.shipping import Shipper
+from store.vault import NewSession, Vault
 
 pytestmark = pytest.mark.needs("postgresql")
 ROOT = Path(__file__).parents[2]
@@ -50,24 +52,31 @@ def test_two_stores_write_as_one(made):
     other.close()
 
 
-def test_the_data_plane_reads_with_a_role_that_can_do_nothing_else(made):
-    """With the grants of config/postgresql.sql a reader serves, and the role can write and list nothing."""
+@pytest.fixture
+def granted(made):
+    """The store after config/postgresql.sql, run twice as an operator would; gives the URL of the data plane's role."""
+    script, options = ROOT / "config/postgresql.sql", ["-v", "control=egret_store", "-v", "data=egret_proxy"]
+    where = f"host=127.0.0.1 port={cluster().port} user=egret dbname=postgres"
+    for _ in range(2):
+        cluster().run("psql", "-X", "-q", *options, "-v", "schema=alone", "-f", str(script), where)
+    return cluster().url("alone", "egret_proxy")
+
+
+def test_the_data_plane_works_with_a_role_that_can_do_nothing_else(made, granted):
+    """With the grants of config/postgresql.sql a reader serves and lines are shipped; all else is forbidden."""
     made.dataset(secret())
-    for role in ("egret_store", "egret_proxy"):
-        cluster().sql(f"DROP ROLE IF EXISTS {role}")
-        cluster().sql(f"CREATE ROLE {role} LOGIN")
-        cluster().sql(f"GRANT USAGE ON SCHEMA alone TO {role}")
-    script = (ROOT / "config/postgresql.sql").read_text().replace("SCHEMA public", "SCHEMA alone")
-    script = (
-        script.replace(':"control"', "egret_store")
-        .replace(':"data"', "egret_proxy")
-        .replace("\\set ON_ERROR_STOP on", "")
-    )
-    cluster().sql("SET search_path = alone; " + script)
-    reader = Reader(cluster().url("alone", "egret_proxy"), made.data)
+    reader = Reader(granted, made.data)
     reader.start()
-    view = reader.view(reader.caller(made.token()))
-    assert view.resolve(Kind.SECRET, "API_KEY", use()).open().reveal() == CANARY
+    caller = reader.caller(made.token())
+    assert reader.view(caller).resolve(Kind.SECRET, "API_KEY", use()).open().reveal() == CANARY
+    spool = Spool(made.data / "spool")
+    spool.write(Event("inject", caller.session, "default", "default", "ds", ("API_KEY",)))
+    shipper = Shipper(granted, made.data / "spool")
+    shipper.start()
+    spool.close()
+    shipper.close()
+    intake = made.vault.intake(made.data)
+    assert (intake.take(), intake.take_table(), made.info().use_count) == (0, 1, 1)
     where = f"host=127.0.0.1 port={cluster().port} user=egret_proxy dbname=postgres options=-csearch_path=alone"
     for attempt in (
         "UPDATE head SET id=1",
@@ -78,10 +87,81 @@ def test_the_data_plane_reads_with_a_role_that_can_do_nothing_else(made):
         "SELECT * FROM entries",
         "SELECT * FROM audit",
         "SELECT * FROM api_keys",
+        "SELECT * FROM spooled",
+        "DELETE FROM spooled",
+        "UPDATE spooled SET body=''",
         "CREATE TABLE alone.x (i int)",
     ):
         with psycopg.connect(where) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute(attempt)
+    reader.close()
+
+
+def test_lines_that_cannot_be_shipped_wait_and_then_stop_the_proxy(made, granted, monkeypatch):
+    """Without the grant they stay on disk, and after a while no more are accepted; with it all arrive, once."""
+    made.dataset(secret())
+    session = made.vault.open_session(made.owner, "default", "ds", NewSession())[0].id
+    cluster().sql("REVOKE INSERT ON alone.spooled FROM egret_proxy")
+    spool, shipper = Spool(made.data / "spool"), Shipper(granted, made.data / "spool")
+    spool.held = lambda: shipper.late
+    event = Event("inject", session, "default", "default", "ds", ("API_KEY",))
+    for _ in range(5):
+        spool.write(event)
+    shipper.start()
+    eventually(lambda: shipper._failing_since is not None)
+    spool.write(event)
+    monkeypatch.setattr("store.shipping.LATE", 0.0)
+    with pytest.raises(SpoolError):
+        spool.write(event)
+    cluster().sql("GRANT INSERT ON alone.spooled TO egret_proxy")
+    eventually(lambda: not shipper.late)
+    spool.write(event)
+    again = Shipper(granted, made.data / "spool")  # another worker: it waits for its turn
+    assert shipper._alone() and not again._alone()
+    shipper.close()
+    assert again._alone()
+    again._ship()  # as after a crash: from the beginning
+    intake = made.vault.intake(made.data)
+    assert intake.take_table() == 7
+    again._spools._offsets.clear()
+    again._ship()
+    assert (intake.take_table(), intake.take(), made.info().use_count) == (0, 0, 7)
+    spool.close()
+    again._engine.dispose()
+
+
+def test_one_of_two_stores_leads_until_it_is_gone(made):
+    """The other takes over at once when the leader's connection ends, and beats when the head grows old."""
+    other = Vault.open(made.url, made.data)
+    first, second = made.vault.leader(), other.leader()
+    assert (first.ask(), second.ask(), first.ask()) == (True, False, True)
+    ours = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+    assert cluster().sql(ours)
+    assert not first.ask()
+    eventually(second.ask)
+    assert not first.ask()
+    second.close()
+    eventually(first.ask)
+    first.close()
+    assert 0 <= made.vault.head_age() < 60
+    other.close()
+
+
+def test_the_doorbell_rings_for_what_the_data_plane_must_see(made, monkeypatch):
+    """A change is seen long before the next look is due; heartbeats and uses do not ring."""
+    monkeypatch.setattr("store.reader.bell.PATIENCE", 60.0)
+    made.dataset(secret())
+    reader = made.reader()
+    eventually(lambda: reader._source.bell._connection is not None)
+    before = reader._source.head.beat
+    made.vault.beat()
+    made.put(secret(value=b"second-value-1"))
+    eventually(lambda: reader._source.head.beat == before + 2, 10)
+    made.vault.beat()
+    made.vault.beat()
+    cluster().sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
+    made.put(secret(value=b"third-value-12"))
+    eventually(lambda: reader._source.head.beat == before + 5, 10)  # a lost bell is hung up again, and looked after
     reader.close()
 
 

@@ -41,11 +41,11 @@ class Cluster:
         self.process = None
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port = probe.getsockname()[1]
-        self._run("initdb", "-D", str(self.folder / "data"), "-U", "egret", "-A", "trust", "--no-sync", "-E", "UTF8")
+        self.run("initdb", "-D", str(self.folder / "data"), "-U", "egret", "-A", "trust", "--no-sync", "-E", "UTF8")
         self.start()
         atexit.register(self.close)
 
-    def _run(self, name, *arguments, check=True):
+    def run(self, name, *arguments, check=True):
         command = [str(programs() / name), *arguments]
         return subprocess.run(
             command, preexec_fn=_demote, check=check, capture_output=True, text=True, cwd="/tmp", timeout=60
