@@ -134,3 +134,7 @@ class Sent(web.StreamResponse):
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Do nothing."""
+
+
+SENT: Final = Sent(keep_alive=True)
+SENT_LAST: Final = Sent(keep_alive=False)

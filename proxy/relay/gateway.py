@@ -22,7 +22,7 @@ from proxy.events import SpoolError
 from proxy.message import Fields, Head
 from proxy.refusal import Refusal, Refused
 from proxy.relay import cors
-from proxy.relay.client import Client, Sent
+from proxy.relay.client import SENT, SENT_LAST, Client
 from proxy.relay.exchange import Exchange
 from proxy.relay.handshake import is_handshake
 from proxy.relay.headers import FRAMING, HANDSHAKE, HOP_BY_HOP, among, first, index
@@ -90,7 +90,7 @@ class Gateway:
         except Exception as error:  # noqa: BLE001  # fail closed, whatever it was
             log.error("exchange failed: %s", type(error).__name__)  # noqa: TRY400  # a traceback may quote
             await visit.fail(Refusal("internal"))
-        return Sent(keep_alive=visit.client.keep_alive)
+        return SENT if visit.client.keep_alive else SENT_LAST
 
 
 class Visit:

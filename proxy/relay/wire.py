@@ -13,6 +13,7 @@ from proxy.refusal import Refusal, Refused
 from proxy.verdicts import Verdicts
 
 _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_CONTROLS: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _TARGET: Final = re.compile(rb"[\x00-\x20\x7f]")
 
 LAST_CHUNK: Final = b"0\r\n\r\n"
@@ -29,7 +30,8 @@ def response_head(status: int, reason: bytes, fields: Fields, *, version: bytes 
     """Serialise a response head; raises `Refused("upstream_unreachable")` when it would not be one head."""
     if not 100 <= status <= 999:
         raise Refused(Refusal("upstream_unreachable"))
-    reason = re.sub(rb"[\x00-\x08\x0a-\x1f\x7f]", b"", reason)
+    if not reason.isalnum():
+        reason = _CONTROLS.sub(b"", reason)
     try:
         return b"HTTP/%b %d %b\r\n%b\r\n" % (version, status, reason, _lines(fields))
     except Refused:
