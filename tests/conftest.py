@@ -18,6 +18,7 @@ PROGRAMS = {
     "curl": ("curl",),
     "git": ("git",),
     "gdb": ("gdb",),
+    "caddy": ("caddy",),
     "nginx": ("/usr/sbin/nginx", "nginx"),
 }
 

@@ -1,4 +1,6 @@
-"""The reverse-proxy snippets of docs/embedding.md, in a real nginx: both mounts, byte for byte, at once, sockets too."""
+"""The reverse-proxy snippets of docs/embedding.md, in a real nginx and a real Caddy: both mounts, byte for byte, at once,
+sockets too.
+"""
 
 import contextlib
 import http.client
@@ -16,10 +18,11 @@ from gatehouse import ORIGIN, Gatehouse
 from served import wait_for
 from sockets import frame, handshake, serve
 
-pytestmark = pytest.mark.needs("nginx")
+pytestmark = pytest.mark.needs("nginx", "caddy")
 
 PAGE = (Path(__file__).parents[2] / "docs" / "embedding.md").read_text()
 NGINX = re.search(r"nginx:\n\n((?:    .*\n|\n)+)", PAGE)[1]
+CADDY, CADDY_MOUNTED = re.findall(r"Caddy:\n\n((?:    .*\n|\n)+)", PAGE)
 MOUNTED = re.search(r"nginx: as above with\n\n((?:    .*\n|\n)+)", PAGE)[1]
 
 
@@ -39,22 +42,23 @@ def echo_frames(ends, send):
             return
 
 
-@pytest.fixture(scope="module", params=["", "/egret"], ids=["host of its own", "origin of the app"])
+FRONTS = [(front, prefix) for front in ("nginx", "caddy") for prefix in ("", "/egret")]
+
+
+@pytest.fixture(scope="module", params=FRONTS, ids=lambda param: "".join(param))
 def mount(request, tmp_path_factory):
-    """nginx with the documented blocks; yields a TLS dialler, the prefix and the gateway behind it."""
-    folder = tmp_path_factory.mktemp("nginx")
-    prefix = request.param
+    """A front with the documented blocks; yields a TLS dialler, the prefix and the gateway behind it."""
+    front, prefix = request.param
+    folder = tmp_path_factory.mktemp(front)
     authority = Authority(folder)
     with Gatehouse(
         routes={b"/sse": events, b"/ws": serve(echo_frames)}, public_url=f"https://localhost{prefix}"
     ) as gate:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
-        (folder / "nginx.conf").write_text(configuration(folder, port, gate.port, authority.leaf(), prefix))
-        process = subprocess.Popen(
-            ["/usr/sbin/nginx", "-p", folder, "-c", folder / "nginx.conf", "-e", folder / "error.log"]
-        )
-        wait_for(lambda: listens(port), "nginx")
+        start = {"nginx": start_nginx, "caddy": start_caddy}[front]
+        process = start(folder, port, gate.port, authority.leaf(), prefix)
+        wait_for(lambda: listens(port), front)
         context = ssl.create_default_context(cafile=authority.path)
 
         def dial(alpn=("http/1.1",)):
@@ -66,6 +70,27 @@ def mount(request, tmp_path_factory):
         yield dial, prefix, gate, folder
         process.terminate()
         process.wait(10)
+
+
+def start_nginx(folder: Path, port: int, gateway: int, leaf: Path, prefix: str) -> subprocess.Popen:
+    (folder / "nginx.conf").write_text(configuration(folder, port, gateway, leaf, prefix))
+    return subprocess.Popen(["/usr/sbin/nginx", "-p", folder, "-c", folder / "nginx.conf", "-e", folder / "error.log"])
+
+
+def start_caddy(folder: Path, port: int, gateway: int, leaf: Path, prefix: str) -> subprocess.Popen:
+    site, block = ("app.example.org {", CADDY_MOUNTED) if prefix else ("gateway.example {", CADDY)
+    for documented, ours in (
+        (site, f"https://localhost:{port} {{\n        bind 127.0.0.1\n        tls {leaf} {leaf}"),
+        ("127.0.0.1:8081", f"127.0.0.1:{gateway}"),
+        ("/srv/app", str(folder)),
+    ):
+        assert documented in block or (ours == str(folder) and not prefix)
+        block = block.replace(documented, ours)
+    (folder / "Caddyfile").write_text("{\n    admin off\n    auto_https off\n}\n" + block)
+    log = (folder / "caddy.log").open("wb")
+    homes = {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "XDG_DATA_HOME": str(folder)}
+    command = ["caddy", "run", "--adapter", "caddyfile", "--config", folder / "Caddyfile"]
+    return subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | homes)
 
 
 def listens(port: int) -> bool:
