@@ -21,6 +21,10 @@ from proxy.refusal import Refusal
 from proxy.scrub import Scrubber
 from store.model import Caller, Destination
 
+LEAST: Final = 1 << 10
+PIECE: Final = 1 << 13
+MOST: Final = 1 << 15
+
 
 @dataclass(slots=True)
 class Peer:
@@ -45,6 +49,8 @@ class Peer:
     until: float = float("inf")
     """When this turn has lasted long enough, by the monotonic clock."""
     unfinished: bool = False
+    piece: int = PIECE
+    """Bytes of a body that are searched at once. What is compressed may be a thousand times as long."""
     congested: bool = False
     holding: bool = False
     """A head waits for the body that should follow at once."""
@@ -64,8 +70,10 @@ class Peer:
         A peer can send twenty thousand frames, chunks or requests in what is read at once.
         """
         if time.monotonic() < self.until:
+            self.piece = min(self.piece * 2, MOST)
             return False
         self.unfinished = True
+        self.piece = LEAST
         return True
 
     def expires_in(self) -> float:

@@ -183,7 +183,7 @@ class H1Client(HttpConnection):
         body = self._body
         if body is None or self.stream_id is None:
             return
-        for data in body.take():
+        for data in body.take(self.peer.piece):
             yield from self._receive(ResponseData(self.stream_id, data))
             if self.buffer and self.peer.spent():
                 self.late = True

@@ -149,7 +149,7 @@ class H1Requests(HttpConnection):
         if body is None:
             return
         try:
-            for data in body.take():
+            for data in body.take(self.peer.piece):
                 yield ReceiveHttp(RequestData(self.stream_id, data))
                 if self._state != self._read_body or self.peer.spent():
                     return

@@ -6,6 +6,7 @@ lets the streams it names finish; and field checks that cost a stream, not the c
 """
 
 import re
+from collections import deque
 from typing import Any, Final
 
 import h2.config
@@ -94,6 +95,7 @@ class H2Connection(HttpConnection):
         self.ended = False
         self.peer = client_of(context).peer
         self._rest = bytearray()
+        self._found: deque[h2.events.Event] = deque()
         self._inside = 0 if config.client_side else PREFACE
         """Bytes that are still to come of a frame whose head has passed."""
         self._closing = False
@@ -133,16 +135,20 @@ class H2Connection(HttpConnection):
 
     def _received(self) -> layer.CommandGenerator[None]:
         self.late = False
-        while not self.ended and (data := self._portion()):
-            yield from self._frames(data)
-            if self._rest and self.peer.spent():
+        while not self.ended and (self._found or self._portion()):
+            if self._found:
+                yield from self._take_in(self._found.popleft())
+            if not self._found:
+                yield from self.flush()
+            if (self._found or self._rest) and self.peer.spent():
                 self.late = True
+                yield from self.flush()
                 return
         if self._closing and not self.ended:
             yield from self.close()
 
-    def _portion(self) -> bytes:
-        """Take some whole frames, so that no peer keeps us busy with a thousand small ones at once."""
+    def _portion(self) -> bool:
+        """Read some whole frames, so that no peer keeps us busy with a thousand small ones at once."""
         rest, end, count = self._rest, self._inside, 0
         while end < MAX_FRAME and count < FRAMES and end + HEAD <= len(rest):
             end += HEAD + int.from_bytes(rest[end : end + 3])
@@ -150,32 +156,33 @@ class H2Connection(HttpConnection):
         data = bytes(rest[:end])
         self._inside = end - len(data)
         del rest[:end]
-        return data
-
-    def _frames(self, data: bytes) -> layer.CommandGenerator[None]:
+        if not data:
+            return False
         try:
-            found = self.frames.receive_data(data)
+            self._found.extend(self.frames.receive_data(data))
         except (h2.exceptions.ProtocolError, ValueError, IndexError):
             # The peer's stream of frames cannot be read any more; hyper-h2 has prepared the GOAWAY.
-            yield from self.flush()
-            yield from self.close()
-            return
-        for event in found:
-            if self.ended:
-                return
-            if isinstance(event, h2.events.DataReceived):
-                yield from self._data(event)
-            else:
-                yield from self.take(event)
-        yield from self.flush()
+            self._found.clear()
+            self._closing = True
+            rest.clear()
+        return True
+
+    def _take_in(self, event: h2.events.Event) -> layer.CommandGenerator[None]:
+        if isinstance(event, h2.events.DataReceived):
+            yield from self._data(event)
+        else:
+            yield from self.take(event)
 
     def _data(self, event: h2.events.DataReceived) -> layer.CommandGenerator[None]:
-        stream_id, size = event.stream_id, event.flow_controlled_length
-        if event.data:
-            yield from self.receive(stream_id, event.data)
+        stream_id, size, data, piece = event.stream_id, event.flow_controlled_length, event.data, self.peer.piece
+        if data:
+            yield from self.receive(stream_id, data[:piece])
         if self.ended:
             return
-        if self.held(stream_id) > HELD:
+        if data and len(data) > piece:
+            event.data = data[piece:]
+            self._found.appendleft(event)
+        elif self.held(stream_id) > HELD:
             self.unread[stream_id] = self.unread.get(stream_id, 0) + size
             self.congested()
         else:

@@ -22,6 +22,7 @@ _LEGAL: Final = bytes({9, *range(0x20, 0x7F), *range(0x80, 0x100)})
 UNTIL_CLOSE: Final = -1
 CHUNKED: Final = -2
 MAX_CHUNK_LINE: Final = 1024
+WHOLE: Final = 1 << 62
 TOGETHER: Final = 256
 """Chunks whose data is passed on in one piece, if they came together."""
 
@@ -119,19 +120,19 @@ class Body:
         self._left = max(framing, 0)
         self._chunk = 0  # 0: a size line comes, 1: data, 2: the CRLF after data, 3: trailers
 
-    def take(self) -> Iterator[bytes]:
-        """Yield what the buffer holds of the body, and consume it."""
+    def take(self, most: int = WHOLE) -> Iterator[bytes]:
+        """Yield what the buffer holds of the body, and consume it, in pieces of `most` bytes at most."""
         if self.ended:
             return
         if self.framing == CHUNKED:
-            yield from self._chunks()
+            yield from self._chunks(most)
             return
-        data = bytes(self._buffer) if self.framing == UNTIL_CLOSE else bytes(self._buffer[: self._left])
-        del self._buffer[: len(data)]
-        if self.framing != UNTIL_CLOSE:
-            self._left -= len(data)
-            self.ended = self._left == 0
-        if data:
+        while self._buffer and not self.ended:
+            data = bytes(self._buffer[: most if self.framing == UNTIL_CLOSE else min(most, self._left)])
+            del self._buffer[: len(data)]
+            if self.framing != UNTIL_CLOSE:
+                self._left -= len(data)
+                self.ended = self._left == 0
             yield data
 
     def close(self) -> None:
@@ -140,12 +141,12 @@ class Body:
             raise Malformed("incomplete body")
         self.ended = True
 
-    def _chunks(self) -> Iterator[bytes]:
+    def _chunks(self, most: int) -> Iterator[bytes]:
         """Yield the data of chunks, that of many small ones together: each piece costs more than a chunk."""
         pieces: list[bytes] = []
         try:
-            while self._buffer and self._chunked(pieces):
-                if len(pieces) >= TOGETHER:
+            while self._buffer and self._chunked(pieces, most):
+                if len(pieces) >= TOGETHER or (pieces and len(pieces[-1]) >= most):
                     yield b"".join(pieces)
                     pieces.clear()
         except Malformed:
@@ -155,11 +156,11 @@ class Body:
         if pieces:
             yield b"".join(pieces)
 
-    def _chunked(self, pieces: list[bytes]) -> bool:
+    def _chunked(self, pieces: list[bytes], most: int) -> bool:
         """Take the next part of a chunk from the buffer; False if it is not there, or was the last."""
         buffer = self._buffer
         if self._chunk == 1:
-            data = bytes(buffer[: self._left])
+            data = bytes(buffer[: min(most, self._left)])
             del buffer[: len(data)]
             self._left -= len(data)
             if self._left == 0:

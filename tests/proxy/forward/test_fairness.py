@@ -1,6 +1,7 @@
 """No peer keeps a worker to itself: whatever it sends at once, the others have their turn."""
 
 import contextlib
+import gzip
 import threading
 import time
 
@@ -8,6 +9,7 @@ import pytest
 import sockets
 from forward import Forward
 from served import receive
+from upstream import response
 
 VALUE = b"sk-live-4Xq9Zb7Lm2Pw"
 
@@ -38,6 +40,9 @@ def proxy(tmp_path_factory):
         running.upstream.routes[b"/swallow"] = sockets.serve(swallow)
         running.upstream.routes[b"/pour"] = sockets.serve(pour)
         running.upstream.routes[b"/drip"] = drip
+        bomb = gzip.compress(bytes(24 << 20))
+        running.bomb = response(bomb, b"Content-Encoding: gzip", b"Content-Type: text/plain")
+        running.upstream.routes[b"/bomb"] = lambda request, conn: running.bomb
         yield running
 
 
@@ -164,3 +169,16 @@ def test_upstream_floods_do_not_starve_others(proxy, path):
             assert sock.recv(65536)
         assert still_serving(proxy)
     assert max(took) < 0.1, sorted(took)[-5:]
+
+
+@pytest.mark.parametrize("way", ["down", "up"])
+def test_bombs_do_not_starve_others(proxy, way):
+    """What grows a thousandfold under gzip is searched a little at a time."""
+    body = proxy.bomb.partition(b"\r\n\r\n")[2]
+    lines = [f"{'GET /bomb' if way == 'down' else 'POST /e'} HTTP/1.1", f"Host: {proxy.upstream.origin}"]
+    if way == "up":
+        lines += ["Content-Type: application/json", "Content-Encoding: gzip", f"Content-Length: {len(body)}"]
+    with turns(proxy) as took, proxy.tunnel(proxy.token) as sock:
+        sock.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + (body if way == "up" else b""))
+        assert receive(sock).startswith(b"HTTP/1.1 200")
+    assert max(took) < 0.15, sorted(took)[-5:]
