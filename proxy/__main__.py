@@ -56,7 +56,12 @@ class Plane:
     urls: dict[str, str]
 
 
-ADAPTERS: Final = {"forward": "proxy.forward.master", "gateway": "proxy.relay.serve"}
+ADAPTERS: Final = {
+    ("forward", "mitmproxy"): "proxy.forward.master",
+    ("forward", "express"): "proxy.relay.express.serve",
+    ("gateway", ""): "proxy.relay.serve",
+}
+"""By role, and by engine where there is a choice."""
 
 
 def main(argv: list[str]) -> int:
@@ -116,7 +121,8 @@ def _run(options: argparse.Namespace) -> int:
     plane.reader.start()
     shipper = _shipper(options, settings, plane.spool)
     try:
-        adapter = importlib.import_module(ADAPTERS[options.role])
+        engine = settings.proxy.engine if options.role == "forward" else ""
+        adapter = importlib.import_module(ADAPTERS[options.role, engine])
         import uvloop  # noqa: PLC0415
 
         uvloop.run(_serve(plane, adapter.serve, options.ready_fd))

@@ -23,15 +23,24 @@ from proxy.forward.master import Master
 from proxy.forward.services import Services
 from proxy.forward.tls import ClientContexts, UpstreamContext
 from proxy.limits import Limits
+from proxy.relay.express import services as express
+from proxy.relay.express import tls as express_tls
+from proxy.relay.express.pool import Pool
+from proxy.relay.express.server import Server
+from proxy.relay.express.tls import upstream_context
 
+ENGINES = ("mitmproxy", "express")
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 
 class Forward:
     """Starts at construction; `close()` ends it. `reader` is its store, `upstream` and `plain` record what comes."""
 
+    engine = "mitmproxy"
+    """What carries the next one that is made (the fixture `engine` sets it)."""
+
     def __init__(self, folder: Path, *, resolve=None, allow_private=LOOPBACK, ports=(80, 443), routes=None, **limits):
-        self.folder = folder
+        self.folder, self.engine = folder, Forward.engine
         self.reader = Reader()
         self.authority = UpstreamAuthority(folder)
         self.upstream = Upstream(self.authority.leaf(), routes)
@@ -43,18 +52,26 @@ class Forward:
         self._loop.set_exception_handler(_unhandled)
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self.master: Master = self.run(self._start(resolve, allow_private, ports))
+        self.master: Master | Server = self.run(self._start(resolve, allow_private, ports))
 
-    async def _start(self, resolve, allow_private, ports) -> Master:
+    async def _start(self, resolve, allow_private, ports) -> "Master | Server":
         self.socket = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self.port = self.socket.getsockname()[1]
         guard = AddressGuard(
             allow_private=allow_private, ports=ports, own=[("127.0.0.1", self.port)], resolve=resolve or self.resolve
         )
-        services = Services(
-            self.reader, guard, self.limits, Spool(self.spool), Budgets(self.folder / "budgets", self.limits)
-        )
+        spool, budgets = Spool(self.spool), Budgets(self.folder / "budgets", self.limits)
         authority = Authority.load(self.folder / "data")
+        if self.engine == "express":
+            pool = Pool(guard, self.limits, upstream_context([self.authority.path]))
+            server = Server(
+                express.Services(
+                    self.reader, guard, self.limits, spool, budgets, pool, express_tls.ClientContexts(authority)
+                )
+            )
+            await server.serve(self.socket)
+            return server
+        services = Services(self.reader, guard, self.limits, spool, budgets)
         addon = Addon(ClientContexts(authority), UpstreamContext([self.authority.path]))
         master = Master(services, addon)
         await master.serve([self.socket])

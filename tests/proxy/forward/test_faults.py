@@ -32,7 +32,8 @@ MAIN = threading.main_thread()
 E = sys.monitoring.events
 
 DECIDES = re.compile(
-    r"/(inject|placeholder|encoding|edit|session|destination|events)\.py|/body/|/scrub/|border|addon|decide"
+    r"/(inject|placeholder|encoding|edit|session|destination|events)\.py|/body/|/scrub/|border|addon|decide|"
+    r"admission|express/(incoming|outgoing)"
 )
 """Code that decides or rewrites: when it fails, the exchange must not succeed."""
 
@@ -42,8 +43,10 @@ HARMLESS = {
     "Addon.client_disconnected",
     "Addon.server_disconnected",
     "UpstreamContext.remember",
+    "Incoming._room",
 }
-"""The resolver's memory of an answer that was given, and the end of a connection that has ended."""
+"""The resolver's memory of an answer that was given, the end of a connection that has ended, the wait for a client that
+has its answer."""
 
 
 class Fault(Exception):
@@ -112,7 +115,7 @@ def monitor():
 
 
 @pytest.fixture(scope="module")
-def proxy(tmp_path_factory):
+def proxy(tmp_path_factory, engine):
     with Forward(tmp_path_factory.mktemp("faults")) as running:
         running.second = http2.Upstream(running.authority.leaf())
         locations = frozenset(Location)
@@ -223,14 +226,16 @@ def test_every_fault_fails_closed(proxy, monitor, capsys):
     handler = logging.StreamHandler(log)
     logging.getLogger().addHandler(handler)
     done: set = set()
+    scenarios = [name for name in SCENARIOS if (name, proxy.engine) != ("http2", "express")]
+    points = {"mitmproxy": 400, "express": 250}[proxy.engine]
     try:
-        for scenario in SCENARIOS:
+        for scenario in scenarios:
             with monitor.recording() as seen:
                 for _ in range(2):
                     *_, whole = run(proxy, scenario)
                     assert whole
             targets = sorted(set(seen) - done, key=lambda t: (t[1].co_filename, t[1].co_firstlineno, t[0]))
-            assert len(seen) > 250
+            assert len(seen) > points // 2
             missed = check_all(proxy, monitor, scenario, targets)
             assert len(missed) <= max(10, len(targets) // 10), missed
             done.update(targets)
@@ -240,7 +245,7 @@ def test_every_fault_fails_closed(proxy, monitor, capsys):
         logging.getLogger().removeHandler(handler)
     with capsys.disabled():
         print(f" {len(done)} points", end="")
-    assert len(done) > 400
+    assert len(done) > points
     assert SPOKEN not in log.getvalue()
     assert VALUE.decode() not in log.getvalue()
 

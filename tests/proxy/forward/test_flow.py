@@ -27,7 +27,7 @@ def scripted(*parts: bytes, pause: float = 0.0, close: bool = True):
 
 
 @pytest.fixture(scope="module")
-def proxy(tmp_path_factory):
+def proxy(tmp_path_factory, engine):
     with Forward(tmp_path_factory.mktemp("proxy")) as running:
         running.reader.put("API_KEY", VALUE, running.upstream.origin, f"http://{running.plain.origin}")
         running.token = running.reader.open()

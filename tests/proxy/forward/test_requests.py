@@ -9,7 +9,7 @@ P = "#{SECRETS.API_KEY}"
 
 
 @pytest.fixture(scope="module")
-def proxy(tmp_path_factory):
+def proxy(tmp_path_factory, engine):
     with Forward(tmp_path_factory.mktemp("proxy"), header_bytes=16384) as running:
         running.reader.put("API_KEY", VALUE, running.upstream.origin, f"http://{running.plain.origin}")
         running.reader.put("ELSEWHERE", b"bound-elsewhere-1", "api.example.com")

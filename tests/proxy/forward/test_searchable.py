@@ -19,7 +19,7 @@ def part(request, _conn) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def proxy(tmp_path_factory):
+def proxy(tmp_path_factory, engine):
     with Forward(tmp_path_factory.mktemp("proxy"), routes={b"/note": part}) as running:
         running.reader.put("KEY", VALUE, running.upstream.origin)
         running.token = running.reader.open()

@@ -91,7 +91,7 @@ def _is_text(data: bytes) -> bool:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
+def place(tmp_path_factory, engine):
     running = Place(tmp_path_factory.mktemp("vectors"))
     yield running
     running.close()

@@ -1,0 +1,104 @@
+"""A request's body on its way from the client: read whole where it is short, pumped where it is not."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from proxy.events import SpoolError
+from proxy.limits import Limits
+from proxy.message import Fields
+from proxy.protocol import wire
+from proxy.refusal import Refusal, Refused
+from proxy.relay.express.incoming import Gone
+from proxy.relay.express.link import Link
+from proxy.relay.express.outgoing import Outgoing
+from proxy.relay.express.services import log
+
+if TYPE_CHECKING:
+    from proxy.relay.express.connection import Connection
+    from proxy.relay.express.pool import Up
+
+
+class Upload:
+    """One body. `whole`: all of it is in `data` as it came; it goes up in one piece, and may be sent again."""
+
+    __slots__ = ("_body", "_limits", "_link", "_task", "data", "length", "trailers", "whole")
+
+    def __init__(self, link: Link, length: int, limits: Limits) -> None:
+        self.length = length
+        self.data = b""
+        self.trailers: Fields = ()
+        self.whole = length == 0
+        self._link = link
+        self._limits = limits
+        self._body = wire.Body(length, link.buffer, limits.header_bytes)
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether the client has sent all of it."""
+        return self._body.ended
+
+    async def prepare(self, *, resizes: bool) -> None:
+        """Read what is here; wait for all of a short body whose length will change. Raises `Refused`, `Gone`."""
+        if self.whole:
+            return
+        pieces = self._take()
+        if resizes and 0 < self.length <= self._limits.buffer_bytes:
+            while not self.done:
+                await self._more()
+                pieces += self._take()
+        self.data = b"".join(pieces)
+        self.whole = self.done
+        self.trailers = tuple(self._body.trailers)
+
+    def start(self, outgoing: Outgoing, up: "Up", connection: "Connection") -> None:
+        """Send the body while it comes."""
+        self._task = self._link.loop.create_task(self._pump(outgoing, up, connection))
+        self._task.add_done_callback(lambda task: _ended(task, connection))
+
+    def cancel(self) -> None:
+        """Send no more of it."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    async def _pump(self, outgoing: Outgoing, up: "Up", connection: "Connection") -> None:
+        pieces, self.data = [self.data], b""
+        while True:
+            data = b"".join([outgoing.feed(piece) for piece in pieces if piece])
+            if self.done:
+                data += outgoing.end(tuple(self._body.trailers))
+            if up.lost:
+                return  # it may have answered already
+            if data:
+                up.write(data)
+                connection.late()
+            if self.done:
+                return
+            if up.congested:
+                await up.drain()
+            await self._more()
+            pieces = self._take()
+
+    def _take(self) -> list[bytes]:
+        try:
+            return list(self._body.take())
+        except wire.Malformed:
+            raise Refused(Refusal("bad_request")) from None
+
+    async def _more(self) -> None:
+        if not await self._link.more():
+            raise Gone
+
+
+def _ended(task: "asyncio.Task[None]", connection: "Connection") -> None:
+    """Let what ended an upload end its request."""
+    error = None if task.cancelled() else task.exception()
+    if isinstance(error, Refused):
+        connection.stop(error.refusal)
+    elif isinstance(error, Gone):
+        connection.close()
+    elif error is not None:
+        if not isinstance(error, SpoolError):
+            log.error("upload failed closed: %s", type(error).__name__)  # the text may hold a value
+        connection.stop(Refusal("internal"))
