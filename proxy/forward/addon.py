@@ -16,8 +16,8 @@ from proxy.forward.decide import admit
 from proxy.forward.exchange import Client, Exchange, ExchangeFlow, Upstream
 from proxy.forward.tls import ClientContexts, UpstreamContext
 from proxy.message import Fields
-from proxy.protocol.websocket import View
 from proxy.refusal import Refusal, Refused
+from proxy.services import View
 from proxy.session import authenticate, credential
 from store.model import Caller, Destination
 

@@ -16,10 +16,10 @@ from mitmproxy import http
 
 from proxy.forward.exchange import Exchange
 from proxy.forward.mitm import ErrorCode, RequestHeaders, ResponseHeaders, ResponseProtocolError
-from proxy.forward.services import log
 from proxy.message import Fields, Head
 from proxy.protocol.handshake import Handshake
 from proxy.refusal import Refusal, Refused
+from proxy.services import log
 
 
 class Crossing(RequestHeaders):

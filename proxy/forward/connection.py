@@ -24,8 +24,8 @@ from proxy.forward.hooks import Hooks, Tasks
 from proxy.forward.http_layer import Http
 from proxy.forward.mitm import HTTPMode
 from proxy.forward.pipe import Pipe
-from proxy.forward.services import log
 from proxy.refusal import Refusal, Refused
+from proxy.services import log
 
 if TYPE_CHECKING:
     from proxy.forward.master import Master

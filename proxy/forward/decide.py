@@ -7,13 +7,12 @@ from proxy.body import rewriter
 from proxy.destination import egress_allows
 from proxy.forward.border import declared
 from proxy.forward.exchange import Exchange
-from proxy.forward.services import log
 from proxy.message import Head
 from proxy.protocol import hops
 from proxy.protocol.handshake import readable
-from proxy.protocol.websocket import View
 from proxy.refusal import Refusal
 from proxy.scrub import searchable
+from proxy.services import View, log
 from store.model import Caller, Location
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from mitmproxy.connection import ConnectionState
 
 from proxy.forward.exchange import Upstream
-from proxy.forward.services import Services
 from proxy.refusal import Refusal, Refused
+from proxy.services import Services
 
 if TYPE_CHECKING:
     from proxy.forward.pipe import Pipe

@@ -13,12 +13,11 @@ from OpenSSL import SSL
 
 from proxy.body import Rewriter
 from proxy.events import Event
-from proxy.forward.services import Services
 from proxy.inject import Plan
 from proxy.message import Head
-from proxy.protocol.websocket import View
 from proxy.refusal import Refusal
 from proxy.scrub import Scrubber
+from proxy.services import Services, View
 from store.model import Caller, Destination
 
 LEAST: Final = 1 << 10

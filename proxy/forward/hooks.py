@@ -12,8 +12,8 @@ from typing import Any
 from mitmproxy.proxy import commands, events
 
 from proxy.forward.exchange import ExchangeFlow
-from proxy.forward.services import log
 from proxy.refusal import Refusal
+from proxy.services import log
 
 Crash = Callable[[str, BaseException], None]
 

@@ -14,10 +14,9 @@ from proxy.forward.clock import drain, sweep
 from proxy.forward.connection import Handler
 from proxy.forward.exchange import Client
 from proxy.forward.pipe import Pipe
-from proxy.forward.services import Services, log
 from proxy.forward.tls import ClientContexts, UpstreamContext
-from proxy.protocol.websocket import View
 from proxy.refusal import Refusal
+from proxy.services import Services, View, log
 
 if TYPE_CHECKING:
     from proxy.__main__ import Drain, Plane

@@ -34,11 +34,11 @@ from proxy.forward.mitm import (
     SendHttp,
 )
 from proxy.forward.respond import ESTABLISHED, document, go_on, mark
-from proxy.forward.services import log
 from proxy.forward.talk import NEVER, Talk
 from proxy.forward.tunnel import Tunnel
 from proxy.protocol.websocket import REASONS, WebSocket
 from proxy.refusal import Refusal, Refused
+from proxy.services import log
 
 if TYPE_CHECKING:
     from proxy.forward.http_layer import Http

@@ -16,8 +16,8 @@ from proxy.forward.mitm import (
     ResponseEndOfMessage,
     SendHttp,
 )
-from proxy.forward.services import log
 from proxy.protocol.websocket import Bytes, WebSocket
+from proxy.services import log
 
 NEVER: Final = float("inf")
 GOODBYE: Final = 5.0

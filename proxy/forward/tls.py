@@ -22,8 +22,8 @@ from OpenSSL import SSL
 from proxy.authority import Authority
 from proxy.destination import normalise
 from proxy.forward.exchange import Peer, Upstream, client_of
-from proxy.forward.services import log
 from proxy.refusal import Refusal, Refused
+from proxy.services import log
 
 CIPHERS: Final = (
     b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"

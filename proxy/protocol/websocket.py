@@ -4,18 +4,18 @@ Fragments stay fragments and go on as they come; nothing is kept of a message th
 by the store as it is when the message begins, so a revoked session or a changed rule counts from the next one on.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from proxy.limits import Limits
 from proxy.message import Head
 from proxy.protocol.frames import CLOSE, CONTINUATION, CONTROL_LIMIT, PING, PONG, Frame, Reader, Violation, Writer
 from proxy.protocol.handshake import Handshake
 from proxy.refusal import Refusal, Refused
-from proxy.scrub import MessageScrub, Scrubber
+from proxy.scrub import MessageScrub
+from proxy.services import Services, View
 from proxy.socket_message import MessageRewriter
-from store.model import Caller, Resolver, SecretValue
+from store.model import Caller
 
 REASONS = {"body_too_large": 1009, "expansion_too_large": 1009, "internal": 1011, "store_unavailable": 1013}
 
@@ -23,41 +23,6 @@ REASONS = {"body_too_large": 1009, "expansion_too_large": 1009, "internal": 1011
 def never() -> bool:
     """Be patient: look at everything at once."""
     return False
-
-
-class View(Resolver, Protocol):
-    """What `store.reader.Reader.view` gives."""
-
-    @property
-    def key(self) -> object:
-        """Changes whenever values or rules do."""
-
-    @property
-    def egress(self) -> Mapping[str, object]:
-        """The dataset's egress list."""
-
-    @property
-    def strict_bodies(self) -> bool:
-        """Whether the dataset refuses what it could carry."""
-
-    def values(self) -> list[tuple[str, SecretValue]]:
-        """Every value that responses are searched for."""
-
-
-class Services(Protocol):
-    """What messages need of what an engine shares."""
-
-    strict_bodies: bool
-
-    @property
-    def limits(self) -> Limits:
-        """How long a message may be."""
-
-    def view(self, caller: Caller) -> View | Refusal:
-        """Return the caller's view as of now, or why there is none."""
-
-    def scrubber(self, view: "View") -> Scrubber:
-        """Return the automaton of a view."""
 
 
 class Peer(Protocol):

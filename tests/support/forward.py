@@ -20,7 +20,6 @@ from proxy.destination import AddressGuard
 from proxy.events import Spool
 from proxy.forward.addon import Addon
 from proxy.forward.master import Master
-from proxy.forward.services import Services
 from proxy.forward.tls import ClientContexts, UpstreamContext
 from proxy.limits import Limits
 from proxy.relay.express import services as express
@@ -28,6 +27,7 @@ from proxy.relay.express import tls as express_tls
 from proxy.relay.express.pool import Pool
 from proxy.relay.express.server import Server
 from proxy.relay.express.tls import upstream_context
+from proxy.services import Services
 
 ENGINES = ("mitmproxy", "express")
 LOOPBACK = ("127.0.0.0/8", "::1/128")
@@ -64,10 +64,9 @@ class Forward:
         authority = Authority.load(self.folder / "data")
         if self.engine == "express":
             pool = Pool(guard, self.limits, upstream_context([self.authority.path]))
+            contexts = express_tls.ClientContexts(authority)
             server = Server(
-                express.Services(
-                    self.reader, guard, self.limits, spool, budgets, pool, express_tls.ClientContexts(authority)
-                )
+                express.Services(self.reader, guard, self.limits, spool, budgets, pool=pool, contexts=contexts)
             )
             await server.serve(self.socket)
             return server

@@ -11,12 +11,12 @@ from proxy.message import Fields, Head
 from proxy.protocol import hops
 from proxy.protocol.handshake import readable
 from proxy.protocol.target import FORBIDDEN, absolute, connect_target, host_of, origin, same_host
-from proxy.protocol.websocket import View
 from proxy.refusal import Refusal, Refused
 from proxy.relay.express.exchange import Arrival, Exchange
 from proxy.scrub import searchable
+from proxy.services import View, log
 from proxy.session import authenticate, credential
-from store.model import Caller, Destination
+from store.model import Caller, Destination, Location
 
 
 def values(fields: Fields, name: bytes) -> list[bytes]:
@@ -38,12 +38,15 @@ async def connect(exchange: Exchange, arrival: Arrival) -> tuple[Caller, Destina
     return caller, target
 
 
-def tunnelled(exchange: Exchange, arrival: Arrival, target: Destination, asked: str | None) -> None:
+async def tunnelled(exchange: Exchange, arrival: Arrival, target: Destination, asked: str | None) -> None:
     """Decide about a request inside a tunnel to `target`, whose TLS asked for the name `asked`; raises `Refused`."""
     destination = exchange.destination
     caller = exchange.caller
     if destination is None or caller is None:
         raise Refused(Refusal("internal"))
+    view = view_of(exchange, caller)
+    if not exchange.peer.services.knows(view):
+        await exchange.peer.services.prepare(view)
     if arrival.method.upper() in FORBIDDEN:
         raise Refused(Refusal("method_not_allowed"))
     path = origin(arrival.method, arrival.target, destination)
@@ -65,6 +68,8 @@ async def plain(exchange: Exchange, arrival: Arrival) -> None:
     if host_of(arrival.fields, destination) != destination:
         raise Refused(Refusal("authority_mismatch"))
     await _network(exchange, destination)
+    if exchange.view is not None:
+        await exchange.peer.services.prepare(exchange.view)
     _admit(exchange, arrival, caller, path, tunnel=False)
 
 
@@ -146,3 +151,9 @@ def _plan(exchange: Exchange, head: Head) -> None:
     if isinstance(found, Refusal):
         raise Refused(found)
     exchange.plan, exchange.rewriter = plan, found
+    if (
+        inject.cut_hint(head)
+        and view.reachable(head.destination, Location.URL)
+        and services.first("cut", exchange.caller)
+    ):
+        log.warning("%s: a target that ends in an empty parameter was probably cut at #", exchange.request_id)

@@ -205,27 +205,29 @@ class Connection:
             pass  # the client is gone, or we are
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
+        """Let go of everything, however the task ended; each step even when the one before it failed."""
+        self._task = None
+        error = None if task.cancelled() else task.exception()
         try:
-            error = None if task.cancelled() else task.exception()
             if error is not None:
                 log.error("connection failed closed: %s", type(error).__name__)
                 self.link.transport.abort()
-            self._over()
+            self._let_go(whole=False)
         finally:
-            self.link.transport.close()
+            try:
+                self._uncount()
+            finally:
+                self.server.handlers.discard(self)
+                self.link.transport.close()
+                if self.link.transport.get_write_buffer_size():
+                    self.link.loop.call_later(CLOSING, self.link.transport.abort)
+                self.server.forgotten()
 
-    def _over(self) -> None:
-        self._task = None
-        self._let_go(whole=False)
+    def _uncount(self) -> None:
         if self.exchange is not None:
             self.exchange.end()
         if self.caller is not None:
             self.services.budgets.disconnect(self.caller)
-        self.server.forget(self)
-        if not self.link.lost:
-            self.link.transport.close()
-            if self.link.transport.get_write_buffer_size():
-                self.link.loop.call_later(CLOSING, self.link.transport.abort)
 
     async def _next(self) -> bool:
         """Serve one request; return whether another may follow."""
@@ -326,7 +328,7 @@ class Connection:
         else:
             secure = self.link.tls is not None
             exchange.destination = Destination(secure, self.target.host, self.target.port)
-            admission.tunnelled(exchange, arrival, self.target, self._asked)
+            await admission.tunnelled(exchange, arrival, self.target, self._asked)
         self.requests += 1
 
     async def _exchange(self, exchange: Exchange, upload: Upload) -> None:

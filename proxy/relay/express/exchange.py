@@ -9,10 +9,10 @@ from proxy.body import Rewriter
 from proxy.events import Event
 from proxy.inject import Plan
 from proxy.message import Fields, Head
-from proxy.protocol.websocket import View
 from proxy.refusal import Refusal, Refused
 from proxy.relay.express.services import Services, log
 from proxy.scrub import Scrubber
+from proxy.services import View
 from store.model import Caller, Destination
 
 

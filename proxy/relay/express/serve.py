@@ -12,8 +12,9 @@ from proxy.events import Spool
 from proxy.limits import Limits
 from proxy.relay.express.pool import Pool
 from proxy.relay.express.server import Server
-from proxy.relay.express.services import Reader, Services
+from proxy.relay.express.services import Services
 from proxy.relay.express.tls import ClientContexts, upstream_context
+from proxy.services import Reader
 
 
 class Egress(Protocol):
@@ -55,7 +56,14 @@ async def serve(plane: Plane) -> Callable[[float], Awaitable[None]]:
     pool = Pool(plane.guard, plane.limits, upstream_context(egress.trust))
     contexts = ClientContexts(Authority.load(plane.data))
     services = Services(
-        plane.reader, plane.guard, plane.limits, plane.spool, plane.budgets, pool, contexts, egress.strict_bodies
+        plane.reader,
+        plane.guard,
+        plane.limits,
+        plane.spool,
+        plane.budgets,
+        egress.strict_bodies,
+        pool=pool,
+        contexts=contexts,
     )
     server = Server(services)
     await server.serve(plane.sock)

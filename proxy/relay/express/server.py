@@ -38,9 +38,8 @@ class Server:
         self._listener = await self._loop.create_server(self._accept, sock=sock, backlog=BACKLOG)
         self._sweep()
 
-    def forget(self, connection: Connection) -> None:
+    def forgotten(self) -> None:
         """Take note that a connection is over."""
-        self.handlers.discard(connection)
         if self._drained is not None and not self.handlers:
             self._drained.set()
 
@@ -83,6 +82,7 @@ class Server:
     def _sweep(self) -> None:
         self._sweeper = self._loop.call_later(SWEEP, self._sweep)
         now = self._loop.time()
+        self.services.age(now)
         for connection in list(self.handlers):
             connection.sweep(now)
         self.services.pool.sweep()

@@ -1,5 +1,6 @@
 """A WebSocket between its two connections: what the messages mean is decided in `proxy.protocol.websocket`."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Final
 

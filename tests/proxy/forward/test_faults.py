@@ -49,6 +49,10 @@ HARMLESS = {
 has its answer."""
 
 
+LAST_WORDS = {"Pipe.connection_lost", "Connection._ended"}
+"""Called by asyncio at the end of everything; nobody stands behind them."""
+
+
 class Fault(Exception):
     """What is thrown."""
 
@@ -198,9 +202,9 @@ SCENARIOS = {"http1": http1, "plain": plain, "http2": over_http2, "websocket": w
 def forget(proxy):
     """Let every run be a first one: no remembered answer, certificate, search or open file."""
     services = proxy.master.services
-    (addon,) = proxy.master.addons.chain
+    contexts = services.contexts if proxy.engine == "express" else proxy.master.addons.chain[0]._clients
     caches = (services._scrubbers, services._old, services._building, services.guard._answers, services.guard._pending)
-    for cache in (*caches, addon._clients._known):
+    for cache in (*caches, contexts._known):
         cache.clear()
     services.spool.close()
 
@@ -264,7 +268,7 @@ def check_all(proxy, monitor, scenario, targets):
         if not fired.is_set():
             missed.append(name)
             continue
-        if found.co_qualname != "Pipe.connection_lost":  # asyncio's last word; nobody stands behind it
+        if found.co_qualname not in LAST_WORDS:
             assert not proxy.master.handlers, name
         proxy.master.handlers.clear()
         assert VALUE not in answer, name

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -10,11 +10,10 @@ from proxy.budget import Budgets
 from proxy.destination import AddressGuard
 from proxy.events import Spool
 from proxy.limits import Limits
-from proxy.protocol.websocket import View
 from proxy.refusal import Refusal
 from proxy.scrub import Scrubber
 from store.errors import NotAuthenticated, StoreError
-from store.model import Caller
+from store.model import Caller, Resolver, SecretValue
 
 log = logging.getLogger("egret.proxy")
 
@@ -26,6 +25,25 @@ GENERATION: Final = 60.0
 
 SAID: Final = 4096
 """How many sessions are remembered for hints that were given."""
+
+
+class View(Resolver, Protocol):
+    """What `store.reader.Reader.view` gives."""
+
+    @property
+    def key(self) -> object:
+        """Changes whenever values or rules do."""
+
+    @property
+    def egress(self) -> Mapping[str, object]:
+        """The dataset's egress list."""
+
+    @property
+    def strict_bodies(self) -> bool:
+        """Whether the dataset refuses what it could carry."""
+
+    def values(self) -> list[tuple[str, SecretValue]]:
+        """Every value that responses are searched for."""
 
 
 class Reader(Protocol):
