@@ -286,7 +286,7 @@ def test_untrusted_upstreams_get_nothing(tmp_path, name):
 
 def test_clear_upstream_behind_a_tls_tunnel_is_502(tmp_path):
     """What does not speak TLS gets no cleartext."""
-    with start(tmp_path) as proxy:
+    with start(tmp_path, tls_timeout=0.7) as proxy:
         origin = proxy.plain.origin
         proxy.reader.put("API_KEY", VALUE, origin)
         sock = proxy.tunnel(proxy.token, origin)
