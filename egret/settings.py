@@ -125,6 +125,16 @@ class Egress:
 
 
 @dataclass(frozen=True, slots=True)
+class Audit:
+    """Signed checkpoints of the audit log, in `audit/checkpoints.jsonl` of the data folder; see docs/audit.md."""
+
+    checkpoint_every: float = option(seconds(1, 86_400), 60.0, "Seconds between two checkpoints, if the log has grown.")
+    checkpoint_stdout: bool = option(
+        FLAG, False, "Write them to stdout as well, for a log collector: copies elsewhere are what they are for."
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """Bounds in bytes, seconds and counts, per proxy process unless said otherwise."""
 
@@ -169,6 +179,7 @@ class Settings:
     proxy: Proxy = Proxy()
     gateway: Gateway = Gateway()
     egress: Egress = Egress()
+    audit: Audit = Audit()
     limits: Limits = Limits()
 
 

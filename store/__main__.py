@@ -9,6 +9,7 @@ on SIGTERM, and exits with 78 where a restart cannot help.
 
 import argparse
 import asyncio
+import contextlib
 import ctypes
 import gc
 import logging
@@ -25,6 +26,7 @@ from store.api.run import Doors, serve
 from store.api.state import Rates, Urls
 from store.dashboard import mount
 from store.errors import KeyMismatch, StoreError, Tampered
+from store.lock import only
 from store.vault import Vault
 
 FATAL: Final = 78
@@ -80,12 +82,20 @@ def _options(argv: list[str]) -> argparse.Namespace:
 
 
 def _run(options: argparse.Namespace, settings: Settings) -> int:
-    vault = Vault.open(settings.store.at(options.data), options.data)
+    url = settings.store.at(options.data)
+    alone = only(options.data) if url.startswith("sqlite") else contextlib.nullcontext()
+    with alone:
+        return _open(options, settings, url)
+
+
+def _open(options: argparse.Namespace, settings: Settings, url: str) -> int:
+    vault = Vault.open(url, options.data)
     try:
         sock = _socket(options.fd, settings)
         rates = Rates(settings.admin.key_rate, settings.admin.failure_rate)
         urls, supervised = _urls(options, settings, sock), options.fd is not None
-        doors = Doors(sock, urls, rates, options.ready_fd, supervised=supervised, mounts=[mount])
+        every, stdout = settings.audit.checkpoint_every, settings.audit.checkpoint_stdout
+        doors = Doors(sock, urls, rates, options.ready_fd, supervised, every, stdout, [mount])
         gc.collect()
         gc.freeze()  # what the program is made of is no garbage: a collection looks at what requests left behind
         # Not uvloop: it keeps one receive buffer for ever, and in it the last upload's values.

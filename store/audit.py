@@ -76,23 +76,26 @@ def _body(event: Event, at: int, seq: int, last: str) -> dict[str, object]:
 def verify(connection: Connection, seq: int, last: str) -> str | None:
     """Walk the chain up to the head's (seq, hash); returns the first fault as a sentence, or None."""
     expected, previous = 0, GENESIS
-    for row in _walk(connection):
+    for row in walk(connection):
         expected += 1
-        if row.seq != expected:
-            return f"row {expected} is missing"
-        if (
-            digest(canonical(row.body)) != row.hash
-            or row.body.get("prev") != previous
-            or row.body.get("seq") != row.seq
-        ):
-            return f"row {row.seq} was changed"
+        if fault := link_fault(row, expected, previous):
+            return fault
         previous = row.hash
     if (expected, previous) != (seq, last):
         return f"the log ends at row {expected}, the signed head at row {seq}"
     return None
 
 
-def _walk(connection: Connection) -> Iterator[AuditRow]:
+def link_fault(row: AuditRow, expected: int, previous: str) -> str:
+    """Return what is wrong with the next row of a chain, "" when nothing is."""
+    if row.seq != expected:
+        return f"row {expected} is missing"
+    fits = row.body.get("prev") == previous and row.body.get("seq") == row.seq
+    return "" if fits and digest(canonical(row.body)) == row.hash else f"row {row.seq} was changed"
+
+
+def walk(connection: Connection) -> Iterator[AuditRow]:
+    """Yield the whole log, oldest first, as it is stored."""
     after = 0
     query = select(audit.c.seq, audit.c.hash, audit.c.body).order_by(audit.c.seq).limit(1000)
     while rows := connection.execute(query.where(audit.c.seq > after)).all():

@@ -47,11 +47,17 @@ class Keeper:
         ]
         if not vault.sqlite:
             self._duties.append(_Duty(INTAKE, self.intake.take_table, led=True))
+        self.checkpoints = vault.checkpoints(data)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="store-keeper", daemon=True)
         self.fault = ""
         self.beaten = 0.0
         """When the head was last known to be fresh (monotonic)."""
+
+    def checkpoint(self, vault: Vault, every: float, *, stdout: bool) -> None:
+        """Have checkpoints of the audit log written, each `every` seconds."""
+        self.checkpoints.stdout = stdout
+        self._duties.append(_Duty(every, lambda: self.checkpoints.write(vault.audit_head())))
 
     def start(self) -> None:
         """Write the first heartbeat, then go on in a thread; raises what the first one raises."""

@@ -10,6 +10,7 @@ from store.commit import Ledger
 from store.database import Database
 from store.errors import Conflict, Unavailable
 from store.keyring import ControlKeys
+from store.lock import only
 from store.migrations import migrate
 from store.model import Scope
 
@@ -28,10 +29,17 @@ def backup(source: Path, target: Path) -> None:
 
 
 def restore(data: Path, source: Path, place: Path) -> int:
-    """Put a backup in `place` of the (stopped) store's database, as a new epoch; returns the epoch.
+    """Put a backup in `place` of the stopped store's database, as a new epoch; returns the epoch.
+
+    Raises `Unavailable` while the store runs: it would go on writing into the file that was put aside.
 
     The database in place is kept beside it. Data planes refuse the restored store until `accept_epoch` was called.
     """
+    with only(data):
+        return _restore(data, source, place)
+
+
+def _restore(data: Path, source: Path, place: Path) -> int:
     keys = ControlKeys.load(data)
     if not source.is_file():
         raise Conflict(f"{source} is not a file.", code="missing")

@@ -1,39 +1,213 @@
 """`egret audit`."""
 
 import itertools
-from typing import TYPE_CHECKING
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from egret.cli.common import ERROR, Group, fail, talks
+from egret.cli.common import ERROR, USAGE, Group, config_option, fail, settings, talks
 from egret.cli.output import one, rows
 
 if TYPE_CHECKING:
     from egret.client import Client
+    from store.checkpoints import Checkpoint
+    from store.signing import Verifier
 
 COLUMNS = ("seq", "at", "actor", "action", "object", "outcome")
+READABLE = click.Path(dir_okay=False, path_type=Path, allow_dash=True)
 
 
 @click.group(cls=Group)
 def audit() -> None:
-    """Read and verify the audit log."""
+    """Read, export and verify the audit log."""
+
+
+def filtered(function: Any) -> Any:  # noqa: ANN401  # click's
+    """Add the filters of the list."""
+    for option in (
+        click.option("--outcome", help="Only ok, denied, forbidden or not_found."),
+        click.option("--action", help="Only this action, or area: secrets:write, secrets."),
+        click.option("--dataset", "-d", help="Only this dataset's id; with --project."),
+        click.option("--project", help="Only this project."),
+    ):
+        function = option(function)
+    return function
+
+
+data_option = click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Read the database in this data folder instead of asking a server.",
+)
 
 
 @audit.command("ls")
 @click.option(
     "--limit", "-n", default=50, show_default=True, type=click.IntRange(min=1), help="How many, newest first."
 )
+@filtered
 @talks
-def list_(client: "Client", limit: int) -> None:
+def list_(client: "Client", limit: int, **query: str | None) -> None:
     """List audit records."""
-    rows(itertools.islice(client.audit(), limit), COLUMNS)
+    found = client.audit(**{name: value for name, value in query.items() if value})
+    rows(itertools.islice(found, limit), COLUMNS)
 
 
 @audit.command()
+@data_option
+@config_option
+@filtered
+def export(data: Path | None, config: Path | None, **query: str | None) -> None:
+    """Write the log to stdout as JSON lines.
+
+    From a server: the rows that the key may see, newest first. With --data: the whole chain, oldest first, with the
+    signed head at the end; `egret audit verify --log` checks it anywhere.
+    """
+    if data is None:
+        _export_seen({name: value for name, value in query.items() if value})
+    elif any(query.values()):
+        fail("a chain with rows left out does not verify; --data takes no filters", USAGE)
+    else:
+        _plainly(lambda: _export_chain(data, config))
+
+
 @talks
-def verify(client: "Client") -> None:
-    """Check the hash chain; exit code 1 when it is broken."""
+def _export_seen(client: "Client", query: dict[str, str]) -> None:
+    for row in client.audit(**query):
+        click.echo(json.dumps(row, ensure_ascii=False, sort_keys=True))
+
+
+def _export_chain(data: Path, config: Path | None) -> None:
+    with _stored(data, config) as lines:
+        for line in lines:
+            sys.stdout.write(line + "\n")
+
+
+@audit.command()
+@data_option
+@config_option
+@click.option("--log", type=READABLE, help="Check this export, without any server; - reads stdin.")
+@click.option("--checkpoints", type=READABLE, help="Hold the log against these checkpoints, kept elsewhere.")
+@click.option("--key", type=READABLE, help="The store's keys/public/writer.pub; for --log without --data.")
+def verify(
+    data: Path | None, config: Path | None, log: Path | None, checkpoints: Path | None, key: Path | None
+) -> None:
+    """Check the log; exit code 1 when it does not verify.
+
+    Without options the server walks its own chain. With --data, or with --log and --key, the check is made here, and
+    --checkpoints finds what a server could hide: a log that was cut off, rolled back or written anew.
+    """
+    if data is None and log is None:
+        if checkpoints is not None or key is not None:
+            fail("say what to hold against them: --data DIR or --log FILE", USAGE)
+        _verify_there()
+        return
+    _plainly(lambda: _verify_here(data, config, log, checkpoints, key))
+
+
+@talks
+def _verify_there(client: "Client") -> None:
     document = client.verify_audit()
     one(document)
-    if not document.get("ok", document.get("valid", False)):
+    if not document.get("ok", False):
         fail("the audit log does not verify", ERROR)
+
+
+def _verify_here(
+    data: Path | None, config: Path | None, log: Path | None, checkpoints: Path | None, key: Path | None
+) -> None:
+    from store.audit_check import Export, check  # noqa: PLC0415
+    from store.checkpoints import FILE  # noqa: PLC0415
+
+    verifier = _verifier(data, key)
+    if checkpoints is None and data is not None and (data / FILE).exists():
+        checkpoints = data / FILE
+    held = _checkpoints(checkpoints, verifier)
+    with _lines(log) if log is not None else _stored(data, config) as lines:
+        export = Export(lines, verifier)
+        report = check(export.rows(), lambda: export.head, held)
+    one({name: getattr(report, name) for name in ("ok", "rows", "last", "vouched", "undone", "fault")})
+    if export.head is None and report.ok:
+        click.echo("egret: warning: the export ends without its head: rows may be missing at its end", err=True)
+    if not held and report.ok:
+        click.echo(
+            "egret: warning: no checkpoints: a log that was rolled back as a whole would look like this", err=True
+        )
+    if not report.ok:
+        fail("the audit log does not verify", ERROR)
+
+
+def _verifier(data: Path | None, key: Path | None) -> "Verifier":
+    from store.signing import Verifier  # noqa: PLC0415
+
+    if key is None and data is None:
+        fail("give --key with the store's keys/public/writer.pub", USAGE)
+    file = key if key is not None else Path(str(data)) / "keys" / "public" / "writer.pub"
+    try:
+        return Verifier(file.read_bytes())
+    except OSError as error:
+        fail(f"{file}: {error.strerror}")
+    except ValueError:
+        fail(f"{file}: not a writer.pub: 32 bytes")
+
+
+def _checkpoints(file: Path | None, verifier: "Verifier") -> "list[Checkpoint]":
+    from store.checkpoints import read_checkpoints  # noqa: PLC0415
+
+    if file is None:
+        return []
+    with _lines(file) as lines:
+        found = read_checkpoints("".join(lines), verifier)
+    if not found:
+        fail(f"{file}: holds no checkpoints")
+    return found
+
+
+@contextmanager
+def _lines(file: Path) -> "Iterator[Iterator[str]]":
+    try:
+        with click.open_file(str(file), encoding="utf-8") as stream:
+            yield iter(stream)
+    except OSError as error:
+        fail(f"{file}: {error.strerror}")
+    except UnicodeDecodeError:
+        fail(f"{file}: not text")
+
+
+@contextmanager
+def _stored(data: Path | None, config: Path | None) -> "Iterator[Iterator[str]]":
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
+
+    from store.audit import walk  # noqa: PLC0415
+    from store.audit_check import write_export  # noqa: PLC0415
+    from store.database import read_only_engine  # noqa: PLC0415
+    from store.errors import Unavailable  # noqa: PLC0415
+    from store.rows import read_head  # noqa: PLC0415
+
+    engine = read_only_engine(settings(config).store.at(Path(str(data))))
+    try:
+        with engine.connect() as connection, connection.begin():
+            head = read_head(connection)
+            if head is None:
+                raise Unavailable("The database has no head: it is empty, or not a store.")
+            yield write_export(walk(connection), head)
+    except SQLAlchemyError:
+        raise Unavailable("The database cannot be read.") from None
+    finally:
+        engine.dispose()
+
+
+def _plainly(step: Callable[[], None]) -> None:
+    from store.errors import StoreError  # noqa: PLC0415
+
+    try:
+        step()
+    except StoreError as error:
+        fail(error.detail)
+    except BrokenPipeError:
+        sys.stdout = None  # whoever reads has enough; nothing is left to flush

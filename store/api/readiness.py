@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from store.api.desk import Desk
+from store.api.metrics import Metrics
 from store.errors import StoreError
 from store.keeper import Keeper
 from store.vault import Vault
@@ -38,7 +39,12 @@ class Readiness:
         """Return `ok` or a sentence for each part."""
         async with self._lock:
             if time.monotonic() >= self._until:
-                self._found = {"database": await self._database(), "disk": self._disk(), "intake": self._intake()}
+                self._found = {
+                    "database": await self._database(),
+                    "disk": self._disk(),
+                    "intake": self._intake(),
+                    "audit": "ok" if not self._keeper.checkpoints.fault else "no checkpoints",
+                }
                 self._until = time.monotonic() + FRESH
         return self._found
 
@@ -52,8 +58,20 @@ class Readiness:
         return "ok"
 
     def _disk(self) -> str:
+        return "ok" if self.free() >= FREE else "nearly full"
+
+    def free(self) -> int:
+        """Return the bytes that are left on the data folder's disk."""
         found = os.statvfs(self._data)
-        return "ok" if found.f_bavail * found.f_frsize >= FREE else "nearly full"
+        return found.f_bavail * found.f_frsize
+
+    def gauge(self, metrics: Metrics) -> None:
+        """Set what `/metrics` shows of the store's state."""
+        metrics.gauge("store_disk_free_bytes", "Bytes left on the data folder's disk.", self.free())
+        backlog = self._keeper.intake.backlog()
+        metrics.gauge("store_intake_backlog_bytes", "Bytes of the proxies' records that wait.", backlog)
+        age = time.monotonic() - self._keeper.beaten if self._keeper.beaten else 0.0
+        metrics.gauge("store_beat_age_seconds", "Seconds since the last heartbeat was written.", age)
 
     def _intake(self) -> str:
         behind = self._keeper.fault or self._keeper.intake.backlog() > BACKLOG

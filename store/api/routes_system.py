@@ -104,4 +104,5 @@ async def get_docs_style(call: Call) -> Reply:
 @route("GET", "/metrics", media="text/plain")
 async def get_metrics(call: Call) -> Reply:
     """Give counters in Prometheus' text format. Any live key may read them: they hold no names and no ids."""
+    call.state.readiness.gauge(call.state.metrics)
     return Reply(raw=call.state.metrics.render())

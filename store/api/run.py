@@ -28,6 +28,8 @@ class Doors:
     rates: Rates
     ready_fd: int | None
     supervised: bool
+    checkpoint_every: float = 60.0
+    checkpoint_stdout: bool = False
     mounts: Sequence[app.Mount] = ()
 
 
@@ -37,6 +39,7 @@ async def serve(vault: Vault, data: Path, doors: Doors, hush: asyncio.Event, sto
     At `hush` no more connections are accepted, and all else goes on: the data plane is draining and needs the beat.
     """
     state = State(vault, data, doors.urls, own_key(data), doors.rates)
+    state.keeper.checkpoint(vault, doors.checkpoint_every, stdout=doors.checkpoint_stdout)
     runner = server.Runner(app.build(state, *doors.mounts))
     try:
         await asyncio.to_thread(state.keeper.start)

@@ -11,10 +11,13 @@ from sqlalchemy import Connection
 from store import rows
 from store.access import Invisible, Principal, require
 from store.audit import Event
+from store.checkpoints import Checkpoints
 from store.checks import is_plain
 from store.commit import Ledger, Transaction
 from store.database import Database, file_of
 from store.errors import Conflict, Forbidden, NotFound, PreconditionFailed, Tampered
+from store.folding import Folding
+from store.head import Head
 from store.housekeeping import flush_key_use, tend
 from store.intake import Intake
 from store.keyring import ControlKeys
@@ -39,6 +42,7 @@ class Gate:
         self._clock = clock
         self._used_keys: dict[str, int] = {}
         self._marking = Marking()
+        self._folding = Folding(clock)
 
     @classmethod
     def open(cls, url: str, data: Path, clock: Callable[[], float] = time.time) -> Self:
@@ -78,6 +82,15 @@ class Gate:
         """Return what takes the data plane's spools in."""
         return Intake(self._ledger, data)
 
+    def checkpoints(self, data: Path) -> Checkpoints:
+        """Return what writes checkpoints of the audit log."""
+        return Checkpoints(data, self._keys.writer)
+
+    def audit_head(self) -> Head:
+        """Return the verified head, which names the log's last row."""
+        with self._database.read() as connection:
+            return self._ledger.head(connection)
+
     def backup(self, target: Path) -> None:
         """Write a consistent copy of the database beside the running store (SQLite)."""
         backup(file_of(self._database.url), target)
@@ -87,6 +100,10 @@ class Gate:
         used, self._used_keys = self._used_keys, {}
         if used:
             flush_key_use(self._ledger, used)
+        if folded := self._folding.take():
+            with self._ledger.change() as transaction:
+                for event in folded:
+                    transaction.log(event)
         return tend(self._ledger)
 
     def _seals(self, connection: Connection) -> Seals:
@@ -127,6 +144,8 @@ class Gate:
             yield
         except (Forbidden, Invisible) as error:
             outcome = "not_found" if isinstance(error, Invisible) else "forbidden"
+            if self._folding.folds(principal):
+                raise
             known = Scope(principal.organisation)  # a foreign scope's log is not the denied one's to write in
             with self._ledger.change() as transaction:
                 transaction.log(_event(principal, action, known, f"{scope}:{target}"[:512], outcome))
