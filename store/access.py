@@ -1,5 +1,8 @@
 """Principals and what they may do. A key never grants more than it says; what is not listed is denied.
 
+A key that belongs to a member grants what both the key and the member have, at the moment of the request. A key without
+one is the organisation's own (a back end's), and limited by what it says alone.
+
 `require` tells two refusals apart: 404 for what the principal may not see (foreign organisation, project or dataset
 outside the key's limits), 403 for what it may see but not do.
 """
@@ -9,25 +12,20 @@ from typing import Final
 
 from store.errors import Forbidden, NotFound
 from store.model import Scope
+from store.roles import ACTIONS, ADMIN, OWNER, ROLES, Member
 
-ACTIONS: Final = frozenset(
-    {
-        "projects:read",
-        "projects:write",
-        "datasets:read",
-        "datasets:write",
-        "secrets:read",
-        "secrets:write",
-        "variables:read",
-        "variables:write",
-        "sessions:read",
-        "sessions:open",
-        "sessions:revoke",
-        "keys:read",
-        "keys:write",
-        "audit:read",
-    },
-)
+__all__ = [
+    "ACTIONS",
+    "AREAS",
+    "LEVELS",
+    "Invisible",
+    "Principal",
+    "forbidden",
+    "local_operator",
+    "permit",
+    "require",
+]
+
 AREAS: Final = tuple(sorted({action.partition(":")[0] for action in ACTIONS}))
 LEVELS: Final[dict[str, frozenset[str]]] = {
     "owner": ACTIONS,
@@ -51,12 +49,16 @@ class Principal:
     name: str
     organisation: str
     permission: str
-    actions: frozenset[str]
+    granted: frozenset[str]
+    """What the key says; `actions` is what is left of it by the member's roles."""
     projects: frozenset[str] | None = None
     datasets: frozenset[str] | None = None
+    consumers: frozenset[str] | None = None
+    """The consumers that it may open sessions for; None: any, and without one."""
     expires_at: float | None = None
     source: str = ""
     request_id: str = ""
+    member: Member | None = None
 
     def scope(self, project: str = "", dataset: str = "") -> Scope:
         """Return a scope in the principal's organisation."""
@@ -67,15 +69,40 @@ class Principal:
         return replace(self, request_id=request_id, source=source or self.source)
 
     @property
+    def author(self) -> str:
+        """The name that `created_by` shows."""
+        return f"key:{self.key}" if self.member is None else f"member:{self.member.id}"
+
+    @property
     def actor(self) -> str:
-        """The name that `created_by` and the audit show."""
-        return f"key:{self.key}"
+        """The name that the audit shows."""
+        return f"key:{self.key}" if self.member is None else f"member:{self.member.id}/key:{self.key}"
+
+    @property
+    def actions(self) -> frozenset[str]:
+        """What the principal may do somewhere."""
+        return self.granted if self.member is None else self.granted & self.member.anywhere
+
+    def holds(self, action: str, scope: Scope) -> bool:
+        """Whether key and role include an action there."""
+        return action in self.granted and (self.member is None or self.member.may(action, scope))
+
+    def rank_at(self, scope: Scope) -> int:
+        """Return how high the principal stands there, as `store.roles.rank`: whom it may set above others."""
+        most = OWNER if self.permission == "owner" else ADMIN
+        return most if self.member is None else min(most, self.member.rank_at(scope))
+
+    def above_groups(self, scope: Scope) -> bool:
+        """Whether groups do not bind the principal there: owners, admins and the organisation's own keys."""
+        return self.member is None or self.member.rank_at(scope) >= ADMIN
 
     def sees(self, scope: Scope) -> bool:
-        """Whether the scope is inside the key's limits."""
+        """Whether the scope is inside the key's limits and the member's projects."""
         if scope.organisation != self.organisation:
             return False
         if self.projects is not None and scope.project not in self.projects:
+            return False
+        if self.member is not None and scope.project and self.member.rank_at(scope) < 0:
             return False
         return self.datasets is None or f"{scope.project}/{scope.dataset}" in self.datasets
 
@@ -86,19 +113,33 @@ class Principal:
         return self.projects is None or project in self.projects
 
 
-def local_operator() -> Principal:
+def local_operator(organisation: str = "default") -> Principal:
     """Return who acts on the data folder itself: whoever can read the control keys needs no API key."""
-    return Principal("local", "operator", "default", "owner", LEVELS["owner"])
+    return Principal("local", "operator", organisation, "owner", LEVELS["owner"])
 
 
 def require(principal: Principal, action: str, scope: Scope) -> None:
-    """Return when the principal may do this there; raises `Invisible` or `Forbidden`."""
+    """Return when the principal may do this there; raises `Invisible` or `Forbidden`.
+
+    Where groups could add the right, the entries decide.
+    """
     if not principal.sees(scope):
         raise Invisible("There is no such object, or this key may not see it.")
     permit(principal, action)
+    if not principal.holds(action, scope) and not (principal.member and principal.member.may_by_groups(action)):
+        raise forbidden(principal, action, scope)
 
 
 def permit(principal: Principal, action: str) -> None:
     """Return when the principal may do this at all; raises `Forbidden`."""
     if action not in principal.actions:
-        raise Forbidden(f"This key has the permission {principal.permission}, which does not include {action}.")
+        raise forbidden(principal, action, principal.scope())
+
+
+def forbidden(principal: Principal, action: str, scope: Scope) -> Forbidden:
+    """Return the refusal: by the key, or by the member's role."""
+    if action not in principal.granted or principal.member is None:
+        return Forbidden(f"This key has the permission {principal.permission}, which does not include {action}.")
+    at = principal.member.rank_at(scope)
+    role = f"the role {ROLES[at]}" if at >= 0 else "no role"
+    return Forbidden(f"The key's member has {role} here, which does not include {action}.")

@@ -13,10 +13,10 @@ from store.database import Database
 from store.errors import KeyMismatch, Unavailable
 from store.head import Head, channel_of
 from store.keyring import ControlKeys
-from store.manifest import manifest_key
+from store.manifest import manifest_key, users
 from store.manifests import Hosts, Kept, Manifests, Rules
 from store.model import Scope
-from store.schema import datasets, documents, head, nodes
+from store.schema import datasets, documents, head, nodes, shares
 from store.signing import DOCUMENT, canonical, digest
 from store.trusted import believed, believed_hash
 
@@ -139,14 +139,15 @@ class Transaction:
         return before.hosts
 
     def _settings(self, scope: Scope) -> dict[str, object]:
-        """Return what a dataset's manifest says beside its entries."""
+        """Return what a manifest says beside its entries."""
         place = rows.place(scope)
+        shared = rows.find(self.connection, shares, **place)
+        said: dict[str, object] = {} if shared is None else {"use": users(json.loads(shared["groups"]))}
         row = rows.find(self.connection, datasets, id=place.pop("dataset"), **place) if scope.dataset else None
-        if row is None:
-            return {}
-        egress = json.loads(row["egress"])
-        hosts = json.loads(row["hosts"])
-        return {"egress": egress, "hosts": hosts, "strict_bodies": bool(row["strict_bodies"]), "state": row["state"]}
+        if row is not None:
+            said |= {"egress": json.loads(row["egress"]), "hosts": json.loads(row["hosts"])}
+            said |= {"strict_bodies": bool(row["strict_bodies"]), "state": row["state"]}
+        return said
 
     def _document(self, key: str, sha256: str) -> bytes:
         fetch, verifier = (lambda name: rows.read_document(self.connection, name)), self.keys.public.verifier

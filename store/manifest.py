@@ -1,7 +1,9 @@
 """Per scope one signed document: what the data plane may believe about its secrets. Built here, parsed here.
 
-An entry's `versions` are the active one and those rotated out lately, which are only scrubbed. `sealed` is what the
-envelope is bound to; `hosts` and `locations` are what is left of it after narrowing. Both must allow a use.
+`use`, of an entry or of a whole scope, is there when groups were given any right: then only the groups that it lists
+may use the entry. An entry's `versions` are the active one and those rotated out lately, which are only scrubbed.
+`sealed` is what the envelope is bound to; `hosts` and `locations` are what is left of it after narrowing. Both must
+allow a use.
 """
 
 import json
@@ -32,7 +34,10 @@ def session_key_of(session: str) -> str:
 def line_of(entry: Row, versions: Sequence[Row]) -> dict[str, object]:
     """Return an entry's line from the versions that count (`rows.current_versions`)."""
     deleted = entry["deleted_at"] is not None
+    groups = json.loads(entry["groups"])
+    use = {"use": users(groups)} if groups else {}
     return {
+        **use,
         "id": entry["id"],
         "kind": entry["kind"],
         "name": entry["name"],
@@ -47,6 +52,11 @@ def line_of(entry: Row, versions: Sequence[Row]) -> dict[str, object]:
 def _loads(text: str) -> object:
     """Read a canonical list once: the versions of a dataset tend to have the same. Not to be changed."""
     return json.loads(text)
+
+
+def users(grants: Mapping[str, str]) -> list[str]:
+    """Return the groups that may use something, of those that may do anything with it."""
+    return sorted(group for group, letters in grants.items() if "u" in letters)
 
 
 def _version(row: Row) -> dict[str, object]:
@@ -89,6 +99,8 @@ class Entry:
     deleted: bool
     active: Version | None
     versions: tuple[Version, ...]
+    use: frozenset[str] | None = None
+    """The groups that may use it; None: no groups were named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +113,8 @@ class Manifest:
     egress: Mapping[str, object]
     strict_bodies: bool
     live: bool
+    use: frozenset[str] | None = None
+    """The groups that may use everything in the scope; None: no groups were named."""
 
 
 def parse(body: bytes, sha256: str, scope: Scope) -> Manifest:
@@ -116,6 +130,7 @@ def parse(body: bytes, sha256: str, scope: Scope) -> Manifest:
             document.get("egress", {}),
             bool(document.get("strict_bodies", False)),
             document.get("state", "ready") != "disabled",
+            _groups(document),
         )
     except (KeyError, TypeError, ValueError, Invalid) as error:
         raise Tampered("a manifest is of another format") from error
@@ -136,6 +151,7 @@ def _parse_entry(line: Mapping[str, object], scope: Scope) -> Entry:
         line["state"] == "deleted",
         current[0] if current else None,
         versions,
+        _groups(line),
     )
 
 
@@ -144,6 +160,15 @@ def _rules(hosts: list[str | dict[str, object]]) -> tuple[DestinationRule, ...]:
     if all(type(rule) is str for rule in hosts):
         return _plain_rules(tuple(hosts))
     return _written_rules(canonical(hosts))
+
+
+def _groups(document: Mapping[str, object]) -> frozenset[str] | None:
+    found = document.get("use")
+    if found is None:
+        return None
+    if not isinstance(found, list):
+        raise TypeError("use")
+    return frozenset(map(str, found))
 
 
 @lru_cache(4096)

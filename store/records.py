@@ -25,6 +25,9 @@ class NewEntry:
     """What `sealed` was sealed for: the SHA-256 of HPKE's info in hex. With it a wrong guess is told, not stored."""
     noted: Sequence[str] = ()
     """Codes of `store.checks.NOTES` that the client found in a value it sealed."""
+    keep_versions: int | None = None
+    groups: "Sequence[GroupGrant] | None" = None
+    """What groups may do with it; None leaves as is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,8 @@ class Change:
     provider: str | None = None
     description: str | None = None
     rotate_after: str | None = None
+    keep_versions: int | None = None
+    groups: "Sequence[GroupGrant] | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,8 @@ class EntryInfo:
     etag: str
     warnings: tuple[Warned, ...] = ()
     value: str | None = None
+    keep_versions: int = 10
+    groups: "tuple[GroupGrant, ...]" = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +144,7 @@ class SessionInfo:
     expires_at: float
     last_used_at: float | None = None
     use_count: int = 0
+    consumer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +162,9 @@ class KeyInfo:
     created_at: float
     created_by: str
     expires_at: float | None
+    access: tuple[str, ...] | None = None
+    consumers: tuple[str, ...] | None = None
+    member: str | None = None
     last_used_at: float | None = None
     etag: str = ""
 
@@ -173,3 +184,64 @@ class Page[T]:
 
     items: tuple[T, ...]
     next: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MemberInfo:
+    """A member of an organisation. `role` is the one in the organisation, `projects` those in projects."""
+
+    id: str
+    name: str
+    email: str
+    role: str | None
+    projects: Mapping[str, str]
+    groups: tuple[str, ...]
+    created_at: float
+    created_by: str
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectMember:
+    """A member with a role in a project; `organisation_role` counts there too when it is higher."""
+
+    id: str
+    name: str
+    role: str | None
+    organisation_role: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupInfo:
+    """A group of members."""
+
+    id: str
+    name: str
+    members: tuple[str, ...]
+    created_at: float
+    created_by: str
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class GroupGrant:
+    """What a group may do: with one entry, or with everything in a scope."""
+
+    group: str
+    permissions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerInfo:
+    """A named consumer and the secrets that it declares."""
+
+    id: str
+    project: str
+    name: str
+    description: str
+    secrets: tuple[str, ...]
+    created_at: float
+    created_by: str
+    updated_at: float
+    updated_by: str
+    etag: str

@@ -81,6 +81,7 @@ datasets = Table(
     _text("name"),
     _text("filename"),
     _text("state"),
+    _text("state_before", null=True),
     Column("immutable", Integer, nullable=False),
     Column("strict_bodies", Integer, nullable=False),
     _text("hosts"),
@@ -109,6 +110,8 @@ entries = Table(
     _text("provider"),
     _text("description"),
     _count("rotate_after", null=True),
+    Column("keep_versions", Integer, nullable=False, server_default="10"),
+    Column("groups", Text, nullable=False, server_default="{}"),
     _time("created_at"),
     _text("created_by"),
     _time("updated_at"),
@@ -168,6 +171,8 @@ sessions = Table(
     _time("expires_at"),
     _time("last_used_at", null=True),
     _count("use_count"),
+    _text("member", null=True),
+    _text("consumer", null=True),
 )
 Index("ix_sessions_scope", sessions.c.organisation, sessions.c.project, sessions.c.dataset, sessions.c.created_at)
 Index("ix_sessions_expires", sessions.c.expires_at)
@@ -180,8 +185,70 @@ api_keys = Table(
     _time("created_at"),
     _time("last_used_at", null=True),
     _text("last_used_from", null=True),
+    _text("member", null=True),
 )
 Index("ix_api_keys_organisation", api_keys.c.organisation, api_keys.c.created_at)
+
+members = Table(
+    "members",
+    metadata,
+    _text("organisation"),
+    _text("id"),
+    _time("created_at"),
+    PrimaryKeyConstraint("organisation", "id"),
+)
+"""What is said of members, their roles included, is in signed documents; these rows are for lists."""
+
+member_projects = Table(
+    "member_projects",
+    metadata,
+    _text("organisation"),
+    _text("project"),
+    _text("member"),
+    PrimaryKeyConstraint("organisation", "project", "member"),
+)
+
+groups = Table(
+    "groups",
+    metadata,
+    _text("organisation"),
+    _text("id"),
+    _text("name"),
+    _time("created_at"),
+    _text("created_by"),
+    _count("revision"),
+    PrimaryKeyConstraint("organisation", "id"),
+)
+
+group_members = Table(
+    "group_members",
+    metadata,
+    _text("organisation"),
+    _text("group_id"),
+    _text("member"),
+    PrimaryKeyConstraint("organisation", "group_id", "member"),
+)
+"""For lists; what counts is the member's signed document."""
+
+shares = Table(
+    "shares",
+    metadata,
+    _text("organisation"),
+    _text("project"),
+    _text("dataset"),
+    _text("groups"),
+    PrimaryKeyConstraint("organisation", "project", "dataset"),
+)
+"""What groups may do with everything in a scope; `groups` as in `entries`."""
+
+consumers = Table(
+    "consumers",
+    metadata,
+    _text("organisation"),
+    _text("project"),
+    _text("id"),
+    PrimaryKeyConstraint("organisation", "project", "id"),
+)
 
 audit = Table(
     "audit",

@@ -10,9 +10,11 @@ from store.api import (
     outer,
     pipeline,
     reference,
+    routes_consumers,
     routes_datasets,
     routes_entries,
     routes_keys,
+    routes_members,
     routes_sessions,
     routes_system,
     routes_uploads,
@@ -31,8 +33,10 @@ def operations() -> list[Operation]:
     return [
         *routes_datasets.OPERATIONS,
         *routes_entries.operations(),
+        *routes_consumers.OPERATIONS,
         *routes_sessions.OPERATIONS,
         *routes_keys.OPERATIONS,
+        *routes_members.operations(),
         *routes_uploads.OPERATIONS,
         *routes_system.OPERATIONS,
     ]

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from store.api.fields import Environment, Model, Out, Time
+from store.api.fields import ID, Environment, Model, Out, Time, shape
 from store.api.page import PageQuery
 from store.api.secret_models import Rule, SecretOut, VariableOut
 from store.records import VersionInfo
@@ -13,13 +13,28 @@ Sort = Literal["name", "created_at", "updated_at", "last_used_at", "use_count", 
                "-name", "-created_at", "-updated_at", "-last_used_at", "-use_count", "-rotate_due_at"]  # fmt: skip
 
 
+def _line(longest: int) -> WithJsonSchema:
+    """Return the form of one line of visible characters; more of what Unicode cannot print is refused too."""
+    return shape("^[^\\x00-\\x1f\\x7f-\\xa0\\xad]*$", maxLength=longest)
+
+
+def _flag(given: object) -> object:
+    return {"true": True, "false": False}.get(given, given) if isinstance(given, str) else given
+
+
+Flag = Annotated[bool, BeforeValidator(_flag)]
+"""A yes or no in a query: `true` or `false`."""
+
+
 class EntryQuery(PageQuery):
     """Filters of a list."""
 
-    q: Annotated[str, Field(max_length=200, description="Part of the name or description.")] = ""
-    provider: Annotated[str, Field(max_length=64)] = ""
-    created_by: Annotated[str, Field(max_length=64)] = ""
+    q: Annotated[str, _line(200), Field(max_length=200, description="Part of the name or description.")] = ""
+    provider: Annotated[str, _line(64), Field(max_length=64)] = ""
+    created_by: Annotated[str, _line(80), Field(max_length=80, description="`key:…` or `member:…`.")] = ""
     environment: Environment | None = None
+    due: Flag | None = Field(None, description="`true`: only what is due for rotation; `false`: only what is not.")
+    group: Annotated[str, Field(pattern=f"^({ID[1:-1]})?$", description="Only what names this group itself.")] = ""
     sort: Sort = "name"
 
 

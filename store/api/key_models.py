@@ -39,6 +39,10 @@ class KeyIn(Model, json_schema_extra=_LISTED):
     projects: Ids | None = Field(None, description="Null: all that its maker may see.")
     datasets: Datasets | None = Field(None, description="As `project/dataset`. Null: all.")
     sources: Sources = Field(default=[], description="Networks it may come from; none: anywhere.")
+    consumers: Ids | None = Field(None, description="It opens sessions for these consumers only. Null: any, or none.")
+    member: Id | None = Field(
+        None, description="Whose it is, and whose rights bound it at all times. Null: its maker's."
+    )
     ttl: Annotated[int, Seconds(1, YEAR)] | None = 90 * 86_400
 
 
@@ -52,6 +56,7 @@ class KeyPatch(Patch, json_schema_extra={**_LISTED, "minProperties": 1}):
     projects: Ids | None = None
     datasets: Datasets | None = None
     sources: Sources | None = None
+    consumers: Ids | None = None
     ttl: Annotated[int, Seconds(1, YEAR)] | None = None
 
 
@@ -73,10 +78,13 @@ class KeyOut(Out):
     id: str
     name: str
     permission: str
+    access: list[str] | None
     actions: list[str]
     projects: list[str] | None
     datasets: list[str] | None
     sources: list[str]
+    consumers: list[str] | None
+    member: str | None
     state: str
     created_at: Time
     created_by: str

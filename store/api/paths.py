@@ -20,7 +20,9 @@ _TEXTS = {
     "key": "API key id, the public part of the key.",
     "name": "Name of the secret or variable.",
     "version": "Number of a version.",
-    "consumer": "Consumer id.",
+    "consumer": "Consumer id, chosen when it is declared.",
+    "member": "Member id.",
+    "group": "Group id.",
     "ticket": "The signed ticket of the upload URL.",
 }
 _INTEGER: Mapping[str, Any] = {"type": "integer", "minimum": 1, "maximum": 2**31 - 1}

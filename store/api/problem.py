@@ -28,8 +28,19 @@ STATUS: Mapping[type[errors.StoreError], int] = {
 }
 """One class, one status; what is not listed (and what is no StoreError) is 500 `internal`."""
 
-_OF_STATE = frozenset({"widening", "sealed_key", "sealed_binding", "sealed_invalid", "project_outside"})
-"""Faults against what is stored (its rules, its key, its projects): another time the same input would do. 409."""
+_OF_STATE = frozenset(
+    {
+        "widening",
+        "sealed_key",
+        "sealed_binding",
+        "sealed_invalid",
+        "project_outside",
+        "group_unknown",
+        "member_unknown",
+        "consumer_unknown",
+    }
+)
+"""Faults against what is stored (its rules, its key, what it names): another time the same input would do. 409."""
 
 CODES: Mapping[str, tuple[int, str]] = {
     "bad_request": (400, "The request is not well-formed HTTP."),
@@ -46,6 +57,7 @@ CODES: Mapping[str, tuple[int, str]] = {
     "disabled": (409, "The dataset is disabled; enable it first."),
     "version_destroyed": (409, "The version's value is gone for ever."),
     "last_owner": (409, "It is the last owner key; rotate it instead."),
+    "in_use": (409, "Something names it still; take it off there first."),
     "too_many": (409, "There is no room for another one."),
     "idempotency_in_doubt": (409, "The request was carried out, or is just now; its answer is not known."),
     "upload_used": (409, "This upload URL was used; PUT the dataset again for a new one."),

@@ -96,7 +96,7 @@ async def disable_dataset(call: Call) -> Reply:
 
 @route("POST", _ONE + "enable", answer=DatasetOut)
 async def enable_dataset(call: Call) -> Reply:
-    """Undo disable."""
+    """Undo disable. A draft waits for its file again; its old `upload_url` is void, a new one is in the answer."""
     verb = call.state.vault.disable_dataset
     info = await call.write(verb, call.path["project"], call.path["dataset"], disabled=False)
-    return Reply(DatasetOut.whole(info), etag=info.etag)
+    return Reply(DatasetOut.whole(info, call.state.uploads.url(call.principal.organisation, info)), etag=info.etag)

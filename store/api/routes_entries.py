@@ -33,9 +33,8 @@ def one_of(call: Call) -> dict[str, str]:
 
 async def _list(call: Call, kind: Kind) -> tuple[list[EntryInfo], str | None]:
     query: EntryQuery = call.query
-    listing = Listing(
-        query.q, query.provider, query.created_by, query.environment, query.sort, query.limit, call.cursor()
-    )
+    asked = {name: getattr(query, name) for name in EntryQuery.model_fields if name != "cursor"}
+    listing = Listing(**asked, cursor=call.cursor())
     page = await call.read(call.state.vault.list, scope_of(call), kind, listing)
     return list(page.items), call.following(page.next)
 

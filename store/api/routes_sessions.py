@@ -19,7 +19,13 @@ async def open_session(call: Call) -> Reply:
     """Open a session. Its token is in this answer and never shown again."""
     wish: SessionIn = call.body
     options = NewSession(
-        wish.secrets, wish.environment or "", wish.origins, wish.max_requests, wish.label or "", wish.ttl
+        wish.secrets,
+        wish.environment or "",
+        wish.origins,
+        wish.max_requests,
+        wish.label or "",
+        wish.ttl,
+        wish.consumer,
     )
     verb = call.state.vault.open_session
     info, token = await call.write(verb, call.path["project"], call.path["dataset"], options)

@@ -8,10 +8,11 @@ from pydantic.json_schema import SkipJsonSchema
 
 from store.api.fields import Duration, Environment, Model, Name, Out, Patch, Prose, Time, Word
 from store.api.hosts import Hosts, plain
+from store.api.member_models import GrantIn, GrantOut
 from store.api.values import Readable, Sealed, Value
 from store.model import SecretValue
 from store.providers import load_providers
-from store.records import Change, EntryInfo, NewEntry
+from store.records import Change, EntryInfo, GroupGrant, NewEntry
 
 LocationName = Literal["header", "url", "body", "message"]
 Locations = Annotated[list[LocationName], Field(min_length=1, max_length=8)]
@@ -36,6 +37,12 @@ Note = Literal["value_short", "whitespace_edges", "looks_like_placeholder"]
 Noted = Annotated[
     list[Note], Field(max_length=8, description="Of `sealed`: warnings that only the client could see to give.")
 ]
+Kept = Annotated[int, Field(ge=1, le=100)]
+Groups = Annotated[list[GrantIn], Field(max_length=32)]
+
+
+def _grants(groups: list[GrantIn] | None) -> list[GroupGrant] | None:
+    return None if groups is None else [each.grant() for each in groups]
 
 
 class About(Model):
@@ -46,6 +53,8 @@ class About(Model):
     provider: Provider | None = Field(None, description="A preset that fills in hosts and locations.")
     description: Prose | None = None
     rotate_after: Duration | None = Field(None, description="After this time it is listed as due.")
+    keep_versions: Kept | None = Field(None, description="Versions whose values are kept: 10 unless given.")
+    groups: Groups | None = Field(None, description="Groups that may do something with it; then no other may.")
 
 
 class SecretIn(About, json_schema_extra=ONE_OF):
@@ -112,7 +121,9 @@ class MetadataPatch(About, Patch):
         def wish(name: str) -> str | None:
             return (getattr(self, name) or "") if name in self.model_fields_set else None
 
-        return Change(plain(self.hosts), self.locations, wish("provider"), wish("description"), wish("rotate_after"))
+        texts = {name: wish(name) for name in ("provider", "description", "rotate_after")}
+        more = {"keep_versions": self.keep_versions, "groups": _grants(self.groups)}
+        return Change(plain(self.hosts), self.locations, **texts, **more)  # type: ignore[arg-type]
 
 
 def _entry(given: About, name: str, value: SecretValue | None, sealed: SecretValue | None) -> NewEntry:
@@ -128,6 +139,8 @@ def _entry(given: About, name: str, value: SecretValue | None, sealed: SecretVal
         given.rotate_after,
         getattr(given, "binding", None),
         getattr(given, "noted", ()),
+        given.keep_versions,
+        _grants(given.groups),
     )
 
 
@@ -153,6 +166,8 @@ class EntryOut(Out):
     description: str
     rotate_after: str | None
     rotate_due_at: Time | None
+    keep_versions: int
+    groups: list[GrantOut]
     created_at: Time
     created_by: str
     updated_at: Time

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from store.api.fields import Environment, Model, Name, Note, Origin, Out, Seconds, Time, Word
+from store.api.fields import Environment, Id, Model, Name, Note, Origin, Out, Seconds, Time, Word
 
 WEEK = 7 * 86_400
 LARGEST = 2**53 - 1
@@ -15,6 +15,7 @@ class SessionIn(Model):
     """Options of a session; an empty body is a session with all names for an hour."""
 
     secrets: Annotated[list[Name], Field(max_length=1000)] | None = Field(None, description="The names it declares.")
+    consumer: Id | None = Field(None, description="For this consumer of the project: it gets exactly its secrets.")
     environment: Environment | None = None
     origins: Annotated[list[Origin], Field(max_length=32)] = Field(default=[], description="Pages that may use it.")
     max_requests: Annotated[int, Field(ge=1, le=LARGEST)] | None = None
@@ -30,6 +31,7 @@ class SessionOut(Out):
     dataset: str
     environment: Word
     secrets: list[str] | None
+    consumer: str | None
     origins: list[str]
     max_requests: int | None
     label: str

@@ -21,6 +21,7 @@ from store.model import Caller, Kind, Scope, SecretValue
 from store.opening import Opener
 from store.reader.session import Session, parse_session
 from store.reader.source import Look, Moved, Source
+from store.reader.standing import Standings
 from store.reader.view import Index, View, binding_of
 from store.reader.warm import Warm
 from store.signing import digest
@@ -50,6 +51,7 @@ class Reader:
         self._told: tuple[int, bool] = (-1, False)
         self._callbacks: list[Callable[[], None]] = []
         self._sessions: Bounded[str, Seen[Session]] = Bounded(50_000)
+        self._standings = Standings()
         self._indexes: Bounded[Scope, Seen[Index]] = Bounded(2_000)
         self._views: Bounded[str, View] = Bounded(50_000)
         self._envelopes: Bounded[tuple[str, int, str], tuple[bytes, bytes]] = Bounded(4_096)
@@ -114,17 +116,20 @@ class Reader:
         session = self._session(look, id_)
         if session is None or session.caller.expires_at <= now:
             if before is not None:
-                self._index(look, before.made_of[1][0].manifest.scope)  # its dataset may be gone as well: forget copies
+                self._index(look, before.made_of[2][0].manifest.scope)  # its dataset may be gone as well: forget copies
+            raise NotAuthenticated(_UNKNOWN)
+        standing = self._standings.of(look, session)
+        if standing is None:
             raise NotAuthenticated(_UNKNOWN)
         scope = Scope(session.caller.organisation, session.caller.project, session.caller.dataset)
         indexes = tuple(self._index(look, level) for level in scope.parents)
         if not indexes[0].manifest.live:
             raise NotAuthenticated(_UNKNOWN)
-        if before is not None and before.until > now and before.made_of == (session, indexes):
+        if before is not None and before.until > now and before.made_of == (session, standing, indexes):
             before.revision = self.revision  # nothing that it is made of has changed
             view = before
         else:
-            view = View(session, indexes, self.revision, self._open, unbound=self._unbound, now=now)
+            view = View(session, standing, indexes, self.revision, self._open, unbound=self._unbound, now=now)
         self._views.keep(id_, view)
         return view
 

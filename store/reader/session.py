@@ -14,6 +14,8 @@ class Session:
     token: str
     sha256: str
     caller: Caller
+    consumer: str | None = None
+    member: str | None = None
 
 
 def parse_session(body: bytes, sha256: str, id_: str) -> Session:
@@ -35,6 +37,6 @@ def parse_session(body: bytes, sha256: str, id_: str) -> Session:
             max_requests=document["max_requests"],
             label=document["label"],
         )
-        return Session(document["token"], sha256, caller)
+        return Session(document["token"], sha256, caller, document.get("consumer"), document.get("member"))
     except (KeyError, TypeError, ValueError) as error:
         raise Tampered("a session document is of another format") from error

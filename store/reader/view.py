@@ -9,6 +9,7 @@ from store.errors import Tampered
 from store.manifest import RETIRED_FOR, Entry, Manifest, Version
 from store.model import Denial, Destination, Grant, Kind, Location, SecretValue, Use
 from store.reader.session import Session
+from store.reader.standing import Standing
 from store.rules import DestinationRule
 from store.signing import canonical, digest
 
@@ -77,11 +78,21 @@ class View:
     """The effective set of one session at one revision. Cheap to ask, safe to keep until the revision moves."""
 
     def __init__(
-        self, session: Session, indexes: tuple[Index, ...], revision: int, fetch: Fetch, *, unbound: bool, now: float
+        self,
+        session: Session,
+        standing: Standing,
+        indexes: tuple[Index, ...],
+        revision: int,
+        fetch: Fetch,
+        *,
+        unbound: bool,
+        now: float,
     ) -> None:
         self.revision = revision
-        self.made_of = (session, indexes)
-        self.caller = replace(session.caller, egress=indexes[0].manifest.egress)
+        self.made_of = (session, standing, indexes)
+        declared = _both(session.caller.declared, standing.declared)
+        self.caller = replace(session.caller, egress=indexes[0].manifest.egress, declared=declared)
+        self._groups = standing.groups
         self._indexes = indexes
         self._fetch = fetch
         self._unbound = unbound
@@ -138,10 +149,18 @@ class View:
         declared = self.caller.declared
         if kind is Kind.SECRET and declared is not None and name not in declared:
             return None
-        for index in self._indexes:
+        for level, index in enumerate(self._indexes):
             if (entry := index.pick(kind, name, self.caller.environment)) is not None:
-                return entry
+                return entry if self._for_us(entry, level) else None
         return None
+
+    def _for_us(self, entry: Entry, level: int) -> bool:
+        """Whether groups leave the entry to this session: its own, its scope's and those of the wider scopes."""
+        if self._groups is None:
+            return True
+        named = [entry.use, *(index.manifest.use for index in self._indexes[level:])]
+        found = [groups for groups in named if groups is not None]
+        return not found or any(groups & self._groups for groups in found)
 
     def _effective(self) -> Iterator[Entry]:
         names = dict.fromkeys(key for index in self._indexes for key in index.by_name)
@@ -182,6 +201,10 @@ class View:
 def _take_header(rules: list[DestinationRule], use: Use) -> bool:
     """Whether one of the rules that serve the use permits its header."""
     return any(rule.headers is None or rule.allows(use) for rule in rules)
+
+
+def _both(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset[str] | None:
+    return one if other is None else other if one is None else one & other
 
 
 def binding_of(store_id: bytes, entry: Entry, version: Version) -> Binding:

@@ -13,8 +13,14 @@ Sync; call it from one thread at a time for writes (`store.writer.WriterThread`)
     list(p, scope, kind, Listing) -> Page
     info / patch(…, Change) / delete / disable / enable        by (p, scope, kind, name, environment=)
     versions / activate(…, name, number) / destroy(…, name, number)
+    create_member   list_members   get_member   patch_member   remove_member      by (p, member)
+    set_project_role / drop_project_role(p, project, member)                 list_project_members(p, project)
+    create_group   list_groups   get_group   rename_group   delete_group   join_group(p, group, member, leave=False)
+    grant(p, scope, GroupGrant)   ungrant(p, scope, group)   list_grants(p, scope)
+    declare_consumer(p, project, consumer, Declaration)   list_consumers   get_consumer   delete_consumer
     open_session(p, project, dataset, NewSession) -> (SessionInfo, token)   list_sessions  get_session  revoke_session
     create_key(p, NewKey) -> (KeyInfo, key)   list_keys  get_key  patch_key  revoke_key  rotate_key(p, id, overlap)
+    recover_owner(p) -> key    the operator at the data folder alone
     audit(p, LogQuery) -> Page                verify_audit(p) -> Verdict
     recall(mark) -> Answer | None             marked(mark, verb)   keep_answer(mark, Answer)      Idempotency-Key
     sealing_key()  list_sealing_keys(p)  register_sealing_key(p, public)  take_resealed(p, batch)
@@ -25,11 +31,14 @@ Sync; call it from one thread at a time for writes (`store.writer.WriterThread`)
 `store.errors.Invalid` with pointers relative to the body of that request.
 """
 
+from store.vault.consumers import Consumers, Declaration
 from store.vault.datasets import Datasets, Upload
 from store.vault.entries import Entries
+from store.vault.groups import Groups
 from store.vault.keys import KeyChange, Keys
 from store.vault.listing import Listing
 from store.vault.log import Log, LogQuery, Verdict
+from store.vault.members import MemberChange, NewMember
 from store.vault.once import Answer, Repeatable
 from store.vault.organisations import Organisations
 from store.vault.projects import Projects
@@ -40,10 +49,13 @@ from store.vault.uploads import Files
 
 __all__ = [
     "Answer",
+    "Declaration",
     "KeyChange",
     "Listing",
     "LogQuery",
+    "MemberChange",
     "NewKey",
+    "NewMember",
     "NewSession",
     "Resealed",
     "Upload",
@@ -52,5 +64,7 @@ __all__ = [
 ]
 
 
-class Vault(Organisations, Projects, Datasets, Files, Entries, Sessions, Keys, Log, Repeatable, SealingKeys):
+class Vault(
+    Organisations, Projects, Datasets, Files, Entries, Consumers, Sessions, Keys, Groups, Log, Repeatable, SealingKeys
+):
     """All verbs."""

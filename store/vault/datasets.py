@@ -20,6 +20,7 @@ from store.tokens import random_text
 from store.vault.egress import check_egress
 from store.vault.gate import Gate, check_match, find_scope
 from store.vault.listing import decode_cursor, page
+from store.vault.sharing import Ward, packed
 from store.vault.upload import Ready, check_all
 from store.vault.versions import Author, delete_entry, write_version
 from store.vault.views import entry_infos
@@ -45,6 +46,8 @@ class _Checked:
     hosts: list[str | dict[str, object]]
     egress: dict[str, object]
     entries: list[Ready]
+    groups: Mapping[tuple[Kind, str, str], str]
+    """What groups may do with those entries of which the upload says it; the others stay as they are."""
 
 
 class Datasets(Gate):
@@ -62,14 +65,15 @@ class Datasets(Gate):
         scope = principal.scope(project, chosen)
         with self._change(principal, "datasets:write", scope, "") as transaction:
             find_scope(transaction.connection, principal.scope(project))
-            checked = self._check(transaction.connection, upload, id)
+            checked = self._check(transaction.connection, scope.organisation, upload, id)
+            _need_rights(transaction.connection, principal, scope, checked)
             if rows.find(transaction.connection, datasets, **_key(scope)) is not None:
                 raise Conflict("A dataset with this id exists in the project.", code="exists")
-            stamp = {"created_at": transaction.now, "created_by": principal.actor, "revision": 1}
+            stamp = {"created_at": transaction.now, "created_by": principal.author, "revision": 1}
             values = {**_key(scope), **_columns(checked), **stamp, **_updated(transaction, principal)}
             transaction.connection.execute(insert(datasets).values(**values))
             self._write_all(transaction, scope, principal, checked)
-            return _whole(transaction, scope)
+            return _whole(transaction, scope, principal)
 
     def replace_dataset(
         self, principal: Principal, project: str, dataset: str, upload: Upload, *, if_match: str | None = None
@@ -78,7 +82,8 @@ class Datasets(Gate):
         scope = principal.scope(project, dataset)
         with self._change(principal, "datasets:write", scope, "") as transaction:
             row = find_scope(transaction.connection, scope)
-            checked = self._check(transaction.connection, upload, None)
+            checked = self._check(transaction.connection, scope.organisation, upload, None)
+            _need_rights(transaction.connection, principal, scope, checked)
             check_match(dataset_etag(row) if row is not None else None, if_match)
             revision = (row["revision"] if row is not None else 0) + 1
             values = {**_columns(checked), **_updated(transaction, principal), "revision": revision}
@@ -88,14 +93,14 @@ class Datasets(Gate):
                 if (entry["kind"], entry["name"], entry["environment"]) not in wanted:
                     delete_entry(transaction, scope, entry)
             self._write_all(transaction, scope, principal, checked)
-            return _whole(transaction, scope)
+            return _whole(transaction, scope, principal)
 
     def get_dataset(self, principal: Principal, project: str, dataset: str) -> DatasetInfo:
         """Return a dataset with its secrets and variables (metadata)."""
         scope = principal.scope(project, dataset)
         with self._look(principal, "datasets:read", scope) as connection:
             row = find_scope(connection, scope)
-            found = entry_infos(connection, rows.entries_of(connection, scope))
+            found = entry_infos(connection, _seen(connection, principal, scope))
             return _info(row, found)  # type: ignore[arg-type]  # a dataset scope has a row
 
     def list_datasets(
@@ -120,6 +125,7 @@ class Datasets(Gate):
         scope = principal.scope(project, dataset)
         with self._change(principal, "datasets:write", scope, "delete") as transaction:
             row = find_scope(transaction.connection, scope)
+            _need_rights(transaction.connection, principal, scope, None)
             check_match(dataset_etag(row) if row is not None else None, if_match)
             connection = transaction.connection
             for session in connection.execute(select(sessions.c.id).where(*rows.within(sessions, scope))).scalars():
@@ -139,14 +145,17 @@ class Datasets(Gate):
         scope = principal.scope(project, dataset)
         with self._change(principal, "datasets:write", scope, "disable" if disabled else "enable") as transaction:
             row = find_scope(transaction.connection, scope)
-            revision = (row["revision"] if row is not None else 0) + 1
-            values = {"state": "disabled" if disabled else "ready", "revision": revision}
-            stamped = {**values, **_updated(transaction, principal)}
-            transaction.connection.execute(update(datasets).where(*_is(scope)).values(**stamped))
-            transaction.touch(scope)
-            return _whole(transaction, scope)
+            if row is not None and (row["state"] == "disabled") is not disabled:
+                # What waits for its file waits again afterwards, with a new URL: the ETag moves on.
+                values = {"state": "disabled", "state_before": row["state"]}
+                if not disabled:
+                    values = {"state": row["state_before"] or "ready", "state_before": None}
+                stamped = {**values, "revision": row["revision"] + 1, **_updated(transaction, principal)}
+                transaction.connection.execute(update(datasets).where(*_is(scope)).values(**stamped))
+                transaction.touch(scope)
+            return _whole(transaction, scope, principal)
 
-    def _check(self, connection: Connection, upload: Upload, id_: str | None) -> _Checked:
+    def _check(self, connection: Connection, organisation: str, upload: Upload, id_: str | None) -> _Checked:
         faults = Faults()
         faults.run(lambda: check_text(upload.name, "/name", 64, empty=False))
         faults.run(lambda: check_text(upload.filename, "/filename", 255))
@@ -157,13 +166,20 @@ class Datasets(Gate):
         ready = check_all(Kind.SECRET, upload.secrets, "/secrets", kid, faults)
         ready += check_all(Kind.VARIABLE, upload.variables, "/variables", kid, faults)
         faults.stop()
-        return _Checked(upload, hosts, egress, ready)
+        groups = {
+            **_groups(connection, organisation, Kind.SECRET, upload.secrets, "/secrets"),
+            **_groups(connection, organisation, Kind.VARIABLE, upload.variables, "/variables"),
+        }
+        return _Checked(upload, hosts, egress, ready, groups)
 
     def _write_all(self, transaction: Transaction, scope: Scope, principal: Principal, checked: _Checked) -> None:
-        author = Author(scope, principal.actor, checked.hosts)
+        author = Author(scope, principal.author, checked.hosts)
         sealer = self._sealing(transaction.connection)
         for ready in checked.entries:
-            write_version(transaction, sealer, author, ready, inherit=False)
+            id_ = write_version(transaction, sealer, author, ready, inherit=False)
+            groups = checked.groups.get((ready.kind, ready.name, ready.environment))
+            if groups is not None:
+                rows.change(transaction.connection, entries, {"id": id_}, {"groups": groups})
         transaction.touch(scope)
 
 
@@ -183,6 +199,7 @@ def _is(scope: Scope) -> list[ColumnElement[bool]]:
 def _columns(checked: _Checked) -> dict[str, object]:
     upload = checked.upload
     return {
+        "state_before": None,
         "name": upload.name,
         "filename": upload.filename,
         "state": "draft" if upload.filename else "ready",
@@ -194,12 +211,47 @@ def _columns(checked: _Checked) -> dict[str, object]:
 
 
 def _updated(transaction: Transaction, principal: Principal) -> dict[str, object]:
-    return {"updated_at": transaction.now, "updated_by": principal.actor}
+    return {"updated_at": transaction.now, "updated_by": principal.author}
 
 
-def _whole(transaction: Transaction, scope: Scope) -> DatasetInfo:
+def _seen(connection: Connection, principal: Principal, scope: Scope) -> list[rows.Row]:
+    """Return the entries of a dataset that the principal may know of."""
+    wards = {kind: Ward(connection, principal, scope, f"{kind}s") for kind in Kind}
+    return [row for row in rows.entries_of(connection, scope) if wards[Kind(row["kind"])].sees(row)]
+
+
+def _groups(
+    connection: Connection, organisation: str, kind: Kind, uploaded: Sequence[NewEntry], pointer: str
+) -> dict[tuple[Kind, str, str], str]:
+    return {
+        (kind, entry.name, entry.environment): packed(
+            connection, organisation, entry.groups, f"{pointer}/{index}/groups"
+        )
+        for index, entry in enumerate(uploaded)
+        if entry.groups is not None
+    }
+
+
+def _need_rights(connection: Connection, principal: Principal, scope: Scope, wanted: _Checked | None) -> None:
+    """Return when the principal may write all that an upload brings and replaces; raises `Forbidden`.
+
+    The right to datasets alone must not be a way to erase secrets, or to put others in their place.
+    """
+    present = rows.entries_of(connection, scope)
+    for kind in Kind:
+        ward = Ward(connection, principal, scope, f"{kind}s")
+        if wanted is not None and any(ready.kind is kind for ready in wanted.entries):
+            ward.need_write(None)
+        if wanted is not None and wanted.groups:
+            ward.need_sharing()
+        for row in present:
+            if row["kind"] == kind:
+                ward.need_write(row)
+
+
+def _whole(transaction: Transaction, scope: Scope, principal: Principal) -> DatasetInfo:
     row = find_scope(transaction.connection, scope)
-    found = entry_infos(transaction.connection, rows.entries_of(transaction.connection, scope))
+    found = entry_infos(transaction.connection, _seen(transaction.connection, principal, scope))
     return _info(row, found)  # type: ignore[arg-type]  # a dataset scope has a row
 
 

@@ -13,12 +13,13 @@ from store.commit import Transaction
 from store.errors import Conflict, NotFound
 from store.model import Kind, Scope
 from store.providers import find_provider
-from store.records import Change, EntryInfo, NewEntry, Page, Rule, VersionInfo
+from store.records import Change, EntryInfo, GroupGrant, NewEntry, Page, Rule, VersionInfo
 from store.rules import DestinationRule, canonical_rules, parse_rules
 from store.schema import entries, versions
-from store.vault.gate import Gate, check_match, find_scope, refuse_immutable
+from store.vault.gate import Gate, check_match, find_scope, nothing, refuse_immutable
 from store.vault.listing import Listing, list_entries
-from store.vault.upload import MAX_ENTRIES, check
+from store.vault.sharing import Ward, packed
+from store.vault.upload import MAX_ENTRIES, check, check_kept
 from store.vault.versions import Author, delete_entry, prune, retire, wipe, write_version
 from store.vault.views import entry_etag, entry_info, entry_infos, version_info
 
@@ -45,24 +46,30 @@ class Entries(Gate):
             sealer = self._sealing(transaction.connection)
             ready = check(kind, entry, "", sealer.kid)
             existing = rows.entry_named(transaction.connection, scope, kind, ready.name, ready.environment)
+            ward = Ward(transaction.connection, principal, scope, _AREA[kind])
+            ward.need_write(existing)
+            groups = _packed(transaction, ward, scope, entry.groups)
             check_match(entry_etag(existing) if existing else None, if_match, if_none_match=if_none_match)
             if existing is None:
                 _check_room(transaction.connection, scope)
-            author = Author(scope, principal.actor, transaction.default_hosts(scope))
+            author = Author(scope, principal.author, transaction.default_hosts(scope))
             id_ = write_version(transaction, sealer, author, ready, inherit=True)
+            if groups is not None:
+                rows.change(transaction.connection, entries, {"id": id_}, {"groups": groups})
             return _info_by_id(transaction.connection, id_)
 
     def info(self, principal: Principal, scope: Scope, kind: Kind, name: str, *, environment: str = "") -> EntryInfo:
         """Return metadata; of a variable its value too."""
         with self._look(principal, f"{_AREA[kind]}:read", scope, f"{_AREA[kind]}/{name[:128]}") as connection:
             find_scope(connection, scope)
-            return entry_info(connection, _need(connection, scope, kind, name, environment))
+            return entry_info(connection, _need_seen(connection, principal, scope, kind, name, environment))
 
     def list(self, principal: Principal, scope: Scope, kind: Kind, listing: Listing | None = None) -> Page[EntryInfo]:
         """Return a page of metadata."""
         with self._look(principal, f"{_AREA[kind]}:read", scope, _AREA[kind]) as connection:
             find_scope(connection, scope)
-            return list_entries(connection, scope, kind, listing or Listing())
+            visible = Ward(connection, principal, scope, _AREA[kind]).visible()
+            return list_entries(connection, scope, kind, listing or Listing(), self._clock(), visible=visible)
 
     def patch(
         self,
@@ -81,8 +88,13 @@ class Entries(Gate):
             entry,
         ):
             values = _patched(change)
+            ward = Ward(transaction.connection, principal, scope, _AREA[kind])
+            groups = _packed(transaction, ward, scope, change.groups)
+            values |= {} if groups is None else {"groups": groups}
             _narrow(transaction, entry, change)
             _update(transaction, entry, principal, values)
+            if change.keep_versions is not None:
+                prune(transaction, entry["id"], change.keep_versions)
             transaction.touch(scope, entry["id"])
             return _info_by_id(transaction.connection, entry["id"])
 
@@ -117,7 +129,7 @@ class Entries(Gate):
         """Return all versions, newest first."""
         with self._look(principal, f"{_AREA[kind]}:read", scope, f"{_AREA[kind]}/{name[:128]}") as connection:
             find_scope(connection, scope)
-            entry = _need(connection, scope, kind, name, environment)
+            entry = _need_seen(connection, principal, scope, kind, name, environment)
             found = rows.versions_of(connection, entry["id"])
             return tuple(version_info(row) for row in reversed(found))
 
@@ -133,7 +145,7 @@ class Entries(Gate):
                 retire(transaction, entry)
                 active = {"state": "active", "retired_at": None}
                 rows.change(transaction.connection, versions, {"entry": entry["id"], "number": number}, active)
-                prune(transaction, entry["id"])
+                prune(transaction, entry["id"], entry["keep_versions"])
                 _update(transaction, entry, principal, {"active_version": number, "rotated_at": transaction.now})
                 transaction.touch(scope, entry["id"])
             return _info_by_id(transaction.connection, entry["id"])
@@ -167,6 +179,7 @@ class Entries(Gate):
         with self._change(principal, f"{_AREA[kind]}:write", scope, target) as transaction:
             refuse_immutable(find_scope(transaction.connection, scope))
             entry = _need(transaction.connection, scope, kind, name, environment)
+            Ward(transaction.connection, principal, scope, _AREA[kind]).need_change(entry)
             check_match(entry_etag(entry), if_match)
             yield transaction, entry
 
@@ -178,6 +191,7 @@ class Entries(Gate):
         ) as transaction:
             find_scope(transaction.connection, scope)
             entry = _need(transaction.connection, scope, kind, name, environment)
+            Ward(transaction.connection, principal, scope, _AREA[kind]).need_change(entry)
             _update(transaction, entry, principal, {"state": state})
             transaction.touch(scope, entry["id"])
             return _info_by_id(transaction.connection, entry["id"])
@@ -195,8 +209,24 @@ def _need(connection: Connection, scope: Scope, kind: Kind, name: str, environme
     known = is_plain(name) and is_plain(environment)
     entry = rows.entry_named(connection, scope, kind, name, environment) if known else None
     if entry is None:
-        raise NotFound("There is no such object, or this key may not see it.")
+        raise nothing()
     return entry
+
+
+def _need_seen(  # noqa: PLR0917
+    connection: Connection, principal: Principal, scope: Scope, kind: Kind, name: str, environment: str
+) -> rows.Row:
+    entry = _need(connection, scope, kind, name, environment)
+    if not Ward(connection, principal, scope, _AREA[kind]).sees(entry):
+        raise nothing()
+    return entry
+
+
+def _packed(transaction: Transaction, ward: Ward, scope: Scope, grants: Sequence[GroupGrant] | None) -> str | None:
+    if grants is None:
+        return None
+    ward.need_sharing()
+    return packed(transaction.connection, scope.organisation, grants, "/groups")
 
 
 def _need_version(connection: Connection, entry: str, number: int) -> rows.Row:
@@ -214,7 +244,7 @@ def _info_by_id(connection: Connection, id_: str) -> EntryInfo:
 
 
 def _update(transaction: Transaction, entry: rows.Row, principal: Principal, values: dict[str, object]) -> None:
-    stamp = {"updated_at": transaction.now, "updated_by": principal.actor, "revision": entry["revision"] + 1}
+    stamp = {"updated_at": transaction.now, "updated_by": principal.author, "revision": entry["revision"] + 1}
     rows.change(transaction.connection, entries, {"id": entry["id"]}, {**stamp, **values})
 
 
@@ -229,6 +259,9 @@ def _patched(change: Change) -> dict[str, object]:
         values["provider"] = provider
     if rotate is not None:
         values["rotate_after"] = faults.run(lambda: parse_duration(rotate, "/rotate_after")) if rotate else None
+    if change.keep_versions is not None:
+        faults.run(lambda: check_kept(change.keep_versions, "/keep_versions"))
+        values["keep_versions"] = change.keep_versions
     faults.stop()
     return values
 

@@ -157,9 +157,14 @@ def _event(principal: Principal, action: str, scope: Scope, target: str, outcome
     return Event(action, scope, target, outcome, principal.actor, principal.source, principal.request_id)
 
 
+def nothing() -> NotFound:
+    """Return the one answer for what is not there and for what nobody may know of."""
+    return NotFound("There is no such object, or this key may not see it.")
+
+
 def find_scope(connection: Connection, scope: Scope) -> rows.Row | None:
     """Return the dataset's row (None for wider scopes); raises `NotFound` where the scope does not exist."""
-    missing = NotFound("There is no such object, or this key may not see it.")
+    missing = nothing()
     if not all(is_plain(part) for part in (scope.organisation, scope.project, scope.dataset)):
         raise missing
     if scope.dataset:

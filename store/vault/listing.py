@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, not_, or_, select
 
 from store import rows
 from store.checks import check_environment, check_text, is_plain, problem
@@ -28,6 +28,10 @@ class Listing:
     provider: str = ""
     created_by: str = ""
     environment: str | None = None
+    due: bool | None = None
+    """Only what is due for rotation now, or only what is not."""
+    group: str = ""
+    """Only what this group has permissions on by the entry itself."""
     sort: str = "name"
     limit: int = 50
     cursor: str | None = None
@@ -92,7 +96,15 @@ def _order(sort: str) -> ColumnElement[Any]:
     return entries.c[sort]
 
 
-def list_entries(connection: Connection, scope: Scope, kind: Kind, listing: Listing) -> Page[EntryInfo]:
+def list_entries(
+    connection: Connection,
+    scope: Scope,
+    kind: Kind,
+    listing: Listing,
+    now: float,
+    *,
+    visible: Sequence[ColumnElement[bool]] = (),
+) -> Page[EntryInfo]:
     """Return one page of a scope's secrets or variables."""
     down, sort = listing.sort.startswith("-"), listing.sort.removeprefix("-")
     if sort not in SORTS:
@@ -102,7 +114,8 @@ def list_entries(connection: Connection, scope: Scope, kind: Kind, listing: List
         *rows.within(entries, scope),
         entries.c.kind == kind.value,
         entries.c.deleted_at.is_(None),
-        *_filters(listing),
+        *_filters(listing, now),
+        *visible,
     ]
     if listing.cursor:
         cursor = decode_cursor(listing.cursor, (str if sort == "name" else int, str))
@@ -118,10 +131,10 @@ def list_entries(connection: Connection, scope: Scope, kind: Kind, listing: List
     )
 
 
-def _filters(listing: Listing) -> list[ColumnElement[bool]]:
+def _filters(listing: Listing, now: float) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
-    for pointer, text in (("/q", listing.q), ("/provider", listing.provider), ("/created_by", listing.created_by)):
-        check_text(text, pointer)
+    for name in ("q", "provider", "created_by", "group"):
+        check_text(getattr(listing, name), f"/{name}")
     check_environment(listing.environment or "", "/environment")
     if listing.q:
         text = listing.q.lower()
@@ -137,4 +150,9 @@ def _filters(listing: Listing) -> list[ColumnElement[bool]]:
         found.append(entries.c.created_by == listing.created_by)
     if listing.environment is not None:
         found.append(entries.c.environment == listing.environment)
+    if listing.group:
+        found.append(entries.c.groups.contains(f'"{listing.group}":', autoescape=True))
+    if listing.due is not None:
+        due = and_(entries.c.rotate_after.is_not(None), _order("rotate_due_at") <= int(now * 1000))
+        found.append(due if listing.due else not_(due))
     return found

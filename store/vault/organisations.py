@@ -3,16 +3,14 @@
 from sqlalchemy import insert
 
 from store import rows
-from store.access import LEVELS, Principal
-from store.audit import Event
+from store.access import Principal
 from store.checks import Faults, check_id, check_text
 from store.commit import Transaction
 from store.errors import Conflict, Forbidden
 from store.model import Scope, SecretValue
 from store.schema import organisations, projects
-from store.tokens import API_KEY, mint
 from store.vault.gate import Gate
-from store.vault.keys import insert_key, new_document
+from store.vault.key_documents import found_owner
 
 OPERATOR = "default"
 """The organisation whose owner keys are the operator's."""
@@ -33,7 +31,7 @@ class Organisations(Gate):
             faults.stop()
             if rows.find(transaction.connection, organisations, id=id) is not None:
                 raise Conflict("An organisation with this id exists.", code="exists")
-            return found_organisation(transaction, id, name, principal.actor)
+            return found_organisation(transaction, id, name, principal.author)
 
 
 def found_organisation(transaction: Transaction, id_: str, name: str, actor: str) -> SecretValue:
@@ -43,20 +41,4 @@ def found_organisation(transaction: Transaction, id_: str, name: str, actor: str
     transaction.connection.execute(insert(projects).values(organisation=id_, id="default", name="Default", **stamp))
     for scope in (Scope(id_), Scope(id_, "default")):
         transaction.touch(scope)
-    minted = mint(API_KEY, transaction.keys.pepper)
-    document = new_document(transaction, id_, actor, _OWNER, None)
-    document.update(id=minted.id, token=minted.keyed)
-    insert_key(transaction, document)
-    transaction.log(Event("keys:write", Scope(id_), f"keys/{minted.id}", actor=actor))
-    return minted.token
-
-
-_OWNER = {
-    "name": "owner",
-    "permission": "owner",
-    "access": None,
-    "actions": sorted(LEVELS["owner"]),
-    "projects": None,
-    "datasets": None,
-    "sources": [],
-}
+    return found_owner(transaction, id_, actor)

@@ -27,10 +27,10 @@ class Projects(Gate):
             key = {"organisation": scope.organisation, "id": chosen}
             if rows.find(transaction.connection, projects, **key) is not None:
                 raise Conflict("A project with this id exists.", code="exists")
-            values = {**key, "name": name, "created_at": transaction.now, "created_by": principal.actor}
+            values = {**key, "name": name, "created_at": transaction.now, "created_by": principal.author}
             transaction.connection.execute(insert(projects).values(**values))
             transaction.touch(Scope(scope.organisation, chosen))
-            return ProjectInfo(chosen, name, transaction.now / 1000, principal.actor)
+            return ProjectInfo(chosen, name, transaction.now / 1000, principal.author)
 
     def list_projects(self, principal: Principal, *, limit: int = 50, cursor: str | None = None) -> Page[ProjectInfo]:
         """Return the projects that the principal may see."""
@@ -42,6 +42,8 @@ class Projects(Gate):
             where.append(projects.c.id.in_(principal.projects))
         if principal.datasets is not None:
             where.append(projects.c.id.in_({name.partition("/")[0] for name in principal.datasets}))
+        if principal.member is not None and principal.member.role is None:
+            where.append(projects.c.id.in_(principal.member.projects))
         with self._database.read() as connection:
             query = select(projects).where(*where).order_by(projects.c.id)
             return page(connection, query, limit, lambda found: [_info(row) for row in found], lambda row: (row["id"],))

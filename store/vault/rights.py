@@ -18,8 +18,9 @@ class NewKey:
     """A key to make.
 
     `permission` is a level, `access` limits it to areas, `actions` lists those of `restricted`. `datasets` are written
-    `project/dataset`, or `dataset` where `projects` has one. `sources` are networks. `ttl` in seconds, None: no expiry
-    (for the owner to grant).
+    `project/dataset`, or `dataset` where `projects` has one. `sources` are networks. `consumers` limits the sessions
+    that it may open to those. `member` is whose it is; None: its maker's. `ttl` in seconds, None: no expiry (for the
+    owner to grant).
     """
 
     name: str
@@ -29,6 +30,8 @@ class NewKey:
     projects: Sequence[str] | None = None
     datasets: Sequence[str] | None = None
     sources: Sequence[str] = ()
+    consumers: Sequence[str] | None = None
+    member: str | None = None
     ttl: int | None = DEFAULT_TTL
 
 
@@ -37,11 +40,13 @@ def rights_of(principal: Principal, wish: NewKey) -> dict[str, Any]:
     check_text(wish.name, "/name", 64, empty=False)
     projects = None if wish.projects is None else _ids(wish.projects, "/projects")
     datasets = None if wish.datasets is None else _datasets(wish.datasets, projects)
-    actions = _actions(wish)
-    if not actions <= principal.actions or (wish.permission == "owner" and principal.permission != "owner"):
+    actions, consumers = _actions(wish), None if wish.consumers is None else _ids(wish.consumers, "/consumers")
+    if not actions <= principal.granted or (wish.permission == "owner" and principal.permission != "owner"):
         raise Forbidden("A key cannot grant what its maker may not do.")
     if not _inside(principal.projects, projects) or not _inside(principal.datasets, datasets):
         raise Forbidden("A key cannot reach projects or datasets that its maker cannot.")
+    if not _inside(principal.consumers, consumers):
+        raise Forbidden("A key cannot open sessions of consumers that its maker cannot.")
     return {
         "name": wish.name,
         "permission": wish.permission,
@@ -50,6 +55,7 @@ def rights_of(principal: Principal, wish: NewKey) -> dict[str, Any]:
         "projects": projects,
         "datasets": datasets,
         "sources": [_network(source, f"/sources/{index}") for index, source in enumerate(wish.sources)],
+        "consumers": consumers,
     }
 
 

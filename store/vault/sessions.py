@@ -12,11 +12,12 @@ from store import rows
 from store.access import Principal
 from store.checks import Faults, check_environment, check_name, check_text, is_plain, problem
 from store.commit import Transaction
-from store.errors import Conflict, NotFound
+from store.errors import Conflict, Forbidden, NotFound
 from store.hosts import normalise_host
 from store.manifest import session_key_of
 from store.model import Scope, SecretValue
 from store.records import Page, SessionInfo
+from store.roles import consumer_key
 from store.schema import sessions
 from store.tokens import SESSION, mint
 from store.vault.gate import Gate, find_scope
@@ -31,7 +32,10 @@ MAX_SESSIONS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class NewSession:
-    """Options of a session. `secrets` None: every name of the dataset. `ttl` in seconds."""
+    """Options of a session. `secrets` None: every name of the dataset. `ttl` in seconds.
+
+    With a `consumer` it gets exactly the names that the consumer declares, and of these only those in `secrets`.
+    """
 
     secrets: Sequence[str] | None = None
     environment: str = ""
@@ -39,6 +43,7 @@ class NewSession:
     max_requests: int | None = None
     label: str = ""
     ttl: int = DEFAULT_TTL
+    consumer: str | None = None
 
 
 class Sessions(Gate):
@@ -55,12 +60,13 @@ class Sessions(Gate):
             origins = _check(wish)
             if row is not None and row["state"] == "disabled":
                 raise Conflict("The dataset is disabled.", code="disabled")
+            self._check_consumer(transaction.connection, scope, principal, wish.consumer)
             _check_room(transaction.connection, scope, transaction.now)
             minted = mint(SESSION, self._keys.session)
             document = _document(transaction, scope, principal, wish)
             document.update(id=minted.id, token=minted.keyed, origins=origins)
             transaction.put_document(session_key_of(minted.id), document)
-            _insert(transaction, scope, minted.id, wish.ttl)
+            _insert(transaction, scope, document, wish.ttl)
             return _info(document), minted.token
 
     def list_sessions(
@@ -110,6 +116,15 @@ class Sessions(Gate):
                 transaction.drop_document(session_key_of(session))
             return len(found)
 
+    def _check_consumer(self, connection: Connection, scope: Scope, principal: Principal, consumer: str | None) -> None:
+        if principal.consumers is not None and consumer not in principal.consumers:
+            raise Forbidden("This key opens sessions for the consumers that it lists, and for nothing else.")
+        if consumer is None:
+            return
+        key = consumer_key(scope.organisation, scope.project, consumer)
+        if not is_plain(consumer) or self._ledger.document(connection, key) is None:
+            raise problem("/consumer", "consumer_unknown", "The project has no such consumer; declare it first.")
+
 
 def _check(wish: NewSession) -> list[str]:
     faults, origins = Faults(), list[str]()
@@ -156,8 +171,13 @@ def _check_room(connection: Connection, scope: Scope, now: int) -> None:
 
 
 def _document(transaction: Transaction, scope: Scope, principal: Principal, wish: NewSession) -> dict[str, object]:
-    """Return a session's document, but for id, token and origins."""
+    """Return a session's document, but for id, token and origins.
+
+    What it may use follows from its consumer and from the member who opened it as they are then, so both are named.
+    """
     return {
+        "consumer": wish.consumer,
+        "member": None if principal.member is None else principal.member.id,
         "organisation": scope.organisation,
         "project": scope.project,
         "dataset": scope.dataset,
@@ -166,15 +186,17 @@ def _document(transaction: Transaction, scope: Scope, principal: Principal, wish
         "max_requests": wish.max_requests,
         "label": wish.label,
         "created_at": transaction.now,
-        "created_by": principal.actor,
+        "created_by": principal.author,
         "expires_at": transaction.now + wish.ttl * 1000,
     }
 
 
-def _insert(transaction: Transaction, scope: Scope, id_: str, ttl: int) -> None:
+def _insert(transaction: Transaction, scope: Scope, document: dict[str, object], ttl: int) -> None:
     transaction.connection.execute(
         insert(sessions).values(
-            id=id_,
+            id=document["id"],
+            member=document["member"],
+            consumer=document["consumer"],
             organisation=scope.organisation,
             project=scope.project,
             dataset=scope.dataset,
@@ -216,4 +238,5 @@ def _info(document: dict[str, Any], last_used: float | None = None, uses: int = 
         expires_at=document["expires_at"] / 1000,
         last_used_at=last_used,
         use_count=uses,
+        consumer=document.get("consumer"),
     )

@@ -27,6 +27,10 @@ MAX_ENTRIES = 2000
 """Most secrets and variables in one scope."""
 
 
+MAX_KEPT = 100
+"""Most versions of an entry whose envelopes are kept."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ready:
     """A checked upload. `hosts`, `locations` None: the upload named none, nor did a provider."""
@@ -44,6 +48,7 @@ class Ready:
     pointer: str = ""
     binding: str | None = None
     noted: Sequence[str] = ()
+    keep_versions: int | None = None
 
     def warnings(self, hosts: Sequence[object]) -> list[Warned]:
         """Return what the uploader should know."""
@@ -85,6 +90,7 @@ def check(kind: Kind, entry: NewEntry, pointer: str, kid: bytes) -> Ready:
     locations = run(lambda: _locations(entry.locations, preset, pointer))
     text = entry.rotate_after
     rotate = run(lambda: parse_duration(text, f"{pointer}/rotate_after")) if text else None
+    run(lambda: check_kept(entry.keep_versions, f"{pointer}/keep_versions"))
     faults.stop()
     return Ready(
         kind,
@@ -100,7 +106,14 @@ def check(kind: Kind, entry: NewEntry, pointer: str, kid: bytes) -> Ready:
         pointer,
         entry.binding,
         entry.noted,
+        entry.keep_versions,
     )
+
+
+def check_kept(count: int | None, pointer: str) -> None:
+    """Check how many versions shall be kept."""
+    if count is not None and not 1 <= count <= MAX_KEPT:
+        raise problem(pointer, "keep_invalid", f"1 to {MAX_KEPT} versions can be kept.")
 
 
 def _check_content(kind: Kind, entry: NewEntry, pointer: str, kid: bytes) -> None:

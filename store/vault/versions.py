@@ -11,6 +11,7 @@ from store import rows
 from store.checks import problem
 from store.commit import Transaction
 from store.envelope import Binding
+from store.manifest import RETIRED_FOR
 from store.manifests import Rules
 from store.model import DEFAULT_LOCATIONS, Kind, Scope
 from store.schema import entries, versions
@@ -20,15 +21,13 @@ from store.tokens import random_text
 from store.vault.upload import Ready
 
 KEEP_VERSIONS = 10
-"""Versions of an entry whose envelopes are kept; older inactive ones are destroyed."""
+"""Versions of an entry whose envelopes are kept unless it says otherwise; older inactive ones are destroyed."""
 
 
-_SURPLUS = (
-    select(versions.c.number)
+_INACTIVE = (
+    select(versions.c.number, versions.c.retired_at)
     .where(versions.c.entry == bindparam("id"), versions.c.state == "inactive")
     .order_by(versions.c.number.desc())
-    .limit(2**31 - 1)
-    .offset(KEEP_VERSIONS - 1)
 )
 
 
@@ -69,8 +68,9 @@ def write_version(transaction: Transaction, sealer: Sealer, author: Author, read
     )
     body, signature = _content(transaction, sealer, ready, binding)
     _insert_version(transaction, id_, binding, (body, signature), _stamp(transaction, author, ready, hosts))
-    if number > KEEP_VERSIONS:
-        prune(transaction, id_)
+    kept = ready.keep_versions or (entry["keep_versions"] if entry is not None and inherit else KEEP_VERSIONS)
+    if number > kept:
+        prune(transaction, id_, kept)
     transaction.touch(author.scope, id_)
     return id_
 
@@ -106,6 +106,7 @@ def _insert_entry(transaction: Transaction, id_: str, author: Author, ready: Rea
         "provider": ready.provider or "",
         "description": ready.description or "",
         "rotate_after": ready.rotate_after,
+        "keep_versions": ready.keep_versions or KEEP_VERSIONS,
         "created_at": now,
         "created_by": author.actor,
         "updated_at": now,
@@ -130,6 +131,7 @@ def _update_entry(transaction: Transaction, entry: rows.Row, author: Author, rea
         "provider": old("provider", "") if ready.provider is None else ready.provider,
         "description": old("description", "") if ready.description is None else ready.description,
         "rotate_after": old("rotate_after", None) if ready.rotate_after is None else ready.rotate_after,
+        "keep_versions": ready.keep_versions or old("keep_versions", KEEP_VERSIONS),
         "updated_at": transaction.now,
         "updated_by": author.actor,
         "rotated_at": transaction.now,
@@ -207,10 +209,14 @@ def _insert_version(
     rows.add(transaction.connection, versions, {**values, **stamp})
 
 
-def prune(transaction: Transaction, id_: str) -> None:
-    """Destroy the oldest inactive versions beyond `KEEP_VERSIONS`."""
-    for number in transaction.connection.execute(_SURPLUS, {"id": id_}).scalars().all():
-        wipe(transaction, id_, number)
+def prune(transaction: Transaction, id_: str, kept: int) -> None:
+    """Destroy the oldest inactive versions beyond `kept`; of those retired lately the newest stay, to be scrubbed."""
+    lately = transaction.now - int(RETIRED_FOR * 1000)
+    found = transaction.connection.execute(_INACTIVE, {"id": id_}).all()
+    for index, (number, retired) in enumerate(found):
+        recent = index < KEEP_VERSIONS - 1 and retired is not None and retired > lately
+        if index >= kept - 1 and not recent:
+            wipe(transaction, id_, number)
 
 
 def wipe(transaction: Transaction, id_: str, number: int) -> None:

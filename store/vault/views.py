@@ -9,6 +9,7 @@ from store import rows
 from store.checks import format_duration
 from store.model import Kind, Scope
 from store.records import EntryInfo, VersionInfo, Warned
+from store.vault.sharing import unpacked
 
 
 def entry_etag(row: rows.Row) -> str:
@@ -62,6 +63,8 @@ def _entry(connection: Connection, row: rows.Row, active: rows.Row | None) -> En
         etag=entry_etag(row),
         warnings=tuple(Warned(*pair) for pair in json.loads(active["warnings"])) if active is not None else (),
         value=value,
+        keep_versions=row["keep_versions"],
+        groups=unpacked(row["groups"]),
     )
 
 

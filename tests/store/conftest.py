@@ -4,7 +4,15 @@ import pytest
 from postgres import cluster
 from stores import Store
 
-BOTH = {"test_vault_entries", "test_vault_datasets", "test_vault_keys", "test_audit", "test_reader", "test_intake"}
+BOTH = {
+    "test_vault_entries",
+    "test_vault_datasets",
+    "test_vault_keys",
+    "test_vault_members",
+    "test_audit",
+    "test_reader",
+    "test_intake",
+}
 """What these modules test must hold on either database."""
 
 _numbers = itertools.count()

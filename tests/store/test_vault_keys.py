@@ -8,7 +8,7 @@ from stores import eventually, secret
 from store.access import ACTIONS, LEVELS
 from store.errors import Forbidden, Invalid, NotAuthenticated, NotFound, PreconditionFailed
 from store.model import Kind
-from store.vault import KeyChange, LogQuery, NewKey, Upload
+from store.vault import Declaration, KeyChange, LogQuery, NewKey, NewMember, Upload
 
 
 def make(store, by=None, **fields):
@@ -102,6 +102,10 @@ def test_levels_do_what_they_say(store):
         "sessions:revoke": lambda p: store.vault.revoke_sessions(p, "default", "ds"),
         "keys:read": lambda p: store.vault.list_keys(p),
         "keys:write": lambda p: store.vault.create_key(p, NewKey("x", "restricted")),
+        "members:read": lambda p: store.vault.list_members(p),
+        "members:write": lambda p: store.vault.create_member(p, NewMember("x")),
+        "consumers:read": lambda p: store.vault.list_consumers(p, "default"),
+        "consumers:write": lambda p: store.vault.declare_consumer(p, "default", "c", Declaration("x", [])),
         "audit:read": lambda p: store.vault.audit(p),
     }
     for level in ("full", "read_only", "rater_only"):

@@ -54,6 +54,13 @@ def test_every_finer_code_is_documented():
         "read_only",
         "rater_only",
         "restricted",
+        "owner",
+        "admin",
+        "developer",
+        "viewer",
+        "metadata",
+        "use",
+        "write",
     }
     conflicts = set(CODES) & found
     assert found - conflicts - INTERNAL - rows == set()

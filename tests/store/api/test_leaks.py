@@ -15,6 +15,7 @@ FORMS = (CANARY, CANARY[::-1], base64.b64encode(CANARY.encode()).decode(), CANAR
 LEVELS = ("full", "read_only", "rater_only", "restricted")
 FILL = {
     "org": "default", "project": "default", "name": "API_KEY", "version": "1", "ticket": "none.none",
+    "member": "mia", "group": "ops", "consumer": "plugin",
 }  # fmt: skip
 
 
@@ -28,6 +29,9 @@ def filled(shared):
         assert shared("PUT", f"{prefix}/secrets/API_KEY", {"value": CANARY + word}).status in (200, 201)
     for prefix in ("/orgs/default", project, dataset):
         assert shared("PUT", f"{prefix}/variables/API_KEY", {"value": "plain"}).status == 201
+    assert shared("POST", "/members/", {"name": "Mia", "id": "mia"}).status == 201
+    assert shared("POST", "/groups/", {"name": "Ops", "id": "ops"}).status == 201
+    assert shared("PUT", f"{project}/consumers/plugin", {"name": "Plugin", "secrets": []}).status == 201
     session = shared("POST", dataset + "/sessions/", {}).json
     shared.tokens = [session["token"]]
     shared.places = {**FILL, "dataset": made["id"], "session": session["id"]}

@@ -10,7 +10,7 @@ from store.api import app
 from store.api.problem import CODES
 
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
-ONE_LEVEL = "^/(projects/(\\{project\\}/datasets/.*)?|keys.*|audit.*|uploads.*|[a-z.-]+)$"
+ONE_LEVEL = "^/(projects/(\\{project\\}/(consumers|datasets(?!.*/groups/))/.*)?|keys.*|members.*|groups.*|audit.*|uploads.*|[a-z.-]+)$"
 """Secrets of a project and of an organisation have the same handlers as those of a dataset."""
 
 

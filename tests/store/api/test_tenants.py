@@ -6,12 +6,31 @@ import pytest
 
 VALUE = "canary-9f3Kq7Zp2Wx8"
 AREA = {"projects": "projects", "datasets": "datasets", "secrets": "secrets", "variables": "variables",
-        "sessions": "sessions", "keys": "keys", "audit": "audit"}  # fmt: skip
+        "sessions": "sessions", "keys": "keys", "audit": "audit", "members": "members", "consumers": "consumers"}  # fmt: skip
 LEVELS = {
     "read_only": {area + ":read" for area in AREA.values()},
     "rater_only": {"sessions:open"},
     "restricted": set(),
 }
+VIEWER = {
+    "projects:read",
+    "datasets:read",
+    "variables:read",
+    "sessions:read",
+    "consumers:read",
+    "keys:read",
+    "keys:write",
+}
+DEVELOPER = {*VIEWER, "datasets:write", "variables:write", "sessions:open", "sessions:revoke", "consumers:write"}
+EVERYTHING = {f"{area}:{verb}" for area in AREA for verb in ("read", "write", "open", "revoke")}
+ROLES = {"viewer": VIEWER, "developer": DEVELOPER, "admin": EVERYTHING, "owner": EVERYTHING}
+"""What docs/api.md says of each role; keys are a member's own there."""
+
+OWNERS_ALONE = {"create_organisation"}
+FILLED = {"replace_dataset", "delete_dataset"}
+"""The dataset holds secrets, so the right to datasets alone does not replace or delete it."""
+
+GONE = {"dataset": "gone", "org": "gone", "key": "gone", "member": "gone", "group": "gone", "consumer": "gone"}
 
 
 @pytest.fixture(scope="module")
@@ -19,16 +38,7 @@ def world(shared):
     """Two organisations, each with a project, a dataset, a secret, a variable and a session; ids of the first."""
     shared.acme = shared("POST", "/orgs/", {"id": "acme", "name": "Acme"}).json["key"]
     shared("POST", "/projects/", {"id": "other", "name": "Other"})
-    made = shared.dataset({"name": "API_KEY", "value": VALUE}, variables=[{"name": "API_KEY", "value": "plain"}])
-    path = f"/projects/default/datasets/{made['id']}"
-    for prefix, kind in itertools.product(("/orgs/default", "/projects/default"), ("secrets", "variables")):
-        shared("PUT", f"{prefix}/{kind}/API_KEY", {"value": VALUE})
-    session = shared("POST", path + "/sessions/", {}).json
-    key = shared("POST", "/keys/", {"name": "mine"}).json
-    shared.places = {
-        "org": "default", "project": "default", "dataset": made["id"], "name": "API_KEY", "version": "1",
-        "session": session["id"], "key": key["id"], "ticket": "none.none",
-    }  # fmt: skip
+    shared.places = furnish(shared)
     document = shared("GET", "/openapi.json", key=None).json
     shared.operations = [
         (method.upper(), path, each)
@@ -40,15 +50,41 @@ def world(shared):
     return shared
 
 
+def furnish(api):
+    """Make one object of each kind; return their ids."""
+    made = api.dataset({"name": "API_KEY", "value": VALUE}, variables=[{"name": "API_KEY", "value": "plain"}])
+    path = f"/projects/default/datasets/{made['id']}"
+    for prefix, kind in itertools.product(("/orgs/default", "/projects/default"), ("secrets", "variables")):
+        api("PUT", f"{prefix}/{kind}/API_KEY", {"value": VALUE})
+    session = api("POST", path + "/sessions/", {}).json
+    member = api("POST", "/members/", {"name": "Mia", "role": "viewer"}).json["id"]
+    key = api("POST", "/keys/", {"name": "mine", "member": member}).json
+    group = api("POST", "/groups/", {"name": "Ops"}).json["id"]
+    assert api("PUT", f"/groups/{group}/members/{member}").status == 200
+    assert api("PUT", f"/projects/default/members/{member}", {"role": "viewer"}).status == 200
+    assert api("PUT", "/projects/default/consumers/plugin", {"name": "Plugin", "secrets": ["API_KEY"]}).status in (
+        200,
+        201,
+    )
+    return {
+        "org": "default", "project": "default", "dataset": made["id"], "name": "API_KEY", "version": "1",
+        "session": session["id"], "key": key["id"], "ticket": "none.none", "member": member, "group": group,
+        "consumer": "plugin",
+    }  # fmt: skip
+
+
 def body_of(operation):
     """A body that is right for the operation, so that only the right to do it is in question."""
     if "requestBody" not in operation:
         return None
     name = operation["operationId"]
-    if name.startswith(("put_", "patch_")):
+    if name.startswith("put_grant"):
+        return {"permissions": ["use"]}
+    if name.startswith(("put_secret", "put_variable", "patch_secret", "patch_variable")):
         return {"value": VALUE} if name.startswith("put_") else {"description": "x"}
     return {
-        "patch_key": {"name": "x"},
+        "put_consumer": {"name": "x", "secrets": []},
+        "set_project_role": {"role": "viewer"},
         "rotate_key": {},
         "open_session": {},
         "create_organisation": {"id": "new", "name": "New"},
@@ -56,8 +92,7 @@ def body_of(operation):
 
 
 def ask(world, method, path, operation, places, key):
-    body = {"name": "x"} if operation["operationId"] == "patch_key" else body_of(operation)
-    return world(method, path.format(**places), body, key=key)
+    return world(method, path.format(**places), body_of(operation), key=key)
 
 
 def same(answer):
@@ -68,14 +103,17 @@ def test_a_foreign_object_is_like_a_missing_one(world):
     """A foreign organisation's owner gets 404 for each object of ours, worded as for one that never was."""
     tried = 0
     for method, path, each in world.operations:
-        if "{" not in path or (path.startswith("/projects/{project}/") and "{dataset}" not in path):
+        known = path.replace("{project}", "").replace("{name}", "")
+        if "{" not in known or (path.startswith("/projects/{project}/groups/") and method != "PUT"):
             continue  # the default project is there in both organisations
+        if each["operationId"] == "put_consumer":
+            continue  # its id is the caller's to choose
         foreign = ask(world, method, path, each, world.places, world.acme)
-        missing = ask(world, method, path, each, {**world.places, "dataset": "gone", "org": "gone", "key": "gone"}, world.acme)  # fmt: skip
+        missing = ask(world, method, path, each, {**world.places, **GONE}, world.acme)
         assert foreign.status == missing.status == 404, (method, path, foreign.body)
         assert same(foreign) == same(missing)
         tried += 1
-    assert tried > 30
+    assert tried > 60
 
 
 def test_a_limited_key_sees_its_own_only(world):
@@ -98,6 +136,32 @@ def action(method, path, operation):
     if tag == "sessions":
         return {"POST": "sessions:open", "DELETE": "sessions:revoke"}.get(method, "sessions:read")
     return f"{AREA[tag]}:{'read' if method == 'GET' else 'write'}" if tag in AREA else ""
+
+
+@pytest.mark.parametrize("place", ["organisation", "project"])
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_may_do_what_it_says(world, role, place):
+    """What a role does not include is 403 in its project, and another project is not there for it."""
+    places = furnish(world)
+    member = world("POST", "/members/", {"name": role, "role": role if place == "organisation" else None}).json["id"]
+    if place == "project":
+        assert world("PUT", f"/projects/default/members/{member}", {"role": role}).status == 200
+    key = world.new_key(permission="full", member=member)
+    for method, path, each in world.operations:
+        needed, name = action(method, path, each), each["operationId"]
+        inside = (
+            place == "organisation" or "{project}" in path or needed in ("", "keys:read", "keys:write", "projects:read")
+        )
+        allowed = inside and (not needed or needed in ROLES[role]) and name not in OWNERS_ALONE
+        if name in FILLED:
+            allowed = allowed and "secrets:write" in ROLES[role]
+        answer = ask(world, method, path, each, places, key)
+        if allowed:
+            assert answer.status not in (401, 403), (role, method, path, answer.body)
+        else:
+            assert (answer.status, answer.code) == (403, "forbidden"), (role, method, path, answer.body)
+        if place == "project" and "{project}" in path:
+            assert ask(world, method, path, each, {**places, "project": "other"}, key).status == 404, (method, path)
 
 
 def test_a_level_may_do_what_it_says(world):

@@ -1,0 +1,157 @@
+"""Groups of members, and what they may do with everything in a scope. What one entry's groups may do is set with it."""
+
+import json
+from dataclasses import replace
+
+from sqlalchemy import Connection, insert, select, update
+
+from store import rows
+from store.access import Principal
+from store.checks import Faults, check_id, check_text, is_plain
+from store.commit import Transaction
+from store.errors import Conflict
+from store.model import Scope
+from store.records import GroupGrant, GroupInfo, Page
+from store.schema import entries, group_members, groups, shares
+from store.tokens import random_text
+from store.vault.gate import check_match, find_scope, nothing
+from store.vault.listing import decode_cursor, page
+from store.vault.members import Members, leave_group
+from store.vault.sharing import MAX_GROUPS, packed, unpacked
+
+
+class Groups(Members):
+    """Verbs on groups."""
+
+    def create_group(self, principal: Principal, name: str, id: str | None = None) -> GroupInfo:  # noqa: A002 - the field's name
+        """Make a group without members."""
+        chosen, home = id or random_text(12), principal.scope()
+        with self._change(principal, "members:write", home, f"groups/{chosen[:64]}") as transaction:
+            _check(name, id)
+            if rows.find(transaction.connection, groups, organisation=home.organisation, id=chosen) is not None:
+                raise Conflict("A group with this id exists.", code="exists")
+            values = {"created_at": transaction.now, "created_by": principal.author, "revision": 1}
+            row = {"organisation": home.organisation, "id": chosen, "name": name, **values}
+            transaction.connection.execute(insert(groups).values(**row))
+            return _info(transaction.connection, _need(transaction.connection, home, chosen))
+
+    def list_groups(self, principal: Principal, *, limit: int = 50, cursor: str | None = None) -> Page[GroupInfo]:
+        """Return the organisation's groups, by id."""
+        home = principal.scope()
+        with self._look(principal, "members:read", home, "groups") as connection:
+            where = [groups.c.organisation == home.organisation]
+            if cursor:
+                where.append(groups.c.id > decode_cursor(cursor, (str,))[0])
+            query = select(groups).where(*where).order_by(groups.c.id)
+            made = lambda found: [_info(connection, row) for row in found]  # noqa: E731
+            return page(connection, query, limit, made, lambda row: (row["id"],))
+
+    def get_group(self, principal: Principal, group: str) -> GroupInfo:
+        """Return a group with its members."""
+        home = principal.scope()
+        with self._look(principal, "members:read", home, f"groups/{group[:64]}") as connection:
+            return _info(connection, _need(connection, home, group))
+
+    def rename_group(self, principal: Principal, group: str, name: str, *, if_match: str | None = None) -> GroupInfo:
+        """Give a group another name."""
+        home = principal.scope()
+        with self._change(principal, "members:write", home, f"groups/{group[:64]}") as transaction:
+            row = _need(transaction.connection, home, group)
+            check_match(_etag(row), if_match)
+            _check(name, None)
+            key = (groups.c.organisation == home.organisation, groups.c.id == group)
+            changed = update(groups).where(*key).values(name=name, revision=row["revision"] + 1)
+            transaction.connection.execute(changed)
+            return _info(transaction.connection, _need(transaction.connection, home, group))
+
+    def delete_group(self, principal: Principal, group: str, *, if_match: str | None = None) -> None:
+        """End a group that nothing names any more; raises `Conflict` while something does."""
+        home = principal.scope()
+        with self._change(principal, "members:write", home, f"groups/{group[:64]}") as transaction:
+            connection = transaction.connection
+            check_match(_etag(_need(connection, home, group)), if_match)
+            if _is_used(connection, home, group):
+                raise Conflict("Secrets, variables or scopes name the group; take it off them first.", code="in_use")
+            leave_group(transaction, home.organisation, group, lambda member: self._member(connection, home, member))
+            rows.remove(connection, groups, organisation=home.organisation, id=group)
+
+    # what groups may do in a scope
+
+    def list_grants(self, principal: Principal, scope: Scope) -> tuple[GroupGrant, ...]:
+        """Return what groups may do with everything in this very scope."""
+        with self._look(principal, "members:read", scope, "groups") as connection:
+            find_scope(connection, scope)
+            return unpacked(_shared(connection, scope))
+
+    def grant(self, principal: Principal, scope: Scope, grant: GroupGrant) -> GroupGrant:
+        """Give a group permissions for everything in a scope, now and later; those it had there are replaced."""
+        with self._change(principal, "members:write", scope, f"groups/{grant.group[:64]}/grant") as transaction:
+            connection = transaction.connection
+            find_scope(connection, scope)
+            if not is_plain(grant.group):
+                raise nothing()
+            _need(connection, principal.scope(), grant.group)
+            mine = json.loads(packed(connection, scope.organisation, [grant], ""))
+            everyone = {**json.loads(_shared(connection, scope)), **mine}
+            if len(everyone) > MAX_GROUPS:
+                raise Conflict(f"At most {MAX_GROUPS} groups.", code="too_many")
+            _share(transaction, scope, everyone)
+            return replace(unpacked(json.dumps(mine))[0])
+
+    def ungrant(self, principal: Principal, scope: Scope, group: str) -> None:
+        """Take a group's permissions in a scope away."""
+        with self._change(principal, "members:write", scope, f"groups/{group[:64]}/grant") as transaction:
+            find_scope(transaction.connection, scope)
+            shared = json.loads(_shared(transaction.connection, scope))
+            if group not in shared:
+                raise nothing()
+            del shared[group]
+            _share(transaction, scope, shared)
+
+
+def _shared(connection: Connection, scope: Scope) -> str:
+    row = rows.find(connection, shares, **rows.place(scope))
+    return "{}" if row is None else str(row["groups"])
+
+
+def _share(transaction: Transaction, scope: Scope, grants: dict[str, str]) -> None:
+    text = json.dumps(grants, sort_keys=True, separators=(",", ":"))
+    if grants:
+        rows.put(transaction.connection, shares, rows.place(scope), {"groups": text})
+    else:
+        rows.remove(transaction.connection, shares, **rows.place(scope))
+    transaction.touch(scope)
+
+
+def _is_used(connection: Connection, home: Scope, group: str) -> bool:
+    for table in (entries, shares):
+        where = [table.c.organisation == home.organisation, table.c.groups.contains(f'"{group}":', autoescape=True)]
+        where += [entries.c.deleted_at.is_(None)] if table is entries else []
+        if connection.execute(select(table.c.organisation).where(*where).limit(1)).first() is not None:
+            return True
+    return False
+
+
+def _need(connection: Connection, home: Scope, group: str) -> rows.Row:
+    row = rows.find(connection, groups, organisation=home.organisation, id=group) if is_plain(group) else None
+    if row is None:
+        raise nothing()
+    return row
+
+
+def _check(name: str, id_: str | None) -> None:
+    faults = Faults()
+    faults.run(lambda: check_id(id_, "/id") if id_ is not None else None)
+    faults.run(lambda: check_text(name, "/name", 64, empty=False))
+    faults.stop()
+
+
+def _etag(row: rows.Row) -> str:
+    return f'"g{row["revision"]}"'
+
+
+def _info(connection: Connection, row: rows.Row) -> GroupInfo:
+    table = group_members.c
+    where = (table.organisation == row["organisation"], table.group_id == row["id"])
+    found = connection.execute(select(table.member).where(*where).order_by(table.member)).scalars()
+    return GroupInfo(row["id"], row["name"], tuple(found), row["created_at"] / 1000, row["created_by"], etag=_etag(row))

@@ -1,0 +1,271 @@
+"""Members of an organisation: who they are, their roles in it and in its projects, and the groups they are in.
+
+A member's rights are one signed document, read at each request of the member's keys and at each use of its sessions: a
+change of role is felt by the next of either.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select
+
+from store import rows
+from store.access import Principal
+from store.checks import Faults, check_id, check_text, is_plain
+from store.commit import Transaction
+from store.errors import Conflict, Forbidden
+from store.manifest import session_key_of
+from store.model import Scope
+from store.records import MemberInfo, Page, ProjectMember
+from store.roles import ROLES, Member, member_key, rank
+from store.schema import api_keys, group_members, groups, member_projects, members, sessions
+from store.tokens import random_text
+from store.vault.gate import Gate, check_match, find_scope, nothing
+from store.vault.key_documents import end_key
+from store.vault.listing import decode_cursor, page
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class NewMember:
+    """A member to be. `role` is the one in the organisation; None: only what projects give."""
+
+    name: str
+    email: str = ""
+    role: str | None = None
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MemberChange:
+    """A change; None leaves as is, `role` "" takes the role in the organisation away."""
+
+    name: str | None = None
+    email: str | None = None
+    role: str | None = None
+
+
+class Members(Gate):
+    """Verbs on members."""
+
+    def create_member(self, principal: Principal, wish: NewMember) -> MemberInfo:
+        """Add a member; keys for it are made with `create_key(member=…)`."""
+        chosen, home = wish.id or random_text(12), _home(principal)
+        with self._change(principal, "members:write", home, f"members/{chosen[:64]}") as transaction:
+            _check(wish.name, wish.email, wish.role, wish.id)
+            _need_rank(principal, home, wish.role)
+            if rows.find(transaction.connection, members, organisation=home.organisation, id=chosen) is not None:
+                raise Conflict("A member with this id exists.", code="exists")
+            stamp = {"created_at": transaction.now, "created_by": principal.author}
+            document = {
+                "id": chosen,
+                "organisation": home.organisation,
+                "name": wish.name,
+                "email": wish.email,
+                "role": wish.role,
+                "projects": {},
+                "groups": [],
+                "revision": 0,
+                **stamp,
+            }
+            row = {"organisation": home.organisation, "id": chosen, "created_at": transaction.now}
+            transaction.connection.execute(insert(members).values(**row))
+            return _keep(transaction, document)
+
+    def list_members(self, principal: Principal, *, limit: int = 50, cursor: str | None = None) -> Page[MemberInfo]:
+        """Return the organisation's members, by id."""
+        home = _home(principal)
+        with self._look(principal, "members:read", home, "members") as connection:
+            where = [members.c.organisation == home.organisation]
+            if cursor:
+                where.append(members.c.id > decode_cursor(cursor, (str,))[0])
+            query = select(members).where(*where).order_by(members.c.id)
+            return page(
+                connection,
+                query,
+                limit,
+                lambda found: [_info(self._member(connection, home, row["id"])) for row in found],
+                lambda row: (row["id"],),
+            )
+
+    def get_member(self, principal: Principal, member: str) -> MemberInfo:
+        """Return one member."""
+        home = _home(principal)
+        with self._look(principal, "members:read", home, f"members/{member[:64]}") as connection:
+            return _info(self._member(connection, home, member))
+
+    def patch_member(
+        self, principal: Principal, member: str, change: MemberChange, *, if_match: str | None = None
+    ) -> MemberInfo:
+        """Change a member; a new role counts from the next request on."""
+        home = _home(principal)
+        with self._change(principal, "members:write", home, f"members/{member[:64]}") as transaction:
+            document = self._member(transaction.connection, home, member)
+            check_match(_etag(document), if_match)
+            wanted = {name: getattr(change, name) for name in ("name", "email") if getattr(change, name) is not None}
+            role = document["role"] if change.role is None else change.role or None
+            changed = {**document, **wanted, "role": role}
+            _check(changed["name"], changed["email"], role, None)
+            _need_rank(principal, home, document["role"], role)
+            return _keep(transaction, changed)
+
+    def remove_member(self, principal: Principal, member: str, *, if_match: str | None = None) -> None:
+        """Remove a member; its keys and the sessions that it opened end at once."""
+        home = _home(principal)
+        with self._change(principal, "members:write", home, f"members/{member[:64]}") as transaction:
+            document = self._member(transaction.connection, home, member)
+            check_match(_etag(document), if_match)
+            _need_rank(principal, home, document["role"], *document["projects"].values())
+            _forget(transaction, home.organisation, document["id"])
+
+    # roles in a project
+
+    def set_project_role(self, principal: Principal, project: str, member: str, role: str) -> ProjectMember:
+        """Give a member a role in a project."""
+        scope = principal.scope(project)
+        with self._change(principal, "members:write", scope, f"members/{member[:64]}") as transaction:
+            find_scope(transaction.connection, scope)
+            document = self._member(transaction.connection, scope, member)
+            _check(document["name"], document["email"], role, None)
+            _need_rank(principal, scope, document["projects"].get(project), role)
+            key = {"organisation": scope.organisation, "project": project, "member": document["id"]}
+            rows.remove(transaction.connection, member_projects, **key)
+            rows.add(transaction.connection, member_projects, key)
+            _keep(transaction, {**document, "projects": {**document["projects"], project: role}})
+            return ProjectMember(document["id"], document["name"], role, document["role"])
+
+    def drop_project_role(self, principal: Principal, project: str, member: str) -> None:
+        """Take a member's role in a project away."""
+        scope = principal.scope(project)
+        with self._change(principal, "members:write", scope, f"members/{member[:64]}") as transaction:
+            find_scope(transaction.connection, scope)
+            document = self._member(transaction.connection, scope, member)
+            if project not in document["projects"]:
+                raise nothing()
+            _need_rank(principal, scope, document["projects"][project])
+            key = {"organisation": scope.organisation, "project": project, "member": document["id"]}
+            rows.remove(transaction.connection, member_projects, **key)
+            left = {name: role for name, role in document["projects"].items() if name != project}
+            _keep(transaction, {**document, "projects": left})
+
+    def list_project_members(
+        self, principal: Principal, project: str, *, limit: int = 50, cursor: str | None = None
+    ) -> Page[ProjectMember]:
+        """Return who has a role of its own in a project."""
+        scope = principal.scope(project)
+        with self._look(principal, "members:read", scope, "members") as connection:
+            find_scope(connection, scope)
+            table = member_projects.c
+            where = [table.organisation == scope.organisation, table.project == project]
+            if cursor:
+                where.append(table.member > decode_cursor(cursor, (str,))[0])
+            query = select(member_projects).where(*where).order_by(table.member)
+
+            def made(found: Sequence[rows.Row]) -> list[ProjectMember]:
+                documents = [self._member(connection, scope, row["member"]) for row in found]
+                return [ProjectMember(d["id"], d["name"], d["projects"].get(project), d["role"]) for d in documents]
+
+            return page(connection, query, limit, made, lambda row: (row["member"],))
+
+    # groups
+
+    def join_group(self, principal: Principal, group: str, member: str, *, leave: bool = False) -> MemberInfo:
+        """Put a member into a group, or take it out; what the group gives counts from the next request on."""
+        home = _home(principal)
+        target = f"groups/{group[:64]}/{member[:64]}"
+        with self._change(principal, "members:write", home, target) as transaction:
+            connection = transaction.connection
+            if not is_plain(group) or rows.find(connection, groups, organisation=home.organisation, id=group) is None:
+                raise nothing()
+            document = self._member(connection, home, member)
+            _need_rank(principal, home, document["role"])
+            if leave and group not in document["groups"]:
+                raise nothing()
+            key = {"organisation": home.organisation, "group_id": group, "member": document["id"]}
+            rows.remove(connection, group_members, **key)
+            left = [each for each in document["groups"] if each != group]
+            if not leave:
+                rows.add(connection, group_members, key)
+                left.append(group)
+            return _keep(transaction, {**document, "groups": sorted(left)})
+
+    def _member(self, connection: Connection, scope: Scope, member: str) -> Document:
+        """Return a member's document, as the writer signed it; raises `NotFound`."""
+        body = self._ledger.document(connection, member_key(scope.organisation, member)) if is_plain(member) else None
+        if body is None:
+            raise nothing()
+        document: Document = json.loads(body)
+        return document
+
+
+def leave_group(transaction: Transaction, organisation: str, group: str, read: Callable[[str], Document]) -> None:
+    """Take every member out of a group that ends."""
+    table = group_members.c
+    where = (table.organisation == organisation, table.group_id == group)
+    for member in transaction.connection.execute(select(table.member).where(*where)).scalars().all():
+        document = read(member)
+        _keep(transaction, {**document, "groups": [each for each in document["groups"] if each != group]})
+    transaction.connection.execute(delete(group_members).where(*where))
+
+
+def _keep(transaction: Transaction, document: Mapping[str, Any]) -> MemberInfo:
+    changed = {**document, "revision": document["revision"] + 1}
+    transaction.put_document(member_key(changed["organisation"], changed["id"]), changed)
+    return _info(changed)
+
+
+def _forget(transaction: Transaction, organisation: str, member: str) -> None:
+    connection = transaction.connection
+    of_keys = select(api_keys.c.id).where(api_keys.c.organisation == organisation, api_keys.c.member == member)
+    for key in connection.execute(of_keys).scalars().all():
+        end_key(transaction, key)
+    of_sessions = select(sessions.c.id).where(sessions.c.organisation == organisation, sessions.c.member == member)
+    for session in connection.execute(of_sessions).scalars().all():
+        rows.remove(connection, sessions, id=session)
+        transaction.drop_document(session_key_of(session))
+    for table in (member_projects, group_members):
+        rows.remove(connection, table, organisation=organisation, member=member)
+    rows.remove(connection, members, organisation=organisation, id=member)
+    transaction.drop_document(member_key(organisation, member))
+
+
+def _home(principal: Principal) -> Scope:
+    return Scope(principal.organisation)
+
+
+def _need_rank(principal: Principal, scope: Scope, *roles: str | None) -> None:
+    """Stop whoever would give, or touch, a role above its own."""
+    if max(map(rank, roles), default=-1) > principal.rank_at(scope):
+        raise Forbidden("Nobody sets a role above the own one, or changes a member who has one.")
+
+
+def _check(name: str, email: str, role: str | None, id_: str | None) -> None:
+    faults = Faults()
+    faults.run(lambda: check_id(id_, "/id") if id_ is not None else None)
+    faults.run(lambda: check_text(name, "/name", 64, empty=False))
+    faults.run(lambda: check_text(email, "/email", 254))
+    if role is not None and role not in ROLES:
+        faults.add("/role", "role_invalid", "Roles are " + ", ".join(ROLES) + ".")
+    faults.stop()
+
+
+def _etag(document: Mapping[str, Any]) -> str:
+    return f'"m{document["revision"]}"'
+
+
+def _info(document: Mapping[str, Any]) -> MemberInfo:
+    member = Member.of(document)
+    return MemberInfo(
+        id=member.id,
+        name=document["name"],
+        email=document["email"],
+        role=member.role,
+        projects=dict(member.projects),
+        groups=tuple(sorted(member.groups)),
+        created_at=document["created_at"] / 1000,
+        created_by=document["created_by"],
+        etag=_etag(document),
+    )

@@ -1,0 +1,118 @@
+"""What groups may do with an entry: the rule of the control plane (the data plane's, for use, is in `store.reader`).
+
+An entry's groups are its own, its scope's and those of the wider scopes. An entry that has any is for these groups, and
+for owners, admins and the organisation's own keys, alone; one that has none is for whom the role includes it.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import ColumnElement, Connection, or_
+
+from store import rows
+from store.access import Principal, forbidden
+from store.checks import Faults, check_id
+from store.errors import Forbidden
+from store.model import Scope
+from store.records import GroupGrant
+from store.roles import PERMISSIONS, pack, unpack
+from store.schema import entries, groups, shares
+from store.vault.gate import nothing
+
+MAX_GROUPS = 32
+"""Groups of one entry or scope."""
+
+
+class Ward:
+    """What one principal may do with the entries of one scope; `area` is secrets or variables."""
+
+    def __init__(self, connection: Connection, principal: Principal, scope: Scope, area: str) -> None:
+        self._principal, self._scope, self._area = principal, scope, area
+        self._above = principal.above_groups(scope)
+        self._groups = principal.member.groups if principal.member is not None else frozenset()
+        self._wide = {} if self._above else scope_grants(connection, scope)
+
+    def sees(self, entry: rows.Row) -> bool:
+        """Whether the entry may be known of."""
+        return self._allowed(entry, "m", "read")
+
+    def writes(self, entry: rows.Row | None) -> bool:
+        """Whether the entry may be changed; None: a new one."""
+        return self._allowed(entry, "w", "write")
+
+    def need_write(self, entry: rows.Row | None) -> None:
+        """Return when the entry may be written; raises `Forbidden`, the same for one that is hidden and for none."""
+        if not self.writes(entry):
+            raise self._refusal("write")
+
+    def need_change(self, entry: rows.Row) -> None:
+        """Return when an entry that must be there may be changed; raises `NotFound` for what is hidden."""
+        if self.writes(entry):
+            return
+        raise self._refusal("write") if self.sees(entry) else nothing()
+
+    def need_sharing(self) -> None:
+        """Return when groups may be given rights here; raises `Forbidden`."""
+        if not self._above:
+            raise Forbidden("Owners and admins say what groups may do.")
+
+    def visible(self) -> list[ColumnElement[bool]]:
+        """Return the condition for entries that may be known of."""
+        held = self._principal.holds(f"{self._area}:read", self._scope)
+        if self._above or self._has(self._wide, "m"):
+            return []
+        own = [entries.c.groups.contains(f'"{group}":"m', autoescape=True) for group in sorted(self._groups)]
+        if held and not self._wide:
+            own.append(entries.c.groups == "{}")
+        return [or_(*own)] if own else [entries.c.id.is_(None)]
+
+    def _allowed(self, entry: rows.Row | None, letter: str, verb: str) -> bool:
+        action = f"{self._area}:{verb}"
+        if self._above or action not in self._principal.granted:
+            return self._principal.holds(action, self._scope)
+        own: Mapping[str, str] = json.loads(entry["groups"]) if entry is not None else {}
+        if own or self._wide:
+            return self._has(own, letter) or self._has(self._wide, letter)
+        return self._principal.holds(action, self._scope)
+
+    def _has(self, grants: Mapping[str, str], letter: str) -> bool:
+        return any(letter in grants.get(group, "") for group in self._groups)
+
+    def _refusal(self, verb: str) -> Forbidden:
+        return forbidden(self._principal, f"{self._area}:{verb}", self._scope)
+
+
+def scope_grants(connection: Connection, scope: Scope) -> dict[str, str]:
+    """Return what groups may do with everything in a scope, given there or further out; group to letters."""
+    found: dict[str, str] = {}
+    for each in scope.parents:
+        row = rows.find(connection, shares, **rows.place(each))
+        for group, letters in json.loads(row["groups"]).items() if row is not None else ():
+            found[group] = "".join(sorted(set(found.get(group, "")) | set(letters)))
+    return found
+
+
+def packed(connection: Connection, organisation: str, grants: Sequence[GroupGrant], pointer: str) -> str:
+    """Check grants and return them as the database keeps them, added up by group; raises `Invalid`."""
+    faults, found = Faults(), dict[str, str]()
+    if len(grants) > MAX_GROUPS:
+        faults.add(pointer, "too_many", f"At most {MAX_GROUPS} groups.")
+    for index, grant in enumerate(grants[:MAX_GROUPS]):
+        where = f"{pointer}/{index}"
+        if not set(grant.permissions) <= set(PERMISSIONS) or not grant.permissions:
+            known = ", ".join(PERMISSIONS)
+            faults.add(f"{where}/permissions", "permission_invalid", f"A group's permissions are {known}.")
+            continue
+        faults.run(lambda grant=grant, where=where: check_id(grant.group, f"{where}/group"))  # type: ignore[misc]
+        found[grant.group] = pack({*unpack(found.get(grant.group, "")), *grant.permissions})
+    faults.stop()
+    for index, grant in enumerate(grants):
+        if rows.find(connection, groups, organisation=organisation, id=grant.group) is None:
+            faults.add(f"{pointer}/{index}/group", "group_unknown", "There is no such group.")
+    faults.stop()
+    return json.dumps(found, sort_keys=True, separators=(",", ":"))
+
+
+def unpacked(text: str) -> tuple[GroupGrant, ...]:
+    """Return grants as they are told."""
+    return tuple(GroupGrant(group, tuple(unpack(letters))) for group, letters in sorted(json.loads(text).items()))
