@@ -38,7 +38,6 @@ UNSAFE: Final = frozenset(
     {
         # The gateway speaks for itself.
         *(name.lower() for name, _ in ALWAYS),
-        b"vary",
         b"timing-allow-origin",
         # These would act on the gateway's own origin, for all sessions.
         b"set-cookie",
@@ -67,13 +66,44 @@ UNSAFE: Final = frozenset(
         b"x-permitted-cross-domain-policies",
         b"activate-storage-access",
         b"set-login",
+        b"idp-signin-status",
         b"refresh",
+        b"no-vary-search",
+        b"observe-browsing-topics",
+        b"shared-storage-write",
+        b"public-key-pins-report-only",
+        b"x-dns-prefetch-control",
+        b"x-xss-protection",
+        b"sourcemap",
+        b"x-sourcemap",
+        # These would act on a reverse proxy in front of us: serve a file of its own, go elsewhere, keep the answer.
+        b"x-sendfile",
+        b"x-sendfile-temporary",
+        b"x-lighttpd-send-file",
+        b"x-lighttpd-send-tempfile",
+        b"x-litespeed-location",
+        b"x-reproxy-url",
+        b"x-reproxy-file",
+        b"edge-control",
         # The browser would ask the user for a password in the gateway's name.
         b"www-authenticate",
         b"proxy-authenticate",
     }
 )
 """Fields of an upstream's response that end at the gateway."""
+UNSAFE_PREFIXES: Final = (
+    b"access-control-", b"x-accel-", b"surrogate-", b"sec-", b"attribution-reporting-", b"ad-auction-",
+    b"integrity-policy", b"document-isolation-policy", b"connection-allowlist",
+)  # fmt: skip
+UNSAFE_SUFFIXES: Final = (b"cdn-cache-control",)
+_FETCHES: Final = re.compile(
+    rb'rel\s*=\s*"?[^";,]*'
+    rb"(?:preload|preconnect|dns-prefetch|prefetch|prerender|stylesheet|dictionary|manifest|expect)",
+    re.IGNORECASE,
+)
+"""Relations of `Link` at which a browser connects by itself, in the rater's name; `next` and its like are for pages."""
+_UNSHARED: Final = (b"Cache-Control", b"private")
+_SHARED: Final = (b"public", b"s-maxage", b"private", b"proxy-revalidate")
 
 _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
@@ -169,23 +199,45 @@ def dressed(fields: Fields, origin: bytes | None) -> Fields:
 
     The names are listed one by one: with credentials, browsers take `*` for a name (Fetch 3.3.5).
     """
-    kept, vary = [], []
+    kept: list[tuple[bytes, bytes]] = []
+    vary: list[bytes] = []
+    ours: Fields = (_UNSHARED, *ALWAYS)
     for pair in fields:
-        if not _UNSAFE[pair[0]]:
+        verdict = _VERDICTS[pair[0]]
+        if verdict is True:
             kept.append(pair)
-        elif pair[0].lower() == b"vary":
+        elif verdict == b"cache-control":
+            ours = ALWAYS
+            kept.append((pair[0], _PRIVATE[pair[1]]))
+        elif verdict == b"vary":
             vary += items([pair[1]])
+        elif verdict == b"link" and not _FETCHES.search(pair[1]):
+            kept.append(pair)
     varies = b", ".join(dict.fromkeys((*vary, b"Origin"))) if vary else b"Origin"
     if origin is None:
-        return (*kept, (b"Vary", varies), *ALWAYS)
+        return (*kept, (b"Vary", varies), *ours)
     exposed = b", ".join(dict.fromkeys([name.lower() for name, _ in kept]))
     expose = ((b"Access-Control-Expose-Headers", exposed),) if exposed else ()
-    return (*kept, *grant(origin), *expose, (b"Vary", varies), *ALWAYS)
+    return (*kept, *grant(origin), *expose, (b"Vary", varies), *ours)
 
 
-def _unsafe(name: bytes) -> bool:
+def _verdict(name: bytes) -> bool | bytes:
+    """Say whether a field is kept; the name of one whose value decides."""
     name = name.lower()
-    return name in UNSAFE or name.startswith(b"access-control-")
+    if name in (b"vary", b"link", b"cache-control"):
+        return name
+    return not (name in UNSAFE or name.startswith(UNSAFE_PREFIXES) or name.endswith(UNSAFE_SUFFIXES))
 
 
-_UNSAFE: Final = Verdicts[bytes, bool](_unsafe)
+def _private(value: bytes) -> bytes:
+    """Keep an answer out of shared caches: one would go on to answer for a session that is over."""
+    if b"no-store" in value.lower():
+        return value
+    if b'"' in value:
+        return value + b", private"
+    kept = [item for item in items([value]) if item.lower().partition(b"=")[0].rstrip() not in _SHARED]
+    return b", ".join((*kept, b"private"))
+
+
+_VERDICTS: Final = Verdicts[bytes, bool | bytes](_verdict)
+_PRIVATE: Final = Verdicts[bytes, bytes](_private)

@@ -21,7 +21,7 @@ from proxy.refusal import Refusal, Refused
 from proxy.relay.client import Client, put
 from proxy.relay.respond import Answer, Responder, answer
 from proxy.relay.services import Ask, Noted, View
-from proxy.relay.upload import Upload, UpstreamClosed, expects
+from proxy.relay.upload import Upload, UpstreamClosed, expects, framed
 from proxy.relay.upstream import Lease
 from proxy.relay.wire import request_head
 from proxy.scrub import searchable
@@ -83,6 +83,7 @@ class Exchange:
             self._upload = Upload(ask.request, None, limits, lambda: None)
             await self._upload.prepare()
             return
+        framed(ask.request)
         strict = ask.services.strict_bodies or view.strict_bodies
         found = rewriter(self._head, view, limits, strict=strict, budget=self._plan.budget)
         if isinstance(found, Refusal):

@@ -43,7 +43,11 @@ _OF_THE_PAGE: Final = frozenset(
     {b"cookie", b"cookie2", b"origin", b"referer", b"dnt", b"service-worker", b"purpose", b"upgrade-insecure-requests"}
 )
 _OF_A_FRONT: Final = frozenset(
-    {b"forwarded", b"via", b"x-real-ip", b"x-client-ip", b"true-client-ip", b"cf-connecting-ip"}
+    b"forwarded via cdn-loop x-real-ip x-client-ip true-client-ip x-cluster-client-ip fastly-client-ip fly-client-ip "
+    b"do-connecting-ip cf-connecting-ip cf-connecting-ipv6 cf-pseudo-ipv4 cf-ipcountry cf-ray cf-visitor "
+    b"x-azure-clientip x-azure-socketip x-appengine-user-ip x-vercel-forwarded-for x-nf-client-connection-ip "
+    b"x-original-forwarded-for x-original-host x-original-url x-original-uri x-rewrite-url x-envoy-original-path "
+    b"x-envoy-external-address x-request-uri".split()
 )
 _DROPPED: Final = HOP_BY_HOP | FRAMING | HANDSHAKE | _OF_THE_PAGE | _OF_A_FRONT
 _DROPPED_PREFIXES: Final = (
@@ -117,6 +121,8 @@ class Visit:
         if route := _ROUTE.fullmatch(target):
             await self._pass(route)
         elif _SHIM.fullmatch(target):
+            if b"service-worker" in self._asked:
+                raise Refused(Refusal("navigation_not_allowed"))
             await self.client.whole(200, b"OK", SHIM.fields, SHIM.body)
         elif target in (b"/healthz", b"/readyz"):
             await self._health(target)
@@ -167,7 +173,7 @@ class Visit:
         head = Head(
             self._request.method,
             rest if rest.startswith(b"/") else b"/" + rest,
-            crossing(self._fields),
+            self._without_token(token, crossing(self._fields)),
             _destination(scheme, authority),
             websocket=websocket,
         )
@@ -190,6 +196,14 @@ class Visit:
                     await Exchange(self._ask, self.client).run()
         finally:
             self._services.budgets.end(caller)
+
+    @staticmethod
+    def _without_token(token: str, fields: Fields) -> Fields:
+        """Leave out what tells the URL that we were asked by: fronts put it in fields of many names."""
+        text = token.encode("latin-1")
+        if text not in b"\n".join([value for _, value in fields]):
+            return fields
+        return tuple([pair for pair in fields if text not in pair[1]])
 
     def _dress_refusal(self, fields: Fields) -> Fields:
         if self._retry_after is not None:

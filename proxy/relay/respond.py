@@ -35,7 +35,10 @@ class Answer:
 
 
 def answer(message: RawResponseMessage, payload: StreamReader) -> Answer:
-    """Read what aiohttp parsed."""
+    """Read what aiohttp parsed; raises `Refused` for a body in a transfer coding that nobody here undoes."""
+    codings = message.headers.getall("Transfer-Encoding", ())
+    if codings and [coding.strip().lower() for coding in codings] != ["chunked"]:
+        raise Refused(Refusal("unsupported_encoding", override=502))
     length = None if message.chunked else message.headers.get("Content-Length")
     return Answer(
         message.code,

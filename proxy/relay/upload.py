@@ -121,6 +121,16 @@ class Upload:
             raise UpstreamClosed from None
 
 
+def framed(request: web.BaseRequest) -> None:
+    """Raise `Refused` for a body in a transfer coding besides chunked: it would go on without it, and unsearched.
+
+    In HTTP/1.0 there is none at all (RFC 9112 6.1).
+    """
+    codings = request.headers.getall("Transfer-Encoding", [])
+    if codings and ([coding.strip().lower() for coding in codings] != ["chunked"] or request.version == HttpVersion10):
+        raise Refused(Refusal("bad_request"))
+
+
 def expects(request: web.BaseRequest) -> bool:
     """Whether the client waits to be told to go on (RFC 9110 10.1.1). Raises `Refused` for other expectations."""
     value = request.headers.get("Expect", "").lower()

@@ -35,6 +35,8 @@ IDLE: Final = 15.0
 RECENT: Final = 2.0
 """The same for a request that must not be sent twice: it cannot be repeated when the connection is found closed."""
 PER_KEY: Final = 64
+INTERIM: Final = 256
+"""How many 1xx answers are read before the final one."""
 FLUSH: Final = 2.0
 
 Key = tuple[str, Destination]
@@ -91,7 +93,7 @@ class Lease:
         Raises `ConnectionResetError` when the connection ended without a byte of an answer, and
         `Refused("upstream_unreachable")` when the answer is no HTTP, or does not come.
         """
-        while True:
+        for _ in range(INTERIM):
             try:
                 message, payload = await self._protocol.read()
             except (HttpProcessingError, TimeoutError):
@@ -100,6 +102,7 @@ class Lease:
                 raise ConnectionResetError from None
             if message.code >= 200 or message.code == 101:
                 return message, payload
+        raise Refused(Refusal("upstream_unreachable"))
 
     @property
     def broken(self) -> bool:

@@ -191,6 +191,17 @@ def test_redirects_stay_under_the_mount(mount):
     assert get(dial, fields["Location"])[0] == 200
 
 
+def test_api_does_not_steer_the_front(mount):
+    """What an API tells a web server to do, serve another place or a file, is not passed on to the front."""
+    dial, prefix, gate, folder = mount
+    (folder / "private.txt").write_text("not for the API to show")
+    steer = f"X-Accel-Redirect: /private.txt\r\nX-Sendfile: {folder}/private.txt\r\nX-Accel-Buffering: yes".encode()
+    gate.up.routes[b"/steer"] = lambda request, conn: (
+        b"HTTP/1.1 200 OK\r\n" + steer + b"\r\nContent-Length: 2\r\n\r\nok"
+    )
+    assert get(dial, prefix + gate.path("/steer"))[::2] == (200, b"ok")
+
+
 def test_http2_is_terminated(mount):
     """Browsers get HTTP/2, which many event streams need."""
     dial, _, _, _ = mount

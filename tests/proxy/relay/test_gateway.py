@@ -115,7 +115,11 @@ def test_upstream_fields_that_stay(gate):
         b'Clear-Site-Data: "*"', b"Service-Worker-Allowed: /", b"Content-Security-Policy: default-src *", b"X-Frame-Options: ALLOWALL", b"Referrer-Policy: unsafe-url",
         b"Cross-Origin-Resource-Policy: same-origin", b'Alt-Svc: h3=":443"', b"Refresh: 0;url=https://evil.test/", b"Egret-Error: internal", b"Egret-Injected: FORGED",
         b"WWW-Authenticate: Basic realm=x", b"Timing-Allow-Origin: *", b"Report-To: {}", b"NEL: {}", b"Accept-CH: DPR", b"Vary: Accept", b"X-RateLimit-Left: 7",
-        b"Connection: keep-alive, X-Hop", b"X-Hop: 1", b"Keep-Alive: timeout=5",
+        b"Connection: keep-alive, X-Hop", b"X-Hop: 1", b"Keep-Alive: timeout=5", b"X-Accel-Redirect: /private/x", b"X-Accel-Buffering: yes", b"X-Sendfile: /etc/passwd",
+        b"X-Lighttpd-Send-File: /etc/passwd", b"X-LiteSpeed-Location: /x", b"X-Reproxy-URL: http://evil.test/", b"Surrogate-Control: max-age=9", b"CDN-Cache-Control: max-age=9",
+        b"Vercel-CDN-Cache-Control: max-age=9", b'Sec-Session-Registration: (ES256); path="x"', b"SourceMap: /x.map", b"X-SourceMap: /x.map", b"Set-Login: logged-in",
+        b"Attribution-Reporting-Register-Source: {}", b"Shared-Storage-Write: clear", b"No-Vary-Search: params", b"Public-Key-Pins-Report-Only: x", b"Integrity-Policy: x",
+        b"Link: </x>; rel=preload; as=script", b'Link: <https://evil.test>; rel="alternate PreConnect"',
     ]  # fmt: skip
     gate.up.routes[b"/noisy"] = lambda request, conn: response(b"ok", b"Content-Type: text/plain", *theirs)
     status, fields, body = gate.get("/noisy")
@@ -124,7 +128,43 @@ def test_upstream_fields_that_stay(gate):
         [
             ("content-type", "text/plain"), ("x-ratelimit-left", "7"), ("content-length", "2"), ("access-control-allow-origin", ORIGIN),
             ("access-control-allow-credentials", "true"), ("access-control-expose-headers", "content-type, x-ratelimit-left"), ("vary", "Accept, Origin"),
-            ("referrer-policy", "no-referrer"), ("x-content-type-options", "nosniff"), ("cross-origin-resource-policy", "cross-origin"), ("x-frame-options", "DENY"),
+            ("referrer-policy", "no-referrer"), ("x-content-type-options", "nosniff"), ("cross-origin-resource-policy", "cross-origin"), ("x-frame-options", "DENY"), ("cache-control", "private"),
             ("content-security-policy", "sandbox; default-src 'none'; frame-ancestors 'none'"),
         ]
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("max-age=60", "max-age=60, private"), ("public, max-age=60, s-maxage=600", "max-age=60, private"), ("PUBLIC", "private"), ("private", "private"),
+        ("no-store", "no-store"), ("no-cache, s-maxage = 5", "no-cache, private"), ('public, no-cache="Set-Cookie, X"', 'public, no-cache="Set-Cookie, X", private'), ("", "private"),
+    ],
+)  # fmt: skip
+def test_no_shared_cache_keeps_an_answer(gate, theirs, ours):
+    """A cache in front would go on to answer for a session that is over; the browser's own cache may keep it."""
+    gate.up.routes[b"/kept"] = lambda request, conn: response(b"ok", f"Cache-Control: {theirs}".encode())
+    assert gate.get("/kept")[1].get_all("Cache-Control") == [ours]
+
+
+@pytest.mark.parametrize(
+    "link", ['<https://api.test/items?page=2&manifest=1>; rel="next"', "</doc>; rel=help; title=preload"]
+)
+def test_link_that_is_for_the_page_stays(gate, link):
+    """Pages read where the next page of a list is."""
+    gate.up.routes[b"/list"] = lambda request, conn: response(b"ok", b"Link: " + link.encode())
+    assert gate.get("/list")[1]["Link"] == link
+
+
+@pytest.mark.parametrize("name", ["X-Original-URI", "X-Some-Front-Path", "X-Request-Url"])
+def test_token_never_goes_up(gate, name):
+    """Fronts write the URL that they were asked for into fields of many names; the token is in it."""
+    gate.get("/", {name: f"https://gw{gate.path('/')}", "X-One": "1"})
+    assert gate.token.encode() not in gate.up.log[-1].head
+    assert gate.up.log[-1].header("X-One") == b"1"
+
+
+def test_shim_is_no_service_worker(gate):
+    """On a shared origin it would sit between the app and everything under the token's path."""
+    status, fields, _ = gate.get(f"/s/{gate.token}/egret.js", {"Service-Worker": "script"}, raw=True)
+    assert (status, fields["Egret-Error"]) == (403, "navigation_not_allowed")

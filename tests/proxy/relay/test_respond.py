@@ -206,6 +206,27 @@ def test_interim_responses_are_dropped(gate, scripted):
     assert got.endswith(b"final")
 
 
+def test_interim_responses_without_end_are_given_up(gate, scripted):
+    """An upstream that says nothing but 103 does not keep us reading."""
+    got = raw(gate, scripted(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 300, response(b"final")))
+    assert got.startswith(b"HTTP/1.1 502")
+
+
+@pytest.mark.parametrize(
+    ("coding", "body"),
+    [
+        (b"gzip, chunked", b"%x\r\n%b\r\n0\r\n\r\n" % (len(gzip.compress(KEY)), gzip.compress(KEY))),
+        (b"gzip", gzip.compress(KEY)),
+        (b"chunked\r\nTransfer-Encoding: deflate", b"0\r\n\r\n"),
+    ],
+)
+def test_transfer_coding_that_nobody_undoes_is_withheld(gate, scripted, coding, body):
+    """Its bytes could not be searched, and would reach the page without a word about their coding."""
+    got = raw(gate, scripted(HEAD + b"Transfer-Encoding: " + coding + b"\r\n\r\n" + body, then="close"))
+    assert got.startswith(b"HTTP/1.1 502"), got[:200]
+    assert body not in got
+
+
 @pytest.mark.parametrize(
     ("method", "answer", "status"),
     [

@@ -71,6 +71,12 @@ MALFORMED = {
     "chunked twice": lambda g: (
         line(g, method="POST") + HOST + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
     ),
+    "coding before chunked": lambda g: (
+        line(g, method="POST") + HOST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"
+    ),
+    "chunked in HTTP/1.0": lambda g: (
+        line(g, method="POST", version="HTTP/1.0") + HOST + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    ),
     "tabbed coding": lambda g: line(g, method="POST") + HOST + b"Transfer-Encoding:\x0bchunked\r\n\r\n0\r\n\r\n",
 }
 
