@@ -38,6 +38,9 @@ FATAL: Final = 78
 LAST: Final = 3.0
 """Seconds of the drain that are left for closing."""
 
+FIRST_LOOK: Final = 3.0
+"""Seconds to wait for a first look at the store before accepting without one."""
+
 Drain = Callable[[float], Awaitable[None]]
 
 
@@ -208,6 +211,14 @@ def _is_address(host: str) -> bool:
     return False
 
 
+async def _fresh(reader: "Reader") -> None:
+    """Wait until the store was read, so that what is ready refuses nobody; not for ever, for the store may be down."""
+    for _ in range(round(FIRST_LOOK / 0.02)):
+        if reader.fresh:
+            return
+        await asyncio.sleep(0.02)
+
+
 async def _serve(plane: Plane, serve: Callable[[Plane], Awaitable[Drain]], ready_fd: int | None) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -215,6 +226,7 @@ async def _serve(plane: Plane, serve: Callable[[Plane], Awaitable[Drain]], ready
         loop.add_signal_handler(number, stop.set)
     loop.set_exception_handler(_unhandled)
     drain = await serve(plane)
+    await _fresh(plane.reader)
     if ready_fd is not None:
         os.write(ready_fd, b"ready\n")
         os.close(ready_fd)

@@ -23,9 +23,12 @@ from store.errors import Unavailable
 from store.head import Head
 from store.keyring import PublicKeys
 from store.reader.bell import Bell
-from store.reader.water import HighWater
+from store.reader.water import Behind, HighWater
 from store.tree import checked
 from store.trusted import believed, believed_hash
+
+BEHIND = 3
+"""Snapshots that are begun anew when another process has read on meanwhile."""
 
 
 class Moved(Exception):
@@ -149,9 +152,7 @@ class Look:
         """Open it; with `moving`, say so (`Moved`) when the head is not the one under which memory was read so far."""
         source, before = self._source, self._source.head
         try:
-            connection = source.connect()
-            self._stack.enter_context(connection.begin())
-            head = source.adopt(rows.read_head(connection))
+            connection, head = self._snapshot_of(source)
         except SQLAlchemyError as error:
             source.drop()
             raise Unavailable("The store's database cannot be read.") from error
@@ -159,6 +160,25 @@ class Look:
         if moving and before is not None and head.root != before.root:
             raise Moved
         return connection
+
+    def _snapshot_of(self, source: Source) -> tuple[Connection, Head]:
+        """Begin a snapshot and verify its head.
+
+        Another process may read a newer head, and raise the common mark, while ours is on its way from the snapshot to
+        the mark. Then a snapshot that is begun now is newer too, unless the database really is an older one.
+        """
+        connection = source.connect()
+        for _ in range(BEHIND):
+            with ExitStack() as stack:
+                stack.enter_context(connection.begin())
+                try:
+                    head = source.adopt(rows.read_head(connection))
+                except Behind:
+                    continue
+                self._stack.enter_context(stack.pop_all())
+                return connection, head
+        self._stack.enter_context(connection.begin())
+        return connection, source.adopt(rows.read_head(connection))
 
     def document(self, key: str, known: str | None = None) -> tuple[str, bytes | None] | None:
         """Return (sha256, body) of a document that the head vouches for; the body is None when `known` still holds."""

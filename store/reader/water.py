@@ -16,6 +16,10 @@ from store.errors import Unavailable
 from store.head import Head
 
 
+class Behind(Unavailable):
+    """A head older than the mark: an older database, or a snapshot from before another process read on."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mark:
     """What was believed last."""
@@ -33,7 +37,7 @@ class HighWater:
         self._last: Mark | None = None
 
     def check(self, head: Head) -> None:
-        """Raise `Unavailable` when the head is older than the mark; raise the mark when it is newer."""
+        """Raise the mark for a newer head; raises `Behind` for an older one, `Unavailable` for another store's."""
         now = Mark(head.store_id, head.epoch, head.revision)
         if now == self._last:
             return
@@ -90,7 +94,7 @@ def _compare(mark: Mark, now: Mark) -> None:
             code="rolled_back",
         )
     if now.revision < mark.revision:
-        raise Unavailable(
+        raise Behind(
             f"The store went back from revision {mark.revision} to {now.revision}: an older database was put in place.",
             code="rolled_back",
         )

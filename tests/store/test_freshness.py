@@ -41,6 +41,29 @@ def test_a_store_that_stops_beating_goes_stale_and_comes_back(store):
     reader.close()
 
 
+def test_another_process_that_reads_on_first_is_no_rollback(store, monkeypatch):
+    """Between our snapshot and the common mark another worker raises it: we look again, and raise no alarm."""
+    store.dataset(secret())
+    token = store.token()
+    slow, quick = Reader(store.url, store.data), Reader(store.url, store.data)
+    check, overtaken = slow._source._water.check, []
+
+    def overtake(head):
+        if not overtaken:
+            overtaken.append(head.revision)
+            store.put(secret(value=b"rotated-value-1"))
+            quick._refresh()
+        check(head)
+
+    monkeypatch.setattr(slow._source._water, "check", overtake)
+    slow._refresh()
+    assert overtaken[0] < slow.revision == quick.revision
+    assert (slow.alarms, slow.fresh) == (0, True)
+    assert slow.view(slow.caller(token)).resolve(Kind.SECRET, "API_KEY", use()).open().reveal() == b"rotated-value-1"
+    slow.close()
+    quick.close()
+
+
 def test_a_head_of_another_time_is_not_fresh(tmp_path):
     """A store whose clock is off by a minute, either way, is not believed; nor is a database copied an hour ago."""
     store = Store.make(tmp_path / "data")
