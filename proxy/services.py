@@ -20,7 +20,7 @@ log = logging.getLogger("egret.proxy")
 SCRUBBERS: Final = 256
 """How many views' automata are kept, those in use. One is about 600 KiB for a hundred secrets."""
 
-GENERATION: Final = 60.0
+GENERATION: Final = 15.0
 """Seconds after which an automaton that nobody asked for is old; after as many more it is dropped."""
 
 SAID: Final = 4096
