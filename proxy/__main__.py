@@ -9,6 +9,7 @@ With `--fd` the process serves a socket that its supervisor bound; alone it bind
 import argparse
 import asyncio
 import contextlib
+import gc
 import importlib
 import logging
 import os
@@ -71,6 +72,7 @@ def main(argv: list[str]) -> int:
     """Run until SIGTERM; returns the exit code."""
     try:
         harden()
+        gc.disable()  # until it serves: what is imported stays, and looking through it takes a good part of the start
         options = _options(argv)
         silence()
         return _run(options)
@@ -128,6 +130,8 @@ def _run(options: argparse.Namespace) -> int:
         adapter = importlib.import_module(ADAPTERS[options.role, engine])
         import uvloop  # noqa: PLC0415
 
+        gc.freeze()
+        gc.enable()
         uvloop.run(_serve(plane, adapter.serve, options.ready_fd))
     finally:
         plane.reader.close()

@@ -19,15 +19,16 @@ import signal
 import socket
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from egret.settings import Settings, SettingsError, environment, load
-from store.api.run import Doors, serve
-from store.api.state import Rates, Urls
-from store.dashboard import mount
 from store.errors import KeyMismatch, StoreError, Tampered
 from store.lock import only
-from store.vault import Vault
+
+if TYPE_CHECKING:
+    from store.api.run import Doors
+    from store.api.state import Urls
+    from store.vault import Vault
 
 FATAL: Final = 78
 """EX_CONFIG of sysexits.h: the supervisor does not try again."""
@@ -39,6 +40,7 @@ def main(argv: list[str]) -> int:
     """Run until SIGTERM; returns the exit code."""
     try:
         _harden()
+        gc.disable()  # until it serves: what is imported stays, and looking through it takes a quarter of the start
         options = _options(argv)
         _log()
         return _run(options, load(options.config, environment()))
@@ -89,6 +91,11 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _open(options: argparse.Namespace, settings: Settings, url: str) -> int:
+    from store.api.run import Doors  # noqa: PLC0415  # without collections
+    from store.api.state import Rates  # noqa: PLC0415
+    from store.dashboard import mount  # noqa: PLC0415
+    from store.vault import Vault  # noqa: PLC0415
+
     vault = Vault.open(url, options.data)
     try:
         sock = _socket(options.fd, settings)
@@ -96,8 +103,8 @@ def _open(options: argparse.Namespace, settings: Settings, url: str) -> int:
         urls, supervised = _urls(options, settings, sock), options.fd is not None
         every, stdout = settings.audit.checkpoint_every, settings.audit.checkpoint_stdout
         doors = Doors(sock, urls, rates, options.ready_fd, supervised, every, stdout, [mount])
-        gc.collect()
         gc.freeze()  # what the program is made of is no garbage: a collection looks at what requests left behind
+        gc.enable()
         # Not uvloop: it keeps one receive buffer for ever, and in it the last upload's values.
         asyncio.run(_serve(vault, options.data, doors))
     finally:
@@ -105,7 +112,9 @@ def _open(options: argparse.Namespace, settings: Settings, url: str) -> int:
     return 0
 
 
-async def _serve(vault: Vault, data: Path, doors: Doors) -> None:
+async def _serve(vault: "Vault", data: Path, doors: "Doors") -> None:
+    from store.api.run import serve  # noqa: PLC0415
+
     loop = asyncio.get_running_loop()
     hush, stop = asyncio.Event(), asyncio.Event()
     loop.add_signal_handler(signal.SIGUSR1, hush.set)
@@ -133,8 +142,10 @@ def _socket(fd: int | None, settings: Settings) -> socket.socket:
     return socket.create_server((listen.host, listen.port), family=family, backlog=4096)
 
 
-def _urls(options: argparse.Namespace, settings: Settings, sock: socket.socket) -> Urls:
+def _urls(options: argparse.Namespace, settings: Settings, sock: socket.socket) -> "Urls":
     """Return the doors as clients reach them: told by the supervisor, else from the settings."""
+    from store.api.state import Urls  # noqa: PLC0415
+
     host, port = sock.getsockname()[:2]
     admin = options.admin_url or settings.admin.public_url or f"http://{f'[{host}]' if ':' in host else host}:{port}"
     proxy = options.proxy_url or settings.proxy.public_url or f"http://{settings.proxy.listen}"

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import cache
 
 from aiohttp import web
 
@@ -21,7 +22,7 @@ from store.api import (
 )
 from store.api.body import MAX_BODY
 from store.api.operation import Operation
-from store.api.state import State
+from store.api.state import Described, State
 
 type Mount = Callable[[web.Application, State], None]
 
@@ -47,14 +48,19 @@ def build(state: State, *mounts: Mount) -> web.Application:
     app = web.Application(client_max_size=MAX_BODY)
     app[outer.METRICS] = state.metrics
     listed = operations()
-    document = openapi.build(listed, VERSION)
-    state.description = json.dumps(document).encode()
-    state.reference = reference.render(document, state.urls.admin)
+    state.described = cache(lambda: _describe(listed, state.urls.admin))
     for each in listed:
         _route(app, each, state)
     for mount in mounts:
         mount(app, state)
     return app
+
+
+def _describe(listed: list[Operation], url: str) -> Described:
+    """Write the description: when it is first asked for, since it takes as long as all else of a start."""
+    document = openapi.build(listed, VERSION)
+    page, style = reference.render(document, url)
+    return Described(json.dumps(document).encode(), page, style)
 
 
 def _route(app: web.Application, operation: Operation, state: State) -> None:

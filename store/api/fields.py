@@ -21,7 +21,7 @@ from store.checks import DURATION
 class Model(BaseModel):
     """Base of all inputs: strict types, no unknown fields, immutable, no input in errors."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
 
 class Patch(Model, json_schema_extra={"minProperties": 1}):
@@ -40,6 +40,7 @@ class Out(BaseModel):
 
     model_config = ConfigDict(
         frozen=True,
+        defer_build=True,
         from_attributes=True,
         hide_input_in_errors=True,
         json_schema_serialization_defaults_required=True,

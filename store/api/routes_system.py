@@ -86,19 +86,19 @@ async def get_readiness(call: Call) -> Reply:
 @route("GET", "/openapi.json", public=True, media="application/json")
 async def get_openapi(call: Call) -> Reply:
     """Give the OpenAPI 3.1 document."""
-    return Reply(raw=call.state.description)
+    return Reply(raw=call.state.described().openapi)
 
 
 @route("GET", "/docs", public=True, media="text/html")
 async def get_docs(call: Call) -> Reply:
     """Give this description as a page."""
-    return Reply(raw=call.state.reference[0], headers={"Content-Security-Policy": CSP})
+    return Reply(raw=call.state.described().page, headers={"Content-Security-Policy": CSP})
 
 
 @route("GET", "/docs.css", public=True, media="text/css")
 async def get_docs_style(call: Call) -> Reply:
     """Give the page's style sheet."""
-    return Reply(raw=call.state.reference[1])
+    return Reply(raw=call.state.described().style)
 
 
 @route("GET", "/metrics", media="text/plain")

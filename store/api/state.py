@@ -1,6 +1,7 @@
 """What lives as long as the application: vault, threads, buckets, and the API's own key."""
 
 import hmac
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +46,15 @@ def _drawn(secret: bytes, purpose: bytes) -> bytes:
     return hmac.digest(secret, b"egret/api/" + purpose, "sha256")
 
 
+@dataclass(frozen=True, slots=True)
+class Described:
+    """The API's description: the OpenAPI document, and a page with its style sheet."""
+
+    openapi: bytes = b""
+    page: bytes = b""
+    style: bytes = b""
+
+
 class State:
     """Given to every handler."""
 
@@ -63,8 +73,7 @@ class State:
         self.addresses = _buckets(limits.key * 4, 1000.0)
         self.keys = _buckets(limits.key)
         self.failures = _buckets(limits.failure, float(limits.failure))
-        self.description = b""
-        self.reference = (b"", b"")
+        self.described: Callable[[], Described] = Described
 
     def close(self) -> None:
         """End the keeper and the threads; what was begun is finished."""
