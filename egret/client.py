@@ -18,11 +18,12 @@ for one thread at a time.
 import contextlib
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
+from egret.admin import Admin
 from egret.pins import Pins, SealingKeyChanged
 from egret.scope import Scope, part
-from egret.transport import ApiError, Conflict, Document, Forbidden, NotAuthenticated, NotFound, Transport, Unavailable
+from egret.transport import ApiError, Conflict, Document, Forbidden, NotAuthenticated, NotFound, Unavailable
 from egret.uploads import Uploads
 
 __all__ = [
@@ -31,7 +32,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-class Client(Transport):
+class Client(Admin):
     """The routes of the admin API as methods."""
 
     def __init__(
@@ -95,15 +96,19 @@ class Client(Transport):
         """Delete a dataset; its sessions and secrets go with it."""
         self.call("DELETE", Scope(dataset, project).path + "/")
 
+    def disable_dataset(self, dataset: str, project: str = "default", *, disabled: bool = True) -> Document:
+        """Refuse every session of a dataset at once; or undo that."""
+        return self.call("POST", f"{Scope(dataset, project).path}/{'disable' if disabled else 'enable'}")
+
     # secrets and variables
 
     def secrets(self, /, scope: Scope, kind: str = "secrets", **query: str) -> Iterator[Document]:
-        """List secrets (or `kind="variables"`), without values. Filters: q, provider, created_by, sort."""
+        """List secrets (or `kind="variables"`), without values. Filters: q, provider, created_by, group, due, sort."""
         return self.pages(f"{scope.path}/{kind}/", query)
 
-    def secret(self, scope: Scope, name: str, kind: str = "secrets") -> Document:
+    def secret(self, scope: Scope, name: str, kind: str = "secrets", *, environment: str = "") -> Document:
         """Return what is known of one secret: everything but its value."""
-        return self.call("GET", f"{scope.path}/{kind}/{part(name)}")
+        return self.call("GET", _entry(scope, kind, name, environment))
 
     def put_secret(
         self, /, scope: Scope, name: str, value: str, *, kind: str = "secrets", if_match: str = "", **options: object
@@ -115,30 +120,37 @@ class Client(Transport):
             return self._sealed.put(scope, body, fields)
         return self.call("PUT", f"{scope.path}/{kind}/{part(name)}", body, fields)
 
-    def change_secret(self, /, scope: Scope, name: str, kind: str = "secrets", **options: object) -> Document:
+    def change_secret(
+        self, /, scope: Scope, name: str, kind: str = "secrets", *, environment: str = "", **options: object
+    ) -> Document:
         """Change what is said about a secret; hosts and locations can only be narrowed."""
-        return self.call("PATCH", f"{scope.path}/{kind}/{part(name)}", options)
+        return self.call("PATCH", _entry(scope, kind, name, environment), options)
 
-    def delete_secret(self, scope: Scope, name: str, kind: str = "secrets") -> None:
+    def delete_secret(self, scope: Scope, name: str, kind: str = "secrets", *, environment: str = "") -> None:
         """Delete a secret with all its versions."""
-        self.call("DELETE", f"{scope.path}/{kind}/{part(name)}")
+        self.call("DELETE", _entry(scope, kind, name, environment))
 
-    def versions(self, scope: Scope, name: str) -> Iterator[Document]:
+    def disable_secret(self, scope: Scope, name: str, *, environment: str = "", disabled: bool = True) -> Document:
+        """Stop every use at once, in an immutable dataset too; or undo that."""
+        verb = "/disable" if disabled else "/enable"
+        return self.call("POST", _entry(scope, "secrets", name, environment, verb))
+
+    def versions(self, scope: Scope, name: str, *, environment: str = "") -> Iterator[Document]:
         """List the versions of a secret."""
-        return self.pages(f"{scope.path}/secrets/{part(name)}/versions/")
+        return self.pages(_entry(scope, "secrets", name, "", "/versions/"), _asked(environment))
 
-    def activate(self, scope: Scope, name: str, version: int) -> Document:
+    def activate(self, scope: Scope, name: str, version: int, *, environment: str = "") -> Document:
         """Make another version the one that is injected."""
-        return self.call("POST", f"{scope.path}/secrets/{part(name)}/versions/{version}/activate")
+        return self.call("POST", _entry(scope, "secrets", name, environment, f"/versions/{version}/activate"))
 
-    def destroy(self, scope: Scope, name: str, version: int) -> Document:
+    def destroy(self, scope: Scope, name: str, version: int, *, environment: str = "") -> Document:
         """Erase a version for good."""
-        return self.call("POST", f"{scope.path}/secrets/{part(name)}/versions/{version}/destroy")
+        return self.call("POST", _entry(scope, "secrets", name, environment, f"/versions/{version}/destroy"))
 
-    # sessions, keys, audit
+    # sessions, audit
 
     def open_session(self, /, dataset: str, project: str = "default", **options: object) -> Document:
-        """Open a session. Options: secrets, environment, origins, ttl, max_requests, label. The token is shown once."""
+        """Open a session. Options: secrets, consumer, environment, origins, ttl, … The token is shown once."""
         return self.call("POST", Scope(dataset, project).path + "/sessions/", options)
 
     def sessions(self, dataset: str, project: str = "default") -> Iterator[Document]:
@@ -148,22 +160,6 @@ class Client(Transport):
     def revoke_session(self, session: str, dataset: str, project: str = "default") -> None:
         """End a session: every proxy refuses it within a second."""
         self.call("DELETE", f"{Scope(dataset, project).path}/sessions/{part(session)}")
-
-    def create_key(self, /, **options: object) -> Document:
-        """Create an API key; it is shown once."""
-        return self.call("POST", "/keys/", options)
-
-    def keys(self) -> Iterator[Document]:
-        """List API keys, without their secret part."""
-        return self.pages("/keys/")
-
-    def rotate_key(self, key: str, overlap: str) -> Document:
-        """Replace a key; the old one works for `overlap` longer."""
-        return self.call("POST", f"/keys/{part(key)}/rotate", {"overlap": overlap})
-
-    def revoke_key(self, key: str) -> None:
-        """End an API key at once."""
-        self.call("DELETE", f"/keys/{part(key)}")
 
     def audit(self, /, **query: str) -> Iterator[Document]:
         """List audit records, newest first."""
@@ -176,3 +172,12 @@ class Client(Transport):
     def ca(self) -> bytes:
         """Return the proxy's CA certificate, PEM."""
         return self.fetch("GET", "/ca.pem")[1]
+
+
+def _asked(environment: str) -> dict[str, str]:
+    return {"environment": environment} if environment else {}
+
+
+def _entry(scope: Scope, kind: str, name: str, environment: str, rest: str = "") -> str:
+    query = f"?{urlencode(_asked(environment))}" if environment else ""
+    return f"{scope.path}/{kind}/{part(name)}{rest}{query}"

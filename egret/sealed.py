@@ -28,7 +28,7 @@ Rules = tuple[list[str | dict[str, object]], list[str]]
 
 FIELDS: Final = {
     "name", "value", "sealed", "binding", "noted", "hosts", "locations", "provider", "description", "environment",
-    "rotate_after",
+    "rotate_after", "keep_versions", "groups",
 }  # fmt: skip
 """What a secret is uploaded with; anything else stays here, for it may be a value under a misspelt name."""
 

@@ -101,3 +101,21 @@ def info(client: "Client", dataset: str, project: str) -> None:
 def rm(client: "Client", dataset: str, project: str) -> None:
     """Remove a dataset, its secrets and its sessions."""
     client.delete_dataset(client.find_dataset(dataset, project)["id"], project)
+
+
+@dataset.command()
+@click.argument("dataset")
+@project_option
+@talks
+def disable(client: "Client", dataset: str, project: str) -> None:
+    """Emergency stop: every session of DATASET is refused within a second."""
+    one(client.disable_dataset(client.find_dataset(dataset, project)["id"], project), COLUMNS)
+
+
+@dataset.command()
+@click.argument("dataset")
+@project_option
+@talks
+def enable(client: "Client", dataset: str, project: str) -> None:
+    """Undo disable."""
+    one(client.disable_dataset(client.find_dataset(dataset, project)["id"], project, disabled=False), COLUMNS)

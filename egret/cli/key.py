@@ -1,17 +1,19 @@
 """`egret key`: API keys."""
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from egret.cli.common import Group, talks
+from egret.cli.common import CONFLICT, ERROR, NOT_FOUND, Group, config_option, data_option, fail, settings, talks
 from egret.cli.output import one, rows
 from egret.cli.secret import given
 
 if TYPE_CHECKING:
     from egret.client import Client
 
-COLUMNS = ("id", "name", "permission", "state", "created_at", "expires_at", "last_used_at")
+COLUMNS = ("id", "name", "permission", "member", "state", "created_at", "expires_at", "last_used_at")
 
 
 @click.group(cls=Group)
@@ -19,11 +21,26 @@ def key() -> None:
     """Create, list, rotate and revoke API keys."""
 
 
+def rights(function: Any) -> Any:  # noqa: ANN401  # click's
+    """Add the options that say what a key may do."""
+    for option in (
+        click.option("--ttl", help="How long it lives, such as 30d; 90d by default."),
+        click.option("--source", "sources", multiple=True, help="Only from this network; repeat for several."),
+        click.option("--consumer", "consumers", multiple=True, help="Sessions for this consumer only; repeatable."),
+        click.option("--dataset", "datasets", multiple=True, help="Only these datasets; repeat for several."),
+        click.option("--project", "projects", multiple=True, help="Only these projects; repeat for several."),
+        click.option("--action", "actions", multiple=True, help="For restricted: an action such as secrets:write."),
+        click.option("--access", multiple=True, help="Only this area, such as datasets; repeat for several."),
+        click.option("--permission", help="full, read_only, rater_only or restricted."),
+    ):
+        function = option(function)
+    return function
+
+
 @key.command()
 @click.argument("name")
-@click.option("--permission", help="full, read_only, rater_only or restricted.")
-@click.option("--project", "projects", multiple=True, help="Only these projects; repeat for several.")
-@click.option("--dataset", "datasets", multiple=True, help="Only these datasets; repeat for several.")
+@click.option("--member", help="The member whose key it is; its role bounds the key at all times.")
+@rights
 @talks
 def create(client: "Client", name: str, **options: Any) -> None:  # noqa: ANN401
     """Create a key called NAME; it is shown once."""
@@ -35,6 +52,16 @@ def create(client: "Client", name: str, **options: Any) -> None:  # noqa: ANN401
 def list_(client: "Client") -> None:
     """List keys, without their secret part."""
     rows(client.keys(), COLUMNS)
+
+
+@key.command()
+@click.argument("key_id", metavar="ID")
+@click.option("--name", help="Another name.")
+@rights
+@talks
+def change(client: "Client", key_id: str, **options: Any) -> None:  # noqa: ANN401
+    """Change a key, within your own rights."""
+    one(client.change_key(key_id, **given(**options)))
 
 
 @key.command()
@@ -52,3 +79,36 @@ def rotate(client: "Client", key_id: str, overlap: str) -> None:
 def revoke(client: "Client", key_id: str) -> None:
     """End a key at once."""
     client.revoke_key(key_id)
+
+
+@key.command("report-leaked")
+@talks
+def report_leaked(client: "Client") -> None:
+    """End a key that was found where it should not be: it is read from stdin, or asked for."""
+    found = sys.stdin.read().strip() if not sys.stdin.isatty() else click.prompt("The key", hide_input=True, err=True)
+    client.report_leaked(found)
+
+
+@key.command()
+@data_option
+@config_option
+@click.option("--org", default="default", show_default=True, help="The organisation.")
+def recover(data: Path, config: Path | None, org: str) -> None:
+    """Make a new owner key, on the machine that holds the data folder, beside a running store or without one.
+
+    For when the last owner key is lost or was reported as leaked. The key is the only line on stdout; the audit has it.
+    """
+    from store.access import local_operator  # noqa: PLC0415  # the store is slow to import
+    from store.errors import Conflict, NotFound, StoreError  # noqa: PLC0415
+    from store.vault import Vault  # noqa: PLC0415
+
+    url = settings(config).store.at(data)
+    try:
+        vault = Vault.open(url, data)
+        try:
+            click.echo(vault.recover_owner(local_operator(org)).reveal().decode())
+        finally:
+            vault.close()
+    except StoreError as error:
+        code = NOT_FOUND if isinstance(error, NotFound) else CONFLICT if isinstance(error, Conflict) else ERROR
+        fail(error.detail, code)

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from egret.cli.common import USAGE, WRITE_ONLY, Group, fail
+from egret.cli.common import NOT_FOUND, USAGE, WRITE_ONLY, Group, fail
+from egret.cli.group import permissions_of
 from egret.cli.output import one, rows, warn
 from egret.cli.scopes import scoped
-from egret.cli.secret import given
+from egret.cli.secret import given, group_options, groups_given
 from egret.cli.values import takes_value
 
 if TYPE_CHECKING:
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
 
 PART = r"[a-z0-9]+(?:_[a-z0-9]+)*"
 KEY = re.compile(rf"(?=[a-z]){PART}(?:/{PART})*")
-COLUMNS = ("key", "name", "version", "environment", "hosts", "updated_at")
+COLUMNS = ("key", "name", "version", "environment", "groups", "hosts", "updated_at")
 
 secret_option = click.option("--secret", "-s", "secret", is_flag=True, help="A secret; without it a variable.")
-environment_option = click.option("--environment", "-e", help="Only for sessions of this environment.")
+environment_option = click.option("--environment", "-e", help="The one for sessions of this environment.")
 
 
 def to_name(key: str) -> str:
@@ -53,6 +54,7 @@ def kv() -> None:
 @secret_option
 @environment_option
 @click.option("--host", "-H", "hosts", multiple=True, help="Where the secret may be sent; repeat for several.")
+@group_options
 @scoped
 def put(
     client: "Client",
@@ -61,11 +63,14 @@ def put(
     value: Callable[[], str],
     *,
     secret: bool,
+    group: str | None,
+    permissions: str | None,
     **policy: Any,  # noqa: ANN401
 ) -> None:
     """Store a value under KEY. With -s it is a secret, and is never taken from the command line."""
     name = to_name(key)
     kind = "secrets" if secret else "variables"
+    policy["groups"] = groups_given(group, permissions)
     document = client.put_secret(where, name, value(), kind=kind, **given(**policy))
     warn(document)
     one({"key": key, **document}, COLUMNS)
@@ -74,14 +79,15 @@ def put(
 @kv.command()
 @click.argument("key")
 @secret_option
+@environment_option
 @scoped
-def get(client: "Client", where: "Scope", key: str, *, secret: bool) -> None:
+def get(client: "Client", where: "Scope", key: str, *, secret: bool, environment: str | None) -> None:
     """Print a variable. A secret is write-only: -s prints its placeholder and what is known of it, and exits with 8."""
     name = to_name(key)
     if not secret:
-        click.echo(client.secret(where, name, "variables")["value"])
+        click.echo(client.secret(where, name, "variables", environment=environment or "")["value"])
         return
-    document = client.secret(where, name)
+    document = client.secret(where, name, environment=environment or "")
     one({"placeholder": f"#{{SECRETS.{name}}}", "key": key, **document})
     fail("secrets are write-only: no command and no route reads a value; use the placeholder", WRITE_ONLY)
 
@@ -89,21 +95,51 @@ def get(client: "Client", where: "Scope", key: str, *, secret: bool) -> None:
 @kv.command("ls")
 @click.argument("prefix", default="")
 @secret_option
+@environment_option
+@click.option("--group", "-g", help="Only what names this group.")
+@click.option("--permissions", "-p", help="And gives it all of these.")
 @scoped
-def list_(client: "Client", where: "Scope", prefix: str, *, secret: bool) -> None:
+def list_(
+    client: "Client",
+    where: "Scope",
+    prefix: str,
+    *,
+    secret: bool,
+    permissions: str | None,
+    **query: str | None,
+) -> None:
     """List keys, below PREFIX if given. Names that no key maps to are listed by `egret secret ls`."""
-    documents = client.secrets(where, "secrets" if secret else "variables")
-    found = [{"key": to_key(document["name"]), **document} for document in documents]
-    rows([item for item in found if item["key"] is not None and _below(item["key"], prefix)], COLUMNS)
+    asked = {name: value for name, value in query.items() if value}
+    wanted = set(permissions_of(permissions)) if permissions else set()
+    if wanted and "group" not in asked:
+        raise click.UsageError("--permissions are those of a --group")
+    found = client.secrets(where, "secrets" if secret else "variables", **asked)
+    documents = [item for item in found if wanted <= _permitted(item, query["group"])]
+    keyed = [{"key": to_key(document["name"]), **document} for document in documents]
+    rows([item for item in keyed if item["key"] is not None and _below(item["key"], prefix)], COLUMNS)
 
 
 @kv.command()
 @click.argument("key")
 @secret_option
+@environment_option
+@click.option("--group", "-g", help="Take this group's permissions off instead; KEY stays.")
 @scoped
-def rm(client: "Client", where: "Scope", key: str, *, secret: bool) -> None:
-    """Remove KEY."""
-    client.delete_secret(where, to_name(key), "secrets" if secret else "variables")
+def rm(client: "Client", where: "Scope", key: str, *, secret: bool, environment: str | None, group: str | None) -> None:
+    """Remove KEY, or with -g a group's permissions on it. One that no group is left on is as the roles say again."""
+    name, kind, of = to_name(key), "secrets" if secret else "variables", {"environment": environment or ""}
+    if group is None:
+        client.delete_secret(where, name, kind, **of)
+        return
+    groups = client.secret(where, name, kind, **of)["groups"]
+    if not any(each["group"] == group for each in groups):
+        fail("the key does not name this group", NOT_FOUND)
+    left = [each for each in groups if each["group"] != group]
+    one({"key": key, **client.change_secret(where, name, kind, **of, groups=left)}, COLUMNS)
+
+
+def _permitted(document: dict[str, Any], group: str | None) -> set[str]:
+    return {name for each in document.get("groups", ()) if each["group"] == group for name in each["permissions"]}
 
 
 def _below(key: str, prefix: str) -> bool:

@@ -24,6 +24,7 @@ def secret() -> None:
 def policy_options(function: Any) -> Any:  # noqa: ANN401  # click's
     """Add what a secret may be given besides its value."""
     for option in (
+        click.option("--keep-versions", type=click.IntRange(1, 100), help="How many versions are kept; 10 by default."),
         click.option("--rotate-after", metavar="AGE", help="When a new value is due, such as 90d."),
         click.option("--environment", "-e", help="Only for sessions of this environment."),
         click.option("--description", help="A sentence for people."),
@@ -46,22 +47,48 @@ def given(**options: Any) -> dict[str, Any]:  # noqa: ANN401
     }
 
 
+def group_options(function: Any) -> Any:  # noqa: ANN401  # click's
+    """Add the group that may do something with it, and what."""
+    for option in (
+        click.option("--permissions", "-p", help="What the group may: metadata, write, use; metadata,use by default."),
+        click.option("--group", "-g", help="This group, and owners and admins, alone; `none` opens it again."),
+    ):
+        function = option(function)
+    return function
+
+
+def groups_given(group: str | None, permissions: str | None) -> list[dict[str, Any]] | None:
+    """Return the API's `groups`; None where none was given."""
+    from egret.cli.group import permissions_of  # noqa: PLC0415  # only where it is asked for
+
+    if group is None:
+        if permissions is not None:
+            raise click.UsageError("--permissions are those of a --group")
+        return None
+    return [] if group == "none" else [{"group": group, "permissions": permissions_of(permissions or "metadata,use")}]
+
+
 @secret.command()
 @click.argument("name")
 @takes_value("egret secret put")
 @policy_options
+@group_options
 @scoped
 def put(
     client: "Client",
     where: "Scope",
     name: str,
     value: Callable[[], str],
+    *,
+    group: str | None,
+    permissions: str | None,
     **policy: Any,  # noqa: ANN401
 ) -> None:
     """Store a value as the new version of NAME. The value is asked for, or read from stdin, a file or a variable.
 
     Without --host or --provider the secret keeps the hosts it has; a new one is kept, but injected nowhere.
     """
+    policy["groups"] = groups_given(group, permissions)
     document = client.put_secret(where, name, value(), **given(**policy))
     warn(document)
     one(document, COLUMNS)
@@ -70,31 +97,64 @@ def put(
 @secret.command("ls")
 @click.option("--query", "-q", "q", help="Only names with this in them.")
 @click.option("--provider", help="Only secrets of this provider.")
+@click.option("--created-by", help="Only those that this key or member made, such as member:mia.")
+@click.option("--environment", "-e", help="Only those of this environment.")
+@click.option("--group", "-g", help="Only those that name this group.")
+@click.option("--due", is_flag=True, help="Only those that are due for rotation.")
+@click.option("--sort", help="name, created_at, updated_at, last_used_at, use_count, rotate_due_at; - in front: down.")
 @scoped
-def list_(client: "Client", where: "Scope", **query: str | None) -> None:
+def list_(client: "Client", where: "Scope", *, due: bool, **query: str | None) -> None:
     """List secrets, without values."""
+    query["due"] = "true" if due else None
     rows(client.secrets(where, **{name: value for name, value in query.items() if value}), COLUMNS)
+
+
+environment_option = click.option("--environment", "-e", default="", help="The one of this environment.")
 
 
 @secret.command()
 @click.argument("name")
+@environment_option
 @scoped
-def info(client: "Client", where: "Scope", name: str) -> None:
+def info(client: "Client", where: "Scope", name: str, environment: str) -> None:
     """Show everything that is known of NAME: all but its value."""
-    one(client.secret(where, name))
+    one(client.secret(where, name, environment=environment))
+
+
+@secret.command()
+@click.argument("name")
+@environment_option
+@scoped
+def disable(client: "Client", where: "Scope", name: str, environment: str) -> None:
+    """Emergency stop: no use of NAME from now on, in an immutable dataset too."""
+    one(client.disable_secret(where, name, environment=environment), COLUMNS)
+
+
+@secret.command()
+@click.argument("name")
+@environment_option
+@scoped
+def enable(client: "Client", where: "Scope", name: str, environment: str) -> None:
+    """Undo disable."""
+    one(client.disable_secret(where, name, environment=environment, disabled=False), COLUMNS)
 
 
 @secret.command()
 @click.argument("name")
 @policy_options
+@group_options
 @scoped
 def change(
     client: "Client",
     where: "Scope",
     name: str,
+    *,
+    group: str | None,
+    permissions: str | None,
     **policy: Any,  # noqa: ANN401
 ) -> None:
     """Change what is said about NAME. Hosts and locations can only be narrowed: widening needs the value again."""
+    policy["groups"] = groups_given(group, permissions)
     document = client.change_secret(where, name, **given(**policy))
     warn(document)
     one(document, COLUMNS)
@@ -102,33 +162,37 @@ def change(
 
 @secret.command()
 @click.argument("name")
+@environment_option
 @scoped
-def rm(client: "Client", where: "Scope", name: str) -> None:
+def rm(client: "Client", where: "Scope", name: str, environment: str) -> None:
     """Remove NAME with all its versions; sessions lose it within a second."""
-    client.delete_secret(where, name)
+    client.delete_secret(where, name, environment=environment)
 
 
 @secret.command()
 @click.argument("name")
+@environment_option
 @scoped
-def versions(client: "Client", where: "Scope", name: str) -> None:
+def versions(client: "Client", where: "Scope", name: str, environment: str) -> None:
     """List the versions of NAME."""
-    rows(client.versions(where, name), ("version", "state", "created_at", "created_by"))
+    rows(client.versions(where, name, environment=environment), ("version", "state", "created_at", "created_by"))
 
 
 @secret.command()
 @click.argument("name")
 @click.argument("version", type=click.IntRange(min=1))
+@environment_option
 @scoped
-def activate(client: "Client", where: "Scope", name: str, version: int) -> None:
+def activate(client: "Client", where: "Scope", name: str, version: int, environment: str) -> None:
     """Inject VERSION of NAME from now on."""
-    one(client.activate(where, name, version), COLUMNS)
+    one(client.activate(where, name, version, environment=environment), COLUMNS)
 
 
 @secret.command()
 @click.argument("name")
 @click.argument("version", type=click.IntRange(min=1))
+@environment_option
 @scoped
-def destroy(client: "Client", where: "Scope", name: str, version: int) -> None:
+def destroy(client: "Client", where: "Scope", name: str, version: int, environment: str) -> None:
     """Erase VERSION of NAME for good."""
-    client.destroy(where, name, version)
+    client.destroy(where, name, version, environment=environment)

@@ -12,7 +12,7 @@ from egret.cli.secret import given
 if TYPE_CHECKING:
     from egret.client import Client
 
-COLUMNS = ("id", "label", "environment", "created_at", "expires_at", "last_used_at", "use_count")
+COLUMNS = ("id", "label", "consumer", "environment", "created_at", "expires_at", "last_used_at", "use_count")
 
 
 @click.group(cls=Group)
@@ -24,6 +24,7 @@ def session() -> None:
 @dataset_option
 @project_option
 @click.option("--secret", "secrets", multiple=True, help="Only these names; repeat for several. Default: all.")
+@click.option("--consumer", help="For this consumer: exactly the secrets that it declares.")
 @click.option(
     "--origin", "origins", multiple=True, help="A page's origin that may use the gateway; repeat for several."
 )

@@ -6,7 +6,7 @@ import os
 import subprocess
 
 import pytest
-from served import EGRET
+from served import EGRET, wait_for
 from terminal import run_on_terminal
 
 VALUE = "sk-cli-5Wd9Ls3Vb"
@@ -189,3 +189,66 @@ def test_login_keeps_a_key_that_works(egret, tmp_path):
     assert cli("dataset", "ls").returncode == 0
     assert cli("logout").returncode == 0
     assert cli("dataset", "ls").returncode == 4
+
+
+def test_members_groups_and_consumers(egret, cli):
+    """A member's key does what its role says, its group opens one secret to it, and a consumer's session has its own."""
+    assert cli("member", "add", "Mia", "--id", "mia", "--role", "viewer").returncode == 0
+    made = cli("key", "create", "mia", "--permission", "full", "--member", "mia", "--json")
+    env = {"EGRET_API_KEY": json.loads(made.stdout)["key"]}
+    origin = egret.upstream.origin
+    assert cli("group", "create", "Ops", "--id", "ops").returncode == 0
+    put = ("kv", "put", "-s", "prod/db/password", "-d", "cli", "-H", origin, "-g", "ops", "-p", "mu")
+    assert cli(*put, input=VALUE).returncode == 0
+    assert cli("secret", "put", "HIDDEN", "-d", "cli", "-H", origin, input=VALUE).returncode == 0
+    assert cli("kv", "ls", "-s", "-d", "cli", env=env).returncode == 5
+    assert cli("group", "join", "ops", "mia").returncode == 0
+    shown = cli("kv", "ls", "-s", "-d", "cli", "-g", "ops", "-p", "use", env=env).stdout
+    assert [line.split("\t")[0] for line in shown.splitlines()] == ["prod/db/password"]
+    assert cli("kv", "get", "-s", "prod/db/password", "-d", "cli", env=env).returncode == 8
+    assert cli("secret", "info", "HIDDEN", "-d", "cli", env=env).returncode == 3
+    assert cli("kv", "rm", "-s", "prod/db/password", "-d", "cli", env=env).returncode == 5
+    assert cli("member", "role", "mia", "developer", "--project", "default").returncode == 0
+    assert cli("consumer", "declare", "plugin", "HIDDEN").returncode == 0
+    opened = json.loads(cli("session", "open", "-d", "cli", "--consumer", "plugin", "--json").stdout)
+    egret.upstream.forget()
+    egret.get(opened["token"], "/x", "X: #{SECRETS.HIDDEN}")
+    assert egret.upstream.log[-1].header("X") == VALUE.encode()
+    refused = egret.get(opened["token"], "/x", "X: #{SECRETS.PROD__DB__PASSWORD}")
+    assert b"unknown_secret" in refused
+    assert cli("kv", "rm", "-s", "prod/db/password", "-d", "cli", "-g", "ops").returncode == 0
+    assert cli("kv", "ls", "-s", "-d", "cli", "-g", "ops").stdout == ""
+    assert cli("group", "rm", "ops").returncode == 0
+    assert cli("member", "rm", "mia").returncode == 0
+    assert cli("kv", "ls", "-d", "cli", env=env).returncode == 4
+
+
+def test_environments_of_a_key(cli):
+    """put, get and rm of one environment leave the others as they are."""
+    for environment, value in (("dev", "one"), ("prod", "two")):
+        assert cli("kv", "put", "url", value, "-d", "cli", "-e", environment).returncode == 0
+    assert cli("kv", "get", "url", "-d", "cli", "-e", "prod").stdout == "two\n"
+    assert cli("kv", "rm", "url", "-d", "cli", "-e", "prod").returncode == 0
+    assert cli("kv", "get", "url", "-d", "cli", "-e", "prod").returncode == 3
+    assert cli("kv", "get", "url", "-d", "cli", "-e", "dev").stdout == "one\n"
+
+
+def test_disable_and_the_due_list(cli):
+    """An emergency stop from the command line, and what is due for a new value."""
+    assert (
+        cli("secret", "put", "OLD", "-d", "cli", "-H", "a.example", "--rotate-after", "1s", input=VALUE).returncode == 0
+    )
+    assert "disabled" in cli("secret", "disable", "OLD", "-d", "cli").stdout
+    assert "active" in cli("secret", "enable", "OLD", "-d", "cli").stdout
+    assert "disabled" in cli("dataset", "disable", "cli").stdout
+    assert "ready" in cli("dataset", "enable", "cli").stdout
+    assert cli("secret", "ls", "-d", "cli", "--due", "--sort", "-name", "-q", "NOTHING").stdout == ""
+    assert wait_for(lambda: "OLD" in cli("secret", "ls", "-d", "cli", "--due").stdout, "the due date")
+
+
+def test_recovery_of_the_owner(egret, cli):
+    """A lost owner key is replaced at the data folder, beside the running store."""
+    fresh = cli("key", "recover", "--data", str(egret.data)).stdout.strip()
+    assert cli("key", "ls", env={"EGRET_API_KEY": fresh}).returncode == 0
+    assert cli("key", "report-leaked", input=fresh).returncode == 0
+    assert cli("key", "ls", env={"EGRET_API_KEY": fresh}).returncode == 4

@@ -1,0 +1,74 @@
+"""`egret consumer`: named parts of a platform, each with the secrets that it declares."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from egret.cli.common import Group, fail, talks
+from egret.cli.output import one, rows
+from egret.cli.scopes import project_option
+
+if TYPE_CHECKING:
+    from egret.client import Client
+
+COLUMNS = ("id", "name", "secrets", "updated_at", "updated_by")
+
+
+@click.group(cls=Group)
+def consumer() -> None:
+    """Declare, list and remove consumers: plugins, agents, jobs."""
+
+
+@consumer.command()
+@click.argument("consumer_id", metavar="ID")
+@click.argument("secrets", nargs=-1)
+@click.option("--manifest", type=click.Path(path_type=Path, dir_okay=False), help="Take the names from its `secrets`.")
+@click.option("--name", default="", help="What people call it.")
+@click.option("--description", default="", help="A sentence for people.")
+@project_option
+@talks
+def declare(
+    client: "Client",
+    consumer_id: str,
+    secrets: tuple[str, ...],
+    manifest: Path | None,
+    project: str,
+    **about: str,
+) -> None:
+    """Declare that consumer ID uses SECRETS: exactly these are in its sessions from now on."""
+    names = [*secrets, *(_names(manifest) if manifest is not None else ())]
+    one(client.declare_consumer(consumer_id, names, project, **about), COLUMNS)
+
+
+def _names(file: Path) -> list[str]:
+    """Return `secrets:` of a plugin's YAML manifest."""
+    import yaml  # noqa: PLC0415  # slow to import
+
+    try:
+        found = yaml.safe_load(file.read_text())
+    except OSError as error:
+        fail(f"{file}: {error.strerror}")
+    except (yaml.YAMLError, UnicodeDecodeError):
+        fail(f"{file}: not YAML")
+    names = found.get("secrets") if isinstance(found, dict) else None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        fail(f"{file}: must have a list of names under secrets")
+    return names
+
+
+@consumer.command("ls")
+@project_option
+@talks
+def list_(client: "Client", project: str) -> None:
+    """List consumers and what they declare."""
+    rows(client.consumers(project), COLUMNS)
+
+
+@consumer.command()
+@click.argument("consumer_id", metavar="ID")
+@project_option
+@talks
+def rm(client: "Client", consumer_id: str, project: str) -> None:
+    """Remove a consumer; its sessions end at once."""
+    client.delete_consumer(consumer_id, project)
