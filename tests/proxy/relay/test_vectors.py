@@ -14,7 +14,7 @@ from proxy.relay.gateway import crossing
 
 GATEWAY = "gateway"
 OURS = {name.lower() for name, _ in cors.ALWAYS} | {
-    b"vary", b"content-length", b"transfer-encoding", b"connection", b"egret-injected", b"egret-carried", b"access-control-allow-origin",
+    b"vary", b"cache-control", b"content-length", b"transfer-encoding", b"connection", b"egret-injected", b"egret-carried", b"access-control-allow-origin",
     b"access-control-allow-credentials", b"access-control-expose-headers",
 }  # fmt: skip
 FRAMING = {b"host", b"content-length", b"transfer-encoding", b"connection", b"upgrade"}
