@@ -85,7 +85,7 @@ class H1Requests(HttpConnection):
                 self._pumping = False
                 return
         self._pumping = False
-        if self._ended:
+        if self._ended and not (self._gone and self._state == self._wait):
             self._ended = False
             yield from self._closed()
 
@@ -185,7 +185,7 @@ class H1Requests(HttpConnection):
         """Take the client's end. A plain half-close after a whole request still gets the answer (RFC 9112 9.6)."""
         half = self.conn.state is ConnectionState.CAN_WRITE and not self.conn.tls
         if half and self._state == self._wait:
-            self._gone = True
+            self._gone = self._ended = True  # again, when everything that was sent has been answered
             return
         alive = self._state in (self._read_body, self._wait, self._pipe)
         self._state = self._discard

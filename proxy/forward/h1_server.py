@@ -100,7 +100,9 @@ class H1Server(H1Requests):
             else:
                 self._until_close, self._keep = True, False
         # An answer before the end of the request: the rest is thrown away, and nothing may follow on this connection.
-        self._keep = self._keep and self._request_done and not self._gone and not self.peer.draining
+        self._keep = self._keep and self._request_done and not self.peer.draining
+        if self._gone and b"\r\n\r\n" not in self.buffer:
+            self._keep = False
         if not self._keep:
             framing.append((b"Connection", b"close"))
         elif self._minor == 0:

@@ -270,6 +270,11 @@ def split(headers: "list[tuple[bytes, bytes]]", allowed: frozenset[bytes]) -> tu
     return pseudo, fields
 
 
+def promised(fields: "Pairs | tuple[tuple[bytes, bytes], ...]") -> bool:
+    """Whether a Content-Length other than 0 announces content; without any, it would swallow what comes next."""
+    return any(value.strip(b"0") for name, value in fields if name == b"content-length")
+
+
 def size(headers: "list[tuple[bytes, bytes]]") -> int:
     """Return the size of a header list as SETTINGS_MAX_HEADER_LIST_SIZE counts it (RFC 9113 6.5.2)."""
     return sum(len(name) + len(value) + 32 for name, value in headers)

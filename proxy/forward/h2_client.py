@@ -13,7 +13,7 @@ from proxy.forward import parts
 from proxy.forward.border import Crossing, ResponseHead, WireHead, Withheld
 from proxy.forward.exchange import Upstream, client_of
 from proxy.forward.h1_client import MAX_INFORMATIONAL
-from proxy.forward.h2_base import GoneAway, H2Connection, Pairs, size, split
+from proxy.forward.h2_base import GoneAway, H2Connection, Pairs, promised, size, split
 from proxy.forward.incoming import Incoming
 from proxy.forward.mitm import (
     HttpEvent,
@@ -44,6 +44,7 @@ class Passage:
     ours: int | None = None
     informational: int = 0
     begun: bool = False
+    bodyless: bool = False
 
 
 class H2Client(H2Connection):
@@ -198,6 +199,9 @@ class H2Client(H2Connection):
             raise wire.Malformed("status")
         if status == 100:
             return
+        passage.bodyless = status in (204, 304) or passage.into.exchange.method == "HEAD"
+        if ended and not passage.bodyless and promised(fields):
+            raise wire.Malformed("content-length without content")
         response = parts.response(status, b"", fields, b"HTTP/2.0")
         yield from self._receive(passage, ResponseHead(passage.client_id, response, end_stream=ended))
 
@@ -205,6 +209,9 @@ class H2Client(H2Connection):
         """Pass a piece of a response's body on, through the border."""
         passage = self._by_ours.get(stream_id)
         if passage is None:
+            return
+        if passage.bodyless and data:
+            yield from self._withhold(passage, Refusal("upstream_unreachable"))
             return
         try:
             yield from self._receive(passage, ResponseData(passage.client_id, data))

@@ -13,7 +13,7 @@ from mitmproxy.proxy.context import Context
 from proxy.forward import parts
 from proxy.forward.arrival import Arrival, BrokenRequest, unreadable
 from proxy.forward.exchange import client_of
-from proxy.forward.h2_base import GoneAway, H2Connection, Pairs, size, split
+from proxy.forward.h2_base import GoneAway, H2Connection, Pairs, promised, size, split
 from proxy.forward.mitm import (
     ErrorCode,
     HttpEvent,
@@ -92,7 +92,7 @@ class H2Server(H2Connection):
         self._asking.add(stream_id)
         request, refusal = unreadable(), None
         try:
-            request = _read(*split(headers, PSEUDO))
+            request = _read(*split(headers, PSEUDO), ended=ended)
         except wire.Malformed:
             refusal = Refusal("bad_request")
         if size(headers) > self.limits.header_bytes:
@@ -171,12 +171,14 @@ class H2Server(H2Connection):
         yield from super().flush()
 
 
-def _read(pseudo: dict[bytes, bytes], fields: Pairs) -> http.Request:
+def _read(pseudo: dict[bytes, bytes], fields: Pairs, *, ended: bool) -> http.Request:
     """Build a request as HTTP/1 would have it: `Host` first, one `Cookie`."""
+    if ended and promised(fields):
+        raise wire.Malformed("content-length without content")
     method, path = pseudo.get(b":method", b""), pseudo.get(b":path", b"")
     if method == b"CONNECT":
         path = path or b"/"  # refused later, but with a stream's means
-    elif not path or pseudo.get(b":scheme") not in (b"https", b"http") or b":protocol" in pseudo:
+    elif not path or pseudo.get(b":scheme") != b"https" or b":protocol" in pseudo:
         raise wire.Malformed("pseudo fields")
     wire.request_line(b"%s %s HTTP/1.1" % (method, path))
     hosts = wire.values(fields, b"host")

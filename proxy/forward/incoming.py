@@ -78,6 +78,8 @@ class Incoming:
         raw = response.data.headers.fields
         fields = self._fields(hops.response_fields(raw, status=status))
         response.data.reason = scrubber.text(response.data.reason)
+        if status < 200 or status == 204:  # RFC 9110 8.6: a client that believed it would take the next answer for it
+            fields = with_length(fields, None)
         response.data.headers = parts.headers(fields)
         if status == 101:
             return [self._switch(event, raw, fields)]

@@ -36,6 +36,7 @@ from proxy.forward.mitm import (
 from proxy.forward.respond import ESTABLISHED, document, go_on, mark
 from proxy.forward.talk import NEVER, Talk
 from proxy.forward.tunnel import Tunnel
+from proxy.protocol import wire
 from proxy.protocol.websocket import REASONS, WebSocket
 from proxy.refusal import Refusal, Refused
 from proxy.services import log
@@ -134,7 +135,7 @@ class Stream(Talk):
         if destination is None:
             yield from self._refuse(Refusal("internal"))
             return
-        if "expect" in event.request.headers and not event.end_stream:
+        if not event.end_stream and b"100-continue" in wire.tokens(list(event.request.headers.fields), b"expect"):
             yield SendHttp(ResponseHead(self.stream_id, go_on()), self.context.client)
         address = (destination.host, destination.port)
         connection, error = yield GetHttpConnection(address, destination.secure, None, "tcp")
