@@ -6,6 +6,7 @@ connection is ours to choose: tidy, or cut so that a part cannot look like the w
 
 import asyncio
 import contextlib
+import socket
 import ssl
 from typing import Final
 
@@ -61,6 +62,9 @@ class Link(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self.buffer = bytearray()
+        # asyncio does so for some sockets only; without it a second write waits 40 ms for the peer's acknowledgement.
+        with contextlib.suppress(OSError):
+            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.transport = transport  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
