@@ -18,7 +18,7 @@ from proxy.protocol.handshake import Handshake
 from proxy.refusal import Refusal, Refused
 from proxy.relay.express import admission
 from proxy.relay.express.exchange import Arrival, Exchange
-from proxy.relay.express.incoming import Gone, Incoming, Stale
+from proxy.relay.express.incoming import Gone, Incoming, Stale, piece_of
 from proxy.relay.express.link import Link
 from proxy.relay.express.outgoing import Outgoing
 from proxy.relay.express.pool import Key, Up
@@ -40,7 +40,7 @@ CLOSING: Final = 15.0
 """Seconds for a closing connection to take what it was sent last."""
 
 REPEATABLE: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
-"""Methods that may be sent twice (RFC 9110 9.2.2), when a kept connection turns out to be closed."""
+"""Methods that may be sent twice (RFC 9110 9.2.2), without a body, when a kept connection turns out to be closed."""
 
 
 class Client(Link):
@@ -262,6 +262,9 @@ class Connection:
             self._let_go(whole=False)
             exchange.end()
         if self.reply.keep and not self.link.lost:
+            if self.link.congested:
+                await self.link.drain()
+            await self.link.breathe()
             return True
         await self._linger()
         return False
@@ -315,7 +318,7 @@ class Connection:
         if self.target is None and arrival.method == b"CONNECT":
             await self._connect(exchange, arrival)
             return
-        upload = self._upload = Upload(self.link, arrival.length, self.services.limits)
+        upload = self._upload = Upload(self.link, arrival.length, self.services.limits, piece_of(arrival.fields))
         await self._admit(exchange, arrival)
         if arrival.length and any(name.lower() == b"expect" for name, _ in arrival.fields):
             self.link.write(CONTINUE)
@@ -338,7 +341,7 @@ class Connection:
             raise Refused(Refusal("internal"))
         caller = exchange.caller
         self._key = (f"{caller.organisation}/{caller.project}/{caller.dataset}", head.destination)
-        repeatable = head.method in REPEATABLE and upload.whole and not head.websocket
+        repeatable = head.method in REPEATABLE and upload.length == 0 and not head.websocket
         up = None if head.websocket else self.services.pool.take(self._key, repeatable=repeatable)
         self.up = up or await self.services.pool.dial(head.destination)
         try:
@@ -362,7 +365,7 @@ class Connection:
         if up.eof:
             raise Stale if up.reused else Refused(Refusal("upstream_unreachable"))
         up.seen()
-        up.write(outgoing.whole(upload.data, upload.trailers) if upload.whole else outgoing.begin())
+        up.write(await upload.rewritten(outgoing) if upload.whole else outgoing.begin())
         self.deadline = self.link.loop.time() + self.services.limits.response_timeout
         if not upload.whole:
             upload.start(outgoing, up, self)

@@ -4,6 +4,7 @@ Every response is searched for every value of the dataset, whether or not its re
 `limits.buffer_bytes` and may change is waited for, and gets its exact length; any other goes on as it comes.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +20,16 @@ from proxy.relay.express.reply import BODILESS, Reply
 from proxy.scrub import BodyScrub, Scrubber, drop_validators
 
 MAX_INFORMATIONAL: Final = 16
+PIECE: Final = 128 << 10
+"""Bytes of a body that are scrubbed and sent in one go."""
+
+SMALL_PIECE: Final = 8 << 10
+"""The same where they may grow a thousandfold."""
+
+
+def piece_of(fields: Fields) -> int:
+    """Return how much of a body to take at once."""
+    return SMALL_PIECE if any(name.lower() == b"content-encoding" for name, _ in fields) else PIECE
 
 
 class Stale(Exception):
@@ -149,46 +160,49 @@ class Incoming:
     async def _held(self, body: wire.Body, scrub: BodyScrub) -> None:
         pieces: list[bytes] = []
         while True:
-            pieces += self._take(body)
+            for piece in self._take(body):
+                pieces.append(closed(lambda piece=piece: scrub.feed(piece)))  # type: ignore[misc]
+                await self.up.breathe()
             if body.ended:
                 break
             await self._more(body)
-        data = closed(lambda: scrub.feed(b"".join(pieces)) + scrub.finish())
+        data = b"".join((*pieces, closed(scrub.finish)))
         fields = drop_validators(self.fields) if scrub.changed else self.fields
         self._send(self._head(with_length(fields, len(data)), sized=True), data)
         await self._room()
 
     async def _stream(self, body: wire.Body, head: bytes) -> None:
         self._begun = True
-        while True:
-            pieces = self._take(body)
-            data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-            data = closed(lambda data=data: self._scrubbed(data, last=body.ended))  # type: ignore[misc]
-            if body.ended:
-                trailers = closed(lambda: self._scrubber().fields(hops.trailer_fields(body.trailers))[0])
-                self._send(head, self.reply.piece(data) + self.reply.last(trailers))
+        while not body.ended:
+            for piece in self._take(body):
+                data = closed(lambda piece=piece: self._scrubbed(piece))  # type: ignore[misc]
+                if data:
+                    self._send(head, self.reply.piece(data))
+                    head = b""
                 await self._room()
-                return
-            if data or head:
-                self._send(head, self.reply.piece(data))
-                head = b""
-                await self._room()
-            await self._more(body)
+                await self.up.breathe()
+            if not body.ended:
+                if head:  # what holds its body back tells its head
+                    self._send(head, b"")
+                    head = b""
+                await self._more(body)
+        rest = closed(lambda: self._scrub.finish() if self._scrub is not None else b"")
+        trailers = closed(lambda: self._scrubber().fields(hops.trailer_fields(body.trailers))[0])
+        last = self.reply.piece(rest) + self.reply.last(trailers)
+        if head or last:
+            self._send(head, last)
+            await self._room()
 
-    def _scrubbed(self, data: bytes, *, last: bool) -> bytes:
-        scrub = self._scrub
-        if scrub is None:
-            return data
-        out = scrub.feed(data) if data else b""
-        return out + scrub.finish() if last else out
+    def _scrubbed(self, data: bytes) -> bytes:
+        return data if self._scrub is None else self._scrub.feed(data)
 
     def _head(self, fields: Fields, *, sized: bool) -> bytes:
         told = replies.names(self.exchange.injected, self.exchange.carried)
         return self.reply.head(self.status, self.reason, (*fields, *told) if told else fields, sized=sized)
 
-    def _take(self, body: wire.Body) -> list[bytes]:
+    def _take(self, body: wire.Body) -> Iterator[bytes]:
         try:
-            return list(body.take())
+            yield from body.take(piece_of(self.fields))
         except wire.Malformed:
             raise Refused(Refusal("upstream_unreachable")) from None
 

@@ -15,6 +15,9 @@ HIGH: Final = 256 << 10
 
 BLOCK: Final = 256 << 10
 
+TURN: Final = 0.005
+"""Seconds after which who reads from a connection lets the others have their turn."""
+
 
 class Link(asyncio.Protocol):
     """See the module. One coroutine at a time reads, one at a time waits for room to write."""
@@ -28,6 +31,7 @@ class Link(asyncio.Protocol):
         "_secured",
         "_session",
         "_tls",
+        "_until",
         "_waiter",
         "buffer",
         "congested",
@@ -52,6 +56,7 @@ class Link(asyncio.Protocol):
         """When the peer last sent anything, on the loop's clock."""
         self._fresh = False
         self._paused = False
+        self._until = 0.0
         self._waiter: asyncio.Future[None] | None = None
         self._flow: asyncio.Future[None] | None = None
         self._tls: ssl.SSLObject | None = None
@@ -147,6 +152,17 @@ class Link(asyncio.Protocol):
             await self._waiter
         finally:
             self._waiter = None
+            self._until = self.loop.time() + TURN
+
+    def spent(self) -> bool:
+        """Whether the reader had its turn: a peer can send twenty thousand small things in what is read at once."""
+        return self.loop.time() >= self._until
+
+    async def breathe(self) -> None:
+        """Let the others have their turn, if this one has lasted long enough."""
+        if self.loop.time() >= self._until:
+            await asyncio.sleep(0)
+            self._until = self.loop.time() + TURN
 
     # writing
 

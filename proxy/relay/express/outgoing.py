@@ -35,9 +35,13 @@ class Outgoing:
         rewriter = self.exchange.rewriter
         return rewriter is not None and rewriter.resizes
 
-    def whole(self, body: bytes, trailers: Fields) -> bytes:
-        """Return the request with a body that is known in full; raises `Refused`."""
-        return closed(lambda: self._whole(body, trailers))
+    def rewrite(self, data: bytes) -> bytes:
+        """Return a piece of the body, rewritten but not framed; raises `Refused`."""
+        return closed(lambda: self._rewrite(data))
+
+    def whole(self, rewritten: bytes, trailers: Fields) -> bytes:
+        """Return the request, given all of its body from `rewrite`; raises `Refused`."""
+        return closed(lambda: self._whole(rewritten, trailers))
 
     def begin(self) -> bytes:
         """Return the head of a request whose body comes in pieces; raises `Refused`."""
@@ -51,10 +55,10 @@ class Outgoing:
         """Return the end of the body; raises `Refused`."""
         return closed(lambda: self._end(trailers))
 
-    def _whole(self, body: bytes, trailers: Fields) -> bytes:
+    def _whole(self, rewritten: bytes, trailers: Fields) -> bytes:
         if self.length == 0:
             return self._head(0)
-        written = self._rewrite(body) + self._rest()
+        written = rewritten + self._rest()
         last = self._trailers(trailers) if trailers else LAST
         length = None if self.length == CHUNKED or trailers else len(written)
         head = self._head(length)

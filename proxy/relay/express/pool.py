@@ -5,7 +5,6 @@ Kept by tenant as well as by destination. Some authentication schemes belong to 
 """
 
 import asyncio
-import contextlib
 import socket
 import ssl
 import time
@@ -28,16 +27,23 @@ RECENT: Final = 2.0
 
 PER_KEY: Final = 64
 
+SESSIONS: Final = 1024
+SESSION_AGE: Final = 3600.0
+"""Seconds after a verified handshake for which its session, and those that came of it, save another one."""
+
 Key = tuple[str, Destination]
 
 
 class Up(Link):
     """A connection to an upstream. `reused`: it served a request before."""
 
-    __slots__ = ("idle", "reused", "since")
+    __slots__ = ("idle", "pool", "reused", "secured", "since")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, pool: "Pool") -> None:
         super().__init__(loop)
+        self.pool = pool
+        self.secured: tuple[tuple[str, int], float] | None = None
+        """For which destination, and when (monotonic clock), the certificate was verified."""
         self.idle = False
         self.reused = False
         self.since = 0.0
@@ -54,6 +60,8 @@ class Up(Link):
         if self.idle:
             self.idle = False
             self.transport.close()
+        if self.lost:
+            self.pool.remember(self)
 
 
 class Pool:
@@ -64,6 +72,7 @@ class Pool:
         self._limits = limits
         self._context = context
         self._kept: dict[Key, deque[Up]] = {}
+        self._sessions: dict[tuple[str, int], tuple[ssl.SSLSession, float]] = {}
         self._closed = False
 
     def take(self, key: Key, *, repeatable: bool) -> Up | None:
@@ -122,35 +131,49 @@ class Pool:
                 sock = await _connect([(pin.family, pin.ip) for pin in pinned], destination.port)
         except OSError:  # TimeoutError is one
             raise Refused(Refusal("upstream_unreachable")) from None
-        up = await _wrap(sock)
+        up = await self._wrap(sock)
         if destination.secure:
             try:
-                await self._secure(up, destination.host)
+                await self._secure(up, (destination.host, destination.port))
             except BaseException:
                 up.abort()
                 raise
         return up
 
-    async def _secure(self, up: Up, name: str) -> None:
+    async def _secure(self, up: Up, destination: tuple[str, int]) -> None:
+        session, verified = self._sessions.get(destination, (None, 0.0))
+        if time.monotonic() >= verified + SESSION_AGE:
+            session = None
         try:
             async with asyncio.timeout(self._limits.tls_timeout):
-                await up.secure(self._context, name=name)
+                await up.secure(self._context, name=destination[0], session=session)
         except (ssl.SSLError, ssl.CertificateError):
             raise Refused(Refusal("upstream_tls")) from None
         except OSError:
             raise Refused(Refusal("upstream_unreachable")) from None
+        resumed = up.tls is not None and up.tls.session_reused
+        up.secured = destination, verified if resumed else time.monotonic()
 
+    def remember(self, up: Up) -> None:
+        """Keep the TLS session of a connection that is over, for its destination; its tickets have come by now.
 
-async def _wrap(sock: socket.socket) -> Up:
-    loop = asyncio.get_running_loop()
-    try:
-        with contextlib.suppress(OSError):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        _, up = await loop.create_connection(lambda: Up(loop), sock=sock)
-    except BaseException:
-        sock.close()
-        raise
-    return up
+        One that came of another is as old as that: a certificate that expired is not taken for good for ever.
+        """
+        if up.secured is None or up.tls is None or (session := up.tls.session) is None:
+            return
+        destination, verified = up.secured
+        while len(self._sessions) >= SESSIONS:
+            self._sessions.pop(next(iter(self._sessions)))
+        self._sessions[destination] = session, verified
+
+    async def _wrap(self, sock: socket.socket) -> Up:
+        loop = asyncio.get_running_loop()
+        try:
+            _, up = await loop.create_connection(lambda: Up(loop, self), sock=sock)
+        except BaseException:
+            sock.close()
+            raise
+        return up
 
 
 async def _connect(addresses: list[tuple[socket.AddressFamily, str]], port: int) -> socket.socket:

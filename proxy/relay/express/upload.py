@@ -1,6 +1,7 @@
 """A request's body on its way from the client: read whole where it is short, pumped where it is not."""
 
 import asyncio
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from proxy.events import SpoolError
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 class Upload:
     """One body. `whole`: all of it is in `data` as it came; it goes up in one piece, and may be sent again."""
 
-    __slots__ = ("_body", "_limits", "_link", "_task", "data", "length", "trailers", "whole")
+    __slots__ = ("_body", "_limits", "_link", "_piece", "_task", "data", "length", "trailers", "whole")
 
-    def __init__(self, link: Link, length: int, limits: Limits) -> None:
+    def __init__(self, link: Link, length: int, limits: Limits, piece: int) -> None:
         self.length = length
         self.data = b""
         self.trailers: Fields = ()
@@ -31,6 +32,7 @@ class Upload:
         self._link = link
         self._limits = limits
         self._body = wire.Body(length, link.buffer, limits.header_bytes)
+        self._piece = piece
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -42,14 +44,27 @@ class Upload:
         """Read what is here; wait for all of a short body whose length will change. Raises `Refused`, `Gone`."""
         if self.whole:
             return
-        pieces = self._take()
+        pieces = await self._taken([])
         if resizes and 0 < self.length <= self._limits.buffer_bytes:
             while not self.done:
                 await self._more()
-                pieces += self._take()
+                await self._taken(pieces)
         self.data = b"".join(pieces)
         self.whole = self.done
         self.trailers = tuple(self._body.trailers)
+
+    async def rewritten(self, outgoing: Outgoing) -> bytes:
+        """Return the whole request as it goes up; raises `Refused`."""
+        data, piece = self.data, self._piece
+        if len(data) > piece and self.length != 0:
+            pieces = []
+            for start in range(0, len(data), piece):
+                pieces.append(outgoing.rewrite(data[start : start + piece]))
+                await self._link.breathe()
+            data = b"".join(pieces)
+        elif data:
+            data = outgoing.rewrite(data)
+        return outgoing.whole(data, self.trailers)
 
     def start(self, outgoing: Outgoing, up: "Up", connection: "Connection") -> None:
         """Send the body while it comes."""
@@ -63,26 +78,32 @@ class Upload:
             self._task = None
 
     async def _pump(self, outgoing: Outgoing, up: "Up", connection: "Connection") -> None:
-        pieces, self.data = [self.data], b""
-        while True:
-            data = b"".join([outgoing.feed(piece) for piece in pieces if piece])
-            if self.done:
-                data += outgoing.end(tuple(self._body.trailers))
-            if up.lost:
-                return  # it may have answered already
-            if data:
-                up.write(data)
-                connection.late()
-            if self.done:
-                return
-            if up.congested:
-                await up.drain()
+        first, self.data = self.data, b""
+        await self._send(outgoing.feed(first) if first else b"", up, connection)
+        while not self.done:
             await self._more()
-            pieces = self._take()
+            for piece in self._take():
+                await self._send(outgoing.feed(piece), up, connection)
+                await self._link.breathe()
+        await self._send(outgoing.end(tuple(self._body.trailers)), up, connection)
 
-    def _take(self) -> list[bytes]:
+    async def _send(self, data: bytes, up: "Up", connection: "Connection") -> None:
+        if not data or up.lost:  # an upstream that is gone may have answered already
+            return
+        up.write(data)
+        connection.late()
+        if up.congested:
+            await up.drain()
+
+    async def _taken(self, pieces: list[bytes]) -> list[bytes]:
+        for piece in self._take():
+            pieces.append(piece)
+            await self._link.breathe()
+        return pieces
+
+    def _take(self) -> Iterator[bytes]:
         try:
-            return list(self._body.take())
+            yield from self._body.take(self._piece)
         except wire.Malformed:
             raise Refused(Refusal("bad_request")) from None
 

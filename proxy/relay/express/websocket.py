@@ -16,6 +16,8 @@ GOODBYE: Final = 5.0
 
 UPSTREAM, CLIENT = 1, 2
 
+Take = Callable[[bytes, Callable[[], bool]], Bytes]
+
 
 class Bridge:
     """Runs one WebSocket, from the 101 to the last close frame."""
@@ -51,14 +53,14 @@ class Bridge:
         except Exception as error:  # noqa: BLE001  # fail closed, whatever it is
             self._crash(error)
 
-    async def _pump(self, source: Link, take: Callable[[bytes], Bytes], sink: Link) -> None:
+    async def _pump(self, source: Link, take: Take, sink: Link) -> None:
         try:
             source.seen()
             while not self._over.done():
                 if source.buffer:
                     data = bytes(source.buffer)
                     source.buffer.clear()
-                    self._emit(take(data))
+                    await self._pass(data, source, take)
                 if sink.congested:
                     await sink.drain()
                 if not await source.more() and not source.buffer:
@@ -66,6 +68,14 @@ class Bridge:
                     return
         except Exception as error:  # noqa: BLE001  # fail closed, whatever it is
             self._crash(error)
+
+    async def _pass(self, data: bytes, source: Link, take: Take) -> None:
+        out = take(data, source.spent)
+        self._emit(out)
+        while out.more and not self._over.done():
+            await source.breathe()
+            out = take(b"", source.spent)
+            self._emit(out)
 
     def _pumped(self, pump: "asyncio.Task[None]") -> None:
         error = None if pump.cancelled() else pump.exception()

@@ -15,7 +15,7 @@ P = b"#{SECRETS.API_KEY}"
 
 
 @pytest.fixture(scope="module")
-def proxy(tmp_path_factory):
+def proxy(tmp_path_factory, engine):
     with Forward(tmp_path_factory.mktemp("again")) as running:
         running.reader.put("API_KEY", VALUE, running.upstream.origin)
         running.token = running.reader.open()
@@ -132,10 +132,10 @@ def test_tls_session_is_taken_up_for_its_destination_only(proxy):
     """The second connection saves the handshake; another destination's, and one that is too old, do not."""
     resumed = []
     proxy.upstream.routes[b"/tls"] = lambda request, conn: (
-        resumed.append(conn.session_reused) or b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+        resumed.append(conn.session_reused) or b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     )
-    (addon,) = proxy.master.addons.chain
-    known = addon._upstreams._sessions
+    express = proxy.engine == "express"
+    known = (proxy.master.services.pool if express else proxy.master.addons.chain[0]._upstreams)._sessions
     key = ("localhost", proxy.upstream.port)
     known.pop(key, None)
 

@@ -15,7 +15,7 @@ VALUE = b"sk-live-4Xq9Zb7Lm2Pw"
 
 
 @pytest.fixture(scope="module")
-def proxy(tmp_path_factory):
+def proxy(tmp_path_factory, engine):
     with Forward(tmp_path_factory.mktemp("fair")) as running:
         running.reader.put("API_KEY", VALUE, running.upstream.origin)
         running.token = running.reader.open()
