@@ -23,7 +23,7 @@ def consumer() -> None:
 @consumer.command()
 @click.argument("consumer_id", metavar="ID")
 @click.argument("secrets", nargs=-1)
-@click.option("--manifest", type=click.Path(path_type=Path, dir_okay=False), help="Take the names from its `secrets`.")
+@click.option("--manifest", type=click.Path(path_type=Path), help="And those that this plugin's YAML declares.")
 @click.option("--name", default="", help="What people call it.")
 @click.option("--description", default="", help="A sentence for people.")
 @project_option
@@ -42,19 +42,12 @@ def declare(
 
 
 def _names(file: Path) -> list[str]:
-    """Return `secrets:` of a plugin's YAML manifest."""
-    import yaml  # noqa: PLC0415  # slow to import
+    from egret.manifest import ManifestError, declared  # noqa: PLC0415
 
     try:
-        found = yaml.safe_load(file.read_text())
-    except OSError as error:
-        fail(f"{file}: {error.strerror}")
-    except (yaml.YAMLError, UnicodeDecodeError):
-        fail(f"{file}: not YAML")
-    names = found.get("secrets") if isinstance(found, dict) else None
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        fail(f"{file}: must have a list of names under secrets")
-    return names
+        return declared(file)
+    except ManifestError as error:
+        fail(str(error))
 
 
 @consumer.command("ls")
