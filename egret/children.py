@@ -38,7 +38,7 @@ def _die_with_parent() -> None:
 class Process:
     """One run of a child."""
 
-    def __init__(self, argv: Sequence[str], sock_fd: int, environ: Mapping[str, str]) -> None:
+    def __init__(self, argv: Sequence[str], sock_fd: int, environ: Mapping[str, str], fds: Sequence[int] = ()) -> None:
         self.pipe, theirs = os.pipe()
         os.set_blocking(self.pipe, False)
         try:
@@ -47,7 +47,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=sys.stderr,  # stdout is for the ready line alone
                 env=environ,
-                pass_fds=(sock_fd, theirs),
+                pass_fds=(sock_fd, theirs, *fds),
                 process_group=0,  # a Ctrl-C in the terminal is for the supervisor, which drains in order
                 preexec_fn=_die_with_parent,  # noqa: PLW1509  # no threads here
             )
@@ -95,6 +95,7 @@ class Slot:
     argv: Sequence[str]
     sock_fd: int
     plane: str
+    fds: Sequence[int] = ()
     process: Process | None = None
     successor: Process | None = None
     due: float | None = 0.0
@@ -108,7 +109,7 @@ class Slot:
 
     def spawn(self, environ: Mapping[str, str]) -> Process:
         """Start a process for this slot; the caller says which role it has."""
-        return Process(self.argv, self.sock_fd, environ_of(self.plane, environ))
+        return Process(self.argv, self.sock_fd, environ_of(self.plane, environ), self.fds)
 
     def died(self, now: float) -> float:
         """Note the death of `process`, plan the next start, and return the delay in seconds."""
@@ -136,6 +137,7 @@ class Place:
     plane: str
     module: Sequence[str]
     listener: Listener
+    fds: Sequence[int] = ()
 
 
 def slots(places: Sequence[Place], argv: Callable[[Place], Sequence[str]]) -> list[Slot]:
@@ -145,7 +147,7 @@ def slots(places: Sequence[Place], argv: Callable[[Place], Sequence[str]]) -> li
         many = len(place.listener.sockets) > 1
         for number, sock in enumerate(place.listener.sockets, 1):
             name = f"{place.name} {number}" if many else place.name
-            found.append(Slot(name, argv(place), sock.fileno(), place.plane))
+            found.append(Slot(name, argv(place), sock.fileno(), place.plane, place.fds))
     return found
 
 

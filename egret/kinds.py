@@ -178,6 +178,15 @@ def _pem(raw: object) -> Path:
 
 _port = whole(1, 65535)
 
+
+def _file(raw: object) -> Path | None:
+    if raw is None or raw == "null":
+        return None
+    if not isinstance(raw, str) or not raw:
+        raise Rejected
+    return Path(raw)
+
+
 FLAG: Final = Kind("true or false", _flag)
 ADDRESS: Final = Kind("HOST:PORT, an IPv6 address in brackets, port 0 for a free one", _address)
 PUBLIC_URL: Final = Kind("null, or an http:// or https:// URL without user, query and fragment", _public_url)
@@ -188,6 +197,7 @@ NETWORKS: Final = Kind(
 PORTS: Final = Kind(
     "a list of ports from 1 to 65535", lambda raw: tuple(dict.fromkeys(_port.parse(item) for item in _items(raw)))
 )
+FILE: Final = Kind("null, or the path of a file", _file)
 PEM_FILES: Final = Kind(
     "a list of readable PEM files with certificates", lambda raw: tuple(_pem(item) for item in _items(raw))
 )

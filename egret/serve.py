@@ -22,8 +22,11 @@ class ServeError(Exception):
     """The start cannot go on; the message names the remedy."""
 
 
-def serve(data: Path, config: Path | None, settings: Settings) -> int:
-    """Serve until SIGTERM; return the exit code. Raises `ServeError` and `ListenError`."""
+def serve(data: Path, config: Path | None, settings: Settings, passphrase: int | None = None) -> int:
+    """Serve until SIGTERM; return the exit code. Raises `ServeError` and `ListenError`.
+
+    `passphrase` is a descriptor from which each process of the data plane reads the opening key's.
+    """
     if not (data / "keys").is_dir():
         raise ServeError(f"{data} holds no store: make one with `egret init --data {data}`")
     with alone(data):
@@ -41,18 +44,26 @@ def serve(data: Path, config: Path | None, settings: Settings) -> int:
             with contextlib.suppress(OSError):  # a reader that has gone is no reason to stop serving
                 print(ready, flush=True)  # noqa: T201  # the one line that a caller waits for
 
-        children = _slots(data, config, admin, proxy, gateway)
+        children = _slots(data, config, (admin, proxy, gateway), passphrase)
         return Supervisor(children, environment(), announce, close, settings.limits.drain_timeout).run()
 
 
-def _slots(data: Path, config: Path | None, admin: Listener, proxy: Listener, gateway: Listener) -> list[Slot]:
+def _slots(
+    data: Path, config: Path | None, listeners: tuple[Listener, Listener, Listener], passphrase: int | None
+) -> list[Slot]:
+    admin, proxy, gateway = listeners
     urls = ["--admin-url", admin.public_url, "--proxy-url", proxy.public_url, "--gateway-url", gateway.public_url]
+    fds = () if passphrase is None else (passphrase,)
     places = [
         Place("store", "control", ("store",), admin),
-        Place("proxy", "data", ("proxy", "--role", "forward"), proxy),
-        Place("gateway", "data", ("proxy", "--role", "gateway"), gateway),
+        Place("proxy", "data", ("proxy", "--role", "forward"), proxy, fds),
+        Place("gateway", "data", ("proxy", "--role", "gateway"), gateway, fds),
     ]
-    return slots(places, lambda place: [*command(place.module, data, config), *urls])
+    unlocks = [part for fd in fds for part in ("--passphrase-fd", str(fd))]
+    return slots(
+        places,
+        lambda place: [*command(place.module, data, config), *urls, *(unlocks if place.plane == "data" else ())],
+    )
 
 
 def _limits() -> None:

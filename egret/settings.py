@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from egret.kinds import (
     ADDRESS,
+    FILE,
     FLAG,
     NETWORKS,
     PEM_FILES,
@@ -125,6 +126,16 @@ class Egress:
 
 
 @dataclass(frozen=True, slots=True)
+class Opening:
+    """How a data plane unwraps its opening key, where that is wrapped; see docs/keys.md."""
+
+    passphrase_file: Path | None = option(
+        FILE, None, "A file with the passphrase, of mode 0600 or less; one line break at its end does not count."
+    )
+    vault_token_file: Path | None = option(FILE, None, "A file with the token for Vault's transit engine, read anew.")
+
+
+@dataclass(frozen=True, slots=True)
 class Audit:
     """Signed checkpoints of the audit log, in `audit/checkpoints.jsonl` of the data folder; see docs/audit.md."""
 
@@ -179,6 +190,7 @@ class Settings:
     proxy: Proxy = Proxy()
     gateway: Gateway = Gateway()
     egress: Egress = Egress()
+    opening: Opening = Opening()
     audit: Audit = Audit()
     limits: Limits = Limits()
 

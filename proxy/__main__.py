@@ -113,6 +113,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--config", type=Path)
     parser.add_argument("--fd", type=int)
     parser.add_argument("--ready-fd", type=int)
+    parser.add_argument("--passphrase-fd", type=int)
     for plane in ("admin", "proxy", "gateway"):
         parser.add_argument(f"--{plane}-url")
     return parser.parse_args(argv)
@@ -156,6 +157,7 @@ def _shipper(options: argparse.Namespace, settings: "Settings", spool: "Spool") 
 
 
 def _plane(options: argparse.Namespace, settings: "Settings") -> Plane:
+    from egret.unlock import unlock  # noqa: PLC0415
     from proxy.budget import Budgets  # noqa: PLC0415
     from proxy.destination import AddressGuard  # noqa: PLC0415
     from proxy.events import Spool  # noqa: PLC0415
@@ -179,6 +181,7 @@ def _plane(options: argparse.Namespace, settings: "Settings") -> Plane:
             options.data,
             max_stale=settings.limits.max_stale,
             unbound_secrets=settings.egress.unbound_secrets == "allow",
+            unlock=unlock(settings.opening, options.passphrase_fd),
         ),
         guard=guard,
         spool=Spool(options.data / "spool"),

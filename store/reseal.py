@@ -19,6 +19,7 @@ from store.errors import Tampered
 from store.head import Head
 from store.keyring import PublicKeys, write_private
 from store.opening import Opener, opening_keys
+from store.rewrap import wrap_alike
 from store.schema import entries, versions
 from store.sealing import Sealer
 from store.seals import DOCUMENT, Seals
@@ -26,22 +27,28 @@ from store.tree import checked
 from store.trusted import believed, believed_hash
 from store.vault.seals import Resealed
 from store.vault.versions import binding_of_row
+from store.wrapping import Unlock
 
 BATCH = 100
 
 
-def new_opening_key(data: Path) -> bytes:
-    """Make an opening key in keys/data and return its public half, to be registered. The old key stays."""
+def new_opening_key(data: Path, unlock: Unlock | None = None) -> bytes:
+    """Make an opening key in keys/data and return its public half, to be registered. The old key stays.
+
+    Where the present ones are wrapped, so is the new one, alike.
+    """
     seed = secrets.token_bytes(32)
     public = opening_keys(seed)[1]
-    write_private(data / "keys" / "data" / f"opening-{Sealer(public).kid.hex()}.key", seed)
+    kid = Sealer(public).kid
+    file = wrap_alike(data, seed, kid, unlock or Unlock())
+    write_private(data / "keys" / "data" / f"opening-{kid.hex()}.key", file)
     return public
 
 
-def reseal(url: str, data: Path) -> Iterator[list[Resealed]]:
+def reseal(url: str, data: Path, unlock: Unlock | None = None) -> Iterator[list[Resealed]]:
     """Yield batches of envelopes that are not under the active key, re-sealed; raises `Tampered`, `KeyMismatch`."""
     public = PublicKeys.load(data)
-    opener = Opener.load(data, public.verifier)
+    opener = Opener.load(data, public.verifier, unlock)
     engine = read_only_engine(url)
     after = ("", 0)
     try:

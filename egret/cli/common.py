@@ -29,6 +29,12 @@ config_option = click.option(
     help="The configuration file; see config/egret.example.yaml.",
 )
 
+passphrase_option = click.option(
+    "--passphrase-fd",
+    type=click.IntRange(min=0),
+    help="A descriptor to read the opening key's passphrase from; else opening.passphrase_file.",
+)
+
 
 def _remember_json(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001  # click's
     if value:

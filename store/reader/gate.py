@@ -26,6 +26,7 @@ from store.reader.view import Index, View, binding_of
 from store.reader.warm import Warm
 from store.signing import digest
 from store.tokens import SESSION, keyed_hash, token_id
+from store.wrapping import Unlock
 
 log = logging.getLogger("store.reader")
 _TRIES = 10
@@ -35,9 +36,18 @@ _UNKNOWN = "The session token is unknown, expired or revoked."
 class Reader:
     """Thread-safe; every method but `start` and `close` is cheap when nothing changed."""
 
-    def __init__(self, url: str, data: Path, *, max_stale: float = 15.0, unbound_secrets: bool = False) -> None:
+    def __init__(
+        self,
+        url: str,
+        data: Path,
+        *,
+        max_stale: float = 15.0,
+        unbound_secrets: bool = False,
+        unlock: Unlock | None = None,
+    ) -> None:
         self._public = PublicKeys.load(data)
-        self._opener = Opener.load(data, self._public.verifier)
+        self._unlock = unlock
+        self._opener = Opener.load(data, self._public.verifier, unlock)
         self._session_key = session_key(data)
         self._source = Source(url, data, self._public)
         self._max_stale = max_stale
@@ -194,7 +204,7 @@ class Reader:
         now = time.monotonic()
         if now - self._looked_for_keys > 1:
             self._looked_for_keys = now
-            self._opener = Opener.load(self._data, self._public.verifier)
+            self._opener = Opener.load(self._data, self._public.verifier, self._unlock, self._opener)
 
     def _fetch(self, look: Look, entry: Entry, version: Version) -> tuple[bytes, bytes]:
         stored = rows.read_version(look.connection, version.entry, version.number)

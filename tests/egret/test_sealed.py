@@ -3,10 +3,9 @@
 import base64
 import json
 import socket
-import subprocess
-import sys
 import threading
 
+import inside
 import pytest
 from apis import Api
 from stores import CANARY, use
@@ -274,11 +273,8 @@ def test_a_malformed_key_is_an_error(api, client, monkeypatch, document):
 
 
 def cli(api, tap, tmp_path, *args, text=None, **environ):
-    names = {"EGRET_URL": tap.url, "EGRET_API_KEY": api.key, "XDG_CONFIG_HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
-    return subprocess.run(
-        [sys.executable, "-m", "egret.cli", *args], input=text, capture_output=True, text=True, timeout=60,
-        env={**names, **environ},
-    )  # fmt: skip
+    names = {"EGRET_URL": tap.url, "EGRET_API_KEY": api.key, "XDG_CONFIG_HOME": str(tmp_path)}
+    return inside.egret(*args, text=text, **names, **environ)
 
 
 def test_no_value_is_in_what_the_command_line_sends(api, tap, tmp_path, reader):
