@@ -18,7 +18,8 @@ RUN tools/image-environment egret /opt/egret
 FROM python:3.13-slim-bookworm
 RUN rm -rf /usr/local/lib/python3.13/site-packages/* /usr/local/lib/python3.13/ensurepip /usr/local/bin/pip* \
     && useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin egret \
-    && install -d -o egret -g egret -m 0700 /data
+    && for folder in "" /keys /keys/public /keys/shared /keys/control /keys/data; do \
+           install -d -o egret -g egret -m 0700 "/data$folder"; done
 COPY --from=build /opt/egret /opt/egret
 # All interfaces of the container; which of the ports leave it is for `docker run -p` to say.
 ENV PATH=/opt/egret/bin:$PATH \

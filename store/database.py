@@ -115,10 +115,10 @@ def _engine(url: str, *, read_only: bool) -> Engine:
 
 _WAITS: Final = {
     "connect_timeout": "5",
-    "keepalives_idle": "5",
+    "keepalives_idle": "3",
     "keepalives_interval": "2",
-    "keepalives_count": "3",
-    "tcp_user_timeout": "10000",
+    "keepalives_count": "2",
+    "tcp_user_timeout": "5000",
 }
 """Parameters of libpq: a server that is gone without a word is noticed within ten seconds. A URL may say otherwise."""
 

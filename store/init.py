@@ -27,16 +27,18 @@ _FOLDERS = ("keys", "keys/public", "keys/control", "keys/data", "keys/shared", "
 
 def initialise(data: Path, url: str | None = None) -> str:
     """Create a data folder and its database; returns the owner's API key. Raises `Conflict` where a store is."""
-    if (data / "egret.db").exists() or (data / "keys").exists():
+    if (data / "egret.db").exists() or any(path.is_file() for path in (data / "keys").rglob("*")):
         raise Conflict(
             f"{data} has a store already; choose another folder, or start it with `egret serve`.", code="exists"
         )
+    url = url or f"sqlite:///{data / 'egret.db'}"
+    if not url.startswith("sqlite"):
+        _ask(url)
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     data.chmod(0o700)
     for folder in _FOLDERS:
         (data / folder).mkdir(mode=0o700, exist_ok=True)
     _write_keys(data)
-    url = url or f"sqlite:///{data / 'egret.db'}"
     _close_to_others(url)
     return _found(url, ControlKeys.load(data))
 
@@ -56,6 +58,16 @@ def _write_keys(data: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _ask(url: str) -> None:
+    """See that the server answers before keys are made; raises `Unavailable`."""
+    database = Database(url)
+    try:
+        with database.read():
+            pass
+    finally:
+        database.close()
 
 
 def _close_to_others(url: str) -> None:

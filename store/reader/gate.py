@@ -20,7 +20,7 @@ from store.manifest import Entry, Version, manifest_key, parse, session_key_of
 from store.model import Caller, Kind, Scope, SecretValue
 from store.opening import Opener
 from store.reader.session import Session, parse_session
-from store.reader.source import Look, Moved, Source
+from store.reader.source import Away, Look, Moved, Source
 from store.reader.standing import Standings
 from store.reader.view import Index, View, binding_of
 from store.reader.warm import Warm
@@ -58,6 +58,7 @@ class Reader:
         self._data = data
         self._looked_for_keys = 0.0
         self._fault: StoreError | None = None
+        self._away = False
         self._told: tuple[int, bool] = (-1, False)
         self._callbacks: list[Callable[[], None]] = []
         self._sessions: Bounded[str, Seen[Session]] = Bounded(50_000)
@@ -76,6 +77,8 @@ class Reader:
             self._refresh()
         except KeyMismatch:
             raise
+        except Away as error:
+            self._say_away(error)
         except StoreError as error:
             self._fail(error)
         self._thread = threading.Thread(target=self._watch, name="store-reader", daemon=True)
@@ -259,11 +262,17 @@ class Reader:
             look.begin()  # also when memory would do: here the head is read anew
             if not self._proven:
                 self._prove(look)
-            self._fault = None
+            self._fault, self._away = None, False
 
     def _alarm(self, error: StoreError) -> None:
         self.alarms += 1
         log.error("alarm: %s", error.detail)
+
+    def _say_away(self, error: StoreError) -> None:
+        """Raise the alarm once; what was believed last serves until it is stale."""
+        if not self._away:
+            self._alarm(error)
+        self._away = True
 
     def _fail(self, error: StoreError) -> None:
         if self._fault is None or self._fault.detail != error.detail:
@@ -271,10 +280,13 @@ class Reader:
         self._fault = error
 
     def _watch(self) -> None:
+        self._source.watcher = threading.get_ident()
         while not self._source.bell.wait(self._stop):
             try:
                 if self._fault is not None or self._source.moved():
                     self._refresh()
+            except Away as error:
+                self._say_away(error)
             except StoreError as error:
                 self._fail(error)
             except Exception:

@@ -35,6 +35,10 @@ class Moved(Exception):
     """The head moved during a look: what was read from memory may not fit what would be read now."""
 
 
+class Away(Unavailable):
+    """The database's server does not answer: nothing is known against what was believed last, while it is fresh."""
+
+
 class Source:
     """Verified access to one store. Its lock is held by whoever looks."""
 
@@ -50,6 +54,9 @@ class Source:
         self._stamp: object = None
         self._body = ""
         self.head: Head | None = None
+        self.watcher = 0
+        """The thread that connects again after a loss; others do not wait for a server that is away."""
+        self._lost = False
         self.advanced = 0.0
         """When, by the monotonic clock, the head was last seen newer than before."""
 
@@ -63,8 +70,18 @@ class Source:
     def connect(self) -> Connection:
         """Return the one connection, opened anew after it broke."""
         if self._connection is None:
+            if self._lost and self.watcher not in {0, threading.get_ident()}:
+                raise Away("The store's database does not answer.")
             self._connection = self._engine.connect()
+            self._lost = False
         return self._connection
+
+    def failed(self) -> Unavailable:
+        """Give the connection up; returns what to raise."""
+        self.drop()
+        self._lost = True
+        kind = Unavailable if self._engine.dialect.name == "sqlite" else Away
+        return kind("The store's database cannot be read.")
 
     def moved(self) -> bool:
         """Whether somebody may have committed since the last look; cheap on SQLite."""
@@ -76,8 +93,7 @@ class Source:
                 with connection.begin():
                     stamp = connection.exec_driver_sql("PRAGMA data_version").scalar()
             except SQLAlchemyError as error:
-                self.drop()
-                raise Unavailable("The store's database cannot be read.") from error
+                raise self.failed() from error
             changed, self._stamp = stamp != self._stamp, stamp
             return changed
 
@@ -135,8 +151,7 @@ class Look:
     ) -> None:
         self._stack.__exit__(kind, error, trace)
         if isinstance(error, SQLAlchemyError):
-            self._source.drop()
-            raise Unavailable("The store's database cannot be read.") from error
+            raise self._source.failed() from error
 
     @property
     def connection(self) -> Connection:
@@ -154,8 +169,7 @@ class Look:
         try:
             connection, head = self._snapshot_of(source)
         except SQLAlchemyError as error:
-            source.drop()
-            raise Unavailable("The store's database cannot be read.") from error
+            raise source.failed() from error
         self._snapshot = connection
         if moving and before is not None and head.root != before.root:
             raise Moved

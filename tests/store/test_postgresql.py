@@ -168,10 +168,12 @@ def test_the_doorbell_rings_for_what_the_data_plane_must_see(made, monkeypatch):
 def test_a_restart_of_the_server_is_survived(made):
     """Writes fail as unavailable and reads fail closed while it is down; both come back by themselves."""
     made.dataset(secret())
-    token = made.token()
+    token, made.stranger = made.token(), made.token()
     reader = made.reader(max_stale=1.0)
+    patient = made.reader()
     made.vault.beat()
     eventually(lambda: reader.caller(token))
+    patient.view(patient.caller(token)).values()
     cluster().stop()
     with pytest.raises(Unavailable):
         made.put(secret())
@@ -181,6 +183,11 @@ def test_a_restart_of_the_server_is_survived(made):
             reader.caller(token)
 
     eventually(refused)
+    assert patient.alarms == 1 and patient.fresh  # what it has seen serves while it is fresh, and asks nobody
+    assert patient.view(patient.caller(token)).resolve(Kind.SECRET, "API_KEY", use()).open().reveal() == CANARY
+    with pytest.raises(StoreError):
+        patient.caller(made.stranger)
+    patient.close()
     cluster().start()
     eventually(lambda: made.put(secret(value=b"after-the-crash")), 10)
     eventually(lambda: {v.reveal() for _, v in reader.view(reader.caller(token)).values()} >= {b"after-the-crash"}, 5)
