@@ -7,13 +7,14 @@ from proxy.body import rewriter
 from proxy.destination import egress_allows
 from proxy.forward.border import declared
 from proxy.forward.exchange import Exchange
-from proxy.message import Fields, Head
+from proxy.message import Head
 from proxy.protocol import hops
 from proxy.protocol.handshake import readable
+from proxy.protocol.target import plain_host
 from proxy.refusal import Refusal
 from proxy.scrub import searchable
 from proxy.services import View, log
-from store.model import Caller, Destination, Location
+from store.model import Caller, Location
 
 
 def admit(exchange: Exchange, request: http.RequestData, caller: Caller, target: bytes) -> Refusal | None:
@@ -26,7 +27,7 @@ def admit(exchange: Exchange, request: http.RequestData, caller: Caller, target:
         return Refusal("destination_blocked")
     if (limited := exchange.begin(caller)) is not None:
         return limited
-    fields = _plain_host(
+    fields = plain_host(
         hops.request_fields(request.headers.fields, tunnel=exchange.peer.target is not None), destination
     )
     websocket = hops.is_websocket(exchange.method, request.headers.fields)
@@ -38,14 +39,6 @@ def admit(exchange: Exchange, request: http.RequestData, caller: Caller, target:
         fields = searchable(fields)
     exchange.head = Head(exchange.method, target, fields, destination, websocket)
     return _plan(exchange, exchange.head, view)
-
-
-def _plain_host(fields: Fields, destination: Destination) -> Fields:
-    """Write a Host that is not ASCII as the name that it was understood as: the upstream may read it otherwise."""
-    if all(value.isascii() for name, value in fields if name.lower() == b"host"):
-        return fields
-    host = str(destination).removeprefix("http://").encode()
-    return tuple([(name, host if name.lower() == b"host" else value) for name, value in fields])
 
 
 def again(exchange: Exchange) -> Refusal | None:

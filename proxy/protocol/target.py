@@ -65,3 +65,11 @@ def host_of(fields: Fields, destination: Destination) -> Destination:
     if len(hosts) != 1:
         raise Refused(Refusal("bad_request"))
     return parse_authority(text(hosts[0]), secure=destination.secure)
+
+
+def plain_host(fields: Fields, destination: Destination) -> Fields:
+    """Write a Host that is not ASCII as the name that it was understood as: the upstream may read it otherwise."""
+    if all(value.isascii() for name, value in fields if name.lower() == b"host"):
+        return fields
+    host = str(destination).removeprefix("http://").encode()
+    return tuple([(name, host if name.lower() == b"host" else value) for name, value in fields])

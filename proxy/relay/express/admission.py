@@ -10,7 +10,7 @@ from proxy.destination import egress_allows
 from proxy.message import Fields, Head
 from proxy.protocol import hops
 from proxy.protocol.handshake import readable
-from proxy.protocol.target import FORBIDDEN, absolute, connect_target, host_of, origin, same_host
+from proxy.protocol.target import FORBIDDEN, absolute, connect_target, host_of, origin, plain_host, same_host
 from proxy.refusal import Refusal, Refused
 from proxy.relay.express.exchange import Arrival, Exchange
 from proxy.scrub import searchable
@@ -126,7 +126,7 @@ def _admit(exchange: Exchange, arrival: Arrival, caller: Caller, target: bytes, 
     limited = exchange.begin(caller)
     if limited is not None:
         raise Refused(limited)
-    fields = hops.request_fields(arrival.fields, tunnel=tunnel)
+    fields = plain_host(hops.request_fields(arrival.fields, tunnel=tunnel), destination)
     websocket = hops.is_websocket(exchange.method, arrival.fields)
     if websocket and not readable(fields):
         raise Refused(Refusal("bad_request"))

@@ -320,7 +320,7 @@ class Connection:
             return
         upload = self._upload = Upload(self.link, arrival.length, self.services.limits, piece_of(arrival.fields))
         await self._admit(exchange, arrival)
-        if arrival.length and any(name.lower() == b"expect" for name, _ in arrival.fields):
+        if arrival.length and b"100-continue" in wire.tokens(list(arrival.fields), b"expect"):
             self.link.write(CONTINUE)
         await upload.prepare(resizes=exchange.rewriter is not None and exchange.rewriter.resizes)
         await self._exchange(exchange, upload)
@@ -376,9 +376,13 @@ class Connection:
             self.bridge = Bridge(exchange, handshake, self.link, up)  # type: ignore[arg-type]
             await self.bridge.run()
             return
-        self.reply.keep = self.reply.keep and upload.done and not self.link.eof and not self.draining
+        self.reply.keep = self.reply.keep and upload.done and self._goes_on()
         await incoming.body()
         self._let_go(whole=incoming.keep and upload.done)
+
+    def _goes_on(self) -> bool:
+        """Whether there can be another request: one that came before a half-close is answered too."""
+        return not self.draining and (not self.link.eof or b"\r\n\r\n" in self.link.buffer)
 
     def late(self) -> None:
         """Give the upstream its time anew: the client still sends."""
@@ -431,7 +435,7 @@ class Connection:
             self._cut()
             return
         unread = self._arrival is None or (self._upload is not None and not self._upload.done)
-        self.reply.keep = self.reply.keep and not (unread or self.draining or self.link.eof)
+        self.reply.keep = self.reply.keep and not unread and self._goes_on()
         self.link.write(self.reply.refusal(refusal, exchange.request_id, exchange.retry_after))
 
     def _cut(self) -> None:

@@ -99,6 +99,9 @@ class Incoming:
         scrubber = self._scrubber()
         self.raw = tuple(raw)
         self.fields = scrubber.fields(hops.response_fields(raw, status=self.status))[0]
+        if self.status < 200 or self.status == 204:
+            # RFC 9110 8.6: a client that believed a length would take the next answer for the content.
+            self.fields = with_length(self.fields, None)
         self.reason = scrubber.text(reason) if reason not in replies.USUAL else reason
 
     def _frame(self, raw: wire.Fields, minor: int) -> None:

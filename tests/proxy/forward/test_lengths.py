@@ -15,7 +15,7 @@ VALUE = b"sk-live-4Xq9Zb7Lm2Pw"
 
 
 @pytest.fixture(scope="module")
-def proxy(tmp_path_factory):
+def proxy(tmp_path_factory, engine):
     with Forward(tmp_path_factory.mktemp("lengths")) as running:
         running.second = http2.Upstream(running.authority.leaf())
         running.hosts = (running.upstream.origin, running.second.origin, f"http://{running.plain.origin}")
