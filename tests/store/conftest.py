@@ -8,7 +8,7 @@ BOTH = {
     "test_vault_entries",
     "test_vault_datasets",
     "test_vault_keys",
-    "test_vault_members",
+    "test_vault_groups",
     "test_audit",
     "test_reader",
     "test_intake",

@@ -222,3 +222,19 @@ def test_all_sessions_of_a_dataset_end_at_once(store, reader):
     for token in tokens:
         with pytest.raises(NotAuthenticated):
             reader.caller(token)
+
+
+def test_a_disabled_draft_is_a_draft_again(store):
+    """Enabling brings back what was: a draft waits for its file, under a new ETag; twice changes nothing."""
+    made = store.dataset(secret(), filename="data.zip")
+    stopped = store.vault.disable_dataset(store.owner, "default", "ds")
+    assert (made.state, stopped.state) == ("draft", "disabled")
+    assert store.vault.disable_dataset(store.owner, "default", "ds").etag == stopped.etag
+    for etag in (made.etag, stopped.etag):
+        with pytest.raises(Conflict):
+            store.vault.finish_upload(store.scope(), etag, dict)
+    again = store.vault.disable_dataset(store.owner, "default", "ds", disabled=False)
+    assert again.state == "draft"
+    store.vault.finish_upload(store.scope(), again.etag, dict)
+    store.vault.disable_dataset(store.owner, "default", "ds")
+    assert store.vault.disable_dataset(store.owner, "default", "ds", disabled=False).state == "ready"

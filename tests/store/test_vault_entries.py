@@ -402,3 +402,30 @@ def test_there_is_room_for_two_thousand(store):
         store.put(secret("C"))
     finally:
         upload.MAX_ENTRIES = entries.MAX_ENTRIES = kept
+
+
+def test_versions_are_kept_as_many_as_wished(store):
+    """One kept: older values go, but what was rotated out within the hour stays to be scrubbed."""
+    store.dataset(secret(keep_versions=1))
+    for _ in range(3):
+        store.put(secret())
+    found = store.vault.versions(store.owner, store.scope(), Kind.SECRET, "API_KEY")
+    assert [each.state for each in found] == ["active", "inactive", "inactive", "inactive"]
+    store.sql("UPDATE versions SET retired_at = 1 WHERE state = 'inactive'")
+    assert store.put(secret()).keep_versions == 1
+    found = store.vault.versions(store.owner, store.scope(), Kind.SECRET, "API_KEY")
+    assert [each.state for each in found] == ["active", "inactive", "destroyed", "destroyed", "destroyed"]
+
+
+def test_what_is_due_is_listed(store):
+    """By age since the value was entered; what has no age is never due."""
+    store.dataset(secret("OLD", rotate_after="1d"), secret("NEW", rotate_after="1d"), secret("EVER"))
+    store.sql("UPDATE entries SET rotated_at = 1 WHERE name = 'OLD'")
+
+    def listed(**fields):
+        return [
+            each.name for each in store.vault.list(store.owner, store.scope(), Kind.SECRET, Listing(**fields)).items
+        ]
+
+    assert (listed(due=True), listed(due=False)) == (["OLD"], ["EVER", "NEW"])
+    assert listed(sort="rotate_due_at") == ["OLD", "NEW", "EVER"]

@@ -1,36 +1,16 @@
-"""Members, roles, groups: what they may do follows them at once, in the store and in the data plane."""
+"""Members and their roles: what they may do follows them at once, in the store and in the data plane."""
 
 import json
 
 import pytest
+from people import OPS, group, member, names
 from stores import eventually, secret, use
 
 from store.access import local_operator
 from store.errors import Conflict, Forbidden, Invalid, NotAuthenticated, NotFound
 from store.model import Denial, Kind
 from store.records import Change, GroupGrant
-from store.vault import KeyChange, Listing, LogQuery, MemberChange, NewKey, NewMember, NewSession, Upload
-
-OPS = [GroupGrant("ops", ("metadata", "use"))]
-
-
-def member(store, role=None, name="mia", *, key="full", projects=()):
-    """A member with a key; returns the key, to be authenticated anew for each request."""
-    store.vault.create_member(store.owner, NewMember(name, role=role, id=name))
-    for project, its in dict(projects).items():
-        store.vault.set_project_role(store.owner, project, name, its)
-    return store.vault.create_key(store.owner, NewKey(name, key, member=name))[1].reveal().decode()
-
-
-def group(store, *members, name="ops"):
-    store.vault.create_group(store.owner, name.title(), name)
-    for each in members:
-        store.vault.join_group(store.owner, name, each)
-
-
-def names(store, key, kind=Kind.SECRET):
-    who = store.vault.authenticate(key)
-    return [each.name for each in store.vault.list(who, who.scope("default", "ds"), kind).items]
+from store.vault import KeyChange, LogQuery, MemberChange, NewKey, NewMember, NewSession, Upload
 
 
 def test_a_role_follows_at_once(store):
@@ -116,93 +96,6 @@ def test_a_dataset_is_no_way_around(store):
             attempt()
     assert store.vault.create_dataset(who, "default", Upload("x", variables=[secret("V")])).variables
     assert [each.name for each in store.vault.get_dataset(store.owner, "default", "ds").secrets] == ["API_KEY"]
-
-
-def test_groups_widen_entry_by_entry(store):
-    """A developer in the group sees what the group may see; the rest is not there, in list and by name alike."""
-    store.dataset(secret("SHOWN"), secret("HIDDEN"), secret("OTHERS"))
-    key = member(store, "developer")
-    group(store, "mia")
-    group(store, name="others")
-    for name, its in (("SHOWN", "ops"), ("OTHERS", "others")):
-        change = Change(groups=[GroupGrant(its, ("metadata",))])
-        store.vault.patch(store.owner, store.scope(), Kind.SECRET, name, change)
-    assert names(store, key) == ["SHOWN"]
-    who = store.vault.authenticate(key)
-    assert store.vault.info(who, store.scope(), Kind.SECRET, "SHOWN").groups == (GroupGrant("ops", ("metadata",)),)
-    said = set()
-    for name in ("HIDDEN", "OTHERS", "NEVER_WAS"):
-        for attempt in (store.vault.info, store.vault.versions, store.vault.delete, store.vault.disable):
-            with pytest.raises(NotFound) as caught:
-                attempt(who, store.scope(), Kind.SECRET, name)
-            said.add(caught.value.detail)
-        with pytest.raises(Forbidden) as caught:
-            store.vault.put(who, store.scope(), Kind.SECRET, secret(name))
-        said.add(caught.value.detail)
-    assert len(said) == 2
-    with pytest.raises(Forbidden):
-        store.vault.delete(who, store.scope(), Kind.SECRET, "SHOWN")
-
-
-def test_groups_write_what_they_are_given(store):
-    """Writing is metadata too; who writes by a group says nothing of groups."""
-    store.dataset(secret())
-    key = member(store, "viewer")
-    group(store, "mia")
-    store.vault.patch(
-        store.owner, store.scope(), Kind.SECRET, "API_KEY", Change(groups=[GroupGrant("ops", ("write",))])
-    )
-    who = store.vault.authenticate(key)
-    assert store.vault.put(who, store.scope(), Kind.SECRET, secret()).version == 2
-    assert names(store, key) == ["API_KEY"]
-    with pytest.raises(Forbidden, match="Owners and admins"):
-        store.vault.patch(who, store.scope(), Kind.SECRET, "API_KEY", Change(groups=[]))
-    with pytest.raises(Forbidden):
-        store.vault.put(who, store.scope(), Kind.SECRET, secret("NEW"))
-
-
-def test_groups_of_a_scope_cover_what_comes_later(store):
-    """Given on the project, they hold for its datasets; taken away, they are gone with the next request."""
-    key = member(store, "developer")
-    group(store, "mia")
-    store.vault.grant(store.owner, store.owner.scope("default"), GroupGrant("ops", ("write",)))
-    store.dataset(secret())
-    who = store.vault.authenticate(key)
-    assert store.vault.put(who, store.scope(), Kind.SECRET, secret("NEW")).version == 1
-    assert names(store, key) == ["API_KEY", "NEW"]
-    with pytest.raises(Conflict):
-        store.vault.delete_group(store.owner, "ops")
-    store.vault.ungrant(store.owner, store.owner.scope("default"), "ops")
-    with pytest.raises(NotFound):
-        store.vault.info(who, store.scope(), Kind.SECRET, "NEW")
-    store.vault.delete_group(store.owner, "ops")
-    assert store.vault.get_member(store.owner, "mia").groups == ()
-
-
-def test_variables_with_groups_are_for_these_alone(store):
-    """A developer reads every variable but those that name another group."""
-    store.dataset(variables=[secret("PLAIN"), secret("THEIRS")])
-    key = member(store, "developer")
-    group(store)
-    assert names(store, key, Kind.VARIABLE) == ["PLAIN", "THEIRS"]
-    store.vault.patch(store.owner, store.scope(), Kind.VARIABLE, "THEIRS", Change(groups=OPS))
-    assert names(store, key, Kind.VARIABLE) == ["PLAIN"]
-    store.vault.join_group(store.owner, "ops", "mia")
-    assert names(store, key, Kind.VARIABLE) == ["PLAIN", "THEIRS"]
-
-
-def test_lists_page_over_what_is_hidden(store):
-    """Cursors and filters neither show nor count what the member may not know of."""
-    store.dataset(*[secret(f"S{index}") for index in range(6)])
-    key = member(store, "viewer")
-    group(store, "mia")
-    for index in (1, 4):
-        store.vault.patch(store.owner, store.scope(), Kind.SECRET, f"S{index}", Change(groups=OPS))
-    who = store.vault.authenticate(key)
-    first = store.vault.list(who, store.scope(), Kind.SECRET, Listing(limit=1))
-    second = store.vault.list(who, store.scope(), Kind.SECRET, Listing(limit=1, cursor=first.next))
-    assert [first.items[0].name, second.items[0].name, second.next] == ["S1", "S4", None]
-    assert [each.name for each in store.vault.list(store.owner, store.scope(), Kind.SECRET, Listing(group="ops")).items] == ["S1", "S4"]  # fmt: skip
 
 
 # the data plane
