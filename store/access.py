@@ -87,6 +87,11 @@ class Principal:
         """Whether key and role include an action there."""
         return action in self.granted and (self.member is None or self.member.may(action, scope))
 
+    def actions_at(self, scope: Scope) -> frozenset[str]:
+        """Return what the principal may do in a scope, with what groups could add there."""
+        by_groups = self.member.may_by_groups if self.member is not None else lambda _: False
+        return frozenset(each for each in self.granted if self.holds(each, scope) or by_groups(each))
+
     def rank_at(self, scope: Scope) -> int:
         """Return how high the principal stands there, as `store.roles.rank`: whom it may set above others."""
         most = OWNER if self.permission == "owner" else ADMIN

@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from store.api.state import State
-from store.dashboard import forms, routes_keys, routes_login, routes_scopes
+from store.dashboard import forms, routes_consumers, routes_keys, routes_login, routes_members, routes_scopes
 from store.dashboard.logins import Logins
 from store.dashboard.visit import Page, handler
 
@@ -31,6 +31,16 @@ def _routes() -> list[tuple[str, str, Page]]:
         ("POST", "/keys/", routes_keys.create_key),
         ("POST", "/keys/{key}/revoke", routes_keys.revoke_key),
         ("GET", "/audit/", routes_keys.audit),
+        ("GET", "/members/", routes_members.members),
+        ("POST", "/members/", routes_members.add_member),
+        ("POST", "/members/{member}/role", routes_members.set_role),
+        ("POST", "/members/{member}/remove", routes_members.remove_member),
+        ("POST", "/groups/", routes_members.create_group),
+        ("POST", "/groups/{group}/members", routes_members.join_group),
+        ("POST", "/groups/{group}/members/{member}/leave", routes_members.leave_group),
+        ("POST", "/groups/{group}/delete", routes_members.delete_group),
+        ("POST", "/projects/{project}/consumers", routes_consumers.declare),
+        ("POST", "/projects/{project}/consumers/{consumer}/delete", routes_consumers.delete),
         ("POST", "/logout", routes_login.logout),
     ]
     for scope in _SCOPES:
@@ -38,6 +48,7 @@ def _routes() -> list[tuple[str, str, Page]]:
             ("GET", f"{scope}/", routes_scopes.scope_page),
             ("POST", f"{scope}/{_KIND}", forms.put_entry),
             ("POST", f"{scope}/{_KIND}/{{name}}/{_VERB}", forms.change_entry),
+            ("POST", f"{scope}/{_KIND}/{{name}}/groups", forms.share_entry),
         ]
     # After the entries': the last part would otherwise be taken for a verb on the dataset.
     return [*found, ("POST", f"{dataset}/{_VERB}", forms.change_dataset)]

@@ -14,10 +14,13 @@ from store.dashboard.view import see_other
 from store.dashboard.visit import Visit, link_to
 from store.errors import Conflict, Invalid, Problem, StoreError
 from store.model import Kind, SecretValue
-from store.records import NewEntry
+from store.records import Change, GroupGrant, NewEntry
 from store.vault import NewSession, Upload
 
-KEPT = ("name", "hosts", "environment", "description", "label", "origins", "project")
+KEPT = (
+    "name", "hosts", "environment", "description", "label", "origins", "project", "email", "id", "secrets", "groups",
+    "consumer",
+)  # fmt: skip
 """Fields that a refused form shows again."""
 
 _KINDS = {"secrets": Kind.SECRET, "variables": Kind.VARIABLE}
@@ -49,6 +52,7 @@ async def put_entry(visit: Visit) -> web.Response:
             hosts=form.words("hosts") or None,
             environment=form.text("environment"),
             description=form.optional("description"),
+            rotate_after=form.optional("rotate_after"),
         )
         await visit.write(visit.state.vault.put, visit.scope, kind, entry)
     except (Invalid, Conflict) as error:
@@ -72,6 +76,25 @@ async def change_entry(visit: Visit) -> web.Response:
     return see_other(link_to(visit.scope))
 
 
+async def share_entry(visit: Visit) -> web.Response:
+    """Say which groups may do what with a secret or variable: `ops: metadata use`, one group in a line."""
+    vault, kind, form = visit.state.vault, _KINDS[visit.path["kind"]], visit.form
+    try:
+        change, environment = Change(groups=_grants(form.lines("groups"))), form.text("environment")
+        await visit.write(vault.patch, visit.scope, kind, visit.path["name"], change, environment=environment)
+    except (Invalid, Conflict) as error:
+        return await scope_page(visit, trouble(visit, visit.path["kind"], error))
+    return see_other(link_to(visit.scope))
+
+
+def _grants(lines: list[str]) -> list[GroupGrant]:
+    found = []
+    for line in lines:
+        group, _, permissions = line.partition(":")
+        found.append(GroupGrant(group.strip(), tuple(permissions.replace(",", " ").split())))
+    return found
+
+
 async def change_dataset(visit: Visit) -> web.Response:
     """Disable, enable or delete a dataset."""
     scope, vault, what = visit.scope, visit.state.vault, visit.path["verb"]
@@ -87,7 +110,9 @@ async def open_session(visit: Visit) -> web.Response:
     """Open a session and show its token, once."""
     scope, form = visit.scope, visit.form
     origins, label = form.words("origins"), form.text("label")
-    options = NewSession(None, form.text("environment"), origins, None, label, _seconds(form.text("hours")))
+    options = NewSession(
+        None, form.text("environment"), origins, None, label, _seconds(form.text("hours")), form.optional("consumer")
+    )
     try:
         info, token = await visit.write(visit.state.vault.open_session, scope.project, scope.dataset, options)
     except (Invalid, Conflict) as error:

@@ -50,6 +50,10 @@ class Form:
         """Return the words of a field: one per line, or separated by commas or blanks."""
         return self.fields.get(name, "").replace(",", " ").split()
 
+    def lines(self, name: str) -> list[str]:
+        """Return the lines of a field that have something in them."""
+        return [line.strip() for line in self.fields.get(name, "").splitlines() if line.strip()]
+
     def value(self, name: str) -> bytes:
         """Return a value as it was meant: browsers send each line end of a text area as CR LF."""
         return self.fields.get(name, "").replace("\r\n", "\n").encode()

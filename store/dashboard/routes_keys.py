@@ -20,7 +20,7 @@ _DAY = 86_400
 async def keys(visit: Visit, refused: Trouble = Trouble()) -> web.Response:  # noqa: B008 - frozen
     """List the organisation's keys."""
     found = (await visit.read(visit.state.vault.list_keys, limit=EVERY)).items
-    levels = [level for level in ("rater_only", "read_only", "full") if LEVELS[level] <= visit.principal.actions]
+    levels = [level for level in ("rater_only", "read_only", "full") if LEVELS[level] <= visit.principal.granted]
     return visit.show("keys", keys=found, levels=levels, trouble=refused, status=422 if refused.form else 200)
 
 
@@ -32,6 +32,7 @@ async def create_key(visit: Visit) -> web.Response:
         form.text("name"),
         form.text("permission"),
         projects=form.words("projects") or None,
+        member=form.optional("member"),
         ttl=int(days) * _DAY if days.isascii() and days.isdigit() and len(days) < 4 else 0,
     )
     try:

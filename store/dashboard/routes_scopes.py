@@ -8,7 +8,7 @@ from aiohttp import web
 from store.dashboard.visit import Visit
 from store.errors import Problem
 from store.model import Kind
-from store.records import DatasetInfo, EntryInfo, SessionInfo
+from store.records import ConsumerInfo, DatasetInfo, EntryInfo, SessionInfo
 from store.vault import Listing
 
 EVERY = 200
@@ -34,7 +34,7 @@ async def home(visit: Visit, trouble: Trouble = Trouble()) -> web.Response:
 
 
 async def _datasets(visit: Visit, project: str) -> Sequence[DatasetInfo]:
-    if "datasets:read" not in visit.principal.actions:
+    if "datasets:read" not in visit.principal.actions_at(visit.principal.scope(project)):
         return ()
     return (await visit.read(visit.state.vault.list_datasets, project, limit=EVERY)).items
 
@@ -53,18 +53,36 @@ async def scope_page(visit: Visit, trouble: Trouble = Trouble()) -> web.Response
         secrets=await _entries(visit, Kind.SECRET),
         variables=await _entries(visit, Kind.VARIABLE),
         sessions=await _sessions(visit),
+        consumers=await _consumers(visit),
+        asked=asked_of(visit),
         trouble=trouble,
     )
 
 
 async def _entries(visit: Visit, kind: Kind) -> Sequence[EntryInfo]:
-    if f"{'secrets' if kind is Kind.SECRET else 'variables'}:read" not in visit.principal.actions:
+    if f"{kind}s:read" not in visit.principal.actions_at(visit.scope):
         return ()
-    return (await visit.read(visit.state.vault.list, visit.scope, kind, Listing(limit=EVERY))).items
+    asked = asked_of(visit) if kind is Kind.SECRET else {}
+    listing = Listing(**asked, limit=EVERY)  # type: ignore[arg-type]
+    return (await visit.read(visit.state.vault.list, visit.scope, kind, listing)).items
+
+
+def asked_of(visit: Visit) -> dict[str, object]:
+    """Return what the address asks of the list of secrets: a part of the name, a filter, an order."""
+    given = visit.request.query
+    asked: dict[str, object] = {name: given.get(name, "").strip() for name in ("q", "provider", "created_by", "group")}
+    return {**asked, "due": True if given.get("due") else None, "sort": given.get("sort") or "name"}
+
+
+async def _consumers(visit: Visit) -> Sequence[ConsumerInfo]:
+    scope = visit.scope
+    if not scope.project or scope.dataset or "consumers:read" not in visit.principal.actions_at(scope):
+        return ()
+    return (await visit.read(visit.state.vault.list_consumers, scope.project, limit=EVERY)).items
 
 
 async def _sessions(visit: Visit) -> Sequence[SessionInfo]:
-    if not visit.scope.dataset or "sessions:read" not in visit.principal.actions:
+    if not visit.scope.dataset or "sessions:read" not in visit.principal.actions_at(visit.scope):
         return ()
     scope = visit.scope
     return (await visit.read(visit.state.vault.list_sessions, scope.project, scope.dataset, limit=EVERY)).items

@@ -1,6 +1,7 @@
 """Templates to answers: escaped, never stored, never framed, without script."""
 
 import datetime as dt
+import time
 from collections.abc import Mapping
 
 from aiohttp import web
@@ -53,3 +54,4 @@ def _rule(rule: object) -> str:
 
 
 _PAGES.filters.update(moment=_moment, rule=_rule)
+_PAGES.globals.update(now=time.time)

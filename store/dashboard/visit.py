@@ -53,7 +53,8 @@ class Visit:
 
     def show(self, name: str, *, status: int = 200, **context: object) -> web.Response:
         """Render a page with what every page shows."""
-        return page(name, status=status, me=self.principal, can=self.principal.actions, link=link_to, **context)
+        can = self.principal.actions_at(self.scope) if "scope" in context else self.principal.actions
+        return page(name, status=status, me=self.principal, can=can, link=link_to, **context)
 
 
 type Page = Callable[[Visit], Awaitable[web.Response]]

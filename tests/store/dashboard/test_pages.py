@@ -6,7 +6,14 @@ from visitor import Visitor, links
 VALUE = "canary-9f3Kq7Zp2Wx8"
 NASTY = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 EXAMPLES = re.compile(rb'placeholder="[^"]*"')
-PAGES = ("/dashboard/", "/dashboard/shared/", "/dashboard/projects/default/", "/dashboard/keys/", "/dashboard/audit/")
+PAGES = (
+    "/dashboard/",
+    "/dashboard/shared/",
+    "/dashboard/projects/default/",
+    "/dashboard/keys/",
+    "/dashboard/audit/",
+    "/dashboard/members/",
+)
 
 
 @pytest.fixture
@@ -182,3 +189,54 @@ def test_the_audit_page_goes_back_in_time(shared, visitor, dataset):
     older = first.split('href="?cursor=')[1].split('"')[0]
     assert visitor.get(f"/dashboard/audit/?cursor={older}").status == 200
     assert visitor.get("/dashboard/audit/?cursor=x").status == 404
+
+
+def test_members_and_groups_by_forms(shared, visitor, dataset):
+    """Added, raised in a project, grouped, given a secret, removed; a refused form says why and keeps its fields."""
+    assert visitor.post("/dashboard/members/", {"name": "Ida", "id": "ida", "role": "viewer"}).status == 303
+    assert visitor.post("/dashboard/members/ida/role", {"role": "developer", "project": "default"}).status == 303
+    assert visitor.post("/dashboard/groups/", {"name": "Night", "id": "night"}).status == 303
+    assert visitor.post("/dashboard/groups/night/members", {"member": "ida"}).status == 303
+    assert visitor.post(dataset + "secrets/A/groups", {"groups": "night: metadata, use\n"}).status == 303
+    known = shared("GET", "/members/ida").json
+    assert (known["role"], known["projects"], known["groups"]) == ("viewer", {"default": "developer"}, ["night"])
+    page = visitor.get("/dashboard/members/").body
+    assert b"Ida" in page and b"night" in page
+    assert b"group <code>night</code>: metadata, use" in visitor.get(dataset).body
+    refused = visitor.post("/dashboard/members/", {"name": NASTY, "id": "ida"})
+    assert refused.status == 422 and b"exists" in refused.body and b"<script>" not in refused.body
+    assert visitor.post(dataset + "secrets/A/groups", {"groups": "none: metadata"}).status == 422
+    assert visitor.post("/dashboard/groups/night/delete", {}).status == 422
+    assert visitor.post(dataset + "secrets/A/groups", {"groups": ""}).status == 303
+    assert visitor.post("/dashboard/groups/night/members/ida/leave", {}).status == 303
+    assert visitor.post("/dashboard/groups/night/delete", {}).status == 303
+    assert visitor.post("/dashboard/members/ida/remove", {}).status == 303
+    assert shared("GET", "/members/ida").status == 404
+
+
+def test_a_members_pages_show_what_its_role_lets_it(shared, visitor, dataset):
+    """Of one project alone, without secrets and members; every link of its pages leads somewhere."""
+    shared("POST", "/members/", {"name": "Dev", "id": "dev"})
+    assert shared("PUT", "/projects/default/members/dev", {"role": "developer"}).status == 200
+    visitor.log_in(shared.new_key(permission="full", member="dev"))
+    page = visitor.get(dataset)
+    assert page.status == 200 and b"Variables" in page.body and b'id="secrets"' not in page.body
+    for path in ("/dashboard/", "/dashboard/projects/default/", dataset):
+        assert {visitor.get(link).status for link in links(visitor.get(path).body) if "/docs" not in link} <= {200, 405}
+    assert visitor.get("/dashboard/members/").status == 403
+    assert visitor.post(dataset + "secrets", {"name": "X", "value": VALUE}).status == 403
+
+
+def test_consumers_and_the_due_list(shared, visitor, dataset):
+    """Declared by a form; the list of secrets is searched, sorted and cut to what is due, by its address."""
+    project = "/dashboard/projects/default/"
+    assert visitor.post(project + "consumers", {"id": "job", "secrets": "A B"}).status == 303
+    assert b"<code>B</code>" in visitor.get(project).body
+    assert visitor.post(project + "consumers", {"id": "job", "secrets": "lower"}).status == 422
+    opened = visitor.post(dataset + "sessions", {"hours": "1", "consumer": "job"})
+    assert opened.status == 200 and b"egs_" in opened.body
+    assert visitor.post(project + "consumers/job/delete", {}).status == 303
+    assert b"<code>A</code>" in visitor.get(dataset + "?q=a&sort=-updated_at").body
+    assert b"<code>A</code>" not in visitor.get(dataset + "?due=1").body
+    assert visitor.get(dataset + "?sort=nothing").status == 422
+    assert visitor.get(dataset + "?q=%00").status == 422

@@ -1,0 +1,27 @@
+"""Consumers of a project, on its page."""
+
+from aiohttp import web
+
+from store.dashboard.forms import trouble
+from store.dashboard.routes_scopes import scope_page
+from store.dashboard.view import see_other
+from store.dashboard.visit import Visit, link_to
+from store.errors import Conflict, Invalid
+from store.vault import Declaration
+
+
+async def declare(visit: Visit) -> web.Response:
+    """Declare a consumer, anew or for the first time."""
+    form, scope = visit.form, visit.scope
+    given = Declaration(form.text("name") or form.text("id"), form.words("secrets"), form.text("description"))
+    try:
+        await visit.write(visit.state.vault.declare_consumer, scope.project, form.text("id"), given)
+    except (Invalid, Conflict) as error:
+        return await scope_page(visit, trouble(visit, "consumers", error))
+    return see_other(link_to(scope))
+
+
+async def delete(visit: Visit) -> web.Response:
+    """Delete a consumer; its sessions end."""
+    await visit.write(visit.state.vault.delete_consumer, visit.scope.project, visit.path["consumer"])
+    return see_other(link_to(visit.scope))

@@ -1,0 +1,88 @@
+"""Members, their roles, and groups."""
+
+from aiohttp import web
+
+from store.dashboard.forms import trouble
+from store.dashboard.routes_scopes import EVERY, Trouble
+from store.dashboard.view import see_other
+from store.dashboard.visit import Visit
+from store.errors import Conflict, Forbidden, Invalid
+from store.roles import ROLES
+from store.vault import MemberChange, NewMember
+
+MEMBERS = "/dashboard/members/"
+_REFUSED = (Invalid, Conflict, Forbidden)
+
+
+async def members(visit: Visit, refused: Trouble = Trouble()) -> web.Response:  # noqa: B008 - frozen
+    """List members and groups."""
+    vault = visit.state.vault
+    people = (await visit.read(vault.list_members, limit=EVERY)).items
+    groups = (await visit.read(vault.list_groups, limit=EVERY)).items
+    highest = visit.principal.rank_at(visit.principal.scope())
+    roles = [role for at, role in enumerate(ROLES) if at <= highest]
+    status = 422 if refused.form else 200
+    return visit.show("members", members=people, groups=groups, roles=roles, trouble=refused, status=status)
+
+
+async def add_member(visit: Visit) -> web.Response:
+    """Add a member."""
+    form = visit.form
+    wish = NewMember(form.text("name"), form.text("email"), form.optional("role"), form.optional("id"))
+    try:
+        await visit.write(visit.state.vault.create_member, wish)
+    except _REFUSED as error:
+        return await members(visit, trouble(visit, "members", error))
+    return see_other(MEMBERS)
+
+
+async def set_role(visit: Visit) -> web.Response:
+    """Set a member's role in the organisation, or in the project that the form names; empty takes it away."""
+    vault, member, form = visit.state.vault, visit.path["member"], visit.form
+    project, role = form.text("project"), form.text("role")
+    try:
+        if not project:
+            await visit.write(vault.patch_member, member, MemberChange(role=role))
+        elif role:
+            await visit.write(vault.set_project_role, project, member, role)
+        else:
+            await visit.write(vault.drop_project_role, project, member)
+    except _REFUSED as error:
+        return await members(visit, trouble(visit, "members", error))
+    return see_other(MEMBERS)
+
+
+async def remove_member(visit: Visit) -> web.Response:
+    """Remove a member with its keys and sessions."""
+    await visit.write(visit.state.vault.remove_member, visit.path["member"])
+    return see_other(MEMBERS)
+
+
+async def create_group(visit: Visit) -> web.Response:
+    """Make a group."""
+    try:
+        await visit.write(visit.state.vault.create_group, visit.form.text("name"), visit.form.optional("id"))
+    except _REFUSED as error:
+        return await members(visit, trouble(visit, "groups", error))
+    return see_other(MEMBERS)
+
+
+async def join_group(visit: Visit) -> web.Response:
+    """Put a member into a group."""
+    await visit.write(visit.state.vault.join_group, visit.path["group"], visit.form.text("member"))
+    return see_other(MEMBERS)
+
+
+async def leave_group(visit: Visit) -> web.Response:
+    """Take a member out of a group."""
+    await visit.write(visit.state.vault.join_group, visit.path["group"], visit.path["member"], leave=True)
+    return see_other(MEMBERS)
+
+
+async def delete_group(visit: Visit) -> web.Response:
+    """Delete a group that nothing names any more."""
+    try:
+        await visit.write(visit.state.vault.delete_group, visit.path["group"])
+    except _REFUSED as error:
+        return await members(visit, trouble(visit, "groups", error))
+    return see_other(MEMBERS)
