@@ -5,6 +5,7 @@ under 150 ms, while the planes import what they like.
 """
 
 import importlib
+import keyword
 from typing import Final
 
 import click
@@ -28,6 +29,8 @@ COMMANDS: Final = {
     "secret": ("egret.cli.secret", "Put, list and remove secrets."),
     "var": ("egret.cli.var", "Put, list and remove variables."),
     "kv": ("egret.cli.kv", "Both, under keys such as prod/db/password."),
+    "import": ("egret.cli.importing", "Import secrets from a file of another system."),
+    "export": ("egret.cli.importing", "Write what is known of secrets, without values."),
     "session": ("egret.cli.session", "Open, list and revoke sessions."),
     "key": ("egret.cli.key", "Create, list, rotate and revoke API keys."),
     "member": ("egret.cli.member", "Add, list and remove members; set their roles."),
@@ -54,7 +57,8 @@ class Lazy(Group):
         if cmd_name not in COMMANDS:
             return None
         module, _ = COMMANDS[cmd_name]
-        command: click.Command = getattr(importlib.import_module(module), cmd_name.replace("-", "_"))
+        attribute = cmd_name.replace("-", "_") + ("_" if keyword.iskeyword(cmd_name) else "")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
