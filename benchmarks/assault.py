@@ -8,11 +8,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-import h2.config
-import h2.connection
-import h2.events
-from h2.settings import SettingCodes
-
 from benchmarks.door import Door, enter
 from benchmarks.memory import Tunnel
 
@@ -92,7 +87,7 @@ async def many(dial: Callable[[], Awaitable[tuple]], count: int) -> tuple[list, 
     return [r for r, _ in pairs], [w for _, w in pairs]
 
 
-def _end(writers: list[asyncio.StreamWriter]) -> None:
+def end(writers: list[asyncio.StreamWriter]) -> None:
     for writer in writers:
         writer.transport.abort()
 
@@ -103,7 +98,7 @@ async def idle_connections(target: Target) -> str:
     readers, writers = await many(target.dial, count)
     await asyncio.sleep(5)
     held = await still_open(writers, readers)
-    _end(writers)
+    end(writers)
     return f"{held:,} of {count:,} held open"
 
 
@@ -141,7 +136,7 @@ async def slow_loris(target: Target) -> str:
             ended = time.monotonic() - began
             break
     held = await still_open(writers, readers)
-    _end(writers)
+    end(writers)
     return f"all closed after {ended:.0f} s" if ended else f"{held} of 500 open after 38 s"
 
 
@@ -150,7 +145,7 @@ async def upload_unread(target: Target) -> str:
     reader, writer = await target.dial()
     writer.write(target.http.head("POST", "/unread", {"Content-Length": str(BULK)}))
     sent, how = await push(reader, writer, PIECE, BULK)
-    _end([writer])
+    end([writer])
     return f"{how} after {sent / MIB:.1f} MiB"
 
 
@@ -160,102 +155,8 @@ async def download_unread(target: Target) -> str:
     writer.transport.pause_reading()
     writer.write(target.http.head("GET", f"/big?{BULK}", {}))
     await asyncio.sleep(12)
-    _end([writer])
+    end([writer])
     return "12 s without reading"
-
-
-class Raw(asyncio.Protocol):
-    """Bytes in, bytes out; `reading` may be switched off."""
-
-    def __init__(self) -> None:
-        self.got: asyncio.Queue[bytes] = asyncio.Queue()
-
-    def connection_made(self, transport) -> None:
-        self.transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self.got.put_nowait(data)
-
-    def connection_lost(self, exc) -> None:
-        self.got.put_nowait(b"")
-
-
-async def tunnel_h2(target: Target) -> tuple[Raw, asyncio.BaseTransport]:
-    """HTTP/2 with the proxy inside CONNECT."""
-    door = target.https
-    reader, writer = await target.dial()
-    writer.write(door.connect_head())
-    await reader.readuntil(b"\r\n\r\n")
-    context = ssl.create_default_context(cafile=door.ca)
-    context.set_alpn_protocols(["h2"])
-    raw = Raw()
-    loop = asyncio.get_running_loop()
-    name = door.server_name
-    made = await loop.start_tls(writer.transport, raw, context, server_hostname=name)
-    raw.connection_made(made)
-    raw.kept = writer  # a forgotten StreamWriter closes its transport
-    if made.get_extra_info("ssl_object").selected_alpn_protocol() != "h2":
-        raise ConnectionError("no HTTP/2")
-    return raw, made
-
-
-def _get(target: Target, path: str) -> list[tuple[str, str]]:
-    return [(":method", "GET"), (":scheme", "https"), (":authority", target.https.origin), (":path", path)]
-
-
-async def h2_unacknowledged(target: Target, *, window: int = 65_535, read: bool = True) -> str:
-    """A large response over HTTP/2 that is never acknowledged by a window update."""
-    raw, transport = await tunnel_h2(target)
-    talk = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
-    talk.local_settings[SettingCodes.INITIAL_WINDOW_SIZE] = window
-    talk.initiate_connection()
-    if window > 65_535:
-        talk.increment_flow_control_window(window - 65_535)
-    talk.send_headers(1, _get(target, f"/big?{BULK}"), end_stream=True)
-    transport.write(talk.data_to_send())
-    if not read:
-        transport.pause_reading()
-    got, until = 0, time.monotonic() + 12
-    while (left := until - time.monotonic()) > 0:
-        try:
-            data = await asyncio.wait_for(raw.got.get(), left)
-        except TimeoutError:
-            break
-        if not data:
-            break
-        got += sum(len(e.data) for e in talk.receive_data(data) if isinstance(e, h2.events.DataReceived))
-        transport.write(talk.data_to_send())
-    transport.abort()
-    return f"{got:,} bytes sent to it in 12 s" if read else "12 s without reading"
-
-
-async def h2_open_window(target: Target) -> str:
-    """A client that opens its window to 2 GiB and then reads nothing."""
-    return await h2_unacknowledged(target, window=2**31 - 1, read=False)
-
-
-async def h2_continuation(target: Target) -> str:
-    """A header block over HTTP/2 that never ends."""
-    _, transport = await tunnel_h2(target)
-    talk = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
-    talk.initiate_connection()
-    field = b"\x00\x07x-atack" + b"\x7f\x81\x7e" + b"a" * 16_384  # literal, not indexed
-    part = field[:16_384]
-    transport.write(talk.data_to_send() + _frame(1, 0x1, b"\x82\x87"))
-    sent, until = 0, time.monotonic() + GIVE_UP
-    while sent < 200 * MIB and not transport.is_closing() and time.monotonic() < until:
-        transport.write(_frame(9, 0, part))
-        sent += len(part)
-        await asyncio.sleep(0)
-        if transport.get_write_buffer_size() > MIB:
-            await asyncio.sleep(0.01)
-    how = "closed" if transport.is_closing() else "all taken"
-    transport.abort()
-    return f"{how} after {sent / MIB:.1f} MiB"
-
-
-def _frame(kind: int, flags: int, payload: bytes) -> bytes:
-    return len(payload).to_bytes(3) + bytes([kind, flags]) + (1).to_bytes(4) + payload
 
 
 async def header_block(target: Target) -> str:
@@ -265,7 +166,7 @@ async def header_block(target: Target) -> str:
     lines = b"".join(b"X-%d: %s\r\n" % (n, b"a" * 200) for n in range(300))
     sent, how = await push(reader, writer, lines, 200 * MIB)
     found = await answered(reader)
-    _end([writer])
+    end([writer])
     return f"{found}, {how} after {sent / MIB:.1f} MiB"
 
 
@@ -275,7 +176,7 @@ async def one_header(target: Target) -> str:
     writer.write(target.http.head("GET", "/ok", {})[:-2] + b"X-Long: ")
     sent, how = await push(reader, writer, b"a" * 65536, 200 * MIB)
     found = await answered(reader)
-    _end([writer])
+    end([writer])
     return f"{found}, {how} after {sent / MIB:.1f} MiB"
 
 
@@ -287,7 +188,7 @@ async def _asked(target: Target, request: bytes) -> tuple[str, int]:
     with suppress(OSError, TimeoutError):
         while data := await asyncio.wait_for(reader.read(1 << 18), 3):
             got += len(data)
-    _end([writer])
+    end([writer])
     return found, got
 
 
@@ -309,64 +210,3 @@ async def bomb_down(target: Target) -> str:
     """The same in a response."""
     found, got = await _asked(target, target.http.head("GET", f"/bomb?{1024 * MIB}", {}))
     return f"{found}; {got / MIB:.1f} MiB came before it ended"
-
-
-async def _websocket(target: Target, path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    reader, writer = await target.dial()
-    fields = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
-    writer.write(target.http.head("GET", path, {**fields, "Sec-WebSocket-Key": "MTIzNDU2Nzg5MDEyMzQ1Ng=="}))
-    found = await answered(reader)
-    if not found.startswith("101"):
-        raise ConnectionError(found)
-    return reader, writer
-
-
-async def _closing(reader: asyncio.StreamReader) -> str:
-    data = b""
-    with suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
-        data = await asyncio.wait_for(reader.readexactly(4), 5)
-    return f"close {int.from_bytes(data[2:4])}" if data[:1] == b"\x88" else "no close frame"
-
-
-async def _message(target: Target, first: bytes, piece: bytes) -> str:
-    reader, writer = await _websocket(target, "/swallow")
-    writer.write(first)
-    sent, how = await push(reader, writer, piece, BULK)
-    found = await _closing(reader)
-    _end([writer])
-    return f"{found}, {how} after {sent / MIB:.1f} MiB"
-
-
-async def ws_endless(target: Target) -> str:
-    """One text frame that says it has 2⁶² bytes."""
-    return await _message(target, b"\x81\xff" + (2**62).to_bytes(8) + bytes(4), b"a" * 65536)
-
-
-async def ws_frames(target: Target) -> str:
-    """One text message without end, in frames of 64 KiB."""
-    part = b"\xff" + (65536).to_bytes(8) + bytes(4) + b"a" * 65536
-    return await _message(target, b"\x01" + part, b"\x00" + part)
-
-
-async def ws_fragments(target: Target) -> str:
-    """One text message without end, a byte a frame."""
-    part = b"\x81" + bytes(4) + b"a"
-    return await _message(target, b"\x01" + part, (b"\x00" + part) * 4096)
-
-
-async def ws_empty(target: Target) -> str:
-    """One text message without end, of empty frames: no limit on bytes is ever reached."""
-    part = b"\x80" + bytes(4)
-    return await _message(target, b"\x01" + part, (b"\x00" + part) * 8192)
-
-
-async def ws_down(target: Target) -> str:
-    """A message from the upstream that does not end, in frames of 16 bytes."""
-    reader, writer = await _websocket(target, f"/endless?{BULK}")
-    got, last, until = 0, b"", time.monotonic() + GIVE_UP
-    with suppress(OSError, TimeoutError):
-        while time.monotonic() < until and (data := await asyncio.wait_for(reader.read(1 << 18), 15)):
-            got, last = got + len(data), data
-    _end([writer])
-    how = f"close {int.from_bytes(last[-2:])}" if last[-4:-3] == b"\x88" else "closed" if not data else "time was up"
-    return f"{how}; {got / MIB:.1f} MiB came"

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import uvloop
 
-from benchmarks import assault, certificates, machine
+from benchmarks import assault, assault_h2, assault_ws, certificates, machine
 from benchmarks.assault import Target
 from benchmarks.door import Door
 from benchmarks.process import Child, free_port, tree
@@ -59,19 +59,19 @@ ATTACKS = (
     Attack("loris", "500 slow-loris clients, a byte a second", assault.slow_loris, 32),
     Attack("upload", "400 MiB upload, upstream does not read", assault.upload_unread, 32),
     Attack("unread", "400 MiB response, HTTP/1 client does not read", assault.download_unread, 32),
-    Attack("h2-unacked", "400 MiB response, HTTP/2 client does not acknowledge", assault.h2_unacknowledged, 32),
-    Attack("h2-window", "the same, window of 2 GiB, client does not read", assault.h2_open_window, 32),
+    Attack("h2-unacked", "400 MiB response, HTTP/2 client does not acknowledge", assault_h2.h2_unacknowledged, 32),
+    Attack("h2-window", "the same, window of 2 GiB, client does not read", assault_h2.h2_open_window, 32),
     Attack("headers", "200 MiB header block, many lines", assault.header_block, 32),
     Attack("header", "200 MiB header block, one line", assault.one_header, 32),
-    Attack("continuation", "200 MiB header block, HTTP/2 CONTINUATION", assault.h2_continuation, 32),
+    Attack("continuation", "200 MiB header block, HTTP/2 CONTINUATION", assault_h2.h2_continuation, 32),
     Attack("response-headers", "200 MiB header block from the upstream", assault.response_headers, 32),
     Attack("bomb-up", "gzip bomb 1:1000 up, 1 GiB", assault.bomb_up, 64),
     Attack("bomb-down", "gzip bomb 1:1000 down, 1 GiB", assault.bomb_down, 64),
-    Attack("ws-frame", "WebSocket: one frame of 2⁶² bytes", assault.ws_endless, 64),
-    Attack("ws-frames", "WebSocket: endless message, frames of 64 KiB", assault.ws_frames, 64),
-    Attack("ws-fragments", "WebSocket: endless message, fragments of one byte", assault.ws_fragments, 64),
-    Attack("ws-empty", "WebSocket: endless message, empty fragments", assault.ws_empty, 64),
-    Attack("ws-down", "WebSocket: endless message from the upstream, fragments of 16 bytes", assault.ws_down, 64),
+    Attack("ws-frame", "WebSocket: one frame of 2⁶² bytes", assault_ws.ws_endless, 64),
+    Attack("ws-frames", "WebSocket: endless message, frames of 64 KiB", assault_ws.ws_frames, 64),
+    Attack("ws-fragments", "WebSocket: endless message, fragments of one byte", assault_ws.ws_fragments, 64),
+    Attack("ws-empty", "WebSocket: endless message, empty fragments", assault_ws.ws_empty, 64),
+    Attack("ws-down", "WebSocket: endless message from the upstream, fragments of 16 bytes", assault_ws.ws_down, 64),
 )
 
 
