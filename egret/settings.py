@@ -120,6 +120,11 @@ class Egress:
         "deny",
         "A secret without hosts: deny injects it nowhere, allow anywhere (for trusted client code only).",
     )
+    intercept: str = option(
+        choice("all", "bound"),
+        "all",
+        "Which tunnels the proxy looks into: all, or bound, those to hosts that a secret or variable may go to.",
+    )
     strict_bodies: bool = option(
         FLAG, False, "Refuse a request whose body has a placeholder that may not be injected, instead of carrying it."
     )

@@ -13,7 +13,7 @@ from proxy.limits import Limits
 from proxy.refusal import Refusal
 from proxy.scrub import Scrubber
 from store.errors import NotAuthenticated, StoreError
-from store.model import Caller, Resolver, SecretValue
+from store.model import Caller, Destination, Resolver, SecretValue
 
 log = logging.getLogger("egret.proxy")
 
@@ -45,6 +45,9 @@ class View(Resolver, Protocol):
     def values(self) -> list[tuple[str, SecretValue]]:
         """Every value that responses are searched for."""
 
+    def binds(self, destination: Destination) -> bool:
+        """Whether a name of the dataset can go there, or a value that responses are searched for ever could."""
+
 
 class Reader(Protocol):
     """What the forward proxy needs of `store.reader.Reader`."""
@@ -69,6 +72,8 @@ class Services:
     spool: Spool
     budgets: Budgets
     strict_bodies: bool = False
+    intercept_bound: bool = False
+    """Whether tunnels to hosts that no name is bound to are passed on as they are (`proxy.passage`)."""
     _scrubbers: dict[object, Scrubber] = field(default_factory=dict)
     _old: dict[object, Scrubber] = field(default_factory=dict)
     _aged: float = 0.0

@@ -16,6 +16,7 @@ from proxy.forward.decide import admit
 from proxy.forward.exchange import Client, Exchange, ExchangeFlow, Upstream
 from proxy.forward.tls import ClientContexts, UpstreamContext
 from proxy.message import Fields
+from proxy.passage import Passage, opaque
 from proxy.refusal import Refusal, Refused
 from proxy.services import View
 from proxy.session import authenticate, credential
@@ -76,13 +77,31 @@ class Addon:
             if not _same_host(fields, target):
                 return Refusal("authority_mismatch")
             await self._network(exchange, target)
+            await self._unseen(exchange, caller, target)
         except Refused as refused:
             return refused.refusal
         if (limited := peer.services.budgets.connect(caller)) is not None:
             exchange.retry_after = 1
+            if exchange.passage is not None:
+                exchange.passage.close()
             return limited
         peer.caller, peer.target = caller, target
         return None
+
+    async def _unseen(self, exchange: Exchange, caller: Caller, target: Destination) -> None:
+        """Open a tunnel that needs no look inside; raises `Refused`."""
+        services = exchange.peer.services
+        if exchange.view is None or not opaque(services, exchange.view, target):
+            return
+        passage = Passage(services, caller, target)
+        try:
+            await passage.open()
+            exchange.record("tunnel", (), "")
+        except BaseException:
+            exchange.retry_after = passage.retry_after
+            passage.close()
+            raise
+        exchange.passage = passage
 
     # requests
 

@@ -22,6 +22,9 @@ GRACE: Final = 2.0
 
 def sweep(handler: "Handler", now: float) -> None:
     """Enforce what is due; called by the master about twice a second."""
+    if handler.passage is not None:
+        handler.passage.sweep(now)
+        return
     peer = handler.peer
     if now < peer.look_at:
         return
@@ -67,5 +70,5 @@ def drain(handler: "Handler") -> None:
 
 
 def _drained(handler: "Handler") -> None:
-    if not handler.peer.open:
+    if not handler.peer.open and handler.passage is None:
         handler.stop()

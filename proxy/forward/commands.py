@@ -3,7 +3,10 @@
 from collections.abc import Awaitable
 from dataclasses import dataclass
 
+from mitmproxy.connection import Connection
 from mitmproxy.proxy import commands, events
+
+from proxy.passage import Passage
 
 
 class Wait(commands.Command):
@@ -22,6 +25,15 @@ class WaitCompleted(events.CommandCompleted):  # type: ignore[no-untyped-call]
 
     command: Wait
     reply: None = None
+
+
+class PassOver(commands.ConnectionCommand):
+    """Give a client's connection, and what was read of it already, to a tunnel that is not looked into."""
+
+    def __init__(self, connection: Connection, passage: Passage, rest: bytes) -> None:
+        super().__init__(connection)
+        self.passage = passage
+        self.rest = rest
 
 
 class Abort(commands.CloseConnection):

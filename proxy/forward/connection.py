@@ -18,12 +18,13 @@ from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.mode_specs import ProxyMode
 
 from proxy.forward import dial
-from proxy.forward.commands import Abort, Onward, Relieved, Revoked, Wait, WaitCompleted
+from proxy.forward.commands import Abort, Onward, PassOver, Relieved, Revoked, Wait, WaitCompleted
 from proxy.forward.exchange import Client, Peer, Upstream
 from proxy.forward.hooks import Hooks, Tasks
 from proxy.forward.http_layer import Http
 from proxy.forward.mitm import HTTPMode
 from proxy.forward.pipe import Pipe
+from proxy.passage import Passage
 from proxy.refusal import Refusal, Refused
 from proxy.services import log
 
@@ -50,6 +51,7 @@ class Handler:
         self.peer = Peer(master.services, self.hooks.run)
         self.pipes: dict[Connection, Pipe] = {}
         self.closing: dict[Pipe, float] = {}
+        self.passage: Passage | None = None
         self.layer: layer.Layer
         self.client: Client
         self.activity = loop.time()
@@ -137,14 +139,27 @@ class Handler:
             pipe.conn.state = ConnectionState.CLOSED
             pipe.transport.abort()
 
+    def _pass_over(self, command: PassOver) -> None:
+        """Hand the client over; what happens from here on is the passage's, until it ends."""
+        self._flush()
+        pipe = self.pipes.pop(self.client)
+        self.passage = command.passage
+        self._dead = True
+        command.passage.begin(pipe.transport, command.rest, self.finish)
+
     def stop(self) -> None:
         """Close the client's connection."""
+        if self.passage is not None:
+            self.passage.close()
         pipe = self.pipes.get(self.client)
         if pipe is not None:
             pipe.transport.close()
 
     def revoked(self) -> None:
         """Let the layers check their callers again, after a change of the store."""
+        if self.passage is not None:
+            self.passage.recheck()
+            return
         self.event(Revoked())
 
     def relieved(self) -> None:
@@ -211,6 +226,8 @@ class Handler:
             self.tasks.spawn(self._open, command)
         elif isinstance(command, commands.CloseConnection):
             self._close(command)
+        elif isinstance(command, PassOver):
+            self._pass_over(command)
         elif isinstance(command, commands.RequestWakeup):
             self.loop.call_later(command.delay, self.event, events.Wakeup(command))
         elif not isinstance(command, commands.Log):

@@ -15,6 +15,7 @@ from proxy.body import Rewriter
 from proxy.events import Event
 from proxy.inject import Plan
 from proxy.message import Head
+from proxy.passage import Passage
 from proxy.refusal import Refusal
 from proxy.scrub import Scrubber
 from proxy.services import Services, View
@@ -121,6 +122,7 @@ class Exchange:
         "head",
         "injected",
         "method",
+        "passage",
         "peer",
         "plan",
         "refusal",
@@ -145,6 +147,8 @@ class Exchange:
         self.rewriter: Rewriter | None = None
         self.scrubber: Scrubber | None = None
         self.retry_after: int | None = None
+        self.passage: Passage | None = None
+        """The tunnel that takes the client's connection over, when it needs no look inside."""
         self.waiting: Callable[[int], int] = lambda _stream_id: 0
         """Counts the bytes of the response that wait for the client."""
         self.injected: dict[str, None] = {}

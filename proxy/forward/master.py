@@ -130,6 +130,9 @@ class Master(master.Master):
 
     def _store_moved(self) -> None:
         self._moved.set()
+        for handler in list(self.handlers):
+            if handler.passage is not None:
+                handler.revoked()
 
     async def _follow(self) -> None:
         """Check what lives on after each change of the store: sessions that are over end at once.
@@ -174,7 +177,13 @@ async def serve(plane: "Plane") -> "Drain":
     """Start the forward proxy of a process; returns what drains it."""
     authority = Authority.load(plane.data)
     services = Services(
-        plane.reader, plane.guard, plane.limits, plane.spool, plane.budgets, plane.settings.egress.strict_bodies
+        plane.reader,
+        plane.guard,
+        plane.limits,
+        plane.spool,
+        plane.budgets,
+        plane.settings.egress.strict_bodies,
+        plane.settings.egress.intercept == "bound",
     )
     addon = Addon(ClientContexts(authority), UpstreamContext(plane.settings.egress.trust))
     master = Master(services, addon)

@@ -13,7 +13,7 @@ from proxy.events import SpoolError
 from proxy.forward import decide
 from proxy.forward.arrival import Arrival, BrokenRequest
 from proxy.forward.border import Crossing, ResponseHead, Switch, Withheld, declared
-from proxy.forward.commands import Onward, Revoked, Tick, Wait
+from proxy.forward.commands import Onward, PassOver, Revoked, Tick, Wait
 from proxy.forward.exchange import ExchangeFlow, Upstream, client_of
 from proxy.forward.mitm import (
     DropStream,
@@ -177,6 +177,10 @@ class Stream(Talk):
         """CONNECT is granted: this layer and all above it step aside, and the tunnel takes the connection."""
         yield commands.SendData(self.context.client, ESTABLISHED)
         rest = self._parent.take_client()
+        if self.exchange.passage is not None:
+            self._over = True
+            yield PassOver(self.context.client, self.exchange.passage, rest)
+            return
         tunnel = Tunnel(self.context)
         self._over = True
         self._parent.become(tunnel)

@@ -145,6 +145,27 @@ class View:
             if version.retired_at is None or version.retired_at > since
         ]
 
+    def binds(self, destination: Destination) -> bool:
+        """Whether any name can go there, or any of `values()` ever could: by what was sealed, not by what was narrowed.
+
+        Declared or not, of every environment. A variable without destinations goes anywhere.
+        """
+        since = time.time() - RETIRED_FOR
+        return any(
+            self._ever_reached(entry, version, destination)
+            for index in self._indexes
+            for entry in index.manifest.entries
+            for version in entry.versions
+            if version.retired_at is None or version.retired_at > since
+        )
+
+    def _ever_reached(self, entry: Entry, version: Version, destination: Destination) -> bool:
+        if version.sealed_rules:
+            return any(rule.reaches(destination) for rule in version.sealed_rules)
+        if entry.kind is Kind.VARIABLE:
+            return not version.rules or any(rule.reaches(destination) for rule in version.rules)
+        return self._unbound
+
     def _find(self, kind: Kind, name: str) -> Entry | None:
         declared = self.caller.declared
         if kind is Kind.SECRET and declared is not None and name not in declared:

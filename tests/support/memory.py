@@ -42,6 +42,7 @@ class View:
     egress: dict = field(default_factory=dict)
     strict_bodies: bool = False
     extra: tuple[tuple[str, bytes], ...] = ()
+    all: tuple[Secret, ...] = ()
 
     def resolve(self, kind: Kind, name: str, use: Use):
         secret = self.secrets.get((kind, name))
@@ -56,6 +57,9 @@ class View:
             location in secret.locations and any(allows(rule, destination) for rule in secret.hosts)
             for secret in self.secrets.values()
         )
+
+    def binds(self, destination: Destination) -> bool:
+        return any(allows(rule, destination) for secret in self.all for rule in secret.hosts)
 
     def values(self):
         found = [(s.name, SecretValue(s.value)) for s in self.secrets.values() if s.kind is Kind.SECRET]
@@ -122,7 +126,7 @@ class Reader:
         key = (caller.dataset, self.revision, declared)
         return View(
             caller, secrets, key, self.egress.get(caller.dataset, {}), caller.dataset in self.strict,
-            self.rotated.get(caller.dataset, ()),
+            self.rotated.get(caller.dataset, ()), tuple(self.secrets.get(caller.dataset, ())),
         )  # fmt: skip
 
     def subscribe(self, callback) -> None:

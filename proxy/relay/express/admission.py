@@ -8,6 +8,7 @@ from proxy import inject
 from proxy.body import rewriter
 from proxy.destination import egress_allows
 from proxy.message import Fields, Head
+from proxy.passage import Passage, opaque
 from proxy.protocol import hops
 from proxy.protocol.handshake import readable
 from proxy.protocol.target import FORBIDDEN, absolute, connect_target, host_of, origin, plain_host, same_host
@@ -24,18 +25,40 @@ def values(fields: Fields, name: bytes) -> list[bytes]:
     return [value for key, value in fields if key.lower() == name]
 
 
-async def connect(exchange: Exchange, arrival: Arrival) -> tuple[Caller, Destination]:
+async def connect(exchange: Exchange, arrival: Arrival) -> tuple[Caller, Destination, Passage | None]:
     """Decide about a CONNECT; raises `Refused`."""
     caller = _caller(exchange, arrival.fields)
     target = exchange.destination = connect_target(arrival.target)
     if not same_host(arrival.fields, target):
         raise Refused(Refusal("authority_mismatch"))
     await _network(exchange, target)
+    passage = await _passage(exchange, caller, target)
     limited = exchange.peer.services.budgets.connect(caller)
     if limited is not None:
         exchange.retry_after = 1
+        if passage is not None:
+            passage.close()
         raise Refused(limited)
-    return caller, target
+    return caller, target, passage
+
+
+async def _passage(exchange: Exchange, caller: Caller, target: Destination) -> Passage | None:
+    """Open the tunnel that needs no look inside; raises `Refused`."""
+    services = exchange.peer.services
+    if exchange.view is None or not opaque(services, exchange.view, target):
+        return None
+    passage = Passage(services, caller, target)
+    try:
+        await passage.open()
+    except Refused:
+        exchange.retry_after = passage.retry_after
+        raise
+    try:
+        exchange.record("tunnel", (), "")
+    except BaseException:
+        passage.close()
+        raise
+    return passage
 
 
 async def tunnelled(exchange: Exchange, arrival: Arrival, target: Destination, asked: str | None) -> None:

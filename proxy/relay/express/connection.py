@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from proxy.events import SpoolError
+from proxy.passage import Passage
 from proxy.protocol import wire
 from proxy.protocol.handshake import Handshake
 from proxy.refusal import Refusal, Refused
@@ -84,6 +85,7 @@ class Connection:
         "exchange",
         "incoming",
         "link",
+        "passage",
         "reply",
         "requests",
         "server",
@@ -101,6 +103,7 @@ class Connection:
         self.exchange: Exchange | None = None
         self.incoming: Incoming | None = None
         self.bridge: Bridge | None = None
+        self.passage: Passage | None = None
         self.reply = Reply()
         self.up: Up | None = None
         self.deadline = NEVER
@@ -137,6 +140,9 @@ class Connection:
 
     def moved(self) -> None:
         """Look at the session again: the store changed, or time has passed."""
+        if self.passage is not None:
+            self.passage.recheck()
+            return
         exchange = self.exchange
         if exchange is None or not exchange.counted or exchange.caller is None:
             return
@@ -161,6 +167,9 @@ class Connection:
 
     def sweep(self, now: float) -> None:
         """Enforce what depends on time."""
+        if self.passage is not None:
+            self.passage.sweep(now)
+            return
         heard = self.link.touched if self.up is None else max(self.link.touched, self.up.touched)
         if now > heard + self.services.limits.idle_timeout:
             self.link.abort()
@@ -183,6 +192,8 @@ class Connection:
         One that has not asked for anything yet was accepted a moment ago, perhaps, and gets a while to do so.
         """
         self.draining = True
+        if self.passage is not None:
+            return
         if self.exchange is None or not self.exchange.counted:
             self.link.loop.call_later(0.0 if self.requests else grace, self._drained)
 
@@ -403,9 +414,12 @@ class Connection:
     # CONNECT
 
     async def _connect(self, exchange: Exchange, arrival: Arrival) -> None:
-        self.caller, self.target = await admission.connect(exchange, arrival)
-        self.reply.keep = True
+        self.caller, self.target, passage = await admission.connect(exchange, arrival)
         self.link.write(ESTABLISHED)
+        if passage is not None:
+            await self._pass(passage)
+            return
+        self.reply.keep = True
         self._serving = False
         self.link.seen()
         while not self.link.buffer:
@@ -422,21 +436,40 @@ class Connection:
         if self.link.tls is not None:
             self._asked = asked_name(self.link.tls)
 
+    async def _pass(self, passage: Passage) -> None:
+        """Carry a tunnel that is not looked into, to its end."""
+        over = self.link.loop.create_future()
+        self.passage = passage
+        rest = bytes(self.link.buffer)
+        self.link.buffer.clear()
+        try:
+            passage.begin(self.link.transport, rest, lambda: None if over.done() else over.set_result(None))
+            await over
+        finally:
+            self.link.lost = True  # its transport is the passage's
+            passage.close()
+
     # the ends
 
     async def _fail(self, exchange: Exchange, refusal: Refusal) -> None:
         """Answer with a refusal, or cut when a part of an answer is out."""
         self._let_go(whole=False)
-        try:
-            exchange.record("refuse", [refusal.secret] if refusal.secret else [], "", refusal.code)
-        except SpoolError:
-            log.error("cannot write the audit spool; the request is refused anyway")
+        self._record(exchange, refusal)
         if self.reply.begun:
             self._cut()
             return
         unread = self._arrival is None or (self._upload is not None and not self._upload.done)
         self.reply.keep = self.reply.keep and not unread and self._goes_on()
         self.link.write(self.reply.refusal(refusal, exchange.request_id, exchange.retry_after))
+
+    def _record(self, exchange: Exchange, refusal: Refusal) -> None:
+        """Write a refusal down. Those of strangers are not: anybody could fill the disk with them."""
+        if exchange.caller is None:
+            return
+        try:
+            exchange.record("refuse", [refusal.secret] if refusal.secret else [], "", refusal.code)
+        except SpoolError:
+            log.error("cannot write the audit spool; the request is refused anyway")
 
     def _cut(self) -> None:
         """End the connection so that what was sent does not look whole: no last chunk, no tidy end."""

@@ -28,6 +28,10 @@ class Egress(Protocol):
     def strict_bodies(self) -> bool:
         """Refuse what could be carried, for every dataset."""
 
+    @property
+    def intercept(self) -> str:
+        """Which tunnels are looked into: all, or bound."""
+
 
 class Settings(Protocol):
     """The part of `egret.settings.Settings` that is read here."""
@@ -62,6 +66,7 @@ async def serve(plane: Plane) -> Callable[[float], Awaitable[None]]:
         plane.spool,
         plane.budgets,
         egress.strict_bodies,
+        egress.intercept == "bound",
         pool=pool,
         contexts=contexts,
     )
