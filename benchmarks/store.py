@@ -1,11 +1,12 @@
 """The store by itself: sealing, puts, resolves, lists, and memory by what is in use; SQLite, or --url for PostgreSQL.
 
-    python -m benchmarks store [--datasets 1000] [--secrets 100] [--url postgresql+psycopg://…]
+    python -m benchmarks store [--datasets 1000] [--secrets 100] [--postgres | --url postgresql+psycopg://…]
 
 Times are p50/p99 of single calls. The reader runs in a process of its own, as a data plane does.
 """
 
 import argparse
+import contextlib
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.postgres import Postgres
 from store.envelope import Binding
 from store.init import initialise
 from store.keyring import PublicKeys
@@ -24,6 +26,7 @@ from store.sealing import Sealer, sign_envelope
 from store.signing import Writer
 from store.vault import Listing, NewSession, Upload, Vault
 
+USED = "SECRET_0001"
 USE = Use(Destination(True, "api.example.com", 443), Location.HEADER)
 
 
@@ -130,13 +133,12 @@ def read(url: str, data: Path, tokens: list[str]) -> None:
     reader.start()
     say("reader: start until fresh", f"{(time.perf_counter() - start) * 1e3:9.1f} ms, memory +{rss() - base:.1f} MiB")
     after = rss()
-    rest = iter(tokens)
-    cold = min(len(tokens), 1000)
-    say(
-        "reader: first caller, view and resolve of a dataset",
-        timed(lambda: reader.view(reader.caller(next(rest))).resolve(Kind.SECRET, "SECRET_0001", USE), cold),
-    )
-    say(f"reader: memory with {cold} of {len(tokens)} datasets in use", f"+{rss() - after:9.1f} MiB")
+    rest, done = iter(tokens), 0
+    for cold in sorted({1, 10, 100, 1000, len(tokens)}):
+        if cold <= len(tokens):
+            figure = timed(lambda: reader.view(reader.caller(next(rest))).resolve(Kind.SECRET, USED, USE), cold - done)
+            done = cold
+            say(f"reader: first caller, view and resolve; {cold} in use", f"{figure}, memory +{rss() - after:.1f} MiB")
     caller = reader.caller(tokens[0])
     view = reader.view(caller)
     say("reader: caller() again", timed(lambda: reader.caller(tokens[0]), 5000))
@@ -154,18 +156,27 @@ def main() -> None:
     parser.add_argument("--datasets", type=int, default=100)
     parser.add_argument("--secrets", type=int, default=100)
     parser.add_argument("--url")
+    parser.add_argument("--postgres", action="store_true", help="on a PostgreSQL of its own")
     parser.add_argument("--read", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(sys.argv[1:])
     if options.read:
         read(options.url, options.read, sys.stdin.read().split())
         return
-    with tempfile.TemporaryDirectory(prefix="egret-store-") as folder:
+    with tempfile.TemporaryDirectory(prefix="egret-store-") as folder, contextlib.ExitStack() as stack:
         data = Path(folder) / "data"
+        if options.postgres:
+            server = Postgres(Path(folder) / "postgres")
+            stack.callback(server.stop)
+            options.url = f"postgresql+psycopg://postgres@127.0.0.1:{server.port}/postgres"
         key = initialise(data, options.url)
         url = options.url or f"sqlite:///{data / 'egret.db'}"
         crypto(data)
         vault = Vault.open(url, data)
         tokens = fill(vault, key, options.datasets, options.secrets)
+        vault.close()
+        start = time.perf_counter()
+        vault = Vault.open(url, data)
+        say("open it again (a store's start, without imports)", f"{(time.perf_counter() - start) * 1e3:9.1f} ms")
         control(vault, key)
         if not options.url:
             say("database on disk", f"{sum(path.stat().st_size for path in data.glob('egret.db*')) / 2**20:9.1f} MiB")

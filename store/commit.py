@@ -70,9 +70,12 @@ class Transaction:
     def touch(self, scope: Scope, entry: str | None = None) -> None:
         """Have the scope's manifest rewritten at the end: the line of one entry (by id), or the whole."""
         ids = self._touched.get(scope)
-        self._touched[scope] = {*(ids or ()), *([entry] if entry is not None else [])}
+        if ids is None:
+            ids = self._touched[scope] = set()
         if entry is None:
             self._whole.add(scope)
+        else:
+            ids.add(entry)
 
     def forget(self, scope: Scope) -> None:
         """Have the scope's manifest removed at the end."""
