@@ -111,6 +111,10 @@ class Admin(Transport):
         """List a project's consumers."""
         return self.pages(f"/projects/{part(project)}/consumers/")
 
+    def consumer(self, consumer: str, project: str = "default") -> Document:
+        """Return what a consumer declares."""
+        return self.call("GET", f"/projects/{part(project)}/consumers/{part(consumer)}")
+
     def delete_consumer(self, consumer: str, project: str = "default") -> None:
         """Delete a consumer; its sessions end at once."""
         self.call("DELETE", f"/projects/{part(project)}/consumers/{part(consumer)}")

@@ -157,6 +157,7 @@ class Client:
     grant = _one(client.Client.grant)
     declare_consumer = _one(client.Client.declare_consumer)
     consumers = _many(client.Client.consumers)
+    consumer = _one(client.Client.consumer)
     delete_consumer = _one(client.Client.delete_consumer)
     audit = _many(client.Client.audit)
     verify_audit = _one(client.Client.verify_audit)

@@ -18,6 +18,7 @@ __all__ = [
     "ACTIONS",
     "AREAS",
     "LEVELS",
+    "LOCAL",
     "Invisible",
     "Principal",
     "forbidden",
@@ -25,6 +26,9 @@ __all__ = [
     "permit",
     "require",
 ]
+
+LOCAL: Final = "local"
+"""In place of a key's id: the operator at the data folder."""
 
 AREAS: Final = tuple(sorted({action.partition(":")[0] for action in ACTIONS}))
 LEVELS: Final[dict[str, frozenset[str]]] = {
@@ -120,7 +124,7 @@ class Principal:
 
 def local_operator(organisation: str = "default") -> Principal:
     """Return who acts on the data folder itself: whoever can read the control keys needs no API key."""
-    return Principal("local", "operator", organisation, "owner", LEVELS["owner"])
+    return Principal(LOCAL, "operator", organisation, "owner", LEVELS["owner"])
 
 
 def require(principal: Principal, action: str, scope: Scope) -> None:

@@ -24,6 +24,7 @@ NOT_FOUND, NOT_EXECUTABLE = 127, 126
 @dataset_option
 @project_option
 @click.option("--manifest", type=click.Path(path_type=Path), help="A plugin's YAML: only the secrets that it declares.")
+@click.option("--consumer", help="For this consumer: exactly the secrets that it declares.")
 @click.option("--secret", "secrets", multiple=True, help="Only these names; repeat for several. Default: all.")
 @click.option("--environment", "-e", help="The environment whose secrets apply.")
 @click.option("--ttl", type=click.IntRange(min=1), default=86_400, show_default=True, help="Seconds, at most.")
@@ -55,6 +56,9 @@ def run(
     found = client.find_dataset(dataset, project)["id"]
     options |= {"label": "egret run", "secrets": declared}
     session = client.open_session(found, project, **given(**options))
+    if options["consumer"] is not None:
+        its = client.consumer(options["consumer"], project)["secrets"]
+        declared = [name for name in its if declared is None or name in declared]
     folder = Path(tempfile.mkdtemp(prefix="egret-run-"))
     environ = _environ(client, Scope(found, project), session, declared, folder)
     if shims:

@@ -9,13 +9,13 @@ from typing import Self
 from sqlalchemy import Connection
 
 from store import rows
-from store.access import Invisible, Principal, require
+from store.access import LOCAL, Invisible, Principal, require
 from store.audit import Event
 from store.checkpoints import Checkpoints
 from store.checks import is_plain
 from store.commit import Ledger, Transaction
 from store.database import Database, file_of
-from store.errors import Conflict, Forbidden, NotFound, PreconditionFailed, Tampered
+from store.errors import Conflict, Forbidden, NotAuthenticated, NotFound, PreconditionFailed, Tampered
 from store.folding import Folding
 from store.head import Head
 from store.housekeeping import flush_key_use, tend
@@ -26,7 +26,7 @@ from store.marks import Marking, write_mark
 from store.migrations import migrate
 from store.model import Scope
 from store.restore import backup
-from store.schema import datasets, organisations, projects
+from store.schema import api_keys, datasets, members, organisations, projects
 from store.sealing import Sealer
 from store.seals import DOCUMENT, Seals
 
@@ -125,6 +125,7 @@ class Gate:
         with self._denials(principal, action, scope, target):
             require(principal, action, scope)
             with self._ledger.change() as transaction:
+                _still_lives(transaction.connection, principal)
                 if self._marking.mark is not None:
                     write_mark(transaction.connection, self._marking.mark, transaction.now)
                 yield transaction
@@ -155,6 +156,18 @@ class Gate:
 def _event(principal: Principal, action: str, scope: Scope, target: str, outcome: str = "ok") -> Event:
     target = target.encode("ascii", "replace").decode()
     return Event(action, scope, target, outcome, principal.actor, principal.source, principal.request_id)
+
+
+def _still_lives(connection: Connection, principal: Principal) -> None:
+    """Stop a change whose key, or member, ended since the request began: its body may have taken half a minute."""
+    if principal.key == LOCAL:
+        return
+    gone = rows.find(connection, api_keys, id=principal.key) is None
+    if principal.member is not None and not gone:
+        key = {"organisation": principal.organisation, "id": principal.member.id}
+        gone = rows.find(connection, members, **key) is None
+    if gone:
+        raise NotAuthenticated("The API key is missing, unknown, expired or revoked.")
 
 
 def nothing() -> NotFound:

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from store import rows
-from store.access import Principal
+from store.access import LOCAL, Principal
 from store.audit import Event
 from store.checks import is_plain, problem
 from store.commit import Transaction
@@ -175,7 +175,7 @@ class Keys(Gate):
     def recover_owner(self, principal: Principal) -> SecretValue:
         """Make a new owner key, for the operator at the data folder (no route calls this); returns it, once."""
         with self._change(principal, "keys:write", _home(principal), "keys/recover") as transaction:
-            if principal.key != "local":
+            if principal.key != LOCAL:
                 raise Forbidden("An owner's key is recovered on the machine that holds the data folder.")
             find_scope(transaction.connection, _home(principal))
             return found_owner(transaction, principal.organisation, principal.author)

@@ -205,3 +205,18 @@ def test_a_changed_row_is_not_signed_anew(store):
     store.sql("UPDATE documents SET body = :body WHERE key = :key", body=forged, key=f"apikey/{info.id}")
     with pytest.raises(Exception, match=r"does not verify|vouches"):
         store.vault.patch_key(store.owner, info.id, KeyChange(name="y"))
+
+
+@pytest.mark.parametrize("end", ["key", "member"])
+def test_what_ended_changes_nothing_any_more(store, end):
+    """A request that began before its key or member ended, and comes to its change after, is refused."""
+    store.dataset()
+    who = store.vault.authenticate(member(store, "admin"))
+    assert store.vault.put(who, store.scope(), Kind.SECRET, secret()).version == 1
+    if end == "key":
+        store.vault.revoke_key(store.owner, who.key)
+    else:
+        store.vault.remove_member(store.owner, "mia")
+    with pytest.raises(NotAuthenticated):
+        store.vault.put(who, store.scope(), Kind.SECRET, secret())
+    assert store.info().version == 1

@@ -99,21 +99,45 @@ def same(answer):
     return {name: value for name, value in answer.json.items() if name != "request_id"}
 
 
-def test_a_foreign_object_is_like_a_missing_one(world):
-    """A foreign organisation's owner gets 404 for each object of ours, worded as for one that never was."""
-    tried = 0
+FOREIGNERS = [
+    ("level", "owner"),
+    *(("level", level) for level in ("full", *LEVELS)),
+    ("role", "viewer"),
+    ("role", "admin"),
+]
+
+
+@pytest.mark.parametrize(("kind", "which"), FOREIGNERS)
+def test_a_foreign_object_is_like_a_missing_one(world, kind, which):
+    """To every kind of key of another organisation an object of ours is what never was: same status, same words."""
+    key = stranger(world, kind, which)
+    tried = hidden = 0
     for method, path, each in world.operations:
         known = path.replace("{project}", "").replace("{name}", "")
         if "{" not in known or (path.startswith("/projects/{project}/groups/") and method != "PUT"):
             continue  # the default project is there in both organisations
         if each["operationId"] == "put_consumer":
             continue  # its id is the caller's to choose
-        foreign = ask(world, method, path, each, world.places, world.acme)
-        missing = ask(world, method, path, each, {**world.places, **GONE}, world.acme)
-        assert foreign.status == missing.status == 404, (method, path, foreign.body)
+        foreign = ask(world, method, path, each, world.places, key)
+        missing = ask(world, method, path, each, {**world.places, **GONE}, key)
+        assert foreign.status == missing.status, (method, path, foreign.body)
         assert same(foreign) == same(missing)
+        assert foreign.status == 404 or (which not in ("owner", "full", "admin") and foreign.code == "forbidden")
         tried += 1
-    assert tried > 60
+        hidden += foreign.status == 404
+    assert tried > 60 and hidden > 10
+
+
+def stranger(world, kind, which):
+    if which == "owner":
+        return world.acme
+    options = {"permission": which} if kind == "level" else {"permission": "full", "member": which}
+    if kind == "role":
+        made = world("POST", "/members/", {"name": which, "id": which, "role": which}, key=world.acme)
+        assert made.status == 201
+    made = world("POST", "/keys/", {"name": "x", **options}, key=world.acme)
+    assert made.status == 201, made.body
+    return made.json["key"]
 
 
 def test_a_limited_key_sees_its_own_only(world):
