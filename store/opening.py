@@ -46,6 +46,16 @@ def read_seed(raw: bytes, unlock: Unlock) -> bytes:
     return wrapping.unwrap(raw, unlock) if wrapping.is_wrapped(raw) else raw
 
 
+def open_bytes(seed: bytes, sealed: bytes, info: bytes) -> bytes:
+    """Undo `Sealer.seal_bytes`; raises `KeyMismatch`."""
+    try:
+        return _SUITE.decrypt(sealed, opening_keys(seed)[0], info=info)
+    except (InvalidTag, TypeError, ValueError) as error:
+        raise KeyMismatch(
+            "This key does not open what is there: it is another store's, or one was replaced."
+        ) from error
+
+
 class Opener:
     """Opens what was sealed to its keys and signed by the pinned writer."""
 

@@ -31,6 +31,10 @@ class Sealer:
         sealed = _SUITE.encrypt(pad(value.reveal()), self._key, info=binding.info())
         return Envelope(SUITE, self.kid, sealed).pack()
 
+    def seal_bytes(self, data: bytes, info: bytes) -> bytes:
+        """Return HPKE's enc ‖ ct for bytes that are no secret of the vault's: keys, for recovery."""
+        return _SUITE.encrypt(data, self._key, info=info)
+
 
 def sign_envelope(writer: Writer, envelope: bytes, binding: Binding) -> bytes:
     """Sign as the writer: HPKE's base mode proves no sender, and anyone may hold the public key."""

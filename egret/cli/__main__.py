@@ -38,6 +38,7 @@ COMMANDS: Final = {
     "consumer": ("egret.cli.consumer", "Declare the secrets that a plugin, agent or job uses."),
     "audit": ("egret.cli.audit", "Read and verify the audit log."),
     "keyring": ("egret.cli.keyring", "Rotate the key that values are sealed to."),
+    "recovery": ("egret.cli.recovery", "Keep a recovery key offline; restore with it."),
     "backup": ("egret.cli.backup", "Copy the database while the store runs."),
     "restore": ("egret.cli.backup", "Put a copy back, as a new epoch."),
     "trust-epoch": ("egret.cli.backup", "Have a data plane believe a restored store."),

@@ -80,14 +80,18 @@ def rotate(data: Path, config: Path | None, passphrase_fd: int | None) -> None:
 
     def work(vault: "Vault", url: str) -> None:
         from store.access import local_operator  # noqa: PLC0415
+        from store.recovery import bundle  # noqa: PLC0415
         from store.reseal import new_opening_key  # noqa: PLC0415
 
-        unlock = _unlock(config, passphrase_fd)
-        info = vault.register_sealing_key(local_operator(), new_opening_key(data, unlock))
-        public = data / "keys" / "public" / "sealing.json"
-        fresh = public.with_suffix(".new")
+        unlock = unlocked(config, passphrase_fd)
+        public = new_opening_key(data, unlock)
+        if (sealed := bundle(data, unlock)) is not None:  # before anything is sealed to the new key
+            vault.put_recovery(local_operator(), sealed)
+        info = vault.register_sealing_key(local_operator(), public)
+        shown = data / "keys" / "public" / "sealing.json"
+        fresh = shown.with_suffix(".new")
         fresh.write_text(json.dumps(vault.sealing_key(), indent=2) + "\n")
-        fresh.replace(public)
+        fresh.replace(shown)
         click.echo(f"egret: {info.kid} is the active key; its private half is in keys/data", err=True)
         _reseal(vault, url, data, unlock)
 
@@ -100,7 +104,7 @@ def rotate(data: Path, config: Path | None, passphrase_fd: int | None) -> None:
 @passphrase_option
 def reseal(data: Path, config: Path | None, passphrase_fd: int | None) -> None:
     """Go on with a rotation: re-seal what is left under older keys."""
-    unlock = _unlock(config, passphrase_fd)
+    unlock = unlocked(config, passphrase_fd)
     _with_vault(data, config, lambda vault, url: _reseal(vault, url, data, unlock))
 
 
@@ -215,7 +219,7 @@ def _rewrap(
     from store.errors import StoreError  # noqa: PLC0415
     from store.rewrap import rewrap  # noqa: PLC0415
 
-    unlock = _unlock(config, descriptor)
+    unlock = unlocked(config, descriptor)
     try:
         rewrap(data, unlock, method(unlock))
     except StoreError as error:
@@ -224,7 +228,8 @@ def _rewrap(
         fail(f"{error.filename}: {error.strerror}")
 
 
-def _unlock(config: Path | None, descriptor: int | None) -> "Unlock":
+def unlocked(config: Path | None, descriptor: int | None) -> "Unlock":
+    """Return what unwraps the opening keys: settings, a descriptor, else a question on the terminal."""
     from egret.unlock import Asked, unlock  # noqa: PLC0415
     from store.wrapping import Unlock  # noqa: PLC0415
 

@@ -24,7 +24,7 @@ Sync; call it from one thread at a time for writes (`store.writer.WriterThread`)
     audit(p, LogQuery) -> Page                verify_audit(p) -> Verdict
     recall(mark) -> Answer | None             marked(mark, verb)   keep_answer(mark, Answer)      Idempotency-Key
     sealing_key()  list_sealing_keys(p)  register_sealing_key(p, public)  take_resealed(p, batch)
-    retire_sealing_key(p, kid)
+    retire_sealing_key(p, kid)  put_recovery(p, bundle)
     beat()  intake(data).take()  tend()       the store's own duties; `store.keeper.Keeper` runs them
 
 `scope` is `principal.scope(project, dataset)`: dataset, project or organisation, all alike. Input errors are

@@ -96,6 +96,12 @@ class SealingKeys(Gate):
             transaction.kid = kid.hex()
             return SealInfo(kid.hex(), ACTIVE, _fingerprint(public), transaction.now / 1000, 0)
 
+    def put_recovery(self, principal: Principal, bundle: bytes) -> None:
+        """Keep the keys that were sealed to the recovery key, so that every backup has them."""
+        _owner(principal)
+        with self._change(principal, "keys:write", Scope(principal.organisation), "keyring/recovery") as transaction:
+            transaction.put_document("recovery", {"bundle": base64.b64encode(bundle).decode()})
+
     def take_resealed(self, principal: Principal, batch: Sequence[Resealed]) -> int:
         """Store re-sealed envelopes; versions and rules stay. Returns how many were still as they were before."""
         _owner(principal)

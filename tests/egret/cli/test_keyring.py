@@ -1,17 +1,15 @@
 """`egret keyring`: a rotation through the commands."""
 
 import json
-import subprocess
-import sys
 
+import inside
 from stores import CANARY, Store, secret
 
 from store.keyring import PublicKeys
 
 
 def egret(*arguments):
-    command = [sys.executable, "-m", "egret.cli", "keyring", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return inside.egret("keyring", *arguments)
 
 
 def test_a_rotation_beside_a_running_store(tmp_path):
