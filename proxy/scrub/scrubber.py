@@ -8,6 +8,7 @@ from proxy.message import Fields
 from proxy.scrub.body import BodyScrub
 from proxy.scrub.fields import drop_validators as drop_validators  # noqa: PLC0414  where adapters look for it
 from proxy.scrub.needle import needles
+from proxy.scrub.reach import reaches
 from proxy.scrub.search import Search
 from proxy.scrub.stream import Stream
 from store.model import MIN_SCRUBBED, SecretValue
@@ -22,7 +23,12 @@ class Scrubber:
 
     def __init__(self, values: Sequence[tuple[str, SecretValue]]) -> None:
         scrubbed = [(name.encode(), value.reveal()) for name, value in values if len(value) >= MIN_SCRUBBED]
-        self.search = Search(n for name, value in scrubbed for n in needles(value, b"#{SECRETS.%s}" % name))
+        sizes = reaches([value for _, value in scrubbed])
+        self.search = Search(
+            needle
+            for (name, value), size in zip(scrubbed, sizes, strict=True)
+            for needle in needles(value, b"#{SECRETS.%s}" % name, size)
+        )
 
     def __repr__(self) -> str:
         return "Scrubber(…)"

@@ -135,13 +135,21 @@ def encodings(data: bytes) -> set[bytes]:
     if plain(data):
         strict = set(_apply(_STRICT, data))
         return {data}.union(strict, *(_cases(text) for text in strict))
-    once = set().union(*({text, *_apply(_ONCE, text)} for text in (data, mistaken(data))))
+    once = set().union(*({text, *_apply(_ONCE, text)} for text in (data, mistaken(data), latin(data))))
     return once.union(*(_cases(text) for text in once), *(_apply(_OUTER, text) for text in once))
 
 
 def mistaken(data: bytes) -> bytes:
     """Return what a server makes of `data` when it takes the bytes for Latin-1 and writes them as UTF-8."""
     return data.decode("latin-1").encode()
+
+
+def latin(data: bytes) -> bytes:
+    """Return what a server makes of `data` that writes Latin-1; `data` itself if it is no text, or does not fit."""
+    try:
+        return data.decode().encode("latin-1")
+    except UnicodeError:
+        return data
 
 
 def _apply(encoders: list[Encoder], data: bytes) -> Iterator[bytes]:
@@ -155,7 +163,8 @@ def _apply(encoders: list[Encoder], data: bytes) -> Iterator[bytes]:
 def throughout(data: bytes) -> set[bytes]:
     """Render `data` as encoders do that spare nothing: every byte, or every character, as an escape."""
     texts = {data.decode("latin-1"), data.decode("utf-8", "ignore")} - {""}
-    found = {b"".join(form % byte for byte in data) for form in (b"%%%02x", b"\\x%02x")}
+    raw = {data, latin(data)}
+    found = {b"".join(form % byte for byte in each) for each in raw for form in (b"%%%02x", b"\\x%02x")}
     found |= {"".join(f"\\u{unit.hex()}" for unit in _utf16(text)).encode() for text in texts}
     found |= {"".join(form % ord(c) for c in text).encode() for text in texts for form in ("&#%d;", "&#x%x;")}
     return found.union(*map(_cases, found))
@@ -185,7 +194,9 @@ def _escapes_of(character: str) -> Iterator[str]:
     """Spell one character once, in lower case."""
     code = ord(character)
     unicode = "".join(f"\\u{unit.hex()}" for unit in _utf16(character))
-    yield from (unicode, f"\\u{{{code:x}}}", f"\\U{code:08x}")
+    yield from (unicode, f"\\u{{{code:x}}}")
+    if code:  # or it would begin as the first one does
+        yield f"\\U{code:08x}"
     yield from (f"&#{code};", f"&#{code:03d};", f"&#{code:04d};", f"&#x{code:x};", f"&#x{code:02x};", f"&#x{code:04x};")
     if code < 256:
         yield from (f"%{code:02x}", f"\\x{code:02x}", f"\\{code:03o}")

@@ -206,6 +206,7 @@ def test_any_split_of_an_answer_is_scrubbed_alike(values: list[bytes], parts: li
     st.lists(SECRET, min_size=1, max_size=3),
     st.lists(st.tuples(NOISE, st.integers(0, 2), st.sampled_from(SPELLED)), max_size=5),
 )
+@example(values=[b"000000\n\xc2\x80"], parts=[(b"", 0, "crlf")])
 def test_no_answer_holds_a_value_in_any_form(values: list[bytes], parts: list) -> None:
     """None of the forms is left, whatever stands beside it."""
     scrubber = Scrubber([(f"S{i}", SecretValue(value)) for i, value in enumerate(values)])

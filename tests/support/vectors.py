@@ -152,6 +152,8 @@ FORMS: dict[str, Callable[[bytes], bytes]] = {
     "json": lambda data: json.dumps(data.decode())[1:-1].encode(),
     "json-utf8": lambda data: json.dumps(data.decode(), ensure_ascii=False)[1:-1].encode(),
     "json-latin": lambda data: json.dumps(data.decode("latin-1"))[1:-1].encode(),
+    "latin": lambda data: _latin(data),
+    "latin-percents": lambda data: b"".join(b"%%%02X" % byte for byte in _latin(data)),
     "json-slashes": lambda data: json.dumps(data.decode())[1:-1].replace("/", "\\/").encode(),
     "units": lambda data: b"".join(b"\\u%04x" % unit for unit in _units(data)),
     "UNITS": lambda data: b"".join(b"\\u%04X" % unit for unit in _units(data)),
@@ -163,6 +165,11 @@ FORMS: dict[str, Callable[[bytes], bytes]] = {
     "mime": base64.encodebytes,
 }
 """How vectors spell a form of a value, by nothing but the standard library."""
+
+
+def _latin(data: bytes) -> bytes:
+    text = data.decode()
+    return text.encode("latin-1") if all(ord(c) < 0x100 for c in text) else data
 
 
 def _units(data: bytes) -> list[int]:

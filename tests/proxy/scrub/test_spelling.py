@@ -1,6 +1,7 @@
 """Spellings of a character, and encoders of the wild."""
 
 import html
+import itertools
 import json
 from urllib.parse import quote
 
@@ -73,3 +74,10 @@ def test_escaping_throughout_covers_bytes_and_characters() -> None:
         b"\\xc3\\xa9\\x30",
     ):
         assert text in found
+
+
+def test_of_two_spellings_none_begins_the_other() -> None:
+    """But of the characters that begin escapes, so that all others can be read in one way only."""
+    for code in set(range(0x80)) - set(b"%\\&"):
+        forms = sorted({bytes([code]).lower(), *escapes(chr(code))})
+        assert not [pair for pair in itertools.pairwise(forms) if pair[1].startswith(pair[0])], chr(code)
