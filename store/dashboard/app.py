@@ -30,6 +30,8 @@ def _routes() -> list[tuple[str, str, Page]]:
         ("GET", "/keys/", routes_keys.keys),
         ("POST", "/keys/", routes_keys.create_key),
         ("POST", "/keys/{key}/revoke", routes_keys.revoke_key),
+        ("POST", "/keys/{key}/permission", routes_keys.change_key),
+        ("POST", "/keys/{key}/rotate", routes_keys.rotate_key),
         ("GET", "/audit/", routes_keys.audit),
         ("GET", "/members/", routes_members.members),
         ("POST", "/members/", routes_members.add_member),

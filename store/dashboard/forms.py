@@ -19,7 +19,7 @@ from store.vault import NewSession, Upload
 
 KEPT = (
     "name", "hosts", "environment", "description", "label", "origins", "project", "email", "id", "secrets", "groups",
-    "consumer",
+    "consumer", "access", "actions", "projects", "datasets", "sources", "consumers", "member",
 )  # fmt: skip
 """Fields that a refused form shows again."""
 

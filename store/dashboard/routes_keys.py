@@ -4,42 +4,80 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from store.access import LEVELS
+from store.access import AREAS, LEVELS
 from store.api.page import PageQuery
 from store.dashboard.forms import trouble
 from store.dashboard.routes_scopes import EVERY, Trouble
 from store.dashboard.view import see_other
 from store.dashboard.visit import Visit
-from store.errors import Forbidden, Invalid
-from store.vault import LogQuery, NewKey
+from store.errors import Conflict, Forbidden, Invalid
+from store.model import SecretValue
+from store.records import KeyInfo
+from store.vault import KeyChange, LogQuery, NewKey
 
 KEYS = "/dashboard/keys/"
 _DAY = 86_400
 
 
 async def keys(visit: Visit, refused: Trouble = Trouble()) -> web.Response:  # noqa: B008 - frozen
-    """List the organisation's keys."""
+    """List the organisation's keys, or the member's own."""
     found = (await visit.read(visit.state.vault.list_keys, limit=EVERY)).items
-    levels = [level for level in ("rater_only", "read_only", "full") if LEVELS[level] <= visit.principal.granted]
-    return visit.show("keys", keys=found, levels=levels, trouble=refused, status=422 if refused.form else 200)
+    granted = visit.principal.granted
+    levels = [level for level in ("rater_only", "read_only", "full", "restricted") if LEVELS[level] <= granted]
+    context = {"keys": found, "levels": levels, "actions": sorted(granted), "areas": AREAS}
+    return visit.show("keys", **context, trouble=refused, status=422 if refused.form else 200)
 
 
 async def create_key(visit: Visit) -> web.Response:
     """Make a key and show it, once."""
     form = visit.form
-    days = form.text("days")
     wish = NewKey(
         form.text("name"),
         form.text("permission"),
+        access=form.words("access") or None,
+        actions=form.words("actions"),
         projects=form.words("projects") or None,
+        datasets=form.words("datasets") or None,
+        sources=form.words("sources"),
+        consumers=form.words("consumers") or None,
         member=form.optional("member"),
-        ttl=int(days) * _DAY if days.isascii() and days.isdigit() and len(days) < 4 else 0,
+        ttl=_number(form.text("days")) * _DAY,
     )
     try:
         info, key = await visit.write(visit.state.vault.create_key, wish)
     except (Invalid, Forbidden) as error:
         return await keys(visit, trouble(visit, "keys", error))
+    return _made(visit, info, key)
+
+
+def _made(visit: Visit, info: KeyInfo, key: SecretValue) -> web.Response:
     return visit.show("made", key=info, shown=key.reveal().decode())
+
+
+async def change_key(visit: Visit) -> web.Response:
+    """Give a key another permission."""
+    form = visit.form
+    change = KeyChange(permission=form.text("permission"), actions=form.words("actions"))
+    try:
+        await visit.write(visit.state.vault.patch_key, visit.path["key"], change)
+    except (Invalid, Conflict, Forbidden) as error:
+        return await keys(visit, trouble(visit, "keys", error))
+    return see_other(KEYS)
+
+
+async def rotate_key(visit: Visit) -> web.Response:
+    """Replace a key and show the new one, once; the old one works for some hours longer."""
+    hours = _number(visit.form.text("hours")) * 3600
+    try:
+        info, key = await visit.write(visit.state.vault.rotate_key, visit.path["key"], hours)
+    except (Invalid, Forbidden) as error:
+        return await keys(visit, trouble(visit, "keys", error))
+    return _made(visit, info, key)
+
+
+def _number(text: str) -> int:
+    """Return a small number; what is none is 0, which the vault judges."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 5 else 0
 
 
 async def revoke_key(visit: Visit) -> web.Response:

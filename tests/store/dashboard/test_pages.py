@@ -240,3 +240,22 @@ def test_consumers_and_the_due_list(shared, visitor, dataset):
     assert b"<code>A</code>" not in visitor.get(dataset + "?due=1").body
     assert visitor.get(dataset + "?sort=nothing").status == 422
     assert visitor.get(dataset + "?q=%00").status == 422
+
+
+def test_keys_are_limited_edited_and_rotated_by_forms(shared, visitor):
+    """Every limit of the API; what is refused says why."""
+    fields = {"name": "small", "permission": "restricted", "actions": "secrets:read audit:read", "access": "secrets",
+              "projects": "default", "sources": "10.0.0.0/8", "consumers": "job", "days": "5"}  # fmt: skip
+    made = visitor.post("/dashboard/keys/", fields)
+    assert made.status == 200 and b"egk_" in made.body
+    (key,) = [each for each in shared("GET", "/keys/?limit=200").json["items"] if each["name"] == "small"]
+    assert (key["actions"], key["projects"], key["sources"], key["consumers"]) == (
+        ["secrets:read"], ["default"], ["10.0.0.0/8"], ["job"],
+    )  # fmt: skip
+    path = f"/dashboard/keys/{key['id']}"
+    assert visitor.post(path + "/permission", {"permission": "read_only"}).status == 303
+    assert shared("GET", f"/keys/{key['id']}").json["permission"] == "read_only"
+    assert visitor.post(path + "/permission", {"permission": "read_only", "actions": "x"}).status == 422
+    rotated = visitor.post(path + "/rotate", {"hours": "1"})
+    assert rotated.status == 200 and b"egk_" in rotated.body
+    assert visitor.post(path + "/rotate", {"hours": "9999"}).status == 422
