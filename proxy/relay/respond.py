@@ -21,6 +21,8 @@ from proxy.relay.upstream import Lease
 from proxy.scrub import BodyScrub, Scrubber, drop_validators
 
 BODILESS: Final = frozenset({204, 304})
+PIECE: Final = 128 * 1024
+"""Most bytes of a body that are on their way at once: a client that does not read holds a few such pieces."""
 
 
 @dataclass(slots=True)
@@ -98,7 +100,7 @@ class Responder:
             fields = drop_validators(fields)
             length = None if scrub.resizes else length
         await self.client.start(found.status, found.reason, self._dress(found.status, fields), length)
-        async for data in found.payload.iter_any():
+        while data := await found.payload.read(PIECE):
             view = self.ask.view()
             if view.key != key:
                 key, scrub = view.key, renewed(scrub, self.ask.services.scrubber(view))

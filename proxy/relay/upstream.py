@@ -35,6 +35,8 @@ IDLE: Final = 15.0
 RECENT: Final = 2.0
 """The same for a request that must not be sent twice: it cannot be repeated when the connection is found closed."""
 PER_KEY: Final = 64
+READ_AHEAD: Final = 128 * 1024
+"""Bytes of TLS records that are read of an answer that nobody takes; what is decrypted has a bound of its own."""
 INTERIM: Final = 256
 """How many 1xx answers are read before the final one."""
 FLUSH: Final = 2.0
@@ -235,7 +237,7 @@ class Upstream:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             async with asyncio.timeout(self._limits.tls_timeout):
-                _, protocol = await loop.create_connection(
+                transport, protocol = await loop.create_connection(
                     lambda: Receiver(loop),
                     sock=sock,
                     ssl=self._context if destination.secure else None,
@@ -245,4 +247,6 @@ class Upstream:
             raise Refused(Refusal("upstream_tls")) from None
         except OSError:
             raise Refused(Refusal("upstream_unreachable")) from None
+        if destination.secure:
+            transport.set_read_buffer_limits(high=READ_AHEAD)  # type: ignore[attr-defined]  # a TLS transport has it
         return protocol

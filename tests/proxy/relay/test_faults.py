@@ -45,6 +45,7 @@ ELSEWHERE = {
     "live.Live.recheck",
     "location.Mapping._map",
     "location.portable",
+    "receiver.Receiver._look_at_clock",
     "respond.renewed",
     "serve.serve",
     "server.Front._refuse_head",
