@@ -168,6 +168,16 @@ WAYS = {
         ["POST", "/f", "k=#{SECRETS.API_TOKEN}"],
         ("/f", {}, "k=" + QUERY),
     ),
+    "multipart body": (
+        "const f = new FormData(); f.append('k', '#{SECRETS.API_TOKEN}'); const x = await (await fetch(API + '/mp', {method: 'POST', body: f})).json(); return [x.method, x.body.includes('#{SECRETS.API_TOKEN}')];",
+        ["POST", True],
+        ("/mp", {}, None),
+    ),
+    "Blob body": (
+        "return show(await fetch(API + '/bl', {method: 'POST', body: new Blob(['k #{SECRETS.API_TOKEN}'], {type: 'text/plain'})}));",
+        ["POST", "/bl", "k #{SECRETS.API_TOKEN}"],
+        ("/bl", {}, "k " + PLAIN),
+    ),
     "other methods": (
         "return [await show(await fetch(API + '/m', {method: 'PUT', body: 'x'})), await show(await fetch(API + '/m', {method: 'DELETE'}))];",
         [["PUT", "/m", "x"], ["DELETE", "/m", ""]],
@@ -198,6 +208,16 @@ WAYS = {
         ["#{SECRETS.API_TOKEN}", "", True, ["GET", "/u?t=#{SECRETS.API_TOKEN}&a=1", ""]],
         (f"/u?t={QUERY}&a=1", {}, None),
     ),
+    "URL, put together": (
+        "const u = new URL('/v#{SECRETS.API_TOKEN}?a=%23{SECRETS.API_TOKEN}', API); u.searchParams.set('b', '#{SECRETS.API_TOKEN}'); return show(await fetch(new Request(u), {headers: {'X-K': '#{SECRETS.API_TOKEN}'}}));",
+        ["GET", "/v#{SECRETS.API_TOKEN}?a=#{SECRETS.API_TOKEN}&b=#{SECRETS.API_TOKEN}", ""],
+        (f"/v{QUERY}?a={QUERY}&b={QUERY}", {"X-K": PLAIN}, None),
+    ),
+    "URL, its search set": (
+        "const u = new URL(API + '/q'); u.search = '?t=#{SECRETS.API_TOKEN}'; return show(await fetch(u));",
+        ["GET", "/q?t=#{SECRETS.API_TOKEN}", ""],
+        (f"/q?t={QUERY}", {}, None),
+    ),
     "a true fragment": (
         "return show(await fetch(API + '/g?t=#{SECRETS.API_TOKEN}#part'));",
         ["GET", "/g?t=#{SECRETS.API_TOKEN}", ""],
@@ -227,6 +247,11 @@ WAYS = {
         "return new Promise((done) => { const e = new EventSource(API + '/sse?t=#{SECRETS.API_TOKEN}'); e.onmessage = (m) => { e.close(); done([m.data, e.url]); }; });",
         ["0 /sse?t=#{SECRETS.API_TOKEN}", f"{API}/sse?t=%23%7BSECRETS.API_TOKEN%7D"],
         (f"/sse?t={QUERY}", {}, None),
+    ),
+    "EventSource, with credentials": (
+        "return new Promise((done) => { const e = new EventSource(API + '/sse?c=#{SECRETS.API_TOKEN}', {withCredentials: true}); e.onmessage = (m) => { e.close(); done([m.data, e.withCredentials]); }; });",
+        ["0 /sse?c=#{SECRETS.API_TOKEN}", True],
+        (f"/sse?c={QUERY}", {"Cookie": None}, None),
     ),
     "sendBeacon": (
         "const sent = [navigator.sendBeacon(API + '/beacon?t=#{SECRETS.API_TOKEN}', 'k=#{SECRETS.API_TOKEN}'), navigator.sendBeacon(API + '/beacon?t=1', new Blob(['{}'], {type: 'application/json'}))]; await new Promise((go) => setTimeout(go, 700)); return sent;",
@@ -383,15 +408,29 @@ onmessage = async () => {
 """
 
 
-@pytest.mark.parametrize("kind", ["classic", "module", "blob"])
+REVOKED = """
+(() => {
+  const u = URL.createObjectURL(new Blob([@CODE@], {type: 'text/javascript'}));
+  const w = new Worker(u, {type: '@TYPE@'});
+  URL.revokeObjectURL(u);
+  return w;
+})()
+"""
+
+
+@pytest.mark.parametrize("kind", ["classic", "module", "blob", "revoked", "revoked module", "data"])
 def test_worker(world, page, kind):
-    """A dedicated worker has the shim too: files, modules and blobs."""
+    """A dedicated worker has the shim too: files, modules and blobs, also those whose URL is revoked at once."""
     _, api, pages = world
     pages.put("/classic.js", "importScripts('lib.js');" + WORKER, "text/javascript")
     pages.put("/module.js", "import {LIB} from './lib.mjs'; self.LIB = LIB;" + WORKER, "text/javascript")
     pages.put("/lib.js", "self.LIB = 'lib'", "text/javascript")
     pages.put("/lib.mjs", "export const LIB = 'lib'", "text/javascript")
+    here = "self.LIB = 'lib';" + WORKER.replace("fetch('hello.txt')", f"fetch('{pages.origin('app')}/hello.txt')")
     make = {
+        "revoked": REVOKED.replace("@CODE@", json.dumps(here)).replace("@TYPE@", "classic"),
+        "revoked module": REVOKED.replace("@CODE@", json.dumps(here)).replace("@TYPE@", "module"),
+        "data": f"new Worker('data:text/javascript,' + encodeURIComponent({json.dumps(here)}))",
         "classic": "new Worker('classic.js')",
         "module": "new Worker('module.js', {type: 'module'})",
         "blob": f"new Worker(URL.createObjectURL(new Blob([{json.dumps('self.LIB="lib";' + WORKER)}])))",
@@ -478,6 +517,10 @@ def shot(page, name: str, folder: Path) -> None:
         (
             "<a href>",
             "document.body.insertAdjacentHTML('beforeend', '<a id=go href=\"https://api.example.com/?t=#{SECRETS.API_TOKEN}\">x</a>'); document.getElementById('go').addEventListener('click', (e) => e.preventDefault()); document.getElementById('go').click()",
+        ),
+        (
+            "https://api.example.com",
+            "try { await fetch('https://user@api.example.com/?t=#{SECRETS.API_TOKEN}') } catch {}",
         ),
         ("SharedWorker", "try { new SharedWorker('classic.js') } catch {}"),
         ("window.open", "window.open('https://api.example.com/?t=#{SECRETS.API_TOKEN}', '_blank', 'noopener')"),

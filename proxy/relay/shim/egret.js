@@ -40,12 +40,14 @@
       return url; /* not a URL: the native interface throws what the page expects */
     }
     const origin = there.origin.replace(/^ws/, 'http');
-    if (/^(https?|wss?):$/.test(there.protocol) && origin !== own && origin !== gateway && !there.username && listed(there.hostname))
-      return to + there.href.replace('://', '/');
+    if (/^(http|ws)s?:/.test(there.protocol) && origin !== gateway) {
+      if (origin !== own && !there.username && listed(there.hostname)) return to + there.href.replace('://', '/');
+      if (has(url)) warn(origin);
+    }
     return page ? url : there.href; /* in a worker of ours relative URLs have a blob: for a base */
   };
   const unmap = (url) => {
-    for (const to of [base, sockets]) if (url && url.startsWith(to)) return url.slice(to.length).replace('/', '://');
+    for (const to of [base, sockets]) if (url?.startsWith(to)) return url.slice(to.length).replace('/', '://');
     return url;
   };
 
@@ -60,14 +62,14 @@
     world[name] = Ours;
   };
   const patch = (owner, name, change) => {
-    const native = owner && owner[name];
+    const native = owner?.[name];
     if (native) owner[name] = { [name](...given) { return native.apply(this, change(given, this)); } }[name];
   };
   const property = (owner, name, make) => {
     const native = owner && Object.getOwnPropertyDescriptor(owner, name);
     if (native) Object.defineProperty(owner, name, { ...native, ...make(native) });
   };
-  const proto = (name) => world[name] && world[name].prototype;
+  const proto = (name) => world[name]?.prototype;
   const reads = (name, key, change) =>
     property(proto(name), key, (native) => ({ get() { return change(native.get.call(this)); } }));
   const first = (change) => ([url, ...rest]) => (url === undefined ? rest : [change(url), ...rest]);
@@ -91,9 +93,8 @@
       const copy = {};
       for (const key of KEPT.split(' ')) copy[key] = input[key];
       if (copy.mode === 'navigate') delete copy.mode;
-      const read = /^(GET|HEAD)$/.test(copy.method) ? Promise.resolve() : input.arrayBuffer();
-      return read.then((body) => {
-        if (body && body.byteLength) copy.body = body;
+      return input.arrayBuffer().then((body) => {
+        if (body.byteLength) copy.body = body; /* a GET has none */
         return nativeFetch.call(this, there, { ...copy, ...init });
       });
     },
@@ -116,21 +117,22 @@
   reads('WebSocket', 'protocol', decode);
 
   /* Dedicated workers are windows of their own: they begin with this function. */
-  const untyped = new Map(); /* Firefox does not importScripts() a blob without a JavaScript type */
   const createURL = NativeURL.createObjectURL;
+  const blobs = {}; /* A worker's URL may be revoked as soon as it was made; Firefox imports none without a type. */
   NativeURL.createObjectURL = (object) => {
-    const url = createURL.call(NativeURL, object);
-    if (object instanceof Blob && !object.type) untyped.set(url, object);
+    const url = createURL(object);
+    blobs[url] = object;
     return url;
   };
-  const script = (...parts) => createURL.call(NativeURL, new Blob(parts, { type: 'text/javascript' }));
+  patch(NativeURL, 'revokeObjectURL', (given) => (delete blobs[given[0]], given));
+  const script = (...parts) => createURL(new Blob(parts, { type: 'text/javascript' }));
   construct('Worker', ([url, options, ...rest]) => {
     const source = new NativeURL(url, folder()).href;
     const boot = `(${install})(self,${JSON.stringify(base)},${JSON.stringify(source)},${JSON.stringify(hosts)});`;
-    const quoted = JSON.stringify(source);
-    const begin = options && options.type === 'module'
+    const quoted = JSON.stringify(blobs[source] ? script(blobs[source]) : source);
+    const begin = options?.type === 'module'
       ? script(`import ${JSON.stringify(script(boot))};import ${quoted};`)
-      : script(boot, untyped.get(source) || `importScripts(${quoted});`);
+      : script(boot, `importScripts(${quoted});`);
     return [begin, options, ...rest];
   });
   if (!page) {
