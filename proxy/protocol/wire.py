@@ -106,6 +106,18 @@ def tokens(parsed: Fields, name: bytes) -> list[bytes]:
     return [token.strip().lower() for value in values(parsed, name) for token in value.split(b",") if token.strip()]
 
 
+def taken(buffer: bytearray, most: int) -> bytes:
+    """Take the first bytes out of a buffer, copied once."""
+    if len(buffer) <= most:
+        data = bytes(buffer)
+        buffer.clear()
+    else:
+        with memoryview(buffer) as view:
+            data = view[:most].tobytes()
+        del buffer[:most]
+    return data
+
+
 class Body:
     """Takes a body apart: feed bytes to `take`, which yields its data. `ended` says that the message is complete."""
 
@@ -128,8 +140,7 @@ class Body:
             yield from self._chunks(most)
             return
         while self._buffer and not self.ended:
-            data = bytes(self._buffer[: most if self.framing == UNTIL_CLOSE else min(most, self._left)])
-            del self._buffer[: len(data)]
+            data = taken(self._buffer, most if self.framing == UNTIL_CLOSE else min(most, self._left))
             if self.framing != UNTIL_CLOSE:
                 self._left -= len(data)
                 self.ended = self._left == 0
@@ -160,8 +171,7 @@ class Body:
         """Take the next part of a chunk from the buffer; False if it is not there, or was the last."""
         buffer = self._buffer
         if self._chunk == 1:
-            data = bytes(buffer[: min(most, self._left)])
-            del buffer[: len(data)]
+            data = taken(buffer, min(most, self._left))
             self._left -= len(data)
             if self._left == 0:
                 self._chunk = 2

@@ -5,7 +5,7 @@ from stores import CANARY, eventually, secret, use
 
 from store.errors import NotAuthenticated
 from store.model import Denial, Kind, Location, SecretValue
-from store.records import NewEntry
+from store.records import Change, NewEntry
 from store.vault import Upload
 
 
@@ -68,3 +68,37 @@ def test_a_new_upload_replaces_the_whole_set(store, reader):
     view = reader.view(caller)
     assert view.resolve(Kind.SECRET, "OLD", use()) is Denial.UNKNOWN
     assert {value.reveal() for _, value in view.values()} == {CANARY, b"old-value-123", b"new-value-123"}
+
+
+def test_binds_is_about_whatever_could_come_back(store, reader):
+    """Undeclared, of another environment, narrowed, disabled or rotated out a moment ago: all bind; strangers do not."""
+    dead = secret("DEAD", b"dead-value-123", hosts=["dead.example.com"])
+    store.dataset(
+        secret(), secret("STAGED", b"staged-value-1", hosts=["*.staged.example.com"], environment="staging"), dead
+    )
+    store.put(secret("NARROW", b"narrow-value-1", hosts=["wide.example.com", "narrow.example.com"]))
+    store.vault.patch(store.owner, store.scope(), Kind.SECRET, "NARROW", Change(hosts=["narrow.example.com"]))
+    store.vault.disable(store.owner, store.scope(), Kind.SECRET, "DEAD")
+    store.put(secret("MOVED", b"moved-value-12", hosts=["old.example.com"]))
+    store.put(secret("MOVED", b"moved-value-34", hosts=["http://new.example.com"]))
+    store.put(secret("NOWHERE", b"nowhere-value1", hosts=None))
+    caller = store.caller(reader, secrets=("API_KEY",))
+    reader._refresh()
+    view = reader.view(caller)
+    bound = ["api", "narrow", "wide", "dead", "old", "a.staged"]
+    assert [host for host in bound if not view.binds(use(f"{host}.example.com").destination)] == []
+    assert view.binds(use("new.example.com", secure=False).destination)
+    free = ["new", "other", "staged"]
+    assert [host for host in free if view.binds(use(f"{host}.example.com").destination)] == []
+    assert not view.binds(use("api.example.com", port=8443).destination)
+
+
+def test_a_variable_without_hosts_binds_every_host(store, reader):
+    """Its placeholder may stand anywhere, so everything is looked into."""
+    store.dataset(secret())
+    view = reader.view(store.caller(reader))
+    assert not view.binds(use("other.example.com").destination)
+    store.put(secret("REGION", b"eu-west-1", hosts=None), kind=Kind.VARIABLE)
+    reader._refresh()
+    view = reader.view(store.caller(reader))
+    assert view.binds(use("other.example.com").destination)

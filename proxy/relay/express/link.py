@@ -13,7 +13,8 @@ from typing import Final
 HIGH: Final = 256 << 10
 """Bytes that may wait in `buffer` before the connection is not read any more."""
 
-BLOCK: Final = 256 << 10
+RECORD: Final = 16 << 10
+"""Most that a TLS record holds (RFC 8446 5.1), and so most that one read gives."""
 
 TURN: Final = 0.005
 """Seconds after which who reads from a connection lets the others have their turn."""
@@ -259,7 +260,7 @@ class Link(asyncio.Protocol):
         parts: list[bytes] = []
         try:
             while self._bio_in.pending or tls.pending():
-                part = tls.read(BLOCK)
+                part = tls.read(RECORD)
                 if not part:
                     raise ssl.SSLZeroReturnError  # the tidy end
                 parts.append(part)
