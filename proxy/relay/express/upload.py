@@ -15,8 +15,8 @@ from proxy.relay.express.outgoing import Outgoing
 from proxy.relay.express.services import log
 
 if TYPE_CHECKING:
-    from proxy.relay.express.connection import Connection
     from proxy.relay.express.pool import Up
+    from proxy.relay.express.serving import Serving
 
 
 class Upload:
@@ -66,7 +66,7 @@ class Upload:
             data = outgoing.rewrite(data)
         return outgoing.whole(data, self.trailers)
 
-    def start(self, outgoing: Outgoing, up: "Up", connection: "Connection") -> None:
+    def start(self, outgoing: Outgoing, up: "Up", connection: "Serving") -> None:
         """Send the body while it comes."""
         self._task = self._link.loop.create_task(self._pump(outgoing, up, connection))
         self._task.add_done_callback(lambda task: _ended(task, connection))
@@ -77,7 +77,7 @@ class Upload:
             self._task.cancel()
             self._task = None
 
-    async def _pump(self, outgoing: Outgoing, up: "Up", connection: "Connection") -> None:
+    async def _pump(self, outgoing: Outgoing, up: "Up", connection: "Serving") -> None:
         first, self.data = self.data, b""
         await self._send(outgoing.feed(first) if first else b"", up, connection)
         while not self.done:
@@ -87,7 +87,7 @@ class Upload:
                 await self._link.breathe()
         await self._send(outgoing.end(tuple(self._body.trailers)), up, connection)
 
-    async def _send(self, data: bytes, up: "Up", connection: "Connection") -> None:
+    async def _send(self, data: bytes, up: "Up", connection: "Serving") -> None:
         if not data or up.lost:  # an upstream that is gone may have answered already
             return
         up.write(data)
@@ -112,7 +112,7 @@ class Upload:
             raise Gone
 
 
-def _ended(task: "asyncio.Task[None]", connection: "Connection") -> None:
+def _ended(task: "asyncio.Task[None]", connection: "Serving") -> None:
     """Let what ended an upload end its request."""
     error = None if task.cancelled() else task.exception()
     if isinstance(error, Refused):
