@@ -36,6 +36,9 @@ class Echo(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
+    def handle_error(self, *_: Any) -> None:
+        """Say nothing: proxies are killed here."""
+
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"

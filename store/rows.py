@@ -20,6 +20,7 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    tuple_,
     update,
 )
 
@@ -27,6 +28,8 @@ from store.model import Scope
 from store.schema import documents, entries, head, nodes, versions
 
 Row = RowMapping
+_MANY = 250
+"""Keys of one statement."""
 
 _HEAD = select(head.c.body, head.c.signature)
 _LOCK_HEAD = _HEAD.with_for_update()
@@ -59,6 +62,22 @@ def read_version(connection: Connection, entry: str, number: int) -> tuple[bytes
     """Return a version's envelope (or plain variable) and signature; None when gone or destroyed."""
     row = connection.execute(_VERSION, {"entry": entry, "number": number}).one_or_none()
     return (row[0], row[1] or b"") if row and row[0] is not None else None
+
+
+_VERSIONS = select(versions.c.entry, versions.c.number, versions.c.body, versions.c.signature).where(
+    tuple_(versions.c.entry, versions.c.number).in_(bindparam("keys", expanding=True)),
+)
+
+
+def read_versions(
+    connection: Connection, keys: Sequence[tuple[str, int]]
+) -> list[tuple[str, int, bytes | None, bytes | None]]:
+    """Return (entry, number, body, signature) of many versions; those that are gone are left out."""
+    found: list[tuple[str, int, bytes | None, bytes | None]] = []
+    for start in range(0, len(keys), _MANY):
+        rows = connection.execute(_VERSIONS, {"keys": list(keys[start : start + _MANY])})
+        found += [(row[0], row[1], row[2], row[3]) for row in rows]
+    return found
 
 
 def _where(table: Table, names: Iterable[str]) -> list[Any]:
@@ -154,8 +173,6 @@ _CURRENT_OF = (
     )
     .order_by(versions.c.entry, versions.c.number)
 )
-_MANY = 500
-"""Parameters of one statement."""
 
 
 def entries_of(connection: Connection, scope: Scope, *, deleted: bool = False) -> Sequence[Row]:

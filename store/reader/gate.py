@@ -7,7 +7,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from store import rows
@@ -143,6 +143,7 @@ class Reader:
             view = before
         else:
             view = View(session, standing, indexes, self.revision, self._open, unbound=self._unbound, now=now)
+            view.prepare = self._prepare
         self._views.keep(id_, view)
         return view
 
@@ -215,6 +216,17 @@ class Reader:
             raise Tampered(f"the stored value of {entry.name} is not the one that its manifest names")
         self._envelopes.keep((version.entry, version.number, version.sha256), stored)
         return stored
+
+    def _prepare(self, versions: Sequence[Version]) -> None:
+        """Read envelopes that are not at hand; one at a time they would cost a round trip each."""
+        wanted = {(each.entry, each.number): each.sha256 for each in versions}
+        missing = [key for key, sha256 in wanted.items() if (*key, sha256) not in self._envelopes]
+        if len(missing) < 2:
+            return
+        for entry, number, body, signature in self._look(lambda look: rows.read_versions(look.connection, missing)):
+            sha256 = wanted[entry, number]
+            if body is not None and digest(body) == sha256:  # what is not the one named is met when opened
+                self._envelopes.keep((entry, number, sha256), (body, signature or b""))
 
     def _look[T](self, work: Callable[[Look], T]) -> T:
         """Work on one consistent look; what does not verify raises an alarm, and refuses the one who asked."""

@@ -1,7 +1,7 @@
 """What one session may use, as of one revision: dataset → project → organisation, nearest wins, environment applied."""
 
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from store.envelope import Binding
@@ -98,6 +98,8 @@ class View:
         self._unbound = unbound
         self._reachable: dict[tuple[Destination, Location], bool] = {}
         windows = [at for index in indexes for at in index.windows if at > now]
+        self.prepare: Callable[[Sequence[Version]], object] = list
+        """Told which versions are about to be opened, so that they are read from the database in one go."""
         self.until = min([self.caller.expires_at, *windows])
         """When (Unix seconds) this view must be made anew, even if the revision stands."""
         self.key: Hashable = (tuple(index.values_id for index in indexes), len(windows))
@@ -136,14 +138,16 @@ class View:
         Active and disabled ones, and those rotated out or deleted within the last hour.
         """
         since = time.time() - RETIRED_FOR
-        return [
-            (entry.name, self._fetch(entry, version))
+        wanted = [
+            (entry, version)
             for index in self._indexes
             for entry in index.manifest.entries
             if entry.kind is Kind.SECRET
             for version in entry.versions
             if version.retired_at is None or version.retired_at > since
         ]
+        self.prepare([version for _, version in wanted])
+        return [(entry.name, self._fetch(entry, version)) for entry, version in wanted]
 
     def binds(self, destination: Destination) -> bool:
         """Whether any name can go there, or any of `values()` ever could: by what was sealed, not by what was narrowed.

@@ -1,10 +1,13 @@
 """PostgreSQL alone: several stores on one database, a role that only reads, restarts under load."""
 
+import pwd
+import shutil
 import threading
 from pathlib import Path
 
 import psycopg
 import pytest
+from certificates import Authority
 from postgres import cluster
 from stores import CANARY, Store, eventually, secret, use
 
@@ -193,3 +196,25 @@ def test_a_restart_of_the_server_is_survived(made):
     eventually(lambda: {v.reveal() for _, v in reader.view(reader.caller(token)).values()} >= {b"after-the-crash"}, 5)
     assert made.vault.verify_audit(made.owner).ok
     reader.close()
+
+
+def test_the_connection_is_verified_where_the_url_says_so(made, tmp_path):
+    """`sslmode=verify-full` with the right root serves over TLS; with another root nothing is sent."""
+    for folder in ("ours", "others"):
+        (tmp_path / folder).mkdir()
+    ours, others = Authority(tmp_path / "ours"), Authority(tmp_path / "others")
+    pem = cluster().folder / "server.pem"
+    pem.write_bytes(ours.leaf("127.0.0.1", "localhost").read_bytes())
+    pem.chmod(0o600)
+    shutil.chown(pem, pwd.getpwuid(cluster().folder.stat().st_uid).pw_name)
+    try:
+        for setting in (f"ssl_cert_file = '{pem}'", f"ssl_key_file = '{pem}'", "ssl = on"):
+            cluster().sql(f"ALTER SYSTEM SET {setting}")
+        cluster().sql("SELECT pg_reload_conf()")
+        verified = f"{made.url}&sslmode=verify-full&sslrootcert="
+        eventually(lambda: Vault.open(f"{verified}{ours.path}", made.data).close() is None)
+        with pytest.raises(Unavailable):
+            Vault.open(f"{verified}{others.path}", made.data)
+    finally:
+        cluster().sql("ALTER SYSTEM RESET ALL")
+        cluster().sql("SELECT pg_reload_conf()")
