@@ -1,13 +1,13 @@
 """The attacks of `benchmarks.attacks`: each one a client that means harm, and what it saw."""
 
 import asyncio
-import gzip
 import ssl
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from benchmarks import bombs
 from benchmarks.door import Door, enter
 from benchmarks.memory import Tunnel
 
@@ -200,7 +200,7 @@ async def response_headers(target: Target) -> str:
 
 async def bomb_up(target: Target) -> str:
     """1 GiB of zeros under gzip, in a body that is searched."""
-    data = gzip.compress(bytes(1024 * MIB), 9)
+    data = await asyncio.to_thread(bombs.bomb, 1024)
     fields = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
     found, _ = await _asked(target, target.http.request("POST", "/sink", fields, data))
     return f"{found}; {len(data) / MIB:.1f} MiB sent"

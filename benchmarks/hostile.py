@@ -14,7 +14,6 @@ GET  /endless?N   a WebSocket that sends one message of N bytes in frames of 16 
 
 import asyncio
 import base64
-import gzip
 import hashlib
 import ssl
 import sys
@@ -22,6 +21,7 @@ from contextlib import suppress
 
 import uvloop
 
+from benchmarks import bombs
 from benchmarks.streaming import GUID
 
 PIECE = bytes(64 * 1024)
@@ -89,7 +89,7 @@ async def big(block, number, reader, writer) -> None:
 
 
 async def bomb(block, number, reader, writer) -> None:
-    data = await asyncio.to_thread(gzip.compress, bytes(number), 9)  # others are to be answered meanwhile
+    data = await asyncio.to_thread(bombs.bomb, number >> 20)  # others are to be answered meanwhile
     fields = b"Content-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: %d" % len(data)
     writer.write(b"HTTP/1.1 200 OK\r\n%b\r\n\r\n" % fields)
     await pour(writer, data, len(data))

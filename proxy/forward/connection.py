@@ -35,7 +35,7 @@ HIGH: Final = 256 << 10
 """Bytes that may wait on our side for one connection before it is not read any more."""
 
 TURN: Final = 0.005
-"""Seconds after which a connection lets the others have their turn."""
+"""Seconds of work after which a connection lets the others have their turn."""
 
 MODE: Final = ProxyMode.parse("regular")
 
@@ -185,7 +185,7 @@ class Handler:
         peer = self.peer
         peer.now = self.loop.time()
         if not peer.unfinished:
-            peer.until = time.monotonic() + TURN
+            peer.until, peer.worked = time.monotonic() + TURN, time.thread_time() + TURN
         self._layers()
         if peer.unfinished and not self._due:
             self._due = True

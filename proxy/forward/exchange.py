@@ -22,7 +22,7 @@ from proxy.services import Services, View
 from store.model import Caller, Destination
 
 LEAST: Final = 1 << 10
-PIECE: Final = 1 << 13
+PIECE: Final = 1 << 12
 MOST: Final = 1 << 15
 
 
@@ -48,6 +48,8 @@ class Peer:
     now: float = 0.0
     until: float = float("inf")
     """When this turn has lasted long enough, by the monotonic clock."""
+    worked: float = float("inf")
+    """The same by the work of this thread: on a busy machine time passes without any."""
     unfinished: bool = False
     piece: int = PIECE
     """Bytes of a body that are searched at once. What is compressed may be a thousand times as long."""
@@ -69,11 +71,11 @@ class Peer:
 
         A peer can send twenty thousand frames, chunks or requests in what is read at once.
         """
-        if time.monotonic() < self.until:
+        if time.monotonic() < self.until or time.thread_time() < self.worked:
             self.piece = min(self.piece * 2, MOST)
             return False
         self.unfinished = True
-        self.piece = LEAST
+        self.piece = max(self.piece // 8, LEAST)
         return True
 
     def expires_in(self) -> float:
