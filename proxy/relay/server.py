@@ -162,11 +162,11 @@ class Unparsed(Sent):
             (b"Content-Length", b"%d" % len(body)),
             (b"Connection", b"close"),
         )
-        self._bytes = response_head(refusal.status, CODES[refusal.code].title.encode(), fields) + body
+        self.text = response_head(refusal.status, CODES[refusal.code].title.encode(), fields) + body
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         """Write it."""
-        await request.writer.write(self._bytes)
+        await request.writer.write(self.text)
         return None
 
 
@@ -176,6 +176,13 @@ class Server(web.Server):
     def __init__(self, handler: Any, *, limits: Limits) -> None:  # noqa: ANN401
         super().__init__(handler, handler_cancellation=True)
         self._limits = limits
+
+    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+        """Count a connection; one too many is told so, and closed before it has said anything."""
+        super().connection_made(handler, transport)
+        if len(self.connections) > self._limits.connections:
+            transport.write(Unparsed(Refusal("rate_limited")).text)
+            transport.close()
 
     def _make_request(
         self,

@@ -222,6 +222,25 @@ def test_many_idle_connections_do_not_starve(gate):
         sock.close()
 
 
+def test_connections_are_bounded():
+    """One client too many is told so at once, and reaches nobody; when another leaves, there is room again."""
+    with Gatehouse(connections=3) as small:
+        socks = [small.dial() for _ in range(3)]
+        for sock in socks:
+            sock.sendall(line(small) + HOST + b"\r\n")
+            assert sock.recv(4096).startswith(b"HTTP/1.1 200")
+        small.up.forget()
+        with small.dial() as sock:
+            refused = drained(sock)
+        assert refused.startswith(b"HTTP/1.1 429")
+        assert b"Egret-Error: rate_limited" in refused
+        assert small.up.received == b""
+        socks.pop().close()
+        wait_for(lambda: small.get("/")[0] == 200, "room")
+        for sock in socks:
+            sock.close()
+
+
 def test_answers_are_not_logged(gate, caplog):
     """A path, a token, a value: none is in any line of a log, whatever happened."""
     gate.get("/?t=%23%7BSECRETS.KEY%7D")
