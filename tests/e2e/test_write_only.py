@@ -19,6 +19,12 @@ def world(egret):
         assert status in {200, 201}, raw
     status, _, raw, _ = egret.api("PUT", f"{base}/secrets/SECRET", {"value": VALUE, "hosts": [egret.upstream.origin]})
     assert status in {200, 201}, raw
+    for method, path, body in (
+        ("POST", "/members/", {"name": "Mia", "id": "reader"}),
+        ("POST", "/groups/", {"name": "Readers", "id": "readers"}),
+        ("PUT", "/projects/default/consumers/reader", {"name": "Reader", "secrets": ["SECRET"]}),
+    ):
+        assert egret.api(method, path, body)[0] == 201
     egret.get(session["token"], "/x", "X: #{SECRETS.SECRET}")  # a use, so that the audit has one
     keys = {"owner": egret.key, "none": "egk_none"}
     for permission in ("full", "read_only", "rater_only"):
@@ -29,6 +35,7 @@ def world(egret):
     names = {
         "org": "default", "organisation": "default", "project": "default", "dataset": dataset["id"], "name": "SECRET",
         "NAME": "SECRET", "n": "1", "version": "1", "session": session["id"], "id": session["id"], "key": key_id,
+        "member": "reader", "group": "readers", "consumer": "reader",
     }  # fmt: skip
     return keys, names
 

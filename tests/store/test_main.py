@@ -124,7 +124,7 @@ def test_a_request_under_way_is_finished(made):
         time.sleep(0.3)
         sock.sendall(body[5:])
         assert sock.recv(100).startswith(b"HTTP/1.1 201")
-    assert process.stop()[0] == 0
+    assert process.process.wait(30) == 0  # a second SIGTERM could meet the interpreter on its way out
     again = Process(data)
     assert again.get("/projects/default/secrets/LATE", key)["version"] == 1
     again.stop()
