@@ -56,10 +56,11 @@ class KnownStores(Pins):
         """Return what is remembered of a server; a damaged file is an error, not a fresh start."""
         try:
             kept = json.loads(self._path.read_text("utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return super().find(server)
         except (OSError, ValueError):
-            raise SealingKeyChanged(0, "known_stores", f"{self._path} cannot be read; mend or remove it.") from None
+            remedy = "mend or remove it, or set EGRET_SEALING_KEY to the key's fingerprint"
+            raise SealingKeyChanged(0, "known_stores", f"{self._path} cannot be read; {remedy}.") from None
         found = kept.get(server) if isinstance(kept, dict) else None
         return str(found) if found is not None else super().find(server)
 

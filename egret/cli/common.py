@@ -108,8 +108,12 @@ def talks(function: Callable[..., None]) -> Callable[..., None]:
             api.Unavailable: UNAVAILABLE,
         }
         try:
-            with _client() as client:
+            seen = pins(environment())
+            with _client(seen) as client:
                 function(client=client, **kwargs)
+            if getattr(seen, "unwritten", False):
+                text = "the server's sealing key cannot be remembered here; set EGRET_SEALING_KEY to its fingerprint"
+                click.echo(f"egret: warning: {text}", err=True)
         except api.ApiError as error:
             fail(str(error), codes.get(type(error), ERROR))
 
@@ -125,16 +129,15 @@ def pins(environ: Mapping[str, str]) -> "Pins":
     return Pins(given) if given else KnownStores(path(environ).with_name("known-stores.json"))
 
 
-def _client() -> "Client":
+def _client(seen: "Pins") -> "Client":
     from egret.client import Client  # noqa: PLC0415
     from egret.credentials import CredentialsError, find, is_exposed  # noqa: PLC0415
 
     try:
-        environ = environment()
-        credentials = find(environ)
+        credentials = find(environment())
         if is_exposed(credentials.url):
             click.echo("egret: warning: the key goes to the server in clear text; use an https:// URL", err=True)
-        return Client(credentials.url, credentials.key, pin=pins(environ))
+        return Client(credentials.url, credentials.key, pin=seen)
     except CredentialsError as error:
         fail(str(error), NOT_AUTHENTICATED)
     except ValueError as error:

@@ -295,6 +295,9 @@ def test_no_value_is_in_what_the_command_line_sends(api, tap, tmp_path, reader):
         assert opened(reader, api.store, id_, "DB__PASSWORD" if arguments[0] == "kv" else "KEY") == CANARY
     assert tap.sent.count(b"PUT ") == 3
     assert not in_clear(tap.sent)
+    (tmp_path / "file").write_text("")
+    nowhere = cli(api, tap, tmp_path / "file", "secret", "put", "KEY", "-d", id_, text=VALUE)
+    assert (nowhere.returncode, "cannot be remembered" in nowhere.stderr) == (0, True)
     wrong = cli(api, tap, tmp_path, "secret", "put", "KEY", "-d", id_, text=VALUE, EGRET_SEALING_KEY="SHA256:other")
     assert (wrong.returncode, "nothing was sent" in wrong.stderr) == (6, True)
     shown = cli(api, tap, tmp_path, "trust-key").stdout.strip()
