@@ -158,6 +158,7 @@ def _admit(exchange: Exchange, arrival: Arrival, caller: Caller, target: bytes, 
     if not exchange.scrubber.empty:
         fields = searchable(fields)
     exchange.head = Head(exchange.method, target, fields, destination, websocket)
+    exchange.length = arrival.length
     _plan(exchange, exchange.head)
 
 
@@ -169,11 +170,13 @@ def _plan(exchange: Exchange, head: Head) -> None:
     plan = inject.plan(head, view, services.limits)
     if isinstance(plan, Refusal):
         raise Refused(plan)
-    strict = services.strict_bodies or view.strict_bodies
-    found = rewriter(head, view, services.limits, strict=strict, budget=plan.budget)
-    if isinstance(found, Refusal):
-        raise Refused(found)
-    exchange.plan, exchange.rewriter = plan, found
+    exchange.plan, exchange.rewriter = plan, None
+    if exchange.length != 0 or values(head.fields, b"content-encoding"):
+        strict = services.strict_bodies or view.strict_bodies
+        found = rewriter(head, view, services.limits, strict=strict, budget=plan.budget)
+        if isinstance(found, Refusal):
+            raise Refused(found)
+        exchange.rewriter = found
     if (
         inject.cut_hint(head)
         and view.reachable(head.destination, Location.URL)

@@ -90,6 +90,9 @@ class Connection(Serving):
             elif view.code == "session_invalid":
                 self.stop(view)
             return  # what a live session was granted stays granted
+        if not self.services.knows(view):
+            self.server.later(self, view)
+            return
         scrubber = self.services.scrubber(view)
         if scrubber is not exchange.scrubber:
             exchange.scrubber = scrubber

@@ -53,6 +53,8 @@ class Exchange:
     injected: dict[str, None] = field(default_factory=dict)
     carried: dict[str, None] = field(default_factory=dict)
     counted: bool = False
+    length: int = 0
+    """The framing of the request's body, as it came (`proxy.protocol.wire`)."""
 
     def begin(self, caller: Caller) -> Refusal | None:
         """Count the request against its session's budget."""

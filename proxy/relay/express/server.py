@@ -8,6 +8,7 @@ from typing import Final
 from proxy.relay.express.connection import Connection
 from proxy.relay.express.reply import TOO_MANY
 from proxy.relay.express.services import Services
+from proxy.services import View
 
 log: Final = logging.getLogger("egret.proxy")
 
@@ -30,6 +31,7 @@ class Server:
         self._listener: asyncio.Server | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         self._drained: asyncio.Event | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def serve(self, sock: socket.socket) -> None:
         """Accept on a listening socket."""
@@ -78,6 +80,20 @@ class Server:
             except Exception as error:  # noqa: BLE001  # one odd session must not shield the others
                 log.error("session check failed: %s", type(error).__name__)  # noqa: TRY400  # no traceback
                 connection.close()
+
+    def later(self, connection: Connection, view: View) -> None:
+        """Look at a connection once the search for its view's values is built, which takes a while."""
+        task = self._loop.create_task(self._prepared(connection, view))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _prepared(self, connection: Connection, view: View) -> None:
+        try:
+            await self.services.prepare(view)
+            connection.moved()
+        except Exception as error:  # noqa: BLE001  # what cannot be searched for must not pass
+            log.error("search failed closed: %s", type(error).__name__)  # noqa: TRY400  # no traceback
+            connection.close()
 
     def _sweep(self) -> None:
         self._sweeper = self._loop.call_later(SWEEP, self._sweep)
