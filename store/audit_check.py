@@ -46,7 +46,8 @@ def check(rows: Iterable[AuditRow], head: Callable[[], Head | None], checkpoints
         if number in wanted:
             seen[number] = previous
         if row.body.get("action") == "store:restore":
-            restores.append((number, int(str(row.body.get("target")).removeprefix("epoch "))))
+            epoch = str(row.body.get("target")).removeprefix("epoch ")
+            restores.append((number, int(epoch) if epoch.isdecimal() and len(epoch) < 19 else 0))
     end = head()
     if end is not None and (end.audit_seq, end.audit_hash) != (number, previous):
         fault = f"the log ends at row {number}, the signed head at row {end.audit_seq}"

@@ -67,6 +67,9 @@ def test_every_line_matters(store, history):
             [*lines[:number], lines[number + 1], lines[number], *lines[number + 2 :]],
         ):
             assert not checked(store, tried).ok
+    for odd in ("NaN", '"\\ud800"'):
+        report = checked(store, [lines[0].replace('"detail":{}', f'"detail":{odd}'), *lines[1:]])
+        assert report.fault == "row 1 was changed"
     for junk in ("", "[]", "{}", '{"seq": 1}', '{"head": 1, "signature": "AAAA"}', '{"head": "{}", "signature": ""}'):
         with pytest.raises(Tampered):
             checked(store, [junk])
