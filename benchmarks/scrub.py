@@ -7,6 +7,7 @@ import string
 import time
 from collections.abc import Callable
 
+from proxy.refusal import Refused
 from proxy.scrub import Scrubber
 from proxy.scrub.stream import Stream
 from store.model import SecretValue
@@ -44,8 +45,69 @@ def sources() -> dict[str, bytes]:
     }
 
 
+def beginnings() -> dict[str, list[bytes]]:
+    """Values that begin as much of the data does, or as each other."""
+    key = secrets.token_hex(20).encode()
+    return {
+        "URL": [b"https://hooks.example.com/services/" + key],
+        "JWT": [b"eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9." + key],
+        "PEM": [b"-----BEGIN PRIVATE KEY-----\n" + key],
+        "password": [b"password" + key],
+        "Bearer": [b"Bearer " + key],
+        "one letter 40 times": [b"a" * 40],
+        "100 keys of one provider": [b"sk-proj-" + secrets.token_hex(20).encode() for _ in range(100)],
+    }
+
+
+def hostile() -> dict[str, tuple[bytes, bytes]]:
+    """A value, and what an upstream that knows it repeats to make the proxy work."""
+    key, url = secrets.token_hex(20).encode(), b"https://hooks.example.com/services/" + secrets.token_hex(10).encode()
+    escaped = b"".join(b"%%%02x" % byte for byte in key)
+    return {
+        "nothing but values": (key, key + b" "),
+        "all but the last byte": (key, key[:-1] + b"!"),
+        "values, percent throughout": (key, escaped + b" "),
+        "the same but the last byte": (key, escaped[:-1] + b"!"),
+        "a URL in JSON but the last byte": (url, url[:-1].replace(b"/", b"\\/") + b"!"),
+        "a run of one letter": (b"a" * 40, b"a"),
+        "a run that almost is a value": (b"a" * 40 + b"b", b"a"),
+        "64 KiB almost, again and again": (key * 1600, key * 1599 + b"!"),
+        "nested backslashes": (b"\\" * 16 + b"x", b"\\"),
+        "nested percents": (b"%" * 12 + b"x", b"%25"),
+    }
+
+
+def attacked() -> None:
+    """Print the tables of common beginnings and of hostile answers."""
+    row = (
+        b'{"id": 12345, "url": "https://hooks.example.com/a%20b", "password": "aaaaaaaaaaaaaaa", "key": "sk-proj-", '
+        b'"auth": "Bearer eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30", "pem": "-----BEGIN PRIVATE KEY-----\\nMII"},\n'
+    )
+    data = (row * (MIB // len(row) + 1))[:MIB] * 32
+    print("\n| value | data | MB/s |\n|---|---|---:|")
+    for name, given in beginnings().items():
+        scrubber = Scrubber([(f"S{number}", SecretValue(value)) for number, value in enumerate(given)])
+        print(f"| {name} | JSON full of its beginnings | {rate(data, Stream(scrubber.search).feed, 65536):.0f} |")
+    print("\n| hostile answer | CPU for 1 MiB | longest for 64 KiB | outcome |\n|---|---:|---:|---|")
+    for name, (value, unit) in hostile().items():
+        stream = Stream(Scrubber([("A", SecretValue(value))]).search)
+        data = (unit * (MIB // len(unit) + 1))[:MIB]
+        times, outcome = [], "scrubbed"
+        for at in range(0, MIB, 65536):
+            begun = time.process_time()
+            try:
+                stream.feed(data[at : at + 65536])
+            except Refused:
+                outcome = "withheld"
+            times.append(time.process_time() - begun)
+            if outcome == "withheld":
+                break
+        print(f"| {name} | {sum(times) * 1000:.0f} ms | {max(times) * 1000:.0f} ms | {outcome} |", flush=True)
+
+
 def main() -> None:
     """Print the tables."""
+    attacked()
     data = sources()
     print("| secrets | data | chunk | MB/s |\n|---:|---|---:|---:|")
     for count in (1, 10, 100, 1000):

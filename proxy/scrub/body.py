@@ -21,6 +21,7 @@ _IS_COUNTED: Final = Verdicts[bytes, bool](lambda kind: _COUNTED.match(kind) is 
 _TELLING: Final = frozenset(
     (b"content-type", b"content-encoding", b"content-length", b"content-range", b"grpc-encoding")
 )
+_SPELLED_LONGER: Final = 3  # as escapes and line breaks make a form
 _WHOLE: Final = Cut(before=False, after=False)
 
 
@@ -96,9 +97,10 @@ class BodyScrub:
     def _scrub(self, data: bytes, *, final: bool = False) -> bytes:
         if self._lead is not None:
             self._lead += data
-            if len(self._lead) < self._stream.search.longest and not final:
+            size = _SPELLED_LONGER * self._stream.search.longest
+            if len(self._lead) < size and not final:
                 return b""
-            data, self._lead = self._stream.blank_start(self._lead), None
+            data, self._lead = self._stream.blank_start(self._lead[:size]) + self._lead[size:], None
         if final and self._cut.after:
             return self._stream.feed(data) + self._stream.blank_rest()
         return self._stream.feed(data, final=final)
