@@ -1,6 +1,7 @@
 """One writing transaction: rows, manifests, documents, tree, head and audit change together or not at all."""
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,24 +27,31 @@ NODES = 1024
 
 
 class Recent:
-    """What the writer remembers between its transactions. All of it counts only under the hash that is asked for."""
+    """What is remembered between transactions. All of it counts only under the hash that is asked for.
+
+    Nodes are for any thread, manifests for the one that writes.
+    """
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self.manifests = Manifests()
         self._nodes: Bounded[str, tuple[bytes, bytes]] = Bounded(NODES)
 
     def node(self, connection: Connection, path: str, expected: bytes) -> bytes:
         """Return a verified node; raises `Tampered`."""
-        cached = self._nodes.look(path)
+        with self._lock:
+            cached = self._nodes.look(path)
         if cached is not None and cached[0] == expected:
             return cached[1]
         body = tree.checked(rows.read_node(connection, path), expected)
-        self._nodes.keep(path, (expected, body))
+        with self._lock:
+            self._nodes.keep(path, (expected, body))
         return body
 
     def wrote(self, path: str, body: bytes) -> None:
         """Remember a node that was written just now."""
-        self._nodes.keep(path, (tree.node_hash(body), body))
+        with self._lock:
+            self._nodes.keep(path, (tree.node_hash(body), body))
 
 
 class Transaction:
@@ -223,7 +231,7 @@ class Ledger:
         head = self.head(connection)
 
         def node(path: str, expected: bytes) -> bytes:
-            return tree.checked(rows.read_node(connection, path), expected)
+            return self._recent.node(connection, path, expected)
 
         sha256 = believed_hash(node, head.root, key)
         if sha256 is None:

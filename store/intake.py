@@ -36,6 +36,7 @@ class Intake:
 
     def __init__(self, ledger: Ledger, data: Path) -> None:
         self._ledger = ledger
+        self._in_table = 0
         self._folder = Folder(data / "spool", parse_line)
 
     def take(self, within: float = TURN) -> int:
@@ -57,7 +58,9 @@ class Intake:
             with self._ledger.change() as transaction:
                 taken += _store(transaction, read_table(transaction.connection, BATCH))
             if time.monotonic() > ends:
-                break
+                self._in_table = self.backlog_of_table()
+                return taken
+        self._in_table = 0
         return taken
 
     def waits(self) -> bool:
@@ -66,8 +69,8 @@ class Intake:
             return connection.execute(_ANY).first() is not None
 
     def backlog(self) -> int:
-        """Return how many bytes wait to be taken in."""
-        return self._folder.backlog()
+        """Return how many bytes wait to be taken in; those of the database as of the last turn there."""
+        return self._folder.backlog() + self._in_table
 
     def backlog_of_table(self) -> int:
         """Return how many bytes wait in the database."""

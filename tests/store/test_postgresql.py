@@ -173,9 +173,9 @@ def test_a_restart_of_the_server_is_survived(made):
     made.dataset(secret())
     token, made.stranger = made.token(), made.token()
     reader = made.reader(max_stale=1.0)
-    patient = made.reader()
-    made.vault.beat()
-    eventually(lambda: reader.caller(token))
+    patient = made.reader(max_stale=600)
+    eventually(lambda: made.vault.beat() or reader.caller(token))
+    eventually(lambda: patient.revision == reader.revision)
     patient.view(patient.caller(token)).values()
     cluster().stop()
     with pytest.raises(Unavailable):
@@ -186,14 +186,21 @@ def test_a_restart_of_the_server_is_survived(made):
             reader.caller(token)
 
     eventually(refused)
-    assert patient.alarms == 1 and patient.fresh  # what it has seen serves while it is fresh, and asks nobody
+    eventually(lambda: patient.alarms == 1)
+    assert patient.fresh  # what it has seen serves while it is fresh, and asks nobody
     assert patient.view(patient.caller(token)).resolve(Kind.SECRET, "API_KEY", use()).open().reveal() == CANARY
     with pytest.raises(StoreError):
         patient.caller(made.stranger)
     patient.close()
     cluster().start()
-    eventually(lambda: made.put(secret(value=b"after-the-crash")), 10)
-    eventually(lambda: {v.reveal() for _, v in reader.view(reader.caller(token)).values()} >= {b"after-the-crash"}, 5)
+    eventually(lambda: made.put(secret(value=b"after-the-crash")), 20)
+
+    def served():
+        made.vault.beat()
+        values = {value.reveal() for _, value in reader.view(reader.caller(token)).values()}
+        assert b"after-the-crash" in values
+
+    eventually(served, 10)
     assert made.vault.verify_audit(made.owner).ok
     reader.close()
 
