@@ -174,7 +174,10 @@ def _flags(follows: list[frozenset[int] | None]) -> bytes:
     """Return for each byte whether it may come after a head, for any of its needles."""
     if None in follows:
         return b"\1" * 256
-    return bytes(any(byte in each for each in follows if each) for byte in range(256))
+    flags = bytearray(256)
+    for byte in frozenset().union(*(each for each in follows if each)):
+        flags[byte] = 1
+    return bytes(flags)
 
 
 def _states(heads: list[bytes]) -> int:

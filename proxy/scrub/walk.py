@@ -199,16 +199,22 @@ class _Table(NamedTuple):
 
     spellings: dict[bytes, int]
     sizes: tuple[int, ...]
+    openings: frozenset[int]
 
 
 def _table(spellings: tuple[bytes, ...], length: int) -> _Table:
-    return _Table(dict.fromkeys(spellings, length), tuple(sorted({len(spelling) for spelling in spellings})))
+    sizes = tuple(sorted({len(spelling) for spelling in spellings}))
+    return _Table(dict.fromkeys(spellings, length), sizes, _first(spellings))
+
+
+def _first(spellings: Iterable[bytes]) -> frozenset[int]:
+    return frozenset(byte for spelling in spellings for byte in spelling[:1].lower() + spelling[:1].upper())
 
 
 def openings(text: bytes, index: int, *, wraps: bool) -> frozenset[int]:
     """Return the bytes with which some spelling of the character there begins, or a line break before it."""
-    spellings = {text[index : index + 1]}.union(*(table.spellings for table in _tables(text, index, breaks=wraps)))
-    return frozenset(byte for spelling in spellings for byte in spelling[:1].lower() + spelling[:1].upper())
+    tables = _tables(text, index, breaks=wraps)
+    return _first((text[index : index + 1],)).union(*(table.openings for table in tables))
 
 
 @functools.cache
