@@ -1,9 +1,9 @@
 """One request and its response, as both sides of the border know it. Holds placeholders and grants, never a value."""
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from proxy.body import Rewriter
 from proxy.events import Event
@@ -14,6 +14,17 @@ from proxy.relay.express.services import Services, log
 from proxy.scrub import Scrubber
 from proxy.services import View
 from store.model import Caller, Destination
+
+
+def _drawn() -> Iterator[str]:
+    """Yield new names for requests, drawn sixty-four at a time: each draw is a system call."""
+    while True:
+        drawn = secrets.token_hex(12 * 64)
+        for start in range(0, len(drawn), 24):
+            yield "req_" + drawn[start : start + 24]
+
+
+_names: Final = _drawn()
 
 
 class Peer(Protocol):
@@ -43,7 +54,7 @@ class Exchange:
     caller: Caller | None = None
     method: str = ""
     destination: Destination | None = None
-    request_id: str = field(default_factory=lambda: "req_" + secrets.token_hex(12))
+    request_id: str = field(default_factory=_names.__next__)
     view: View | None = None
     head: Head | None = None
     plan: Plan | None = None

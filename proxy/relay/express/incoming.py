@@ -4,6 +4,7 @@ Every response is searched for every value of the dataset, whether or not its re
 `limits.buffer_bytes` and may change is waited for, and gets its exact length; any other goes on as it comes.
 """
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -23,13 +24,29 @@ MAX_INFORMATIONAL: Final = 16
 PIECE: Final = 128 << 10
 """Bytes of a body that are scrubbed and sent in one go."""
 
-SMALL_PIECE: Final = 8 << 10
-"""The same where they may grow a thousandfold."""
+SMALL_PIECE: Final = 1 << 10
+"""The same where they may grow a thousandfold, as long as pieces of this size take long."""
+
+QUICK: Final = 0.002
+"""Seconds in which a piece is done that may be twice as long the next time."""
 
 
-def piece_of(fields: Fields) -> int:
-    """Return how much of a body to take at once."""
-    return SMALL_PIECE if any(name.lower() == b"content-encoding" for name, _ in fields) else PIECE
+def coded(fields: Fields) -> bool:
+    """Whether a body is encoded, so that a little of it may become a lot."""
+    return any(name.lower() == b"content-encoding" for name, _ in fields)
+
+
+def pieces_of(body: wire.Body, *, encoded: bool) -> Iterator[bytes]:
+    """Yield what is there of a body in pieces that do not keep the loop; raises `wire.Malformed`."""
+    size = SMALL_PIECE if encoded else PIECE
+    while True:
+        began = time.monotonic()
+        piece = next(body.take(size), None)
+        if piece is None:
+            return
+        yield piece
+        if encoded:
+            size = min(2 * size, PIECE) if time.monotonic() < began + QUICK else SMALL_PIECE
 
 
 class Stale(Exception):
@@ -205,7 +222,7 @@ class Incoming:
 
     def _take(self, body: wire.Body) -> Iterator[bytes]:
         try:
-            yield from body.take(piece_of(self.fields))
+            yield from pieces_of(body, encoded=coded(self.fields))
         except wire.Malformed:
             raise Refused(Refusal("upstream_unreachable")) from None
 

@@ -10,7 +10,7 @@ from proxy.protocol.handshake import Handshake
 from proxy.refusal import Refusal, Refused
 from proxy.relay.express import admission
 from proxy.relay.express.exchange import Arrival, Exchange
-from proxy.relay.express.incoming import Gone, Incoming, Stale, piece_of
+from proxy.relay.express.incoming import Gone, Incoming, Stale, coded
 from proxy.relay.express.link import Link
 from proxy.relay.express.outgoing import Outgoing
 from proxy.relay.express.pool import Key, Up
@@ -100,7 +100,7 @@ class Serving:
         if self.target is None and arrival.method == b"CONNECT":
             await self._connect(exchange, arrival)
             return
-        upload = self._upload = Upload(self.link, arrival.length, self.services.limits, piece_of(arrival.fields))
+        upload = self._upload = Upload(self.link, arrival.length, self.services.limits, encoded=coded(arrival.fields))
         await self._admit(exchange, arrival)
         if arrival.length and b"100-continue" in wire.tokens(list(arrival.fields), b"expect"):
             self.link.write(CONTINUE)

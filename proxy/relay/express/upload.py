@@ -9,7 +9,7 @@ from proxy.limits import Limits
 from proxy.message import Fields
 from proxy.protocol import wire
 from proxy.refusal import Refusal, Refused
-from proxy.relay.express.incoming import Gone
+from proxy.relay.express.incoming import PIECE, SMALL_PIECE, Gone, pieces_of
 from proxy.relay.express.link import Link
 from proxy.relay.express.outgoing import Outgoing
 from proxy.relay.express.services import log
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 class Upload:
     """One body. `whole`: all of it is in `data` as it came; it goes up in one piece, and may be sent again."""
 
-    __slots__ = ("_body", "_limits", "_link", "_piece", "_task", "data", "length", "trailers", "whole")
+    __slots__ = ("_body", "_encoded", "_limits", "_link", "_task", "data", "length", "trailers", "whole")
 
-    def __init__(self, link: Link, length: int, limits: Limits, piece: int) -> None:
+    def __init__(self, link: Link, length: int, limits: Limits, *, encoded: bool) -> None:
         self.length = length
         self.data = b""
         self.trailers: Fields = ()
@@ -32,7 +32,7 @@ class Upload:
         self._link = link
         self._limits = limits
         self._body = wire.Body(length, link.buffer, limits.header_bytes)
-        self._piece = piece
+        self._encoded = encoded
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -55,7 +55,7 @@ class Upload:
 
     async def rewritten(self, outgoing: Outgoing) -> bytes:
         """Return the whole request as it goes up; raises `Refused`."""
-        data, piece = self.data, self._piece
+        data, piece = self.data, SMALL_PIECE if self._encoded else PIECE
         if len(data) > piece and self.length != 0:
             pieces = []
             for start in range(0, len(data), piece):
@@ -103,7 +103,7 @@ class Upload:
 
     def _take(self) -> Iterator[bytes]:
         try:
-            yield from self._body.take(self._piece)
+            yield from pieces_of(self._body, encoded=self._encoded)
         except wire.Malformed:
             raise Refused(Refusal("bad_request")) from None
 
