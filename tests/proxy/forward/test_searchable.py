@@ -1,5 +1,8 @@
 """What a request may ask for, so that its answer can be searched, through the real proxy."""
 
+import gzip
+
+import http2
 import pytest
 from forward import Forward
 from upstream import response
@@ -18,9 +21,20 @@ def part(request, _conn) -> bytes:
     return response(NOTE[first : last + 1], content_range, status=b"206 Partial Content")
 
 
+PAD = []
+
+
+def pad(request, _conn) -> bytes:
+    """Keep a note; show the last one, compressed."""
+    if request.head.startswith(b"POST"):
+        PAD.append(request.body)
+        return response(b"kept")
+    return response(gzip.compress(PAD[-1]), b"Content-Encoding: gzip")
+
+
 @pytest.fixture(scope="module")
 def proxy(tmp_path_factory, engine):
-    with Forward(tmp_path_factory.mktemp("proxy"), routes={b"/note": part}) as running:
+    with Forward(tmp_path_factory.mktemp("proxy"), routes={b"/note": part, b"/pad": pad}) as running:
         running.reader.put("KEY", VALUE, running.upstream.origin)
         running.token = running.reader.open()
         yield running
@@ -60,3 +74,25 @@ def test_no_two_ranges_show_a_stored_value(proxy):
         seen |= {first + place for place, byte in enumerate(got) if byte == NOTE[first + place] and byte != ord("*")}
     place = NOTE.index(VALUE)
     assert len(seen & set(range(place, place + len(VALUE)))) <= 6
+
+
+def kept(proxy) -> bytes:
+    """Put a value into a note; return what a client sees when it reads it."""
+    text = b"see #{SECRETS.KEY}"
+    request = b"POST /pad HTTP/1.1\r\nHost: @HOST@\r\nContent-Length: %d\r\n\r\n" % len(text)
+    assert proxy.ask(proxy.token, request + text).startswith(b"HTTP/1.1 200")
+    assert PAD[-1] == b"see " + VALUE
+    return text
+
+
+def test_a_stored_value_is_not_read_back(proxy):
+    """Put into a note on an allowed API, and read by a request without any placeholder."""
+    text = kept(proxy)
+    assert gzip.decompress(body(proxy.get(proxy.token, "/pad"))) == text
+
+
+def test_a_stored_value_is_not_read_back_over_http2(proxy):
+    """The same note, asked for as browsers do."""
+    text = kept(proxy)
+    conn = http2.Client(proxy.tunnel(proxy.token, alpn=["h2"]), proxy.upstream.origin)
+    assert gzip.decompress(conn.ask("/pad").body) == text
