@@ -22,6 +22,9 @@ from store.vault.upload import Ready
 
 KEEP_VERSIONS = 10
 """Versions of an entry whose envelopes are kept unless it says otherwise; older inactive ones are destroyed."""
+RETIRED_VERSIONS = 100
+"""Versions retired within the hour whose envelopes stay beyond that, to be scrubbed; a bound, so that who may rotate a
+secret cannot grow every proxy's search without end."""
 
 
 _INACTIVE = (
@@ -214,7 +217,7 @@ def prune(transaction: Transaction, id_: str, kept: int) -> None:
     lately = transaction.now - int(RETIRED_FOR * 1000)
     found = transaction.connection.execute(_INACTIVE, {"id": id_}).all()
     for index, (number, retired) in enumerate(found):
-        recent = index < KEEP_VERSIONS - 1 and retired is not None and retired > lately
+        recent = index < RETIRED_VERSIONS and retired is not None and retired > lately
         if index >= kept - 1 and not recent:
             wipe(transaction, id_, number)
 
