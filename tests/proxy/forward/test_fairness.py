@@ -182,4 +182,4 @@ def test_bombs_do_not_starve_others(proxy, way):
         sock.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + (body if way == "up" else b""))
         assert receive(sock).startswith(b"HTTP/1.1 200")
     assert max(took) < 0.25, sorted(took)[-5:]
-    assert sum(turn > 0.003 for turn in took) > 8
+    assert sum(turn > 0.003 for turn in took) > 3
