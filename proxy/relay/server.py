@@ -7,7 +7,7 @@ show tokens; here a refusal document is sent and a class name is logged.
 import asyncio
 import logging
 import re
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
@@ -62,6 +62,14 @@ class Front(RequestHandler):
         """The method of the next request, where the parser does not know it."""
         self._head_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin; a fault here would leave a connection that nobody serves and nobody ends."""
+        try:
+            super().connection_made(transport)
+        except Exception as error:  # noqa: BLE001  # fail closed, whatever it was
+            log.error("connection failed: %s", type(error).__name__)  # noqa: TRY400  # a traceback may quote
+            cast("asyncio.Transport", transport).abort()
 
     def data_received(self, data: bytes) -> None:
         """Parse; while a head is unfinished, count its bytes and its time."""

@@ -107,7 +107,7 @@ def test_unbound_host_is_passed_on_until_it_is_bound(egret, dataset, token):
     def ours():
         try:
             issuer = egret.tunnel(token, other.origin).getpeercert()["issuer"]
-        except ssl.SSLCertVerificationError:
+        except OSError:  # passed on still, or cut off in its handshake
             return False  # the other worker looks at the store a tenth of a second later
         return issuer[0][0] == ("organizationName", "Egret")
 
