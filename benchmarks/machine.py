@@ -19,7 +19,7 @@ def describe() -> dict[str, str]:
         "commit": _output("git", "rev-parse", "--short", "HEAD"),
         "processor": f"{_processor()}, {os.cpu_count()} cores",
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
-        "system": f"{_distribution()}, Linux {platform.release()}",
+        "system": f"{_distribution()}, Linux {platform.release().split('-')[0]}",
         "load before": " ".join(f"{part:.2f}" for part in os.getloadavg()),
         "python": platform.python_version(),
         "nginx": _output("/usr/sbin/nginx", "-v").rpartition("/")[2],
