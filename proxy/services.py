@@ -1,8 +1,7 @@
 """What every connection of one process shares: the store's reader, the guard, the spool, the budgets, the automata."""
 
-import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -12,16 +11,11 @@ from proxy.events import Spool
 from proxy.limits import Limits
 from proxy.refusal import Refusal
 from proxy.scrub import Scrubber
+from proxy.searches import Searches
 from store.errors import NotAuthenticated, StoreError
 from store.model import Caller, Destination, Resolver, SecretValue
 
 log = logging.getLogger("egret.proxy")
-
-SCRUBBERS: Final = 256
-"""How many views' automata are kept, those in use. One is about 600 KiB for a hundred secrets."""
-
-GENERATION: Final = 15.0
-"""Seconds after which an automaton that nobody asked for is old; after as many more it is dropped."""
 
 SAID: Final = 4096
 """How many sessions are remembered for hints that were given."""
@@ -31,7 +25,11 @@ class View(Resolver, Protocol):
     """What `store.reader.Reader.view` gives."""
 
     @property
-    def key(self) -> object:
+    def caller(self) -> Caller:
+        """Who the view is for, as the store says now."""
+
+    @property
+    def key(self) -> Hashable:
         """Changes whenever values or rules do."""
 
     @property
@@ -74,11 +72,8 @@ class Services:
     strict_bodies: bool = False
     intercept_bound: bool = False
     """Whether tunnels to hosts that no name is bound to are passed on as they are (`proxy.passage`)."""
-    _scrubbers: dict[object, Scrubber] = field(default_factory=dict)
-    _old: dict[object, Scrubber] = field(default_factory=dict)
-    _aged: float = 0.0
+    searches: Searches = field(default_factory=Searches)
     _said: dict[tuple[str, str], None] = field(default_factory=dict)
-    _building: "dict[object, asyncio.Task[Scrubber]]" = field(default_factory=dict)
 
     def view(self, caller: Caller) -> View | Refusal:
         """Return the caller's view as of now, or why there is none."""
@@ -101,38 +96,8 @@ class Services:
 
     def knows(self, view: View) -> bool:
         """Whether the automaton of a view is built."""
-        return view.key in self._scrubbers or view.key in self._old
+        return self.searches.knows(view)
 
     def scrubber(self, view: View) -> Scrubber:
         """Return the automaton of a view, built once per change of the dataset."""
-        found = self._scrubbers.get(view.key)
-        if found is None:
-            found = self._old.pop(view.key) if view.key in self._old else _build(view)
-            self._keep(view.key, found)
-        return found
-
-    def _keep(self, key: object, scrubber: Scrubber) -> None:
-        while len(self._scrubbers) + len(self._old) >= SCRUBBERS:
-            self._old.pop(next(iter(self._old))) if self._old else self._scrubbers.pop(next(iter(self._scrubbers)))
-        self._scrubbers[key] = scrubber
-
-    def age(self, now: float) -> None:
-        """Let go of automata that nobody asks for: every version of a secret makes a new one of its dataset."""
-        if now >= self._aged + GENERATION:
-            self._aged, self._old, self._scrubbers = now, self._scrubbers, {}
-
-    async def prepare(self, view: View) -> None:
-        """Build the automaton of a view in a thread: a hundred secrets take some ten milliseconds."""
-        if self.knows(view):
-            return
-        pending = self._building.get(view.key)
-        if pending is None:
-            pending = self._building[view.key] = asyncio.create_task(asyncio.to_thread(_build, view))
-            pending.add_done_callback(lambda _: self._building.pop(view.key, None))
-        built = await asyncio.shield(pending)
-        if not self.knows(view):
-            self._keep(view.key, built)
-
-
-def _build(view: View) -> Scrubber:
-    return Scrubber(view.values())
+        return self.searches.scrubber(view)

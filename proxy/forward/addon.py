@@ -127,7 +127,7 @@ class Addon:
 
     async def _prepared(self, flow: ExchangeFlow, exchange: Exchange, view: View) -> None:
         """Admit a request after the search for its dataset's values was built."""
-        await exchange.peer.services.prepare(view)
+        await exchange.peer.services.searches.prepare(view)
         exchange.refusal = self._tunnelled(flow, exchange)
 
     def _tunnelled(self, flow: ExchangeFlow, exchange: Exchange) -> Refusal | None:
@@ -172,7 +172,7 @@ class Addon:
             return Refusal("authority_mismatch")
         await self._network(exchange, destination)
         if exchange.view is not None:
-            await exchange.peer.services.prepare(exchange.view)
+            await exchange.peer.services.searches.prepare(exchange.view)
         return admit(exchange, flow.request.data, caller, path)
 
     # shared

@@ -124,7 +124,7 @@ class Master(master.Master):
         loop = asyncio.get_running_loop()
         loop.call_later(SWEEP, self._sweep)
         now = loop.time()
-        self.services.age(now)
+        self.services.searches.age(now)
         for handler in list(self.handlers):
             sweep(handler, now)
 
@@ -148,7 +148,7 @@ class Master(master.Master):
                     views[view.key] = view
             for view in views.values():
                 try:
-                    await self.services.prepare(view)
+                    await self.services.searches.prepare(view)
                 except Exception as error:  # noqa: BLE001  # its exchanges find out by themselves, and end
                     log.error("search failed closed: %s", type(error).__name__)
             for handler in [handler for handler in self.handlers if handler.peer.open]:

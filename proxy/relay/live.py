@@ -124,4 +124,5 @@ class Live:
         expired = any(next(iter(holds)).caller.expires_at <= now for holds in self._holds.values())
         if self._holds and (expired or not self._services.reader.fresh):
             self.recheck()
+        self._services.searches.age(now)
         self._timer = self._loop.call_later(SWEEP, self._sweep)

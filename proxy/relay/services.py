@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -16,6 +16,7 @@ from proxy.message import Fields, Head
 from proxy.refusal import Refusal, Refused
 from proxy.relay.upstream import Upstream
 from proxy.scrub import Scrubber
+from proxy.searches import Searches
 from store.errors import NotAuthenticated, StoreError
 from store.model import Caller, Resolver, SecretValue
 
@@ -23,8 +24,6 @@ log: Final = logging.getLogger("egret.relay")
 
 CALLERS: Final = 4096
 """How many tokens are known to be genuine."""
-SCRUBBERS: Final = 64
-"""How many datasets' automata are kept."""
 
 
 class View(Resolver, Protocol):
@@ -35,7 +34,7 @@ class View(Resolver, Protocol):
         """Who the view is for, as the store says now."""
 
     @property
-    def key(self) -> object:
+    def key(self) -> Hashable:
         """Changes whenever values or rules do."""
 
     @property
@@ -77,7 +76,7 @@ class Services:
     spool: Spool
     budgets: Budgets
     strict_bodies: bool = False
-    _scrubbers: dict[object, Scrubber] = field(default_factory=dict)
+    searches: Searches = field(default_factory=Searches)
     _callers: dict[bytes, Caller] = field(default_factory=dict)
 
     def caller(self, token: str) -> Caller:
@@ -116,12 +115,7 @@ class Services:
 
     def scrubber(self, view: View) -> Scrubber:
         """Return the automaton of a view, built once per change of the dataset."""
-        found = self._scrubbers.get(view.key)
-        if found is None:
-            while len(self._scrubbers) >= SCRUBBERS:
-                self._scrubbers.pop(next(iter(self._scrubbers)))
-            found = self._scrubbers[view.key] = Scrubber(view.values())
-        return found
+        return self.searches.scrubber(view)
 
 
 def request_id() -> str:

@@ -69,7 +69,7 @@ async def tunnelled(exchange: Exchange, arrival: Arrival, target: Destination, a
         raise Refused(Refusal("internal"))
     view = view_of(exchange, caller)
     if not exchange.peer.services.knows(view):
-        await exchange.peer.services.prepare(view)
+        await exchange.peer.services.searches.prepare(view)
     if arrival.method.upper() in FORBIDDEN:
         raise Refused(Refusal("method_not_allowed"))
     path = origin(arrival.method, arrival.target, destination)
@@ -92,7 +92,7 @@ async def plain(exchange: Exchange, arrival: Arrival) -> None:
         raise Refused(Refusal("authority_mismatch"))
     await _network(exchange, destination)
     if exchange.view is not None:
-        await exchange.peer.services.prepare(exchange.view)
+        await exchange.peer.services.searches.prepare(exchange.view)
     _admit(exchange, arrival, caller, path, tunnel=False)
 
 

@@ -89,7 +89,7 @@ class Server:
 
     async def _prepared(self, connection: Connection, view: View) -> None:
         try:
-            await self.services.prepare(view)
+            await self.services.searches.prepare(view)
             connection.moved()
         except Exception as error:  # noqa: BLE001  # what cannot be searched for must not pass
             log.error("search failed closed: %s", type(error).__name__)  # noqa: TRY400  # no traceback
@@ -98,7 +98,7 @@ class Server:
     def _sweep(self) -> None:
         self._sweeper = self._loop.call_later(SWEEP, self._sweep)
         now = self._loop.time()
-        self.services.age(now)
+        self.services.searches.age(now)
         for connection in list(self.handlers):
             connection.sweep(now)
         self.services.pool.sweep()

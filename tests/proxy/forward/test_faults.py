@@ -203,7 +203,8 @@ def forget(proxy):
     """Let every run be a first one: no remembered answer, certificate, search or open file."""
     services = proxy.master.services
     contexts = services.contexts if proxy.engine == "express" else proxy.master.addons.chain[0]._clients
-    caches = (services._scrubbers, services._old, services._building, services.guard._answers, services.guard._pending)
+    searches = services.searches
+    caches = (searches._kept, searches._building, services.guard._answers, services.guard._pending)
     for cache in (*caches, contexts._known):
         cache.clear()
     services.spool.close()

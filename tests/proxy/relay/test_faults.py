@@ -285,7 +285,10 @@ def test_fault(gate, label, monkeypatch, caplog):
             before = len(hits)
             gate.up.forget()
             gate.reader.revision += 1  # a new view, so that building what is cached is reached too
-            got = scene(gate)
+            try:
+                got = scene(gate)
+            except ConnectionError:  # cut off before it said anything
+                got = b""
             assert gate.KEY not in got, (label, scene.__name__)
             assert b"canary" not in got
             if len(hits) > before and scene in (get, post, short, upload) and got.startswith(b"HTTP/1.1 200"):
