@@ -1,7 +1,9 @@
 """Chooses how a request body is searched, and runs it: decode, rewrite, encode.
 
 An encoded body that holds nothing to inject goes up as it came: what is encoded anew has other bytes, and signatures
-over the old ones would fail. So the original is kept until something is injected, or until it outgrows the buffer.
+over the old ones would fail. So the original is kept until something is injected, or until it outgrows the buffer. What
+is encoded anew is not compressed: a value and what the client wrote beside it would be, together, and the length tell
+how much they have in common.
 """
 
 from proxy.body.kind import Kind, kind_of
@@ -120,7 +122,7 @@ def rewriter(
         return None if watch else Refusal("unsupported_encoding")
     use = Use(head.destination, Location.BODY, head.method, head.path)
     editor = Editor(resolver, use, budget or Budget(limits.expansion_bytes), strict, watch)
-    return Rewriter(_part(kind, editor), editor, Codec(chain, limits, limits.body_bytes), limits)
+    return Rewriter(_part(kind, editor), editor, Codec(chain, limits, limits.body_bytes, stored=True), limits)
 
 
 def _length(head: Head) -> int:

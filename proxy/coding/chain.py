@@ -5,9 +5,10 @@ lengths are counted at every step, so that neither a bomb nor a bomb inside a bo
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from types import ModuleType
 from typing import Final
 
-from proxy.coding import decode, encode
+from proxy.coding import decode, encode, stored
 from proxy.coding.encode import Encoder
 from proxy.limits import Limits
 from proxy.message import Fields
@@ -36,17 +37,23 @@ def known(chain: Sequence[str]) -> bool:
 
 
 class Codec:
-    """One body through its chain, decoded and encoded again. `absolute` bounds the decoded length, if given."""
+    """One body through its chain, decoded and encoded again. `absolute` bounds the decoded length, if given.
 
-    __slots__ = ("_absolute", "_decoders", "_encoders", "_given", "_limits", "_names", "_taken")
+    `stored`: it is framed anew without being compressed, for what a value is put into (`proxy.coding.stored`).
+    """
 
-    def __init__(self, chain: Sequence[str], limits: Limits, absolute: int | None = None) -> None:
+    __slots__ = ("_absolute", "_decoders", "_encoders", "_given", "_limits", "_names", "_stored", "_taken")
+
+    def __init__(
+        self, chain: Sequence[str], limits: Limits, absolute: int | None = None, *, stored: bool = False
+    ) -> None:
         if not known(chain):
             raise Refused(Refusal("unsupported_encoding"))
         self._names = tuple(chain)
         self._decoders = [_DECODERS[name]() for name in reversed(self._names)]
         self._encoders: list[Encoder] = []
         self._limits = limits
+        self._stored = stored
         self._absolute = absolute
         self._taken = 0
         self._given = [0] * len(self._decoders)
@@ -107,18 +114,20 @@ class Codec:
         return out
 
     def _begin(self) -> list[Encoder]:
-        self._encoders = [_encoder(decoder) for decoder in reversed(self._decoders)]
+        self._encoders = [_encoder(decoder, stored if self._stored else encode) for decoder in reversed(self._decoders)]
         return self._encoders
 
 
-def _encoder(decoder: decode.Decoder) -> Encoder:
+def _encoder(decoder: decode.Decoder, coders: ModuleType) -> Encoder:
     """Return the encoder that is the inverse of a decoder that has seen the start of its stream."""
+    made: Encoder
     match decoder:
         case decode.Gzip():
-            return encode.Deflate(31)
+            made = coders.Deflate(31)
         case decode.Deflate():
-            return encode.Deflate(-15 if decoder.raw else 15)
+            made = coders.Deflate(-15 if decoder.raw else 15)
         case decode.Brotli():
-            return encode.Brotli()
+            made = coders.Brotli()
         case _:
-            return encode.Zstd()
+            made = coders.Zstd()
+    return made
