@@ -120,6 +120,11 @@ class Egress:
         "deny",
         "A secret without hosts: deny injects it nowhere, allow anywhere (for trusted client code only).",
     )
+    scrub: str = option(
+        choice("reachable", "all"),
+        "reachable",
+        "Whose answers are searched: of hosts that a value can reach, or all of them (for trusted code only).",
+    )
     intercept: str = option(
         choice("all", "bound"),
         "all",

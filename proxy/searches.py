@@ -1,23 +1,33 @@
-"""What responses are searched with: one automaton for each dataset in use, built once per change, then superseded.
+"""What answers are searched with: the values of each dataset in use, and a search for each set of them.
 
-An automaton takes 40 KiB for each value, and up to 110 KiB where values share a beginning; every version of a secret
-makes a new one of its dataset. So they are counted by values, a dataset keeps two (the newest, and the one that was the
-newest a moment ago), and one that nobody asks for is dropped. A request in flight holds its own.
+A set is what reaches a host; all hosts that the same values reach share a search, so that many hosts cost nothing.
+
+Most hosts are reached by none: their answers are not searched at all, and `Scrubber.empty` says so. Opened values and
+searches are counted by values, a dataset keeps two generations (the newest, and the one that was the newest a moment
+ago), and one that nobody asks for is dropped. A request in flight holds its own.
 """
 
 import asyncio
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from proxy.scrub import Scrubber
-from store.model import Caller, SecretValue
+from proxy.scrub import NOTHING, Scrubber
+from proxy.scrub.search import Search
+from store.model import Caller, Destination
+from store.reach import Stored
 
 VALUES: Final = 16_384
-"""How many values all automata together hold; above it the eldest go. One that is larger by itself is kept alone."""
+"""How many values all searches together hold; above it the eldest go. One that is larger by itself is kept alone."""
 
 GENERATION: Final = 15.0
-"""Seconds after which an automaton that nobody asked for is old; after as many more it is dropped."""
+"""Seconds after which values that nobody asked for are old; after as many more they are dropped."""
+
+HOSTS: Final = 1024
+"""Hosts of a dataset for which it is remembered which values reach them; names cost nothing to make up."""
+
+SETS: Final = 64
+"""Sets of values of a dataset that a search is kept for."""
 
 
 class Searched(Protocol):
@@ -29,58 +39,119 @@ class Searched(Protocol):
 
     @property
     def key(self) -> Hashable:
-        """Changes whenever the values do."""
+        """Changes whenever the values do, or where they reach."""
 
-    def values(self) -> list[tuple[str, SecretValue]]:
-        """Every value that responses are searched for."""
+    @property
+    def names(self) -> frozenset[str]:
+        """Names of the secrets that the session may use; of others an answer does not tell it."""
+
+    def values(self) -> list[Stored]:
+        """Every value that responses are searched for, and where it reaches."""
+
+    def searched(self, host: str) -> bool:
+        """Whether the dataset wants the answers of a host searched for every value."""
+
+
+@dataclass(slots=True)
+class _Set:
+    """The values that reach some hosts. Names differ between sessions; the search does not."""
+
+    names: tuple[str, ...]
+    search: Search
+    scrubbers: dict[frozenset[str], Scrubber] = field(default_factory=dict)
+
+    def scrubber(self, known: frozenset[str]) -> Scrubber:
+        found = self.scrubbers.get(known)
+        if found is None:
+            if len(self.scrubbers) >= SETS:
+                self.scrubbers.clear()
+            found = self.scrubbers[known] = Scrubber.named(
+                self.search, [name if name in known else "*" for name in self.names]
+            )
+        return found
 
 
 @dataclass(slots=True)
 class _Kept:
-    scrubber: Scrubber
+    stored: list[Stored]
     dataset: tuple[str, str, str]
-    values: int
+    hosts: dict[str, _Set | None] = field(default_factory=dict)
+    sets: dict[tuple[int, ...], _Set] = field(default_factory=dict)
     asked: bool = True
+
+    @property
+    def values(self) -> int:
+        return len(self.stored) + sum(len(each.names) for each in self.sets.values())
+
+    def reaching(self, host: str, *, listed: bool, everything: bool) -> _Set | None:
+        """Return what searches a host's answers; `None` where no value reaches it."""
+        chosen = tuple(
+            index
+            for index, each in enumerate(self.stored)
+            if listed or (everything and each.strong) or each.reaches(host)
+        )
+        if not chosen:
+            return None
+        found = self.sets.get(chosen)
+        if found is None:
+            while len(self.sets) >= SETS:
+                gone = self.sets.pop(next(iter(self.sets)))
+                self.hosts = {name: kept for name, kept in self.hosts.items() if kept is not gone}
+            values = [self.stored[index] for index in chosen]
+            found = _Set(tuple(each.name for each in values), Search([each.value.reveal() for each in values]))
+            self.sets[chosen] = found
+        return found
 
 
 class Searches:
-    """The automata of one process."""
+    """The searches of one process. `everything`: strong values are searched for in every answer (`egress.scrub`)."""
 
-    __slots__ = ("_aged", "_building", "_kept")
+    __slots__ = ("_aged", "_building", "_everything", "_kept")
 
-    def __init__(self) -> None:
+    def __init__(self, *, everything: bool = False) -> None:
+        self._everything = everything
         self._kept: dict[Hashable, _Kept] = {}
         self._building: dict[Hashable, asyncio.Task[_Kept]] = {}
         self._aged = 0.0
 
     def knows(self, view: Searched) -> bool:
-        """Whether the automaton of a view is built."""
+        """Whether the values of a view are opened."""
         return view.key in self._kept
 
-    def scrubber(self, view: Searched) -> Scrubber:
-        """Return the automaton of a view; builds it where nobody prepared it."""
-        found = self._kept.get(view.key)
-        if found is None:
-            found = _build(view)
-            self._keep(view.key, found)
-        found.asked = True
-        return found.scrubber
+    def scrubber(self, view: Searched, destination: Destination) -> Scrubber:
+        """Return what searches a destination's answers; opens the values where nobody prepared them.
+
+        `Scrubber.empty` where no value can reach the destination: its answers pass as they are.
+        """
+        kept = self._kept.get(view.key)
+        if kept is None:
+            kept = _open(view)
+            self._keep(view.key, kept)
+        kept.asked = True
+        host = destination.host
+        if host in kept.hosts:
+            found = kept.hosts[host]
+        else:
+            if len(kept.hosts) >= HOSTS:
+                kept.hosts.clear()
+            found = kept.hosts[host] = kept.reaching(host, listed=view.searched(host), everything=self._everything)
+        return NOTHING if found is None else found.scrubber(view.names)
 
     async def prepare(self, view: Searched) -> None:
-        """Build the automaton of a view in a thread: a hundred values take some ten milliseconds."""
+        """Open the values of a view in a thread: a hundred take some ten milliseconds."""
         key = view.key
         if key in self._kept:
             return
         pending = self._building.get(key)
         if pending is None:
-            pending = self._building[key] = asyncio.create_task(asyncio.to_thread(_build, view))
+            pending = self._building[key] = asyncio.create_task(asyncio.to_thread(_open, view))
             pending.add_done_callback(lambda _: self._building.pop(key, None))
         built = await asyncio.shield(pending)
         if key not in self._kept:
             self._keep(key, built)
 
     def age(self, now: float) -> None:
-        """Let go of automata that nobody asks for. `now`: seconds of any clock that goes on."""
+        """Let go of what nobody asks for. `now`: seconds of any clock that goes on."""
         if now < self._aged + GENERATION:
             return
         self._aged = now
@@ -103,6 +174,6 @@ class Searches:
         self._kept[key] = built
 
 
-def _build(view: Searched) -> _Kept:
-    values, caller = view.values(), view.caller
-    return _Kept(Scrubber(values), (caller.organisation, caller.project, caller.dataset), len(values))
+def _open(view: Searched) -> _Kept:
+    caller = view.caller
+    return _Kept(view.values(), (caller.organisation, caller.project, caller.dataset))

@@ -13,7 +13,8 @@ from proxy.refusal import Refusal
 from proxy.scrub import Scrubber
 from proxy.searches import Searches
 from store.errors import NotAuthenticated, StoreError
-from store.model import Caller, Destination, Resolver, SecretValue
+from store.model import Caller, Destination, Resolver
+from store.reach import Stored
 
 log = logging.getLogger("egret.proxy")
 
@@ -40,8 +41,15 @@ class View(Resolver, Protocol):
     def strict_bodies(self) -> bool:
         """Whether the dataset refuses what it could carry."""
 
-    def values(self) -> list[tuple[str, SecretValue]]:
-        """Every value that responses are searched for."""
+    def values(self) -> list[Stored]:
+        """Every value that responses are searched for, and where it reaches."""
+
+    def searched(self, host: str) -> bool:
+        """Whether the dataset wants the answers of a host searched for every value."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Names of the secrets that the session may use; of others an answer does not tell it."""
 
     def binds(self, destination: Destination) -> bool:
         """Whether a name of the dataset can go there, or a value that responses are searched for ever could."""
@@ -95,9 +103,9 @@ class Services:
         return True
 
     def knows(self, view: View) -> bool:
-        """Whether the automaton of a view is built."""
+        """Whether the values of a view are opened."""
         return self.searches.knows(view)
 
-    def scrubber(self, view: View) -> Scrubber:
-        """Return the automaton of a view, built once per change of the dataset."""
-        return self.searches.scrubber(view)
+    def scrubber(self, view: View, destination: Destination) -> Scrubber:
+        """Return what searches the answers of a destination; built once per change of the dataset."""
+        return self.searches.scrubber(view, destination)

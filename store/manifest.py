@@ -13,12 +13,13 @@ from functools import lru_cache
 
 from store.errors import Invalid, Tampered
 from store.model import Kind, Location, Scope
+from store.reach import STRONG_FOR
 from store.rows import Row
 from store.rules import DestinationRule
 from store.signing import canonical
 
-RETIRED_FOR = 3600.0
-"""Seconds for which a value that was rotated out, or deleted, is still scrubbed (spec 3)."""
+RETIRED_FOR = STRONG_FOR
+"""Seconds for which a value that was rotated out, or deleted, stays: how strong it is, only its reader knows."""
 
 
 def manifest_key(scope: Scope) -> str:

@@ -34,7 +34,7 @@ def admit(exchange: Exchange, request: http.RequestData, caller: Caller, target:
     if websocket and not readable(fields):
         return Refusal("bad_request")
     exchange.view = view
-    exchange.scrubber = services.scrubber(view)
+    exchange.scrubber = services.scrubber(view, destination)
     if not exchange.scrubber.empty:
         fields = searchable(fields)
     exchange.head = Head(exchange.method, target, fields, destination, websocket)
@@ -52,7 +52,7 @@ def again(exchange: Exchange) -> Refusal | None:
     if not egress_allows(view.egress, head.destination):
         return Refusal("destination_blocked")
     exchange.view = view
-    exchange.scrubber = exchange.peer.services.scrubber(view)
+    exchange.scrubber = exchange.peer.services.scrubber(view, head.destination)
     return _plan(exchange, head, view)
 
 

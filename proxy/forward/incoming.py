@@ -58,9 +58,9 @@ class Incoming:
         exchange = self.exchange
         services = exchange.peer.services
         view = services.view(exchange.caller) if exchange.caller is not None else None
-        if view is None or isinstance(view, Refusal):
+        if view is None or isinstance(view, Refusal) or exchange.destination is None:
             return  # the stream sees to it
-        scrubber = services.scrubber(view)
+        scrubber = services.scrubber(view, exchange.destination)
         if scrubber is exchange.scrubber:
             return
         exchange.scrubber = scrubber

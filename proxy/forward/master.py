@@ -16,6 +16,7 @@ from proxy.forward.exchange import Client
 from proxy.forward.pipe import Pipe
 from proxy.forward.tls import ClientContexts, UpstreamContext
 from proxy.refusal import Refusal
+from proxy.searches import Searches
 from proxy.services import Services, View, log
 
 if TYPE_CHECKING:
@@ -184,6 +185,7 @@ async def serve(plane: "Plane") -> "Drain":
         plane.budgets,
         plane.settings.egress.strict_bodies,
         plane.settings.egress.intercept == "bound",
+        Searches(everything=plane.settings.egress.scrub == "all"),
     )
     addon = Addon(ClientContexts(authority), UpstreamContext(plane.settings.egress.trust))
     master = Master(services, addon)

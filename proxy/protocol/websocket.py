@@ -12,10 +12,10 @@ from proxy.message import Head
 from proxy.protocol.frames import CLOSE, CONTINUATION, CONTROL_LIMIT, PING, PONG, Frame, Reader, Violation, Writer
 from proxy.protocol.handshake import Handshake
 from proxy.refusal import Refusal, Refused
-from proxy.scrub import MessageScrub
+from proxy.scrub import MessageScrub, Scrubber
 from proxy.services import Services, View
 from proxy.socket_message import MessageRewriter
-from store.model import Caller
+from store.model import Caller, Destination
 
 REASONS = {"body_too_large": 1009, "expansion_too_large": 1009, "internal": 1011, "store_unavailable": 1013}
 
@@ -43,6 +43,10 @@ class Exchange(Protocol):
     @property
     def caller(self) -> Caller | None:
         """Who it is for."""
+
+    @property
+    def destination(self) -> Destination | None:
+        """Which upstream is meant."""
 
     @property
     def head(self) -> Head | None:
@@ -142,6 +146,11 @@ class WebSocket:
             raise Refused(view)
         return view
 
+    def _scrubber(self) -> Scrubber:
+        if self.exchange.destination is None:
+            raise Refused(Refusal("internal"))
+        return self.exchange.peer.services.scrubber(self._view(), self.exchange.destination)
+
     def _up(self, frame: Frame) -> bytes:
         if frame.opcode in (PING, PONG):
             return self._to_upstream.control(frame.opcode, frame.payload)
@@ -174,7 +183,7 @@ class WebSocket:
 
     def _down(self, frame: Frame) -> bytes:
         if frame.opcode in (PING, PONG, CLOSE):
-            scrubber = self.exchange.peer.services.scrubber(self._view())
+            scrubber = self._scrubber()
             if frame.opcode != CLOSE:
                 return self._to_client.control(frame.opcode, scrubber.control(frame.payload))
             if not frame.payload:
@@ -183,7 +192,7 @@ class WebSocket:
                 int.from_bytes(frame.payload[:2]), scrubber.control(frame.payload[2:], CONTROL_LIMIT - 2)
             )
         if frame.opcode != CONTINUATION:
-            self._scrub = self.exchange.peer.services.scrubber(self._view()).message()
+            self._scrub = self._scrubber().message()
         if self._scrub is None:
             raise Refused(Refusal("internal"))
         payload = self._scrub.feed(frame.payload, final=frame.final)

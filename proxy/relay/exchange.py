@@ -49,7 +49,7 @@ class Exchange:
         view = self.ask.view()
         self._noted = Noted(self.ask, "body")
         self._head = self.ask.head
-        if not self.ask.services.scrubber(view).empty:
+        if not self.ask.services.scrubber(view, self.ask.head.destination).empty:
             fields = searchable(self._head.fields)
             if fields is not self._head.fields:
                 self._head = self._head.with_parts(self._head.target, fields)

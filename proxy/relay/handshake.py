@@ -128,7 +128,7 @@ class Handshake:
 
     def _reply(self, found: Answer, chosen: bytes | None, compress: int, *, notakeover: bool) -> bytes:
         """Return the answer to the client: the upstream's other fields, scrubbed, and our side of the handshake."""
-        scrubber = self.ask.services.scrubber(self.ask.view())
+        scrubber = self.ask.services.scrubber(self.ask.view(), self.ask.head.destination)
         fields, _ = scrubber.fields(without(theirs(end_to_end(found.fields)), HANDSHAKE | {PROTOCOL}))
         ours: Fields = (
             (b"Upgrade", b"websocket"),

@@ -65,7 +65,7 @@ class Responder:
     async def respond(self, found: Answer, lease: Lease) -> None:
         """Scrub and send the response."""
         view = self.ask.view()
-        scrubber = self.ask.services.scrubber(view)
+        scrubber = self.ask.services.scrubber(view, self.ask.head.destination)
         fields, _ = scrubber.fields(theirs(end_to_end(found.fields)))
         found.reason = scrubber.text(found.reason)
         if self.ask.head.method == "HEAD" or found.status in BODILESS:
@@ -104,7 +104,7 @@ class Responder:
         while data := await found.payload.read(PIECE):
             view = self.ask.view()
             if view.key != key:
-                key, scrub = view.key, renewed(scrub, self.ask.services.scrubber(view))
+                key, scrub = view.key, renewed(scrub, self.ask.services.scrubber(view, self.ask.head.destination))
             await self.client.send(scrub.feed(data) if scrub is not None else data)
         if scrub is not None:
             await self.client.send(scrub.finish())

@@ -16,6 +16,7 @@ from proxy.relay.live import Live
 from proxy.relay.server import Server
 from proxy.relay.services import Reader, Services
 from proxy.relay.upstream import Upstream, tls_context
+from proxy.searches import Searches
 
 BACKLOG: Final = 2048
 CLOSING: Final = 1.0
@@ -32,6 +33,10 @@ class Egress(Protocol):
     @property
     def strict_bodies(self) -> bool:
         """Refuse what could be carried, for every dataset."""
+
+    @property
+    def scrub(self) -> str:
+        """Whose answers are searched: reachable, or all."""
 
 
 class Settings(Protocol):
@@ -70,7 +75,8 @@ async def serve(plane: Plane) -> Callable[[float], Awaitable[None]]:
     """Accept on the plane's socket; return what drains it, given how many seconds it may take."""
     upstream = Upstream(plane.guard, plane.limits, tls_context(plane.settings.egress.trust))
     strict = plane.settings.egress.strict_bodies
-    services = Services(plane.reader, upstream, plane.limits, plane.spool, plane.budgets, strict)
+    searches = Searches(everything=plane.settings.egress.scrub == "all")
+    services = Services(plane.reader, upstream, plane.limits, plane.spool, plane.budgets, strict, searches)
     live = Live(services)
     gateway = Gateway(services, live, public_url=plane.settings.gateway.public_url)
     server = Server(gateway.handle, limits=plane.limits)

@@ -18,7 +18,8 @@ from proxy.relay.upstream import Upstream
 from proxy.scrub import Scrubber
 from proxy.searches import Searches
 from store.errors import NotAuthenticated, StoreError
-from store.model import Caller, Resolver, SecretValue
+from store.model import Caller, Destination, Resolver
+from store.reach import Stored
 
 log: Final = logging.getLogger("egret.relay")
 
@@ -45,8 +46,15 @@ class View(Resolver, Protocol):
     def strict_bodies(self) -> bool:
         """Whether the dataset refuses what it could carry."""
 
-    def values(self) -> list[tuple[str, SecretValue]]:
-        """Every value that responses are searched for."""
+    @property
+    def names(self) -> frozenset[str]:
+        """Names of the secrets that the session may use; of others an answer does not tell it."""
+
+    def values(self) -> list[Stored]:
+        """Every value that responses are searched for, and where it reaches."""
+
+    def searched(self, host: str) -> bool:
+        """Whether the dataset wants the answers of a host searched for every value."""
 
 
 class Reader(Protocol):
@@ -113,9 +121,9 @@ class Services:
         except StoreError:
             raise Refused(Refusal("store_unavailable")) from None
 
-    def scrubber(self, view: View) -> Scrubber:
-        """Return the automaton of a view, built once per change of the dataset."""
-        return self.searches.scrubber(view)
+    def scrubber(self, view: View, destination: Destination) -> Scrubber:
+        """Return what searches the answers of a destination; built once per change of the dataset."""
+        return self.searches.scrubber(view, destination)
 
 
 def request_id() -> str:

@@ -115,7 +115,7 @@ class Bridge:
         while True:
             kind, data, extra = await up.receive()
             self._heard = asyncio.get_running_loop().time()
-            scrubber = self.ask.services.scrubber(self.ask.view())
+            scrubber = self.ask.services.scrubber(self.ask.view(), self.ask.head.destination)
             if kind is WSMsgType.CLOSE:
                 await down.close(int(data), scrubber.control(str(extra).encode(), CONTROL - 2))
                 return

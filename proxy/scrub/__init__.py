@@ -11,6 +11,6 @@ over several messages), and values under eight bytes.
 
 from proxy.scrub.body import BodyScrub
 from proxy.scrub.fields import drop_validators, searchable
-from proxy.scrub.scrubber import MessageScrub, Scrubber
+from proxy.scrub.scrubber import NOTHING, MessageScrub, Scrubber
 
-__all__ = ["BodyScrub", "MessageScrub", "Scrubber", "drop_validators", "searchable"]
+__all__ = ["NOTHING", "BodyScrub", "MessageScrub", "Scrubber", "drop_validators", "searchable"]

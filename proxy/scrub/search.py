@@ -1,79 +1,124 @@
-"""All needles of a dataset in one automaton.
+"""All values of a search, found whole in whatever form; see the package for the argument.
 
-The library gives matches, not the automaton's state; what the end of a chunk may still become is found by bisection in
-the sorted heads, over the last few bytes alone.
+The text is read in lanes (`lanes`, `plain`), and each lane is gone through by one automaton that knows whole values. So
+work depends on classes and lengths; a near miss costs what anything else costs, and nobody follows it along a value.
+Only of values above `ANCHOR` bytes the automaton knows a part; where that stands, all of the value is compared, in
+time that does not depend on how much of it is there.
 """
 
-from bisect import bisect_left
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from operator import itemgetter
+import enum
+import hmac
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import Final, NamedTuple
 
 from ahocorasick_rs import BytesAhoCorasick, Implementation
 
-from proxy.scrub.effort import Effort
-from proxy.scrub.needle import Needle, Plain
-from proxy.scrub.runs import Match, Runs
-from proxy.scrub.walk import Place, common
+from proxy.scrub import lanes
+from proxy.scrub.hold import Hold
+from proxy.scrub.lanes import Back, Lane, Segments
+from proxy.scrub.plain import Reading, Style, plain
+from proxy.scrub.profile import Profile
+from proxy.scrub.shape import pieces_of, shape_of
+from store.model import MIN_SCRUBBED
 
-_DFA_STATES: Final = 100_000
-"""Up to so many states the fast automaton is built (at most 512 bytes each); above, the compact one."""
-
-
-Hit = tuple[int, int, int]
-"""A head and where it stands: (index, start, end)."""
-
-_START: Final = itemgetter(1)
-
-Progress = dict[Needle, Place]
-"""How far the walks came that start where data is held back."""
+ANCHOR: Final = 256
+_DFA_BYTES: Final = 100_000
+"""Up to so many bytes of values the fast automaton is built (at most 512 bytes each); above, the compact one."""
+_CANDIDATES: Final = 16
+_PROBE: Final = 64
 
 
-class Held(NamedTuple):
-    """Where in the data an unfinished walk starts, and how far its needles came."""
+class Match(NamedTuple):
+    """`data[start:end]` is this value, by its number; each character in several bytes where it is `wide`."""
 
     start: int
-    progress: Progress
+    end: int
+    value: int
+    wide: bool
 
 
-NOTHING_HELD: Final = Held(-1, {})
+class _Needle(NamedTuple):
+    """A value as it is looked for: its index, what of it stands before the anchor, and all of it if that is more."""
+
+    value: int
+    before: int
+    text: bytes
 
 
-class Found(NamedTuple):
-    """Matches by start, up to where the first starts that more data could complete or lengthen (or `len(data)`)."""
+class _Automaton:
+    """Whole texts, each of them a value's."""
 
-    matches: list[Match]
-    unfinished: int
-    progress: Progress
+    __slots__ = ("_automaton", "_needles")
+
+    def __init__(self, texts: Iterable[tuple[int, bytes]]) -> None:
+        needles: dict[bytes, list[_Needle]] = {}
+        known = set[bytes]()
+        for index, text in texts:
+            if text not in known:  # of two names for one value, the first is told
+                known.add(text)
+                at = _anchor(text)
+                anchor = text[at : at + ANCHOR]
+                needles.setdefault(anchor, []).append(_Needle(index, at, text if len(text) > ANCHOR else b""))
+        self._needles = list(needles.values())
+        dense = sum(map(len, needles)) <= _DFA_BYTES
+        kind = Implementation.DFA if dense else Implementation.ContiguousNFA
+        self._automaton = BytesAhoCorasick(list(needles), implementation=kind) if needles else None
+
+    def find(self, text: bytes) -> Iterator[tuple[int, int, int]]:
+        """Give (index, start, end) of every value in the text."""
+        if self._automaton is None:
+            return
+        for found, start, end in self._automaton.find_matches_as_indexes(text, overlapping=True):
+            for needle in self._needles[found]:
+                if not needle.text:
+                    yield needle.value, start, end
+                elif _stands(text, start - needle.before, needle.text):
+                    yield needle.value, start - needle.before, start - needle.before + len(needle.text)
+
+
+def _stands(text: bytes, start: int, value: bytes) -> bool:
+    """Compare in constant time: first its end, so that who repeats the anchor does not have all compared each time."""
+    if start < 0 or start + len(value) > len(text):
+        return False
+    end = start + len(value)
+    if not hmac.compare_digest(text[end - _PROBE : end], value[-_PROBE:]):
+        return False
+    return hmac.compare_digest(text[start:end], value)
+
+
+def _anchor(text: bytes) -> int:
+    """Return where the part of a long value stands that repeats itself least."""
+    if len(text) <= ANCHOR:
+        return 0
+    step = max(1, (len(text) - ANCHOR) // _CANDIDATES)
+    places = range(0, len(text) - ANCHOR + 1, step)
+    return max(places, key=lambda at: (_period(text[at : at + ANCHOR]), at))
+
+
+def _period(text: bytes) -> int:
+    return next((step for step in range(1, len(text)) if text.startswith(text[step:])), len(text))
 
 
 class Search:
-    """Immutable and shared between all streams of a dataset revision."""
+    """Immutable, and shared by all streams of the hosts that these values reach. `names` are told by who asks."""
 
-    __slots__ = ("_automaton", "_begins", "_follows", "_longest", "_needles", "_owners", "heads", "joins", "longest")
+    __slots__ = ("folded", "hold", "profile", "texts")
 
-    def __init__(self, needles: Iterable[Needle], *, alone: bool = False) -> None:
-        self._needles = list(needles)
-        self.longest = max((len(needle) for needle in self._needles), default=0)
-        owners: defaultdict[bytes, list[Needle]] = defaultdict(list)
-        follows: defaultdict[bytes, list[frozenset[int] | None]] = defaultdict(list)
-        for needle in self._needles:
-            for head, covered in needle.heads().items():
-                owners[head].append(needle)
-                follows[head].append(needle.follows(covered))
-        self.heads = sorted(owners)
-        self._owners = [owners[head] for head in self.heads]
-        self._follows = [_flags(follows[head]) for head in self.heads]
-        self._longest = max(map(len, self.heads), default=0)
-        self._begins = {head[:length] for head in self.heads for length in (1, 2)}
-        dense = _states(self.heads) <= _DFA_STATES
-        kind = Implementation.DFA if dense else Implementation.ContiguousNFA
-        self._automaton = BytesAhoCorasick(self.heads, implementation=kind) if self.heads else None
-
-        joined = [] if alone else _joined(self._needles)
-        self.joins = Search(joined, alone=True) if joined else None
-        """What searches once more, for values that could come about where other text meets a placeholder."""
+    def __init__(self, values: Sequence[bytes]) -> None:
+        pieces = [
+            (i, piece) for i, value in enumerate(values) if len(value) >= MIN_SCRUBBED for piece in pieces_of(value)
+        ]
+        shapes = [shape_of(piece) for _, piece in pieces]
+        self.profile = Profile(shapes)
+        self.hold = Hold(self.profile)
+        style = self.profile.style
+        texts = [(i, text) for i, piece in pieces for text in _spelled(piece)]
+        read = [(i, text) for i, piece in pieces for text in _readings(piece, style)]
+        self.texts = _Automaton([*texts, *read])
+        folded = [(i, piece) for (i, piece), shape in zip(pieces, shapes, strict=True) if shape.folds]
+        self.folded = _Automaton([(i, piece.lower()) for i, piece in folded])
 
     def __repr__(self) -> str:
         return "Search(…)"
@@ -81,123 +126,155 @@ class Search:
     @property
     def empty(self) -> bool:
         """Whether there is nothing to search for."""
-        return self._automaton is None
+        return not self.profile.shapes
 
-    def hits(self, data: bytes, known: int = 0) -> list[Hit]:
-        """Return (head, start, end) of all heads that end after `known` bytes, overlapping ones too.
+    def matches(self, data: bytes) -> tuple[list[Match], int]:
+        """Return every value in the data, in order, and how many bytes were looked at for that."""
+        task = _Task(self)
+        task.look(Lane(data, _same), escapes=True, coded=True, listed=True, wide=Wide.TOLD)
+        return sorted(task.matches), task.work
 
-        Left out are those after which nothing comes that the value could go on with: nearly all that are hit in vain.
-        """
-        if self._automaton is None:
-            return []
-        skipped = max(0, known - self._longest + 1)
-        found = self._automaton.find_matches_as_indexes(data[skipped:] if skipped else data, overlapping=True)
-        if skipped:
-            found = [(head, start + skipped, end + skipped) for head, start, end in found if end + skipped > known]
-        return self.plausible(data, found) if found else found
 
-    def plausible(self, data: bytes, hits: list[Hit]) -> list[Hit]:
-        """Leave out the hits that the next byte rules out."""
-        follows, size = self._follows, len(data)
-        return [hit for hit in hits if hit[2] == size or follows[hit[0]][data[hit[2]]]]
+class Wide(enum.IntEnum):
+    """Whether text in UTF-16 is read, and whether what replaces a value is written so."""
 
-    def walk(
-        self, data: bytes, hits: list[Hit], held: Held, effort: Effort, *, floor: int, final: bool, place: int = 0
-    ) -> Found:
-        """Walk the hits, up to the first unfinished one; none counts as such before `floor`, or at all when `final`.
+    LEFT = 0
+    READ = 1
+    TOLD = 2
 
-        Up to `place` the data is replaced already. Raises `Refused` when that is too much work.
-        """
-        matches: list[Match] = []
-        runs = Runs(data, place)
-        for start, candidates in self._candidates(hits, runs):
-            best, unfinished = Match(start, -1, b""), False
-            progress: Progress = {}
-            for needle in candidates:
-                if needle.period and runs.skips(needle, start, final=final or start < floor):
-                    continue
-                resume = held.progress.get(needle) if start == held.start else None
-                effort.spend(resume is None)
-                walk = needle.walk(data, start, effort, resume)
-                unfinished = unfinished or walk.unfinished
-                if final and walk.unfinished:
-                    effort.spend(len(data) - start >> 3)
-                if walk.end > best.end:
-                    best = Match(start, walk.end, needle.replacement)
-                if walk.resume:
-                    progress[needle] = walk.resume
-            if unfinished and start >= floor and not final:
-                return Found(matches, start, progress)
-            if best.end >= 0:
-                matches.append(best)
-                runs.matched(best)
-        return Found(matches, len(data), {})
 
-    def _candidates(self, hits: list[Hit], runs: Runs) -> Iterator[tuple[int, Iterable[Needle]]]:
-        """Return the needles that may begin at each place, in order; several heads of one needle may stand there."""
-        hits = sorted(hits, key=_START)
-        place, size = 0, len(hits)
-        alone = len({head for head, _, _ in hits}) == 1
-        while place < size:
-            head, start, _ = hits[place]
-            place += 1
-            if place == size or hits[place][1] != start:
-                owners: Iterable[Needle] = self._owners[head]
+class _Task:
+    """One look at some data. `work`: bytes that were gone through, in all lanes."""
+
+    __slots__ = ("_profile", "_search", "matches", "work")
+
+    def __init__(self, search: Search) -> None:
+        self._search = search
+        self._profile = search.profile
+        self.matches: set[Match] = set()
+        self.work = 0
+
+    def look(self, lane: Lane, *, escapes: bool, coded: bool, listed: bool = False, wide: Wide = Wide.LEFT) -> None:
+        """Look at a text, and at what it is when it is made plain in the ways that are asked for."""
+        data, profile = lane.text, self._profile
+        self.work += len(data)
+        classes = data.translate(profile.runs.table)
+        spans = (profile.runs if escapes else profile.plain).among(classes, len(data))
+        if spans:
+            segments = Segments(data, spans, b"\0")
+            inner = (
+                lane if segments.text is data else Lane(segments.text, _through(segments.back, lane.back), lane.wide)
+            )
+            self._compare(inner)
+            if escapes:
+                self._escapes(inner, coded=coded)
+            if coded:
+                self._coded(inner)
             else:
-                end = bisect_left(hits, start + 1, place, key=_START)
-                owners = {needle: 0 for head, _, _ in hits[place - 1 : end] for needle in self._owners[head]}
-                place = end
-            yield start, owners
-            if alone and runs.ahead > start:
-                place = bisect_left(hits, runs.ahead, place, key=_START)
+                self._hex(inner)
+        if coded:
+            for found in lanes.wrapped(data, classes, profile):
+                self._decoded(found, lane)
+        if listed:
+            for found in lanes.listed(data, profile):
+                self._compare(Lane(found.text, _through(found.back, lane.back)))
+        for found in lanes.wide(data, classes, profile, told=wide is Wide.TOLD) if wide else ():
+            self._compare(Lane(found.text, _through(found.back, lane.back), wide is Wide.TOLD))
 
-    def ending(self, data: bytes, effort: Effort) -> int:
-        """Return how many bytes at the start of `data` may be the end, or the middle, of a value that began before."""
-        return max((needle.ends(data, effort) for needle in self._needles), default=0)
+    def _escapes(self, lane: Lane, *, coded: bool) -> None:
+        data, style = lane.text, self._profile.style
+        present = [lead for lead in (b"%", b"\\", b"&", b"+" if style.form else b"%") if lead in data]
+        if not present:
+            return
+        self.work += len(data)
+        spans = self._profile.escaped.find(data)
+        chosen = [span for span in spans if any(data.find(lead, *span) >= 0 for lead in present)]
+        if not chosen:
+            return
+        text = Segments(data, chosen, b"\0").text
+        self.work += len(text)
+        back = _through(_Escaped(data, chosen, style), lane.back)
+        self.look(Lane(plain(text, style), back), escapes=False, coded=coded)
 
-    def pending(self, data: bytes) -> int:
-        """Return where the longest suffix starts that begins a head without holding all of it; or `len(data)`."""
-        size, heads, begins = len(data), self.heads, self._begins
-        for start in range(max(0, size - self._longest + 1), size):
-            if data[start : start + 2] not in begins:
-                continue
-            suffix = data[start:]
-            place = bisect_left(heads, suffix)
-            while place < len(heads) and heads[place].startswith(suffix):
-                if len(heads[place]) > len(suffix):
-                    return start
-                place += 1
-        return size
+    def _coded(self, lane: Lane) -> None:
+        self._hex(lane)
+        for found in lanes.base64(lane.text, self._profile):
+            self._decoded(found, lane)
 
+    def _hex(self, lane: Lane) -> None:
+        for found in lanes.hexadecimal(lane.text, self._profile):
+            self._compare(Lane(found.text, _through(found.back, lane.back)))
 
-def _flags(follows: list[frozenset[int] | None]) -> bytes:
-    """Return for each byte whether it may come after a head, for any of its needles."""
-    if None in follows:
-        return b"\1" * 256
-    flags = bytearray(256)
-    for byte in frozenset().union(*(each for each in follows if each)):
-        flags[byte] = 1
-    return bytes(flags)
+    def _decoded(self, found: Lane, lane: Lane) -> None:
+        inner = Lane(found.text, _through(found.back, lane.back))
+        self.look(inner, escapes=True, coded=False, wide=Wide.READ)
 
+    def _compare(self, lane: Lane) -> None:
+        self.work += len(lane.text)
+        self._found(lane, self._search.texts, lane.text)
+        if self._profile.folds:
+            self._found(lane, self._search.folded, lane.text.lower())
 
-def _states(heads: list[bytes]) -> int:
-    """Return how many states an automaton for sorted heads has."""
-    states, last = 0, b""
-    for head in heads:
-        states, last = states + len(head) - common(head, last), head
-    return states
-
-
-def _joined(needles: Iterable[Needle]) -> list[Needle]:
-    """Return the values that end as a placeholder begins, or begin as one ends: `pass#` before `#{SECRETS.A}`."""
-    values = [needle for needle in needles if isinstance(needle, Plain)]
-    texts = {needle.replacement for needle in values}
-    few = [needle for needle in values if b"#" in needle.text or b"}" in needle.text]
-    return [needle for needle in few if any(_meet(needle.text, text) for text in texts)]
+    def _found(self, lane: Lane, automaton: _Automaton, text: bytes) -> None:
+        for index, start, end in automaton.find(text):
+            self.matches.add(Match(*lane.back(start, end), index, lane.wide))
 
 
-def _meet(value: bytes, text: bytes) -> bool:
-    if text in value:
-        return text != value
-    sizes = range(1, min(len(value), len(text)))
-    return any(value.endswith(text[:size]) or value.startswith(text[-size:]) for size in sizes)
+class _Escaped:
+    """The way back from segments that were made plain; each is traced when it is first asked for."""
+
+    __slots__ = ("_data", "_ends", "_readings", "_spans", "_style")
+
+    def __init__(self, data: bytes, spans: Sequence[tuple[int, int]], style: Style) -> None:
+        self._data, self._spans, self._style = data, spans, style
+        self._ends: list[int] = []
+        self._readings: dict[int, Reading] = {}
+
+    def __call__(self, start: int, end: int) -> tuple[int, int]:
+        if not self._ends:
+            lengths = (len(plain(self._data[s:e] + b"\0", self._style)) for s, e in self._spans)
+            self._ends = list(accumulate(lengths))
+        index = min(bisect_right(self._ends, start), len(self._spans) - 1)
+        before = self._ends[index - 1] if index else 0
+        first, last = self._spans[index]
+        if index not in self._readings:
+            self._readings[index] = Reading(self._data[first:last], self._style)
+        reading = self._readings[index]
+        if not reading.true or end - before > reading.length:
+            return first, last  # no encoder made it; all of it goes
+        begin, stop = reading.span(start - before, end - before)
+        return first + begin, first + stop
+
+
+def _same(start: int, end: int) -> tuple[int, int]:
+    return start, end
+
+
+def _through(inner: Back, outer: Back) -> Back:
+    return lambda start, end: outer(*inner(start, end))
+
+
+def _spelled(value: bytes) -> Iterator[bytes]:
+    """Return what a value is in other charsets, zero bytes left out."""
+    yield value
+    if value.isascii():
+        return
+    yield value.decode("latin-1").encode()  # taken for Latin-1, and written as UTF-8
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        return
+    for charset in ("latin-1", "utf-16-le", "utf-16-be", "utf-32-le"):
+        try:
+            yield text.encode(charset).replace(b"\0", b"")
+        except UnicodeEncodeError:
+            continue
+
+
+def _readings(value: bytes, style: Style) -> Iterator[bytes]:
+    """Return what is left of a value where text is made plain; a reading that is too short is left out."""
+    for spelled in _spelled(value):
+        for text in (spelled, spelled.replace(b"\\", b"")):
+            read = plain(text, style)
+            if len(read) >= max(MIN_SCRUBBED, len(value) // 2):
+                yield read

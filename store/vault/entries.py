@@ -108,7 +108,7 @@ class Entries(Gate):
         environment: str = "",
         if_match: str | None = None,
     ) -> None:
-        """Take it out of use at once. Its sealed value is kept for one hour for scrubbing, then erased."""
+        """Take it out of use at once. Its sealed value is kept for one day for scrubbing, then erased."""
         with self._edit(principal, scope, kind, name, environment=environment, if_match=if_match) as (
             transaction,
             entry,

@@ -23,7 +23,7 @@ from store.vault.upload import Ready
 KEEP_VERSIONS = 10
 """Versions of an entry whose envelopes are kept unless it says otherwise; older inactive ones are destroyed."""
 RETIRED_VERSIONS = 32
-"""Versions retired within the hour whose envelopes stay beyond that, to be scrubbed; a bound, so that who may rotate a
+"""Versions retired within the day whose envelopes stay beyond that, to be scrubbed; a bound, so that who may rotate a
 secret cannot grow every proxy's search without end."""
 
 

@@ -182,7 +182,7 @@ SPELLED = sorted(set(FORMS) - {"mime", "utf16"})
 
 
 def scrubbed(scrubber: Scrubber, data: bytes, places: list[int]) -> bytes:
-    stream = Stream(scrubber.search)
+    stream = Stream(scrubber)
     return b"".join(stream.feed(piece) for piece in cut(data, places)) + stream.feed(b"", final=True)
 
 

@@ -37,6 +37,7 @@ def check(vector: Vector, passed: Passed | Refusal) -> None:
         "scrubbed",
         "clean",
         "withheld",
+        "documented",
     )
     if vector.expect in ("carried", "injected"):
         assert passed.carried == ({vector.secret: vector.code} if vector.code else {})

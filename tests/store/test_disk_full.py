@@ -66,5 +66,5 @@ def test_a_full_disk(store):
     assert len(store.vault.audit(store.owner, LogQuery(limit=200, action="secrets:write")).items) == len(acknowledged)
     store.put(secret(value=CANARY))
     reader = store.reader()
-    assert CANARY in {value.reveal() for _, value in reader.view(store.caller(reader)).values()}
+    assert CANARY in {each.value.reveal() for each in reader.view(store.caller(reader)).values()}
     reader.close()

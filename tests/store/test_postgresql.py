@@ -197,7 +197,7 @@ def test_a_restart_of_the_server_is_survived(made):
 
     def served():
         made.vault.beat()
-        values = {value.reveal() for _, value in reader.view(reader.caller(token)).values()}
+        values = {each.value.reveal() for each in reader.view(reader.caller(token)).values()}
         assert b"after-the-crash" in values
 
     eventually(served, 10)

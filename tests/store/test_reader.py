@@ -40,7 +40,7 @@ def test_a_new_version_reaches_a_view_within_a_second(store, reader):
     store.put(NewEntry("API_KEY", SecretValue(b"second-value")))
     eventually(lambda: opened(reader.view(caller)) == b"second-value", 1.0)
     assert reader.view(caller).key != key
-    assert {value.reveal() for _, value in reader.view(caller).values()} == {CANARY, b"second-value"}
+    assert {each.value.reveal() for each in reader.view(caller).values()} == {CANARY, b"second-value"}
 
 
 def test_revocation_reaches_the_reader_within_a_second(store, reader):
@@ -67,7 +67,7 @@ def test_a_new_upload_replaces_the_whole_set(store, reader):
     eventually(lambda: opened(reader.view(caller), "NEW") == b"new-value-123", 1.0)
     view = reader.view(caller)
     assert view.resolve(Kind.SECRET, "OLD", use()) is Denial.UNKNOWN
-    assert {value.reveal() for _, value in view.values()} == {CANARY, b"old-value-123", b"new-value-123"}
+    assert {each.value.reveal() for each in view.values()} == {CANARY, b"old-value-123", b"new-value-123"}
 
 
 def test_binds_is_about_whatever_could_come_back(store, reader):
@@ -102,3 +102,24 @@ def test_a_variable_without_hosts_binds_every_host(store, reader):
     reader._refresh()
     view = reader.view(store.caller(reader))
     assert view.binds(use("other.example.com").destination)
+
+
+def test_a_value_reaches_what_was_sealed_with_it(store, reader):
+    """Whatever was narrowed since, declared or not; `scrub_hosts` adds hosts, and is signed with the egress list."""
+    strong = secret("STRONG", b"Zk3vQ9xPw2LmN8rT5yB1cD6fG4hJ7sA0eU", hosts=["a.example.com", "*.example.net"])
+    upload = Upload(
+        "set", secrets=[strong, secret("WEAK", b"weak-value", hosts=["a.example.com"])],
+        egress={"default": "allow", "scrub_hosts": ["Logs.Example.org", "*.dumps.example.org"]},
+    )  # fmt: skip
+    store.vault.create_dataset(store.owner, "default", upload, "ds")
+    store.vault.patch(store.owner, store.scope(), Kind.SECRET, "STRONG", Change(hosts=["a.example.com"]))
+    view = reader.view(store.caller(reader, secrets=["WEAK"]))
+    found = {each.name: each for each in view.values()}
+    assert [found["STRONG"].reaches(host) for host in ("a.example.com", "b.example.net", "example.com", "x.org")] == [
+        True, True, True, False,
+    ]  # fmt: skip
+    assert [found["WEAK"].reaches(host) for host in ("a.example.com", "b.example.com")] == [True, False]
+    assert [view.searched(host) for host in ("logs.example.org", "x.dumps.example.org", "dumps.example.org")] == [
+        True, True, False,
+    ]  # fmt: skip
+    assert view.names == {"WEAK"}

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from store.errors import NotAuthenticated, Unavailable
 from store.model import DEFAULT_LOCATIONS, Caller, Denial, Destination, Kind, Location, SecretValue, Use
+from store.reach import Stored, among, scrub_hosts
+from store.rules import DestinationRule
 
 
 def allows(rule: str, destination: Destination) -> bool:
@@ -61,9 +63,25 @@ class View:
     def binds(self, destination: Destination) -> bool:
         return any(allows(rule, destination) for secret in self.all for rule in secret.hosts)
 
+    @property
+    def names(self):
+        return frozenset(s.name for s in self.secrets.values()) | {name for name, _ in self.extra}
+
+    def searched(self, host):
+        return among(host, scrub_hosts(self.egress))
+
     def values(self):
-        found = [(s.name, SecretValue(s.value)) for s in self.secrets.values() if s.kind is Kind.SECRET]
-        return found + [(name, SecretValue(value)) for name, value in self.extra]
+        rules = [rule for secret in self.secrets.values() for rule in secret.hosts]
+        found = [
+            Stored(s.name, SecretValue(s.value), _rules(s.hosts))
+            for s in self.secrets.values()
+            if s.kind is Kind.SECRET
+        ]
+        return found + [Stored(name, SecretValue(value), _rules(rules)) for name, value in self.extra]
+
+
+def _rules(hosts):
+    return [DestinationRule.parse(str(host)) for host in hosts]
 
 
 class Reader:

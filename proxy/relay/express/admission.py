@@ -138,7 +138,7 @@ def _look(exchange: Exchange, caller: Caller) -> None:
     if exchange.destination is None or not egress_allows(view.egress, exchange.destination):
         raise Refused(Refusal("destination_blocked"))
     exchange.view = view
-    exchange.scrubber = exchange.peer.services.scrubber(view)
+    exchange.scrubber = exchange.peer.services.scrubber(view, exchange.destination)
 
 
 def _admit(exchange: Exchange, arrival: Arrival, caller: Caller, target: bytes, *, tunnel: bool) -> None:
@@ -154,7 +154,7 @@ def _admit(exchange: Exchange, arrival: Arrival, caller: Caller, target: bytes, 
     if websocket and not readable(fields):
         raise Refused(Refusal("bad_request"))
     exchange.view = view
-    exchange.scrubber = exchange.peer.services.scrubber(view)
+    exchange.scrubber = exchange.peer.services.scrubber(view, destination)
     if not exchange.scrubber.empty:
         fields = searchable(fields)
     exchange.head = Head(exchange.method, target, fields, destination, websocket)

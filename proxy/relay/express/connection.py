@@ -81,7 +81,7 @@ class Connection(Serving):
             self.passage.recheck()
             return
         exchange = self.exchange
-        if exchange is None or not exchange.counted or exchange.caller is None:
+        if exchange is None or not exchange.counted or exchange.caller is None or exchange.destination is None:
             return
         view = self.services.view(exchange.caller)
         if isinstance(view, Refusal):
@@ -93,7 +93,7 @@ class Connection(Serving):
         if not self.services.knows(view):
             self.server.later(self, view)
             return
-        scrubber = self.services.scrubber(view)
+        scrubber = self.services.scrubber(view, exchange.destination)
         if scrubber is not exchange.scrubber:
             exchange.scrubber = scrubber
             if self.incoming is not None:

@@ -14,6 +14,7 @@ from proxy.relay.express.pool import Pool
 from proxy.relay.express.server import Server
 from proxy.relay.express.services import Services
 from proxy.relay.express.tls import ClientContexts, upstream_context
+from proxy.searches import Searches
 from proxy.services import Reader
 
 
@@ -27,6 +28,10 @@ class Egress(Protocol):
     @property
     def strict_bodies(self) -> bool:
         """Refuse what could be carried, for every dataset."""
+
+    @property
+    def scrub(self) -> str:
+        """Whose answers are searched: reachable, or all."""
 
     @property
     def intercept(self) -> str:
@@ -67,6 +72,7 @@ async def serve(plane: Plane) -> Callable[[float], Awaitable[None]]:
         plane.budgets,
         egress.strict_bodies,
         egress.intercept == "bound",
+        Searches(everything=egress.scrub == "all"),
         pool=pool,
         contexts=contexts,
     )
