@@ -92,26 +92,29 @@ def listed(data: bytes, profile: Profile) -> Iterator[Lane]:
     """Undo bytes that are written one by one: pairs of hex digits, numbers, dumps."""
     if data.translate(profile.separated, SEPARATORS).find(profile.digits) < 0:
         return
-    several = False
+    several, chosen = False, list[tuple[int, int]]()
     for start, end in profile.listed.find(data):
         tokens = data[start:end].translate(_SPACED).split()
-        digits = [size for token in tokens if (size := len(token)) <= _TOGETHER and (size & 1 == 0 or size < _DIGITS)]
-        if len(digits) > 1 and sum(digits) >= 2 * profile.shortest:
-            yield from _listed(data[start:end], tokens, start, profile)
         several = several or len(tokens) > 1
+        sizes = [size for size in map(len, tokens) if size <= _TOGETHER and (size & 1 == 0 or size < _DIGITS)]
+        if len(sizes) > 1 and sum(sizes) >= 2 * profile.shortest:
+            chosen.append((start, end))
+    if chosen:
+        yield from _listed(Segments(data, chosen, b" 00 "), profile)  # a NUL, which is in no value
     if several:
         yield from _dumps(data)
 
 
-def _listed(text: bytes, tokens: list[bytes], at: int, profile: Profile) -> Iterator[Lane]:
-    yield from _bare(text.replace(b"0x", b"  ").replace(b"0X", b"  "), lambda s, e: (at + s, at + e))
+def _listed(segments: Segments, profile: Profile) -> Iterator[Lane]:
+    text = segments.text
+    yield from _bare(text.replace(b"0x", b"  ").replace(b"0X", b"  "), segments.back)
     pattern = _SIGNED if profile.style.wide else _NUMBER
-    numbers = pattern.findall(text) if profile.style.wide else tokens
+    numbers = pattern.findall(text) if profile.style.wide else text.translate(_SPACED).split()
     data = bytes([int(n) & 0xFF if len(n) < _DIGITS and n.strip(b"-").isdigit() else 0 for n in numbers])
 
     def origin(start: int, end: int) -> tuple[int, int]:
         spans = [found.span() for found in pattern.finditer(text)]
-        return at + spans[start][0], at + spans[end - 1][1]
+        return segments.back(spans[start][0], spans[end - 1][1])
 
     yield Lane(data, origin)
 
@@ -221,7 +224,7 @@ def wide(data: bytes, classes: bytes, profile: Profile, *, told: bool) -> Iterat
     if profile.style.wide:
         if data.count(0) < profile.shortest // 2:
             return
-    elif classes.find(profile.units) < 0 and (not told or classes.find(profile.wider) < 0):
+    elif b"\0" not in data or (classes.find(profile.units) < 0 and (not told or classes.find(profile.wider) < 0)):
         return
     flags = data.translate(_NOT_ZERO)
 

@@ -44,7 +44,7 @@ _HIGH_ENTITY: Final = re.compile(rb"(&+#(?:[0-9]{2,8}|[xX][0-9A-Fa-f]{2,7});?)")
 _TOKENS: Final = (
     re.compile(rb"\\+(?:u00|x|U000000|u\{0*|[0-3][0-7]{2}|[ntrbf])?"),
     re.compile(rb"&+(?:#[xX]0*|#0*[0-9]{0,3}|%s)?|[;}]" % b"|".join(name[1:] for name, _ in _NAMED)),
-    re.compile(rb"%+(?:[0-9A-Fa-f]{2})?"),
+    re.compile(rb"(?:%[0-9A-Fa-f]{2}){2,}|%+(?:[0-9A-Fa-f]{2})?"),
 )
 
 
@@ -205,8 +205,9 @@ class Reading:
         for _ in range(_ROUNDS):
             before = data
             for index in range(len(_TOKENS)):
-                data, places = _traced(data, index, style)
-                origins = [origins[place] for place in places]
+                if _step(index, data, style) != data:
+                    data, places = _traced(data, index, style)
+                    origins = [origins[place] for place in places]
             if data == before:
                 break
         self.true = (data.translate(_FORM) if style.form else data) == expected
@@ -234,12 +235,16 @@ def _traced(data: bytes, index: int, style: Style) -> tuple[bytes, list[int]]:
     """Take a step token by token; return also where each byte came from, and where the text ended."""
     out: list[bytes] = []
     places: list[int] = []
-    at = 0
+    at, known = 0, dict[bytes, bytes]()
     for start, end in _tokens(index, data, style):
-        text = _step(index, data[start:end] + b"!", style)[:-1]
+        token = data[start:end]
+        text = known.get(token)
+        if text is None:
+            text = known[token] = _step(index, token + b"!", style)[:-1]
         out += (data[at:start], text)
         places += range(at, start)
-        places += [start] * len(text)
+        width, rest = divmod(end - start, len(text) or 1)
+        places += range(start, end, width) if text and not rest else [start] * len(text)
         at = end
     out.append(data[at:])
     places += range(at, len(data) + 1)

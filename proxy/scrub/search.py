@@ -28,6 +28,9 @@ _DFA_BYTES: Final = 100_000
 """Up to so many bytes of values the fast automaton is built (at most 512 bytes each); above, the compact one."""
 _CANDIDATES: Final = 16
 _PROBE: Final = 64
+_SHORT_RUN: Final = 256
+_REPEATING: Final = 8
+"""Values that are so short a text over and over are found side by side only, or in a run each byte would begin one."""
 
 
 class Match(NamedTuple):
@@ -50,7 +53,7 @@ class _Needle(NamedTuple):
 class _Automaton:
     """Whole texts, each of them a value's."""
 
-    __slots__ = ("_automaton", "_needles")
+    __slots__ = ("_parts",)
 
     def __init__(self, texts: Iterable[tuple[int, bytes]]) -> None:
         needles: dict[bytes, list[_Needle]] = {}
@@ -61,21 +64,42 @@ class _Automaton:
                 at = _anchor(text)
                 anchor = text[at : at + ANCHOR]
                 needles.setdefault(anchor, []).append(_Needle(index, at, text if len(text) > ANCHOR else b""))
-        self._needles = list(needles.values())
-        dense = sum(map(len, needles)) <= _DFA_BYTES
-        kind = Implementation.DFA if dense else Implementation.ContiguousNFA
-        self._automaton = BytesAhoCorasick(list(needles), implementation=kind) if needles else None
+        repeating = {anchor: found for anchor, found in needles.items() if _period(anchor) <= _REPEATING}
+        others = {anchor: found for anchor, found in needles.items() if anchor not in repeating}
+        self._parts = [
+            (_built(list(part)), list(part.values()), part is others) for part in (others, repeating) if part
+        ]
 
     def find(self, text: bytes) -> Iterator[tuple[int, int, int]]:
         """Give (index, start, end) of every value in the text."""
-        if self._automaton is None:
-            return
-        for found, start, end in self._automaton.find_matches_as_indexes(text, overlapping=True):
-            for needle in self._needles[found]:
-                if not needle.text:
-                    yield needle.value, start, end
-                elif _stands(text, start - needle.before, needle.text):
-                    yield needle.value, start - needle.before, start - needle.before + len(needle.text)
+        for automaton, needles, overlapping in self._parts:
+            hits = automaton.find_matches_as_indexes(text, overlapping=overlapping)
+            for found, start, end in hits if overlapping else _last_too(text, hits):
+                for needle in needles[found]:
+                    if not needle.text:
+                        yield needle.value, start, end
+                    elif _stands(text, start - needle.before, needle.text):
+                        yield needle.value, start - needle.before, start - needle.before + len(needle.text)
+
+
+def _last_too(text: bytes, hits: Sequence[tuple[int, int, int]]) -> Iterator[tuple[int, int, int]]:
+    """Give hits of repeating texts, and where a run of one ends also the last that overlaps the one before it."""
+    following = [start for _, start, _ in hits[1:]] + [-1]
+    for (found, start, end), then in zip(hits, following, strict=True):
+        yield found, start, end
+        if then != end:
+            value = text[start:end]
+            step = _period(value)
+            more = 0
+            while more + step < len(value) and text.startswith(value[-step:], end + more):
+                more += step
+            if more:
+                yield found, start + more, end + more
+
+
+def _built(anchors: list[bytes]) -> BytesAhoCorasick:
+    dense = sum(map(len, anchors)) <= _DFA_BYTES
+    return BytesAhoCorasick(anchors, implementation=Implementation.DFA if dense else Implementation.ContiguousNFA)
 
 
 def _stands(text: bytes, start: int, value: bytes) -> bool:
@@ -188,7 +212,8 @@ class _Task:
             return
         self.work += len(data)
         spans = self._profile.escaped.find(data)
-        chosen = [span for span in spans if any(data.find(lead, *span) >= 0 for lead in present)]
+        many = len(spans) * _SHORT_RUN > len(data)  # then it takes longer to choose than to read them all
+        chosen = spans if many else [span for span in spans if any(data.find(lead, *span) >= 0 for lead in present)]
         if not chosen:
             return
         text = Segments(data, chosen, b"\0").text

@@ -98,7 +98,8 @@ class Back:
 
 def answer(vector: Vector, sent: Sent, size: int = 0) -> Back | Refusal:
     """Bring an answer of the upstream back to the client."""
-    scrubber = Scrubber(names_of(vector).values())
+    there = [known for known in names_of(vector).known if PLACES[vector.destination] in known.hosts]
+    scrubber = Scrubber(Names(there).values())
     try:
         fields, _ = scrubber.fields(sent.fields)
         back = Back(fields, scrubber.text(sent.reason))

@@ -69,7 +69,7 @@ class Gatehouse:
         self._stop = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         settings = SimpleNamespace(
-            egress=SimpleNamespace(trust=[self.authority.path, *self.trust], strict_bodies=False),
+            egress=SimpleNamespace(trust=[self.authority.path, *self.trust], strict_bodies=False, scrub="reachable"),
             gateway=SimpleNamespace(public_url=self.public_url),
         )
         drain = await serve(
