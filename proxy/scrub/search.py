@@ -84,8 +84,9 @@ class _Automaton:
 
 def _last_too(text: bytes, hits: Sequence[tuple[int, int, int]]) -> Iterator[tuple[int, int, int]]:
     """Give hits of repeating texts, and where a run of one ends also the last that overlaps the one before it."""
-    following = [start for _, start, _ in hits[1:]] + [-1]
-    for (found, start, end), then in zip(hits, following, strict=True):
+    following = (start for _, start, _ in hits[1:])
+    for found, start, end in hits:
+        then = next(following, -1)
         yield found, start, end
         if then != end:
             value = text[start:end]
