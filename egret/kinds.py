@@ -201,3 +201,25 @@ FILE: Final = Kind("null, or the path of a file", _file)
 PEM_FILES: Final = Kind(
     "a list of readable PEM files with certificates", lambda raw: tuple(_pem(item) for item in _items(raw))
 )
+
+
+def _folder(raw: object) -> Path:
+    if not isinstance(raw, str) or not raw.startswith("/"):
+        raise Rejected
+    return Path(raw)
+
+
+def _word(raw: object) -> str:
+    if not isinstance(raw, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", raw):
+        raise Rejected
+    return raw
+
+
+def choices(*names: str) -> Kind[tuple[str, ...]]:
+    """Any of `names`, as a list."""
+    one = choice(*names)
+    return Kind("a list of " + ", ".join(names), lambda raw: tuple(map(one.parse, _items(raw))))
+
+
+FOLDERS: Final = Kind("a list of absolute paths", lambda raw: tuple(map(_folder, _items(raw))))
+WORDS: Final = Kind("a list of names of variables", lambda raw: tuple(map(_word, _items(raw))))

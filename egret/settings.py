@@ -17,16 +17,19 @@ from egret.kinds import (
     ADDRESS,
     FILE,
     FLAG,
+    FOLDERS,
     NETWORKS,
     PEM_FILES,
     PORTS,
     PUBLIC_URL,
     STORE_URL,
+    WORDS,
     Address,
     Kind,
     Network,
     Rejected,
     choice,
+    choices,
     seconds,
     size,
     whole,
@@ -187,6 +190,26 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Run:
+    """The sandbox of `egret run`; its options add to these. See docs/sandbox.md."""
+
+    sandbox: str = option(
+        choice("auto", "require", "landlock", "off"),
+        "auto",
+        "auto goes on without a sandbox only where there is nothing to protect; require never does; landlock is for "
+        "machines without user namespaces.",
+    )
+    share: tuple[Path, ...] = option(FOLDERS, (), "Folders that the command sees, read-only.")
+    share_rw: tuple[Path, ...] = option(FOLDERS, (), "Folders that the command sees, writable.")
+    keep_env: tuple[str, ...] = option(WORDS, (), "Variables that it keeps although they look like credentials.")
+    device: tuple[str, ...] = option(choices("nvidia", "kvm", "dri"), (), "Devices that it may use.")
+    publish: tuple[int, ...] = option(PORTS, (), "Ports inside that are reachable on 127.0.0.1 outside.")
+    allow: tuple[str, ...] = option(
+        choices("userns"), (), "userns: programs that make sandboxes themselves (Chromium)."
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings, by section."""
 
@@ -198,6 +221,7 @@ class Settings:
     opening: Opening = Opening()
     audit: Audit = Audit()
     limits: Limits = Limits()
+    run: Run = Run()
 
 
 def sections() -> dict[str, type]:
@@ -212,11 +236,11 @@ def environment() -> dict[str, str]:
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     """Read `path` (None: defaults only), apply overrides; raises `SettingsError` that lists every fault."""
-    from egret.settings_file import Raw, read  # noqa: PLC0415  # yaml costs 20 ms, which `egret --help` need not pay
-
     faults: list[str] = []
-    raw: dict[tuple[str, str], Raw] = {}
+    raw: dict[tuple[str, str], Any] = {}
     if path is not None:
+        from egret.settings_file import read  # noqa: PLC0415  # yaml costs 20 ms, which few commands need to pay
+
         raw.update(read(path, faults))
     raw.update(_overrides(environ, faults))
     built = {name: _section(name, cls, raw, faults) for name, cls in sections().items()}
@@ -226,12 +250,12 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
 
 
 def _overrides(environ: Mapping[str, str], faults: list[str]) -> "dict[tuple[str, str], Any]":
-    from egret.settings_file import Raw, unknown  # noqa: PLC0415
-
-    found: dict[tuple[str, str], Raw] = {}
+    found: dict[tuple[str, str], Any] = {}
     for variable, text in sorted(environ.items()):
         if not variable.startswith("EGRET_") or "__" not in variable:
             continue
+        from egret.settings_file import Raw, unknown  # noqa: PLC0415  # yaml again
+
         section, _, key = variable.removeprefix("EGRET_").lower().partition("__")
         if fault := unknown(section, key):
             faults.append(f"environment variable {variable}: {fault}")

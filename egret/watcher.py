@@ -7,7 +7,6 @@ kernel then refuses ptrace and /proc to that user.
 """
 
 import contextlib
-import ctypes
 import os
 import select
 import shutil
@@ -15,8 +14,7 @@ import sys
 from pathlib import Path
 
 from egret.client import ApiError, Client
-
-PR_SET_DUMPABLE = 4
+from egret.hardening import undumpable
 
 
 def leave_behind(client: Client, revoke: tuple[str, str, str], folder: Path) -> bool:
@@ -41,7 +39,7 @@ def leave_behind(client: Client, revoke: tuple[str, str, str], folder: Path) -> 
 def _watch(watched: int, client: Client, revoke: tuple[str, str, str], folder: Path) -> None:
     """Wait, revoke, remove, end; whatever happens, never return into the caller's code."""
     try:
-        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+        undumpable()
         os.setsid()
         os.chdir("/")
         null = os.open(os.devnull, os.O_RDWR)

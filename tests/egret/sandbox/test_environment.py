@@ -1,4 +1,4 @@
-"""egret.sandbox and egret.trust: the environment of code behind the proxy."""
+"""egret.sandbox.environment and egret.trust: the environment of code behind the proxy."""
 
 import ssl
 import stat
@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from certificates import Authority
 
-from egret.sandbox import BUNDLES, reserved, variables, write
+from egret.sandbox.environment import BUNDLES, reserved, variables, write
 from egret.secrets import variables_inside
 from egret.trust import bundle, java_trust_store, system_roots
 

@@ -1,0 +1,63 @@
+"""Empty files and folders that hold the place of what must not be written, for as long as a command runs.
+
+Several commands may run in one folder. Each holds a shared lock on the record of what was made there; the last one to
+end takes an exclusive lock and removes what is still empty. After a kill the next one does.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from egret.sandbox.writable import missing
+
+
+class Made:
+    """What was made in one writable folder. `records` is a folder of ours, hidden from the sandbox."""
+
+    def __init__(self, folder: Path, records: Path) -> None:
+        records.mkdir(parents=True, exist_ok=True, mode=0o700)
+        name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:32]
+        self._record = os.open(records / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        fcntl.flock(self._record, fcntl.LOCK_EX)
+        try:
+            self._make(folder)
+        finally:
+            fcntl.flock(self._record, fcntl.LOCK_SH)
+
+    def _make(self, folder: Path) -> None:
+        known = self._read()
+        for path, is_folder in missing(folder):
+            try:
+                path.mkdir() if is_folder else os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+            except OSError:  # not ours to write in: then nobody inside writes there either
+                continue
+            known.append([str(path), is_folder])
+        os.ftruncate(self._record, 0)
+        os.pwrite(self._record, json.dumps(known).encode(), 0)
+
+    def _read(self) -> list[list[str | bool]]:
+        try:
+            found = json.loads(os.pread(self._record, 1 << 16, 0) or b"[]")
+        except ValueError:
+            return []
+        return found if isinstance(found, list) else []
+
+    def close(self) -> None:
+        """Remove what was made and is still empty, unless another command needs it."""
+        try:
+            fcntl.flock(self._record, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        else:
+            for path, is_folder in reversed(self._read()):
+                with contextlib.suppress(OSError):
+                    if is_folder:
+                        Path(str(path)).rmdir()
+                    elif Path(str(path)).lstat().st_size == 0:
+                        Path(str(path)).unlink()
+            os.ftruncate(self._record, 0)
+        finally:
+            os.close(self._record)
