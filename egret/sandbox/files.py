@@ -90,6 +90,11 @@ def mount(
             made.add("--ro-bind", path, path)
     _folders(made, dict.fromkeys(extra, "--ro-bind"))
     for path in _protected(shared, seen):
+        if path.parent.name == ".git" and path.parent not in made.held:
+            made.add(
+                "--bind", path.parent, path.parent
+            )  # as a mount it cannot be renamed, and another put in its place
+            made.held.add(path.parent)
         made.add("--ro-bind", path, path)
     for path in seen.covered:
         made.add("--ro-bind", os.devnull, path)

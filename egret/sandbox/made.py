@@ -29,16 +29,16 @@ class Made:
 
     def _make(self, folder: Path) -> None:
         known = self._read()
-        for path, is_folder in missing(folder):
+        for path, text in missing(folder):
             try:
-                path.mkdir() if is_folder else os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+                _place(path, text)
             except OSError:  # not ours to write in: then nobody inside writes there either
                 continue
-            known.append([str(path), is_folder])
+            known.append([str(path), text])
         os.ftruncate(self._record, 0)
         os.pwrite(self._record, json.dumps(known).encode(), 0)
 
-    def _read(self) -> list[list[str | bool]]:
+    def _read(self) -> list[list[str | None]]:
         try:
             found = json.loads(os.pread(self._record, 1 << 16, 0) or b"[]")
         except ValueError:
@@ -52,12 +52,26 @@ class Made:
         except BlockingIOError:
             return
         else:
-            for path, is_folder in reversed(self._read()):
-                with contextlib.suppress(OSError):
-                    if is_folder:
-                        Path(str(path)).rmdir()
-                    elif Path(str(path)).lstat().st_size == 0:
-                        Path(str(path)).unlink()
+            for path, text in reversed(self._read()):
+                with contextlib.suppress(OSError, ValueError):
+                    _take_away(Path(str(path)), text)
             os.ftruncate(self._record, 0)
         finally:
             os.close(self._record)
+
+
+def _place(path: Path, text: str | None) -> None:
+    if text is None:
+        path.mkdir()
+        return
+    made = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644)
+    os.write(made, text.encode())
+    os.close(made)
+
+
+def _take_away(path: Path, text: str | None) -> None:
+    """Remove what is still as it was made."""
+    if text is None:
+        path.rmdir()
+    elif not path.is_symlink() and path.stat().st_size == len(text) and path.read_text("ascii") == text:
+        path.unlink()

@@ -25,6 +25,7 @@ class Mounts:
 
     options: list[str] = field(default_factory=list)
     descriptors: list[int] = field(default_factory=list)
+    held: set[Path] = field(default_factory=set)
 
     def add(self, *options: str | Path) -> None:
         """Append one option with its arguments."""

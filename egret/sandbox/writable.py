@@ -18,6 +18,12 @@ FOLDERS: Final = (".vscode", ".idea", ".claude", ".codex")
 
 KEPT: Final = frozenset({*FILES, *FOLDERS, ".git"})
 
+GIT: Final = {"config": "", "config.worktree": "", "commondir": ".\n", "hooks": None}
+"""What steers git in a repository, and what holds its place where it is missing; None: a folder.
+
+With `commondir` the configuration would be read from elsewhere; `.` is where it is read from anyway.
+"""
+
 
 class Unshareable(Exception):
     """A folder cannot be shown inside; the message says why and what to do."""
@@ -76,21 +82,25 @@ def _linked(entry: os.DirEntry[str], *, writable: bool) -> None:
 def _kept(folder: Path) -> list[Path]:
     if folder.name != ".git":
         return [folder]
-    both = [folder / "config", folder / "hooks"]
-    for one in (one for one in both if one.is_symlink()):
+    inside = [folder / name for name in (*GIT, "modules")]
+    for one in (one for one in inside if one.is_symlink()):
         raise Unshareable(f"{one} is a symbolic link and cannot be kept read-only: put what it points to there")
-    return [one for one in both if one.exists()]
+    return [one for one in inside if one.exists()]
 
 
-def missing(folder: Path) -> list[tuple[Path, bool]]:
-    """Return (path, is a folder) of what is to be made in a writable folder, parents first."""
-    wanted = [(folder / name, True) for name in FOLDERS] + [(folder / name, False) for name in FILES]
+def is_repository(git: Path) -> bool:
+    """Whether a `.git` is a folder with a repository in it, not empty and no worktree's file."""
+    return (git / "HEAD").exists()
+
+
+def missing(folder: Path) -> list[tuple[Path, str | None]]:
+    """Return what is to be made in a writable folder, parents first: (path, its text, or None for a folder)."""
     git = folder / ".git"
-    if not os.path.lexists(git):
-        wanted = [(git, True), *wanted]
-    elif git.is_dir():
-        wanted += [(git / "hooks", True), (git / "config", False)]
-    return [(path, is_folder) for path, is_folder in wanted if not os.path.lexists(path)]
+    wanted: list[tuple[Path, str | None]] = [(folder / name, None) for name in FOLDERS]
+    wanted += [(folder / name, "") for name in FILES]
+    if is_repository(git):
+        wanted += [(git / name, text) for name, text in GIT.items()]
+    return [one for one in [(git, None), *wanted] if not os.path.lexists(one[0])]
 
 
 def protected(folder: Path) -> list[Path]:
@@ -99,8 +109,7 @@ def protected(folder: Path) -> list[Path]:
     An empty `.git` is read-only whole: a repository made in it would bring a configuration of its own.
     """
     git = folder / ".git"
-    whole = git.is_file() or not (git / "HEAD").exists()
-    names = [git] if whole else [git / "config", git / "hooks"]
+    names = _kept(git) if is_repository(git) else [git]
     names += [folder / name for name in (*FOLDERS, *FILES)] + sorted(folder.glob("egret*.yaml"))
     return [one for one in dict.fromkeys(names) if one.exists()]
 
