@@ -15,10 +15,14 @@ from pathlib import Path
 
 from egret.client import ApiError, Client
 from egret.hardening import undumpable
+from egret.sandbox.made import sweep
 
 
-def leave_behind(client: Client, revoke: tuple[str, str, str], folder: Path) -> bool:
-    """Fork the watcher; False where that cannot work. `revoke` is (session, dataset, project)."""
+def leave_behind(client: Client, revoke: tuple[str, str, str], folder: Path, records: Path) -> bool:
+    """Fork the watcher; False where that cannot work. `revoke` is (session, dataset, project).
+
+    It removes `folder`, and what a sandbox made for the time of its run (`egret.sandbox.made`), by its `records`.
+    """
     if sys.platform != "linux" or not hasattr(os, "pidfd_open"):
         return False
     try:
@@ -29,14 +33,14 @@ def leave_behind(client: Client, revoke: tuple[str, str, str], folder: Path) -> 
     child = os.fork()
     if child == 0:
         if os.fork() == 0:
-            _watch(watched, client, revoke, folder)
+            _watch(watched, client, revoke, folder, records)
         os._exit(0)
     os.waitpid(child, 0)
     os.close(watched)
     return True
 
 
-def _watch(watched: int, client: Client, revoke: tuple[str, str, str], folder: Path) -> None:
+def _watch(watched: int, client: Client, revoke: tuple[str, str, str], folder: Path, records: Path) -> None:
     """Wait, revoke, remove, end; whatever happens, never return into the caller's code."""
     try:
         undumpable()
@@ -51,6 +55,7 @@ def _watch(watched: int, client: Client, revoke: tuple[str, str, str], folder: P
         with contextlib.suppress(ApiError):
             client.revoke_session(*revoke)
         shutil.rmtree(folder, ignore_errors=True)
+        sweep(records)
     finally:
         os._exit(0)
 

@@ -76,6 +76,7 @@ def run(
     session is revoked when it ends (on Linux; elsewhere after --ttl seconds).
     """
     from egret.client import Scope  # noqa: PLC0415
+    from egret.sandbox.places import records  # noqa: PLC0415
     from egret.watcher import leave_behind  # noqa: PLC0415
 
     program = _program(command[0])
@@ -89,7 +90,7 @@ def run(
         declared = [name for name in its if declared is None or name in declared]
     folder = Path(tempfile.mkdtemp(prefix="egret-run-"))
     environ = _environ(client, Scope(found, project), session, declared, folder=folder, chosen=chosen, shims=shims)
-    leave_behind(client, (session["id"], found, project), folder)
+    leave_behind(client, (session["id"], found, project), folder, records(environment()))
     _go(chosen, program, command, environ=environ, proxy_url=session["proxy_url"], folder=folder)
 
 
@@ -142,7 +143,8 @@ def _environ(
     for name in filter(reserved, [*secrets, *plain]):
         _say(f"warning: {name} steers programs and is not set; write its placeholder instead")
     inside = variables_inside(session["id"], secrets, plain)
-    base = chosen.environ(environment(), [*secrets, *plain], where.dataset or "", folder, _say)
+    placeholders = [name for name in (*secrets, *plain) if not reserved(name)]
+    base = chosen.environ(environment(), placeholders, where.dataset or "", folder, _say)
     made = variables(chosen.proxy_url(session["proxy_url"]), write(folder, client.ca()), inside, base)
     return with_shims(made) if shims else made
 

@@ -10,9 +10,20 @@ from egret.sandbox import system
 from egret.sandbox.places import EMPTY, SYSTEM, hidden, holds, home, real, state_home, within
 from egret.sandbox.roots import of as roots_of
 from egret.sandbox.system import Mounts
-from egret.sandbox.writable import Look, Unshareable, check, is_live, look, protected
+from egret.sandbox.writable import Look, Unshareable, check, look, protected
 
 WRITABLE_EMPTY: Final = ("/tmp", "/run", "/var/tmp", "/var/run", "/var/cache", "/var/log")  # noqa: S108
+ROOTS_OWN: Final = (
+    "/proc/sys",
+    "/proc/sysrq-trigger",
+    "/proc/irq",
+    "/proc/bus",
+    "/proc/acpi",
+    "/proc/scsi",
+    "/proc/fs",
+)
+"""What root may write without any capability, because the kernel asks for its number alone."""
+
 DEVICES: Final = {"kvm": ("/dev/kvm",), "dri": ("/dev/dri",), "nvidia": ()}
 """`--device`: what is mounted from /dev; nvidia's nodes are looked for."""
 
@@ -54,7 +65,7 @@ def examine(shared: Shared, environ: Mapping[str, str]) -> Seen:
         writable = folder in shared.writable
         if within(folder, [one for one in found if found and (one in shared.writable) >= writable]) is None:
             found[folder] = look(folder, writable=writable)
-    covered = [path for one in found.values() for path in one.covered if is_live(path)]
+    covered = [path for one in found.values() for path in one.covered]
     if len(covered) > MOST_COVERED:
         raise Unshareable(f"{len(covered)} sockets, pipes and devices are below {shared.cwd}: work in another folder")
     return Seen(found, covered)
@@ -119,6 +130,8 @@ def _system(made: Mounts, kept_home: Path) -> None:
         elif path.is_dir():
             made.add("--ro-bind", path, path)
     made.add("--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp")  # noqa: S108
+    for name in ROOTS_OWN if os.getuid() == 0 else ():
+        made.add("--ro-bind-try", name, name)
     made.add("--tmpfs", "/run", "--dir", "/var", "--perms", "1777", "--tmpfs", "/var/tmp")  # noqa: S108
     for name in EMPTY[3:]:
         made.add("--dir", name)

@@ -4,13 +4,15 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 from egret.sandbox.bubblewrap import Bubblewrap
 from egret.sandbox.capture import Capture
-from egret.sandbox.namespace import Listeners
+from egret.sandbox.namespace import Listeners, connector
+from egret.sandbox.publish import Publisher
 from egret.sandbox.terminal import Terminal
 from egret.sandbox.way_out import WayOut
 
@@ -24,13 +26,21 @@ class Keeper:
     """One command; `init` is the host's number of PID 1 inside, whose child the command is."""
 
     def __init__(
-        self, started: Bubblewrap, init: int, listeners: Listeners, way_out: WayOut, terminal: Terminal
+        self,
+        started: Bubblewrap,
+        init: int,
+        listeners: Listeners,
+        way_out: WayOut,
+        terminal: Terminal,
+        *,
+        published: Sequence[socket.socket] = (),
     ) -> None:
         self._started = started
         self._init = init
         self._listeners = listeners
         self._way_out = way_out
         self._terminal = terminal
+        self._publisher = Publisher(published, connector(init)) if published else None
         self._ended: asyncio.Future[int]
 
     def run(self, say: Callable[[str], None]) -> int:
@@ -50,6 +60,8 @@ class Keeper:
         if not self._terminal:
             loop.add_signal_handler(signal.SIGTSTP, self._stop_all)
         Capture(self._way_out, say).start(self._listeners)
+        if self._publisher is not None:
+            await self._publisher.start()
         self._terminal.give(self._started.pid)
         self._started.release()
         self._look()

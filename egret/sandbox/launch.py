@@ -2,9 +2,11 @@
 
 import contextlib
 import os
+import socket
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final, NoReturn
 
 from egret.hardening import forget_key, undumpable
 from egret.sandbox import machine as machines
@@ -16,11 +18,16 @@ from egret.sandbox.levels import SAID, Level, choose, no_sandbox, protects
 from egret.sandbox.machine import Machine
 from egret.sandbox.made import Made
 from egret.sandbox.namespace import PROXY, Listeners, NamespaceError, enter
-from egret.sandbox.places import real, state_home
+from egret.sandbox.places import real, records
 from egret.sandbox.roots import companions
+from egret.sandbox.roots import of as roots_of
 from egret.sandbox.terminal import Terminal
 from egret.sandbox.way_out import WayOut
+from egret.sandbox.writable import Unshareable
 from egret.shims import FOLDER as SHIMS
+
+MOUNTED: Final = (Level.FULL, Level.PROXY_ONLY)
+"""Levels with namespaces, where the proxy is on the sandbox's own loopback."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +52,11 @@ class Plan:
     wishes: Wishes
     shared: Shared
     seen: Seen | None
+    published: Sequence[socket.socket] = ()
 
     def proxy_url(self, session_url: str) -> str:
         """Return the proxy's URL as the command has it."""
-        return WayOut.of(session_url).inside(PROXY) if self.seen is not None else session_url
+        return WayOut.of(session_url).inside(PROXY) if self.level in MOUNTED else session_url
 
     def environ(
         self, environ: Mapping[str, str], names: Collection[str], dataset: str, folder: Path, say: Callable[[str], None]
@@ -75,8 +83,19 @@ def plan(wishes: Wishes, environ: Mapping[str, str]) -> Plan:
         [real(path) for path in wishes.share_rw],
         wishes.devices,
     )
-    mounted = level in (Level.FULL, Level.PROXY_ONLY)
-    return Plan(level, machine, wishes, shared, examine(shared, environ) if mounted else None)
+    seen = None if level is Level.OFF else examine(shared, environ)
+    return Plan(level, machine, wishes, shared, seen, _published(wishes.publish) if level in MOUNTED else ())
+
+
+def _published(ports: Sequence[int]) -> list[socket.socket]:
+    if not ports:
+        return []
+    from egret.sandbox.publish import bind  # noqa: PLC0415  # asyncio, which few need this early
+
+    try:
+        return bind(ports)
+    except OSError as error:
+        raise Unshareable(f"--publish {', '.join(map(str, ports))}: {error.strerror}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +121,14 @@ def run(chosen: Plan, job: Job) -> int:
     """
     undumpable()
     forget_key()
+    if chosen.level is Level.LANDLOCK:
+        _become(chosen, job)
     terminal = Terminal()
     program = os.path.abspath(job.program)  # noqa: PTH100  # resolve() would follow a virtual environment's links
     inside = Inside(program, job.words[1:], job.inside, chosen.shared.cwd, bool(terminal), chosen.wishes.userns)
     with contextlib.ExitStack() as stack:
         for folder in chosen.shared.writable:
-            stack.callback(Made(folder, state_home(job.environ) / "made").close)
+            stack.callback(Made(folder, records(job.environ)).close)
         mounts = mount(
             program,
             chosen.shared,
@@ -117,6 +138,20 @@ def run(chosen: Plan, job: Job) -> int:
             environ=job.environ,
         )
         return _run(chosen, job, Bubblewrap(chosen.machine, mounts, inside), terminal)
+
+
+def _become(chosen: Plan, job: Job) -> NoReturn:
+    """Confine this process and replace it by the command; it finds room for temporary files in our folder."""
+    from egret.sandbox import landlock  # noqa: PLC0415
+
+    room = job.extra[0] / "tmp"
+    room.mkdir(mode=0o700, exist_ok=True)
+    roots = roots_of(job.program, job.environ, chosen.shared.cwd)
+    read = landlock.readable([*roots, *chosen.shared.share, *job.extra, SHIMS])
+    write = [*chosen.shared.writable, Path(job.inside["HOME"]), room, *landlock.devices()]
+    landlock.confine(read, write, WayOut.of(job.session_url).port)
+    job.say(SAID[Level.LANDLOCK])
+    landlock.become(job.program, job.words, {**job.inside, "TMPDIR": str(room)})
 
 
 def _run(chosen: Plan, job: Job, started: Bubblewrap, terminal: Terminal) -> int:
@@ -131,7 +166,8 @@ def _run(chosen: Plan, job: Job, started: Bubblewrap, terminal: Terminal) -> int
             machines.why_not(machines.probe(chosen.machine) or str(error)), protects(job.environ)
         ) from None
     job.say(SAID[level])
-    return Keeper(started, init, listeners, WayOut.of(job.session_url), terminal).run(job.say)
+    way_out = WayOut.of(job.session_url)
+    return Keeper(started, init, listeners, way_out, terminal, published=chosen.published).run(job.say)
 
 
 def _network(chosen: Plan, init: int, say: Callable[[str], None]) -> tuple[Level, Listeners]:

@@ -19,8 +19,8 @@ class Made:
 
     def __init__(self, folder: Path, records: Path) -> None:
         records.mkdir(parents=True, exist_ok=True, mode=0o700)
-        name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:32]
-        self._record = os.open(records / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        self._name = records / hashlib.sha256(os.fsencode(folder)).hexdigest()[:32]
+        self._record = os.open(self._name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         fcntl.flock(self._record, fcntl.LOCK_EX)
         try:
             self._make(folder)
@@ -28,7 +28,7 @@ class Made:
             fcntl.flock(self._record, fcntl.LOCK_SH)
 
     def _make(self, folder: Path) -> None:
-        known = self._read()
+        known = _read(self._record)
         for path, text in missing(folder):
             try:
                 _place(path, text)
@@ -38,26 +38,37 @@ class Made:
         os.ftruncate(self._record, 0)
         os.pwrite(self._record, json.dumps(known).encode(), 0)
 
-    def _read(self) -> list[list[str | None]]:
-        try:
-            found = json.loads(os.pread(self._record, 1 << 16, 0) or b"[]")
-        except ValueError:
-            return []
-        return found if isinstance(found, list) else []
-
     def close(self) -> None:
-        """Remove what was made and is still empty, unless another command needs it."""
+        """Remove what was made and is as it was, unless another command needs it."""
+        os.close(self._record)
+        _clear(self._name)
+
+
+def sweep(records: Path) -> None:
+    """Do the same for everything that commands left behind which were killed."""
+    for record in records.glob("*") if records.is_dir() else ():
+        _clear(record)
+
+
+def _clear(name: Path) -> None:
+    with contextlib.suppress(OSError):
+        record = os.open(name, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
-            fcntl.flock(self._record, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return
-        else:
-            for path, text in reversed(self._read()):
+            fcntl.flock(record, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError: somebody needs it
+            for path, text in reversed(_read(record)):
                 with contextlib.suppress(OSError, ValueError):
                     _take_away(Path(str(path)), text)
-            os.ftruncate(self._record, 0)
+            os.ftruncate(record, 0)
         finally:
-            os.close(self._record)
+            os.close(record)
+
+
+def _read(record: int) -> list[list[str | None]]:
+    try:
+        found = json.loads(os.pread(record, 1 << 16, 0) or b"[]")
+    except ValueError:
+        return []
+    return found if isinstance(found, list) else []
 
 
 def _place(path: Path, text: str | None) -> None:

@@ -14,6 +14,7 @@ import contextlib
 import ctypes
 import fcntl
 import os
+import signal
 import socket
 import struct
 import subprocess
@@ -74,6 +75,27 @@ def enter(child: int, nft: str | None) -> Listeners:
     theirs.close()
     with ours:
         return _receive(ours, pid, captured=nft is not None)
+
+
+def connector(child: int) -> socket.socket:
+    """Leave a helper in the network of process `child` that hands out a fresh socket of it for each byte it gets.
+
+    It ends when our end of the channel is closed. Sockets belong to the namespace that they were made in, so whoever
+    connects from outside needs one from inside.
+    """
+    ours, theirs = socket.socketpair()
+    if os.fork() == 0:
+        try:
+            ours.close()
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the command's
+            _join(child)
+            while theirs.recv(1):
+                with socket.socket() as made:
+                    theirs.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [made.fileno()]))])
+        finally:
+            os._exit(0)
+    theirs.close()
+    return ours
 
 
 def _receive(channel: socket.socket, helper: int, *, captured: bool) -> Listeners:

@@ -50,6 +50,11 @@ def state_home(environ: Mapping[str, str]) -> Path:
     return _xdg(environ, "XDG_STATE_HOME", ".local/state")
 
 
+def records(environ: Mapping[str, str]) -> Path:
+    """Return where it is kept what was made in writable folders for the time of a run."""
+    return state_home(environ) / "made"
+
+
 def hidden(environ: Mapping[str, str]) -> tuple[Path, ...]:
     """Return every folder of Egret's of this user; each in both of its spellings, where a link is on the way."""
     found = [data_home(environ).parent, config_home(environ), state_home(environ)]

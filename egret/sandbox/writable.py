@@ -5,7 +5,6 @@ read-only inside, and made (empty) where missing, so that nothing can be put the
 """
 
 import os
-import stat
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -112,25 +111,3 @@ def protected(folder: Path) -> list[Path]:
     names = _kept(git) if is_repository(git) else [git]
     names += [folder / name for name in (*FOLDERS, *FILES)] + sorted(folder.glob("egret*.yaml"))
     return [one for one in dict.fromkeys(names) if one.exists()]
-
-
-def is_live(path: Path) -> bool:
-    """Whether a special file can hand anything over: a socket that nobody listens on cannot."""
-    import socket  # noqa: PLC0415
-
-    try:
-        if not stat.S_ISSOCK(path.lstat().st_mode):
-            return True
-        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET):
-            with socket.socket(socket.AF_UNIX, kind) as probe:
-                probe.setblocking(False)
-                try:
-                    probe.connect(str(path))
-                except (ConnectionRefusedError, FileNotFoundError):
-                    return False
-                except OSError:  # another kind of socket, or no room in its queue
-                    continue
-                return True
-    except OSError:
-        return True
-    return True
