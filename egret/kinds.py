@@ -4,6 +4,7 @@ A raw value comes from YAML (already typed) or from an environment variable (alw
 `Rejected` never holds the raw value: a database URL has a password in it, and other keys may be given one by mistake.
 """
 
+import grp
 import ipaddress
 import math
 import re
@@ -221,5 +222,19 @@ def choices(*names: str) -> Kind[tuple[str, ...]]:
     return Kind("a list of " + ", ".join(names), lambda raw: tuple(map(one.parse, _items(raw))))
 
 
+def _group(raw: object) -> str | None:
+    """Take the name of a group that this machine knows."""
+    if raw is None or raw == "null":
+        return None
+    if not isinstance(raw, str):
+        raise Rejected
+    try:
+        grp.getgrnam(raw)
+    except (KeyError, ValueError):
+        raise Rejected from None
+    return raw
+
+
+GROUP: Final = Kind("null, or the name of a group of this machine", _group)
 FOLDERS: Final = Kind("a list of absolute paths", lambda raw: tuple(map(_folder, _items(raw))))
 WORDS: Final = Kind("a list of names of variables", lambda raw: tuple(map(_word, _items(raw))))

@@ -18,6 +18,7 @@ from egret.kinds import (
     FILE,
     FLAG,
     FOLDERS,
+    GROUP,
     NETWORKS,
     PEM_FILES,
     PORTS,
@@ -65,6 +66,12 @@ class Store:
             "kind": STORE_URL,
             "doc": "The database: sqlite (a file in the data folder) or a postgresql+psycopg:// URL.",
         },
+    )
+
+    key_group: str | None = option(
+        GROUP,
+        None,
+        "A group that may read key files by design (0640, owned by root or the reader): docs/operations.md.",
     )
 
     def at(self, data: Path) -> str:

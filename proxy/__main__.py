@@ -121,8 +121,10 @@ def _options(argv: list[str]) -> argparse.Namespace:
 
 def _run(options: argparse.Namespace) -> int:
     from egret.settings import environment, load  # noqa: PLC0415  # after harden()
+    from store.keyring import trust_group  # noqa: PLC0415
 
     settings = load(options.config, environment())
+    trust_group(settings.store.key_group)
     plane = _plane(options, settings)
     plane.reader.start()
     shipper = _shipper(options, settings, plane.spool)

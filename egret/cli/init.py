@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from egret.cli.common import CONFLICT, ERROR, config_option, data_option, fail, settings
+from egret.sandbox.places import mark
 
 
 @click.command()
@@ -30,4 +31,6 @@ def init(data: Path, config: Path | None) -> None:
         fail(error.detail, CONFLICT if isinstance(error, Conflict) else ERROR)
     except OSError as error:
         fail(f"{data}: {error.strerror}")
+    mark(data)
+    click.echo(f"egret: made {data}", err=True)
     click.echo(owner)

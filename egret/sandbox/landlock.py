@@ -93,7 +93,7 @@ def become(program: str, words: Sequence[str], environ: Mapping[str, str]) -> No
 
 
 def _drop_capabilities(libc: ctypes.CDLL) -> None:
-    """Root's: with PERFMON the environment of every process is readable, Landlock or not. For others it does nothing."""
+    """Root's: with PERFMON every process's environment is readable, Landlock or not. For others it does nothing."""
     libc.prctl(SET_SECUREBITS, NOROOT_LOCKED, 0, 0, 0)  # else exec gives them back
     for number in range(64):
         libc.prctl(CAPBSET_DROP, number, 0, 0, 0)

@@ -1,5 +1,6 @@
 """Which paths of the machine matter to the sandbox: what is shown to everybody, what is empty, what is hidden."""
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -23,6 +24,14 @@ MARKER_TEXT: Final = (
     "This folder holds the keys and the database of an Egret installation. `egret run` refuses to show it to the code "
     "that it runs: do not remove this file.\n"
 )
+
+
+def mark(data: Path) -> None:
+    """Write the marker into a data folder that has none."""
+    with contextlib.suppress(OSError):  # a read-only one is known by its keys
+        descriptor = os.open(data / MARKER, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        os.write(descriptor, MARKER_TEXT.encode())
+        os.close(descriptor)
 
 
 def home(environ: Mapping[str, str]) -> Path:

@@ -11,14 +11,14 @@ UID = 47100
 """A number that nobody has."""
 
 
-def as_other(argv: list[str], uid: int = UID) -> list[str]:
+def as_other(argv: list[str], uid: int = UID, gid: int | None = None) -> list[str]:
     """Return the command that runs `argv` as `uid`, with our interpreter readable where it lies in root's home."""
     if os.getuid() != 0:
         pytest.skip("needs root: run as another user")
     drop = [
         shutil.which("setpriv") or "setpriv",
         f"--reuid={uid}",
-        f"--regid={uid}",
+        f"--regid={uid if gid is None else gid}",
         "--clear-groups",
         "--",
         *map(str, argv),

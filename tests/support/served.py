@@ -29,6 +29,12 @@ def wait_for(condition, what: str = "the condition", seconds: float = 15.0):
     return result
 
 
+def free_ports(count: int) -> list[int]:
+    """Ports that were free a moment ago, for processes that bind theirs themselves."""
+    with contextlib.ExitStack() as stack:
+        return [stack.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1] for _ in range(count)]
+
+
 class Egret:
     """Starts at construction. `key` is the owner key; `urls` come from the ready line."""
 
