@@ -1,7 +1,7 @@
 """Empty files and folders that hold the place of what must not be written, for as long as a command runs.
 
 Several commands may run in one folder. Each holds a shared lock on the record of what was made there; the last one to
-end takes an exclusive lock and removes what is still empty. After a kill the next one does.
+end, which gets an exclusive one, removes what is still as it was made. After a kill the next one does.
 """
 
 import contextlib
@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from egret.sandbox.writable import missing
@@ -20,12 +21,10 @@ class Made:
     def __init__(self, folder: Path, records: Path) -> None:
         records.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._name = records / hashlib.sha256(os.fsencode(folder)).hexdigest()[:32]
-        self._record = os.open(self._name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        fcntl.flock(self._record, fcntl.LOCK_EX)
-        try:
-            self._make(folder)
-        finally:
+        with _turn(records):
+            self._record = os.open(self._name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             fcntl.flock(self._record, fcntl.LOCK_SH)
+            self._make(folder)
 
     def _make(self, folder: Path) -> None:
         known = _read(self._record)
@@ -44,14 +43,25 @@ class Made:
         _clear(self._name)
 
 
+@contextlib.contextmanager
+def _turn(records: Path) -> Iterator[None]:
+    """Make or take away one at a time; held for moments, whereas a record is held for a run."""
+    lock = os.open(records / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
 def sweep(records: Path) -> None:
     """Do the same for everything that commands left behind which were killed."""
-    for record in records.glob("*") if records.is_dir() else ():
+    for record in records.glob("?" * 32) if records.is_dir() else ():
         _clear(record)
 
 
 def _clear(name: Path) -> None:
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError), _turn(name.parent):
         record = os.open(name, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
             fcntl.flock(record, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError: somebody needs it
