@@ -135,6 +135,7 @@ def _environ(
     shims: bool,
 ) -> dict[str, str]:
     from egret.sandbox.environment import reserved, variables, write  # noqa: PLC0415
+    from egret.sandbox.levels import Level  # noqa: PLC0415
     from egret.secrets import variables_inside  # noqa: PLC0415
     from egret.shims import environment as with_shims  # noqa: PLC0415
 
@@ -145,7 +146,8 @@ def _environ(
     inside = variables_inside(session["id"], secrets, plain)
     placeholders = [name for name in (*secrets, *plain) if not reserved(name)]
     base = chosen.environ(environment(), placeholders, where.dataset or "", folder, _say)
-    made = variables(chosen.proxy_url(session["proxy_url"]), write(folder, client.ca()), inside, base)
+    proxy_url, captured = chosen.proxy_url(session["proxy_url"]), chosen.level is Level.FULL
+    made = variables(proxy_url, write(folder, client.ca()), inside, base, captured=captured)
     return with_shims(made) if shims else made
 
 

@@ -23,8 +23,9 @@ from egret.sandbox.tunnel import Refused, connect, dial
 from egret.sandbox.way_out import WayOut
 
 PIECE: Final = 1 << 16
-SILENCE: Final = 0.5
-"""Seconds after which a silent client is one whose server speaks first."""
+SILENCE: Final = 5.0
+"""Seconds after which a silent client is one whose server speaks first. Half a second was too short for a JVM on a busy
+machine, which loads its TLS after it has connected."""
 
 PATIENCE: Final = 30.0
 """Seconds on the ports of the web, where a silent client is a busy one, or a browser that connects ahead."""

@@ -77,10 +77,13 @@ def _put(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-def variables(proxy_url: str, files: Files, inside: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
+def variables(
+    proxy_url: str, files: Files, inside: Mapping[str, str], environ: Mapping[str, str], *, captured: bool = False
+) -> dict[str, str]:
     """Return the whole environment: `environ` without our key, with proxy, CA and placeholder variables.
 
-    `inside` is what `egret.secrets.variables_inside` gives: placeholders, and the marks that this is a session.
+    `inside` is what `egret.secrets.variables_inside` gives: placeholders, and the marks that this is a session. Where
+    connections are `captured` Java is told of no proxy: it would ask it without the token, which it has no place for.
     """
     made = {name: value for name, value in environ.items() if name not in OURS}
     made |= {name: value for name, value in inside.items() if name in MARKS or not reserved(name)}
@@ -93,7 +96,9 @@ def variables(proxy_url: str, files: Files, inside: Mapping[str, str], environ: 
     made["NODE_USE_ENV_PROXY"] = "1"
     made["WGETRC"] = str(files.wgetrc)
     if files.java is not None:
-        made["JAVA_TOOL_OPTIONS"] = _java(proxy_url, files.java, environ.get("JAVA_TOOL_OPTIONS", ""))
+        made["JAVA_TOOL_OPTIONS"] = _java(
+            None if captured else proxy_url, files.java, environ.get("JAVA_TOOL_OPTIONS", "")
+        )
     return made
 
 
@@ -102,19 +107,23 @@ def reserved(name: str) -> bool:
     return RESERVED.fullmatch(name) is not None
 
 
-def _java(proxy_url: str, store: Path, before: str) -> str:
+def _java(proxy_url: str | None, store: Path, before: str) -> str:
     """Return Java's options, without the token: every JVM prints them at start."""
+    options = [] if proxy_url is None else _java_proxy(proxy_url)
+    options += [
+        f"-Djavax.net.ssl.trustStore={store}",
+        "-Djavax.net.ssl.trustStoreType=PKCS12",
+        f"-Djavax.net.ssl.trustStorePassword={JAVA_PASSWORD}",
+    ]
+    return " ".join(filter(None, [before, *options]))
+
+
+def _java_proxy(proxy_url: str) -> list[str]:
     parts = urlsplit(proxy_url)
     options = [
         f"-D{scheme}.proxy{what}={value}"
         for scheme in ("http", "https")
         for what, value in (("Host", parts.hostname), ("Port", parts.port))
     ]
-    options += [
-        "-Dhttp.nonProxyHosts=",
-        "-Djdk.http.auth.tunneling.disabledSchemes=",  # lets a program's Authenticator answer the proxy with Basic
-        f"-Djavax.net.ssl.trustStore={store}",
-        "-Djavax.net.ssl.trustStoreType=PKCS12",
-        f"-Djavax.net.ssl.trustStorePassword={JAVA_PASSWORD}",
-    ]
-    return " ".join(filter(None, [before, *options]))
+    # The last one lets a program's Authenticator answer the proxy with Basic.
+    return [*options, "-Dhttp.nonProxyHosts=", "-Djdk.http.auth.tunneling.disabledSchemes="]

@@ -68,7 +68,12 @@ class Egret:
             environ |= {"EGRET_URL": self.urls["admin"], "EGRET_API_KEY": self.key}
         environ |= kwargs.pop("env", {})
         done = subprocess.run(
-            [EGRET, *args], text=True, capture_output=True, env=environ, timeout=kwargs.pop("timeout", 60), **kwargs
+            [*kwargs.pop("prefix", ()), EGRET, *args],
+            text=True,
+            capture_output=True,
+            env=environ,
+            timeout=kwargs.pop("timeout", 60),
+            **kwargs,
         )
         assert not check or done.returncode == 0, done.stderr
         return done
