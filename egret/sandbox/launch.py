@@ -17,7 +17,7 @@ from egret.sandbox.inherited import variables as inherited
 from egret.sandbox.levels import SAID, Level, choose, no_sandbox, protects
 from egret.sandbox.machine import Machine
 from egret.sandbox.made import Made
-from egret.sandbox.namespace import PROXY, Listeners, NamespaceError, enter
+from egret.sandbox.namespace import PROXY, Helper, Listeners, NamespaceError, enter
 from egret.sandbox.places import real, records
 from egret.sandbox.roots import companions
 from egret.sandbox.roots import of as roots_of
@@ -157,9 +157,10 @@ def _become(chosen: Plan, job: Job) -> NoReturn:
 def _run(chosen: Plan, job: Job, started: Bubblewrap, terminal: Terminal) -> int:
     try:
         init = started.child()
-        from egret.sandbox.keeper import Keeper  # noqa: PLC0415  # asyncio loads while bubblewrap works
+        helper = enter(init, chosen.machine.nft if chosen.level is Level.FULL else None)
+        from egret.sandbox.keeper import Keeper  # noqa: PLC0415  # asyncio loads while bubblewrap and the helper work
 
-        level, listeners = _network(chosen, init, job.say)
+        level, listeners = _network(helper, init, job.say)
     except (StartError, NamespaceError) as error:
         started.abandon()
         raise no_sandbox(
@@ -170,11 +171,12 @@ def _run(chosen: Plan, job: Job, started: Bubblewrap, terminal: Terminal) -> int
     return Keeper(started, init, listeners, way_out, terminal, published=chosen.published).run(job.say)
 
 
-def _network(chosen: Plan, init: int, say: Callable[[str], None]) -> tuple[Level, Listeners]:
-    """Set the network up; where the kernel has no nftables, without capture."""
-    if chosen.level is Level.FULL:
-        try:
-            return Level.FULL, enter(init, chosen.machine.nft)
-        except NamespaceError as error:
-            say(f"connections cannot be captured here: {error}")
-    return Level.PROXY_ONLY, enter(init, None)
+def _network(helper: Helper, init: int, say: Callable[[str], None]) -> tuple[Level, Listeners]:
+    """Take the listeners; where the kernel has no nftables, go on without capture."""
+    if not helper.captured:
+        return Level.PROXY_ONLY, helper.listeners()
+    try:
+        return Level.FULL, helper.listeners()
+    except NamespaceError as error:
+        say(f"connections cannot be captured here: {error}")
+        return Level.PROXY_ONLY, enter(init, None).listeners()

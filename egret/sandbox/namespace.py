@@ -65,16 +65,29 @@ class Listeners:
     resolver: Sequence[socket.socket] = ()
 
 
-def enter(child: int, nft: str | None) -> Listeners:
-    """Set up the network of process `child` and return its listeners; with `nft` (a path) everything is captured."""
+@dataclass(frozen=True, slots=True)
+class Helper:
+    """The process that sets the network up, while we do something else."""
+
+    channel: socket.socket
+    pid: int
+    captured: bool
+
+    def listeners(self) -> Listeners:
+        """Wait for it and return what it made; raises `NamespaceError`."""
+        with self.channel:
+            return _receive(self.channel, self.pid, captured=self.captured)
+
+
+def enter(child: int, nft: str | None) -> Helper:
+    """Begin to set up the network of process `child`; with `nft` (a path) everything is captured."""
     ours, theirs = socket.socketpair()
     pid = os.fork()
     if pid == 0:
         ours.close()
         _help(theirs, child, nft)
     theirs.close()
-    with ours:
-        return _receive(ours, pid, captured=nft is not None)
+    return Helper(ours, pid, nft is not None)
 
 
 def connector(child: int) -> socket.socket:

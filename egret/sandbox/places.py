@@ -77,12 +77,17 @@ def real(path: Path) -> Path:
 
 def within(path: Path, folders: Iterable[Path | str]) -> Path | None:
     """Return the first of `folders` that is `path` or above it."""
-    return next((Path(one) for one in folders if path.is_relative_to(one)), None)
+    return next((Path(one) for one in folders if _is_below(str(path), str(one))), None)
 
 
 def holds(path: Path, others: Iterable[Path | str]) -> Path | None:
     """Return the first of `others` that is `path` or below it."""
-    return next((Path(one) for one in others if Path(one).is_relative_to(path)), None)
+    return next((Path(one) for one in others if _is_below(str(one), str(path))), None)
+
+
+def _is_below(path: str, folder: str) -> bool:
+    """Compare as text, both being normal: `Path.is_relative_to` was half of the time that all mounts took to plan."""
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
 def is_data_folder(names: Iterable[str], folder: str) -> bool:
