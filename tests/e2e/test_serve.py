@@ -7,6 +7,7 @@ import socket
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from served import EGRET, Egret, code, receive, wait_for
@@ -155,6 +156,42 @@ def test_unbound_secrets_are_said_aloud(tmp_path):
         argv = [EGRET, command, "--data", tmp_path]
         done = subprocess.run(argv, capture_output=True, text=True, timeout=30, env=environ)
         assert "warning: egress.unbound_secrets is allow" in done.stderr
+
+
+def test_a_folder_that_others_may_read_is_said_aloud(tmp_path):
+    """With the command that closes it; one that is closed is not worth a word. Either holds the marker."""
+    with Egret(tmp_path) as egret:
+        assert "warning" not in egret.errors
+        egret.stop()
+        egret.data.chmod(0o755)
+        (egret.data / "EGRET.DATA").unlink()
+        egret.start()
+        assert f"may be read by more than its user: chmod 700 {egret.data}" in egret.errors
+        assert (egret.data / "EGRET.DATA").exists()
+
+
+def test_the_supervisor_forgets_the_key(tmp_path):
+    """It was exported for the shell that started it; of its environment nobody learns it, root neither."""
+    with Egret(tmp_path, environ={"EGRET_API_KEY": "egk_owner_canary"}) as egret:
+        folder = Path(f"/proc/{egret.process.pid}")
+        assert (folder / "environ").stat().st_uid == 0
+        if os.getuid() == 0:
+            assert b"egk_owner_canary" not in (folder / "environ").read_bytes()
+            assert b"EGRET_API_KEY" not in Path(f"/proc/{egret.pid('store')}/environ").read_bytes()
+
+
+def test_where_keys_are_kept_unless_told_otherwise(tmp_path):
+    """The XDG data home, out of the way of working folders; `egret serve` looks there too."""
+    environ = {**os.environ, "HOME": str(tmp_path), "XDG_DATA_HOME": ""}
+    done = subprocess.run([EGRET, "init"], capture_output=True, text=True, env=environ, cwd=tmp_path)
+    data = tmp_path / ".local/share/egret/data"
+    assert done.stdout.startswith("egk_")
+    assert done.stderr == f"egret: made {data}\n"
+    assert (data / "EGRET.DATA").exists()
+    assert data.stat().st_mode & 0o777 == 0o700
+    other = {**environ, "XDG_DATA_HOME": str(tmp_path / "other")}
+    done = subprocess.run([EGRET, "serve"], capture_output=True, text=True, env=other)
+    assert f"{tmp_path}/other/egret/data holds no store" in done.stderr
 
 
 def test_a_folder_without_a_store(tmp_path):
