@@ -156,6 +156,7 @@ def _go(
 ) -> NoReturn:
     from egret.sandbox import launch  # noqa: PLC0415
     from egret.sandbox.levels import SAID, Level, NoSandbox  # noqa: PLC0415
+    from egret.sandbox.writable import Unshareable  # noqa: PLC0415
 
     if chosen.level is Level.OFF:
         _say(SAID[Level.OFF])
@@ -164,6 +165,8 @@ def _go(
         code = launch.run(chosen, launch.Job(program, command, environ, proxy_url, [folder], environment(), _say))
     except NoSandbox as error:
         fail(str(error), UNAVAILABLE)
+    except Unshareable as error:
+        fail(str(error), USAGE)
     except OSError as error:
         fail(f"the sandbox: {error.strerror}", ERROR)
     os._exit(code)  # nothing is left to do: taking the interpreter down costs as much as the sandbox's network

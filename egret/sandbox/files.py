@@ -7,7 +7,18 @@ from pathlib import Path
 from typing import Final
 
 from egret.sandbox import system
-from egret.sandbox.places import EMPTY, SYSTEM, hidden, holds, home, real, state_home, within
+from egret.sandbox.places import (
+    EMPTY,
+    SYSTEM,
+    entries,
+    hidden,
+    holds,
+    home,
+    is_data_folder,
+    real,
+    state_home,
+    within,
+)
 from egret.sandbox.roots import of as roots_of
 from egret.sandbox.system import Mounts
 from egret.sandbox.writable import Look, Unshareable, check, look, protected
@@ -26,6 +37,9 @@ ROOTS_OWN: Final = (
 
 DEVICES: Final = {"kvm": ("/dev/kvm",), "dri": ("/dev/dri",), "nvidia": ()}
 """`--device`: what is mounted from /dev; nvidia's nodes are looked for."""
+
+OPT_DEPTH: Final = 3
+"""How deep /opt is looked through: whole distributions live there."""
 
 MOST_COVERED: Final = 60
 """More sockets, pipes and devices than this below a folder say that it is the wrong one."""
@@ -73,7 +87,7 @@ def examine(shared: Shared, environ: Mapping[str, str]) -> Seen:
 
 def home_of(dataset: str, environ: Mapping[str, str]) -> Path:
     """Return the HOME that is kept for a dataset, made where it is missing. Never the user's own."""
-    folder = state_home(environ) / "homes" / dataset
+    folder = state_home(environ) / "homes" / (Path(dataset).name or "none")
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     return real(folder)
 
@@ -94,6 +108,8 @@ def mount(
     _system(made, kept_home)
     away = hidden(environ)
     read_only = [path for path in roots_of(program, environ, shared.cwd) if not _touches(path, away)]
+    for path in read_only:
+        _refuse_data(path)
     _folders(made, {**dict.fromkeys(read_only, "--ro-bind"), **dict.fromkeys(shared.share, "--ro-bind")})
     _folders(made, {kept_home: "--bind", **dict.fromkeys(shared.writable, "--bind")})
     for path in shared.share:  # below a writable folder they are read-only still
@@ -115,6 +131,16 @@ def mount(
     return made
 
 
+def _refuse_data(root: Path, depth: int = 2) -> None:
+    """Raise `Unshareable` for an installation in which somebody keeps Egret's data; it would be shown with it."""
+    listed = list(entries(str(root)))
+    if is_data_folder((entry.name for entry in listed), str(root)):
+        raise Unshareable(f"{root} is an Egret data folder, in what the command or PATH needs: move it")
+    for entry in listed:
+        if depth and entry.is_dir(follow_symlinks=False):
+            _refuse_data(Path(entry.path), depth - 1)
+
+
 def _touches(path: Path, away: Iterable[Path]) -> bool:
     resolved = real(path)
     return any(within(one, away) or holds(one, away) for one in (path, resolved))
@@ -126,7 +152,7 @@ def _system(made: Mounts, kept_home: Path) -> None:
         if path.is_symlink():
             made.add("--symlink", path.readlink(), path)
         elif name == "/opt" and path.is_dir():
-            system.tree(made, name)
+            system.tree(made, name, depth=OPT_DEPTH)
         elif path.is_dir():
             made.add("--ro-bind", path, path)
     made.add("--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp")  # noqa: S108

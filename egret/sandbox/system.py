@@ -50,14 +50,14 @@ class Mounts:
         self.descriptors = []
 
 
-def tree(mounts: Mounts, folder: str, never: tuple[str, ...] = NEVER) -> None:
-    """Mount a folder of the system's read-only, without what others cannot read but we can."""
-    secret = _secret(folder, never)
+def tree(mounts: Mounts, folder: str, never: tuple[str, ...] = NEVER, depth: int = 100) -> None:
+    """Mount a folder of the system's read-only, without what others cannot read but we can, down to a depth."""
+    secret = _secret(folder, never, depth)
     if secret is not None:
         _mount(mounts, folder, secret)
 
 
-def _secret(folder: str, never: tuple[str, ...]) -> set[str] | None:
+def _secret(folder: str, never: tuple[str, ...], depth: int) -> set[str] | None:
     """Return paths in and below `folder` that are left out, and those above them; None: the folder itself is."""
     found: set[str] = set()
     for entry in entries(folder):
@@ -67,8 +67,8 @@ def _secret(folder: str, never: tuple[str, ...]) -> set[str] | None:
             return None
         if entry.path in never or _is_ours_alone(entry):
             found |= {folder, f"-{entry.path}"}
-        elif entry.is_dir(follow_symlinks=False):
-            below = _secret(entry.path, never)
+        elif depth and entry.is_dir(follow_symlinks=False):
+            below = _secret(entry.path, never, depth - 1)
             found |= {folder, f"-{entry.path}"} if below is None else {folder, *below} if below else set()
     return found
 

@@ -55,16 +55,17 @@ def look(folder: Path, *, writable: bool) -> Look:
         names = []
         for entry in entries(here):
             names.append(entry.name)
-            if entry.is_symlink():
+            if entry.is_file(follow_symlinks=False):  # first: nearly all are
+                if writable and entry.name in KEPT:
+                    found.kept.append(Path(entry.path))
+            elif entry.is_symlink():
                 _linked(entry, writable=writable)
             elif entry.is_dir(follow_symlinks=False):
                 waiting.append(entry.path)
                 if writable and entry.name in KEPT:
                     found.kept += _kept(Path(entry.path))
-            elif not entry.is_file(follow_symlinks=False):
+            else:
                 found.covered.append(Path(entry.path))
-            elif writable and entry.name in KEPT:
-                found.kept.append(Path(entry.path))
         if is_data_folder(names, here):
             raise Unshareable(
                 f"{here} is an Egret data folder: move it out of {folder} (`egret serve --data` finds it anywhere), "

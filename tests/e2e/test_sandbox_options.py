@@ -85,6 +85,16 @@ def test_folders_that_are_not_shown(run, egret, home, tmp_path, where):
     assert not (tmp_path / "ran").exists()
 
 
+def test_data_in_an_installation(run, egret, home, tmp_path):
+    """What PATH names is shown; not with keys in it."""
+    for name in ("tool/bin", "tool/lib", "tool/var/anything/keys/data"):
+        (tmp_path / name).mkdir(parents=True)
+    done = run("--", "touch", "ran", env={"PATH": f"{tmp_path}/tool/bin:{os.environ['PATH']}"})
+    assert done.returncode == 2, done.stderr
+    assert "tool/var/anything is an Egret data folder" in done.stderr
+    assert not list((home / "project").iterdir())
+
+
 def test_variables(run):
     """Credentials are left out and named; `--keep-env` keeps one, and the settings do too."""
     environ = {"GITHUB_TOKEN": "mine", "OTHER_TOKEN": "other", "PLAIN": "plain"}
