@@ -24,7 +24,9 @@ from egret.sandbox.roots import of as roots_of
 from egret.sandbox.terminal import Terminal
 from egret.sandbox.way_out import WayOut
 from egret.sandbox.writable import Unshareable
-from egret.shims import FOLDER as SHIMS
+
+PACKAGE: Final = Path(__file__).resolve().parents[1]
+"""`egret` itself: the shims, and `from egret import secrets`, whose source may be elsewhere than the environment."""
 
 MOUNTED: Final = (Level.FULL, Level.PROXY_ONLY)
 """Levels with namespaces, where the proxy is on the sandbox's own loopback."""
@@ -134,7 +136,7 @@ def run(chosen: Plan, job: Job) -> int:
             chosen.shared,
             chosen.seen,
             kept_home=Path(job.inside["HOME"]),
-            extra=[*job.extra, SHIMS],
+            extra=[*job.extra, PACKAGE],
             environ=job.environ,
         )
         return _run(chosen, job, Bubblewrap(chosen.machine, mounts, inside), terminal)
@@ -147,7 +149,7 @@ def _become(chosen: Plan, job: Job) -> NoReturn:
     room = job.extra[0] / "tmp"
     room.mkdir(mode=0o700, exist_ok=True)
     roots = roots_of(job.program, job.environ, chosen.shared.cwd)
-    read = landlock.readable([*roots, *chosen.shared.share, *job.extra, SHIMS])
+    read = landlock.readable([*roots, *chosen.shared.share, *job.extra, PACKAGE])
     write = [*chosen.shared.writable, Path(job.inside["HOME"]), room, *landlock.devices()]
     landlock.confine(read, write, WayOut.of(job.session_url).port)
     job.say(SAID[Level.LANDLOCK])
