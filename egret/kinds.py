@@ -4,7 +4,6 @@ A raw value comes from YAML (already typed) or from an environment variable (alw
 `Rejected` never holds the raw value: a database URL has a password in it, and other keys may be given one by mistake.
 """
 
-import grp
 import ipaddress
 import math
 import re
@@ -228,6 +227,8 @@ def _group(raw: object) -> str | None:
         return None
     if not isinstance(raw, str):
         raise Rejected
+    import grp  # noqa: PLC0415  # not on Windows, where a client may run
+
     try:
         grp.getgrnam(raw)
     except (KeyError, ValueError):

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -75,6 +76,8 @@ def run(
     client it uses; it holds no key. Signals, terminal and exit code are as without the sandbox (docs/sandbox.md). Its
     session is revoked when it ends (on Linux; elsewhere after --ttl seconds).
     """
+    _needs_linux()
+
     from egret.client import Scope  # noqa: PLC0415
     from egret.sandbox.places import records  # noqa: PLC0415
     from egret.watcher import leave_behind  # noqa: PLC0415
@@ -109,6 +112,12 @@ def _wishes(options: dict[str, Any], config: Path | None) -> "Wishes":
         list(dict.fromkeys([*section.publish, *options.pop("publish")])),
         "userns" in allow,
     )
+
+
+def _needs_linux() -> None:
+    """Say so on Windows, where what the sandbox is made of cannot even be imported; macOS is told by its level."""
+    if sys.platform == "win32":
+        fail("`egret run` needs Linux, and this is Windows: use it in WSL or in a virtual machine", UNAVAILABLE)
 
 
 def _plan(wishes: "Wishes") -> "Plan":
