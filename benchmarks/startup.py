@@ -47,7 +47,7 @@ def measure(times: int) -> dict[str, list[float]]:
             for _ in range(times + 1):
                 off, on = (
                     timed(
-                        [EGRET, "run", "--dataset", dataset, "--sandbox", mode, "--", "/bin/true"], 1, client, cwd=name
+                        [EGRET, "run", "--dataset", dataset, "--sandbox", mode, "--", "/bin/true"], 1, client, cwd=work
                     )[0]
                     for mode in ("off", "require")
                 )

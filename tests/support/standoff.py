@@ -19,7 +19,7 @@ from pathlib import Path
 from otheruser import as_other
 from served import EGRET, Egret
 
-HOSTILE = Path(__file__).parents[1] / "clients" / "hostile.py"
+HOSTILE = Path(__file__).parents[1] / "clients" / "hostile"
 CANARY = "canary-2Vx8mQz4"
 LIBC = ctypes.CDLL(None, use_errno=True)
 KEYCTL = (219, 217) if os.uname().machine == "aarch64" else (250, 248)
@@ -133,7 +133,7 @@ def work_folder(folder: Path, mode: str, what: dict, targets: Targets) -> Path:
     subprocess.run(["git", "init", "-q", "."], cwd=work, check=True, env={"PATH": os.environ["PATH"], "HOME": "/"})
     for name in (".vscode", ".claude"):
         (work / name).mkdir()
-    shutil.copy(HOSTILE, work)
+    shutil.copytree(HOSTILE, work / "hostile")
     (work / "wanted.json").write_text(json.dumps({**what, "control": mode == "off"}))
     targets.unix(str(work / "inside.sock"))
     os.mkfifo(work / "inside.fifo")
@@ -164,7 +164,7 @@ def attack(egret: Egret, mode: str, work: Path, home: Path, client: list[str]) -
         mode,
         "--",
         "/usr/bin/python3",
-        "hostile.py",
+        "hostile",
         "wanted.json",
     ]
     try:
@@ -186,7 +186,7 @@ def stayed(work: Path) -> list[str]:
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if b"hostile.py" in (entry / "cmdline").read_bytes() and (entry / "cwd").readlink() == work:
+            if b"hostile" in (entry / "cmdline").read_bytes() and (entry / "cwd").readlink() == work:
                 found.append(entry.name)
     return found
 
