@@ -5,6 +5,8 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from egret.sandbox.places import home
+
 
 def git_identity(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
     """Write name and e-mail into `folder` and return what makes git read them; nothing where git has none.
@@ -13,7 +15,9 @@ def git_identity(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
     and what the code sets in its HOME go before it (GIT_CONFIG_SYSTEM, git 2.32).
     """
     git = shutil.which("git", path=environ.get("PATH"))
-    if git is None:
+    user = home(environ)
+    base = Path(environ.get("XDG_CONFIG_HOME") or user / ".config")
+    if git is None or not any(path.exists() for path in (user / ".gitconfig", base / "git" / "config")):
         return {}
     asked = [git, "config", "--global", "--includes", "--null", "--get-regexp", r"^user\.(name|email)$"]
     done = subprocess.run(asked, capture_output=True, check=False, env=dict(environ), cwd="/")  # noqa: S603
