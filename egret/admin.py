@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from egret.scope import Scope, part
+from egret.area import Area, part
 from egret.transport import Document, Transport
 
 
@@ -87,13 +87,13 @@ class Admin(Transport):
         """Take a member out of a group."""
         self.call("DELETE", f"/groups/{part(group)}/members/{part(member)}")
 
-    def grants(self, scope: Scope) -> Iterator[Document]:
-        """List what groups may do with everything in a scope."""
-        return self.pages(f"{scope.path}/groups/")
+    def grants(self, area: Area) -> Iterator[Document]:
+        """List what groups may do with everything in an area."""
+        return self.pages(f"{area.path}/groups/")
 
-    def grant(self, scope: Scope, group: str, permissions: Sequence[str]) -> Document:
-        """Give a group metadata, write or use of everything in a scope; none of them takes all away."""
-        path = f"{scope.path}/groups/{part(group)}"
+    def grant(self, area: Area, group: str, permissions: Sequence[str]) -> Document:
+        """Give a group metadata, write or use of everything in an area; none of them takes all away."""
+        path = f"{area.path}/groups/{part(group)}"
         if not permissions:
             return self.call("DELETE", path)
         return self.call("PUT", path, {"permissions": list(permissions)})

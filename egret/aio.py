@@ -2,7 +2,7 @@
 
     async with Client("https://egret.example.com", key) as client:
         dataset = await client.create_dataset("reviews", [{"name": "API_KEY", "value": value}], hosts=[…])
-        async for secret in client.secrets(Scope(dataset["id"])):
+        async for secret in client.secrets(Area(dataset["id"])):
             …
 
 Each call runs in a thread on a connection of its own, `connections` at once; sealing a value and waiting for the
@@ -19,20 +19,29 @@ from typing import Concatenate, Final, Self
 from egret import client
 from egret.client import (
     ApiError,
+    Area,
     Conflict,
     Document,
     Forbidden,
     NotAuthenticated,
     NotFound,
     Pins,
-    Scope,
     SealingKeyChanged,
     Unavailable,
 )
 
 __all__ = [
-    "ApiError", "Client", "Conflict", "Document", "Forbidden", "NotAuthenticated", "NotFound", "Pins", "Scope",
-    "SealingKeyChanged", "Unavailable",
+    "ApiError",
+    "Area",
+    "Client",
+    "Conflict",
+    "Document",
+    "Forbidden",
+    "NotAuthenticated",
+    "NotFound",
+    "Pins",
+    "SealingKeyChanged",
+    "Unavailable",
 ]  # fmt: skip
 
 _END: Final = object()

@@ -1,6 +1,6 @@
 """A small synchronous client of the admin API. `egret.aio` is the same for asyncio.
 
-    from egret.client import Client, Scope
+    from egret.client import Client, Area
     client = Client("http://127.0.0.1:8700", "egk_…")
     dataset = client.create_dataset("reviews", [{"name": "API_KEY", "value": value, "hosts": ["api.example.com"]}])
     session = client.open_session(dataset["id"])
@@ -21,14 +21,23 @@ from typing import BinaryIO
 from urllib.parse import urlencode, urlsplit
 
 from egret.admin import Admin
+from egret.area import Area, part
 from egret.pins import Pins, SealingKeyChanged
-from egret.scope import Scope, part
 from egret.transport import ApiError, Conflict, Document, Forbidden, NotAuthenticated, NotFound, Unavailable
 from egret.uploads import Uploads
 
 __all__ = [
-    "ApiError", "Client", "Conflict", "Document", "Forbidden", "NotAuthenticated", "NotFound", "Pins", "Scope",
-    "SealingKeyChanged", "Unavailable",
+    "ApiError",
+    "Area",
+    "Client",
+    "Conflict",
+    "Document",
+    "Forbidden",
+    "NotAuthenticated",
+    "NotFound",
+    "Pins",
+    "SealingKeyChanged",
+    "Unavailable",
 ]  # fmt: skip
 
 
@@ -66,8 +75,8 @@ class Client(Admin):
         """Upload anew: the whole set is replaced in one transaction."""
         body = {"name": name, "secrets": list(secrets), **options}
         if secrets and self._sealed is not None:
-            return self._sealed.replace(Scope(dataset, project), body)
-        return self.call("PUT", Scope(dataset, project).path + "/", body)
+            return self._sealed.replace(Area(dataset, project), body)
+        return self.call("PUT", Area(dataset, project).path + "/", body)
 
     def datasets(self, project: str = "default") -> Iterator[Document]:
         """List the datasets of a project."""
@@ -75,7 +84,7 @@ class Client(Admin):
 
     def dataset(self, dataset: str, project: str = "default") -> Document:
         """Return one dataset by its id."""
-        return self.call("GET", Scope(dataset, project).path + "/")
+        return self.call("GET", Area(dataset, project).path + "/")
 
     def find_dataset(self, wanted: str, project: str = "default") -> Document:
         """Return one dataset by its id, else by its name; raises `Conflict` when several have the name."""
@@ -94,72 +103,72 @@ class Client(Admin):
 
     def delete_dataset(self, dataset: str, project: str = "default") -> None:
         """Delete a dataset; its sessions and secrets go with it."""
-        self.call("DELETE", Scope(dataset, project).path + "/")
+        self.call("DELETE", Area(dataset, project).path + "/")
 
     def disable_dataset(self, dataset: str, project: str = "default", *, disabled: bool = True) -> Document:
         """Refuse every session of a dataset at once; or undo that."""
-        return self.call("POST", f"{Scope(dataset, project).path}/{'disable' if disabled else 'enable'}")
+        return self.call("POST", f"{Area(dataset, project).path}/{'disable' if disabled else 'enable'}")
 
     # secrets and variables
 
-    def secrets(self, /, scope: Scope, kind: str = "secrets", **query: str) -> Iterator[Document]:
+    def secrets(self, /, area: Area, kind: str = "secrets", **query: str) -> Iterator[Document]:
         """List secrets (or `kind="variables"`), without values. Filters: q, provider, created_by, group, due, sort."""
-        return self.pages(f"{scope.path}/{kind}/", query)
+        return self.pages(f"{area.path}/{kind}/", query)
 
-    def secret(self, scope: Scope, name: str, kind: str = "secrets", *, environment: str = "") -> Document:
+    def secret(self, area: Area, name: str, kind: str = "secrets", *, environment: str = "") -> Document:
         """Return what is known of one secret: everything but its value."""
-        return self.call("GET", _entry(scope, kind, name, environment))
+        return self.call("GET", _entry(area, kind, name, environment))
 
     def put_secret(
-        self, /, scope: Scope, name: str, value: str, *, kind: str = "secrets", if_match: str = "", **options: object
+        self, /, area: Area, name: str, value: str, *, kind: str = "secrets", if_match: str = "", **options: object
     ) -> Document:
         """Store a value as a new version. Options: hosts, locations, provider, description, environment."""
         body = {"name": name, "value": value, **options}
         fields = {"If-Match": if_match} if if_match else {}
         if kind == "secrets" and self._sealed is not None:
-            return self._sealed.put(scope, body, fields)
-        return self.call("PUT", f"{scope.path}/{kind}/{part(name)}", body, fields)
+            return self._sealed.put(area, body, fields)
+        return self.call("PUT", f"{area.path}/{kind}/{part(name)}", body, fields)
 
     def change_secret(
-        self, /, scope: Scope, name: str, kind: str = "secrets", *, environment: str = "", **options: object
+        self, /, area: Area, name: str, kind: str = "secrets", *, environment: str = "", **options: object
     ) -> Document:
         """Change what is said about a secret; hosts and locations can only be narrowed."""
-        return self.call("PATCH", _entry(scope, kind, name, environment), options)
+        return self.call("PATCH", _entry(area, kind, name, environment), options)
 
-    def delete_secret(self, scope: Scope, name: str, kind: str = "secrets", *, environment: str = "") -> None:
+    def delete_secret(self, area: Area, name: str, kind: str = "secrets", *, environment: str = "") -> None:
         """Delete a secret with all its versions."""
-        self.call("DELETE", _entry(scope, kind, name, environment))
+        self.call("DELETE", _entry(area, kind, name, environment))
 
-    def disable_secret(self, scope: Scope, name: str, *, environment: str = "", disabled: bool = True) -> Document:
+    def disable_secret(self, area: Area, name: str, *, environment: str = "", disabled: bool = True) -> Document:
         """Stop every use at once, in an immutable dataset too; or undo that."""
         verb = "/disable" if disabled else "/enable"
-        return self.call("POST", _entry(scope, "secrets", name, environment, verb))
+        return self.call("POST", _entry(area, "secrets", name, environment, verb))
 
-    def versions(self, scope: Scope, name: str, *, environment: str = "") -> Iterator[Document]:
+    def versions(self, area: Area, name: str, *, environment: str = "") -> Iterator[Document]:
         """List the versions of a secret."""
-        return self.pages(_entry(scope, "secrets", name, "", "/versions/"), _asked(environment))
+        return self.pages(_entry(area, "secrets", name, "", "/versions/"), _asked(environment))
 
-    def activate(self, scope: Scope, name: str, version: int, *, environment: str = "") -> Document:
+    def activate(self, area: Area, name: str, version: int, *, environment: str = "") -> Document:
         """Make another version the one that is injected."""
-        return self.call("POST", _entry(scope, "secrets", name, environment, f"/versions/{version}/activate"))
+        return self.call("POST", _entry(area, "secrets", name, environment, f"/versions/{version}/activate"))
 
-    def destroy(self, scope: Scope, name: str, version: int, *, environment: str = "") -> Document:
+    def destroy(self, area: Area, name: str, version: int, *, environment: str = "") -> Document:
         """Erase a version for good."""
-        return self.call("POST", _entry(scope, "secrets", name, environment, f"/versions/{version}/destroy"))
+        return self.call("POST", _entry(area, "secrets", name, environment, f"/versions/{version}/destroy"))
 
     # sessions, audit
 
     def open_session(self, /, dataset: str, project: str = "default", **options: object) -> Document:
         """Open a session. Options: secrets, consumer, environment, origins, ttl, … The token is shown once."""
-        return self.call("POST", Scope(dataset, project).path + "/sessions/", options)
+        return self.call("POST", Area(dataset, project).path + "/sessions/", options)
 
     def sessions(self, dataset: str, project: str = "default") -> Iterator[Document]:
         """List sessions, without their tokens."""
-        return self.pages(Scope(dataset, project).path + "/sessions/")
+        return self.pages(Area(dataset, project).path + "/sessions/")
 
     def revoke_session(self, session: str, dataset: str, project: str = "default") -> None:
         """End a session: every proxy refuses it within a second."""
-        self.call("DELETE", f"{Scope(dataset, project).path}/sessions/{part(session)}")
+        self.call("DELETE", f"{Area(dataset, project).path}/sessions/{part(session)}")
 
     def audit(self, /, **query: str) -> Iterator[Document]:
         """List audit records, newest first."""
@@ -178,6 +187,6 @@ def _asked(environment: str) -> dict[str, str]:
     return {"environment": environment} if environment else {}
 
 
-def _entry(scope: Scope, kind: str, name: str, environment: str, rest: str = "") -> str:
+def _entry(area: Area, kind: str, name: str, environment: str, rest: str = "") -> str:
     query = f"?{urlencode(_asked(environment))}" if environment else ""
-    return f"{scope.path}/{kind}/{part(name)}{rest}{query}"
+    return f"{area.path}/{kind}/{part(name)}{rest}{query}"

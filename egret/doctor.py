@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from egret.client import ApiError, Client, Document, Scope
+from egret.client import ApiError, Area, Client, Document
 from egret.echo import Echo
 from egret.through import Answer, through
 
@@ -97,7 +97,7 @@ class _Examination:
         return through(self._session["proxy_url"], self._url, headers, token=token, ca=self._ca)
 
     def _write_only(self) -> Finding:
-        where = Scope(self._dataset, self._project)
+        where = Area(self._dataset, self._project)
         read = json.dumps([self._client.secret(where, "DOCTOR_CANARY"), list(self._client.secrets(where))])
         return Finding(
             "write-only", ok=self._canary not in read, said="the admin API shows the secret without its value"

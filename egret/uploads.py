@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
+from egret.area import Area, part
 from egret.pins import Pins
-from egret.scope import Scope, part
 from egret.transport import Conflict, Document, Forbidden, NotFound, Transport
 
 if TYPE_CHECKING:
     from egret.sealed import Before, Sealing
-    from store.model import Scope as Place
+    from store.model import Scope
 
 TRIES: Final = 5
 _LETTERS: Final = string.ascii_letters + string.digits
@@ -36,26 +36,26 @@ class Uploads:
     def dataset(self, body: Document, project: str) -> Document:
         """Return the body that creates a dataset, with an id, since envelopes are bound to it."""
         id_ = str(body.get("id") or "".join(secrets.choice(_LETTERS) for _ in range(16)))
-        return {**body, "id": id_, "secrets": self._entries(Scope(id_, project), body, {})}
+        return {**body, "id": id_, "secrets": self._entries(Area(id_, project), body, {})}
 
-    def replace(self, scope: Scope, body: Document) -> Document:
+    def replace(self, area: Area, body: Document) -> Document:
         """Upload a dataset anew."""
 
         def send(_: int | None) -> Document:
-            known = self._known(self._api.pages(f"{scope.path}/secrets/"))
-            return self._api.call("PUT", scope.path + "/", {**body, "secrets": self._entries(scope, body, known)})
+            known = self._known(self._api.pages(f"{area.path}/secrets/"))
+            return self._api.call("PUT", area.path + "/", {**body, "secrets": self._entries(area, body, known)})
 
         return self._repeat(send)
 
-    def put(self, scope: Scope, entry: Document, fields: Mapping[str, str]) -> Document:
+    def put(self, area: Area, entry: Document, fields: Mapping[str, str]) -> Document:
         """Store a secret's new version."""
         from egret.sealed import checked  # noqa: PLC0415  # 100 ms, which only who seals needs to wait
 
         checked("", entry)
-        path = f"{scope.path}/secrets/{part(entry['name'])}"
+        path = f"{area.path}/secrets/{part(entry['name'])}"
 
         def send(version: int | None) -> Document:
-            return self._api.call("PUT", path, self._entry(scope, entry, version), fields)
+            return self._api.call("PUT", path, self._entry(area, entry, version), fields)
 
         return self._repeat(send)
 
@@ -85,19 +85,19 @@ class Uploads:
             self._sealing = found
         return self._sealing
 
-    def _place(self, scope: Scope) -> "Place":
-        from store.model import Scope as Place  # noqa: PLC0415
+    def _scope(self, area: Area) -> "Scope":
+        from store.model import Scope  # noqa: PLC0415
 
-        if scope.organisation is not None:
-            return Place(scope.organisation)
-        return Place(self._key().organisation, scope.project, scope.dataset or "")
+        if area.organisation is not None:
+            return Scope(area.organisation)
+        return Scope(self._key().organisation, area.project, area.dataset or "")
 
     def _known(self, listed: Iterable[Document]) -> Known:
         from egret.sealed import Before  # noqa: PLC0415
 
         return {(item["name"], item["environment"] or ""): Before.of(item) for item in listed}
 
-    def _entries(self, scope: Scope, body: Mapping[str, Any], known: Known) -> list[Document]:
+    def _entries(self, area: Area, body: Mapping[str, Any], known: Known) -> list[Document]:
         """Seal a whole upload; every fault that can be seen here is found before anything is sent."""
         from egret.sealed import Before, checked, rules_of  # noqa: PLC0415
 
@@ -105,30 +105,30 @@ class Uploads:
         entries = [checked(f"/secrets/{index}", entry) for index, entry in enumerate(body["secrets"])]
         # An upload replaces: rules that it leaves out come from the dataset, not from the version before.
         rules = [rules_of(entry, Before(), default, f"/secrets/{index}") for index, entry in enumerate(entries)]
-        place = self._place(scope)
+        scope = self._scope(area)
         sealed = []
         for entry, rule in zip(entries, rules, strict=True):
             before = known.get((entry["name"], entry.get("environment") or ""), Before())
             sealed.append(
-                entry if entry.get("sealed") is not None else self._key().seal(place, entry, rule, before.version + 1)
+                entry if entry.get("sealed") is not None else self._key().seal(scope, entry, rule, before.version + 1)
             )
         return sealed
 
-    def _entry(self, scope: Scope, entry: Document, version: int | None) -> Document:
+    def _entry(self, area: Area, entry: Document, version: int | None) -> Document:
         from egret.sealed import rules_of  # noqa: PLC0415
 
-        before = self._before(scope, entry)
+        before = self._before(area, entry)
         free = entry.get("hosts") is None and not entry.get("provider") and before.hosts is None
-        default = self._api.call("GET", scope.path + "/")["hosts"] if free and scope.dataset else ()
+        default = self._api.call("GET", area.path + "/")["hosts"] if free and area.dataset else ()
         rules = rules_of(entry, before, default)
-        return self._key().seal(self._place(scope), entry, rules, before.version + 1 if version is None else version)
+        return self._key().seal(self._scope(area), entry, rules, before.version + 1 if version is None else version)
 
-    def _before(self, scope: Scope, entry: Mapping[str, Any]) -> "Before":
+    def _before(self, area: Area, entry: Mapping[str, Any]) -> "Before":
         from egret.sealed import Before  # noqa: PLC0415
 
         asked = f"?{urlencode({'environment': entry['environment']})}" if entry.get("environment") else ""
         try:
-            return Before.of(self._api.call("GET", f"{scope.path}/secrets/{part(entry['name'])}{asked}"))
+            return Before.of(self._api.call("GET", f"{area.path}/secrets/{part(entry['name'])}{asked}"))
         except NotFound:
             return Before()
         except Forbidden:  # a key that only writes: the store tells the version, the rules are the caller's to give

@@ -173,9 +173,7 @@ class Caller:
     """Who a request is for; everything follows from the live session. Times are Unix seconds."""
 
     session: str
-    organisation: str
-    project: str
-    dataset: str
+    scope: Scope
     environment: str
     expires_at: float
     declared: frozenset[str] | None = None
@@ -184,3 +182,18 @@ class Caller:
     label: str = ""
     egress: Mapping[str, object] = field(default_factory=dict)
     """The dataset's egress list: `{"allow": [hosts], "default": "allow" | "deny"}`; empty allows all."""
+
+    @property
+    def organisation(self) -> str:
+        """The tenant, to be written in lines; keys take `scope` whole, whose other parts are the tenants' own."""
+        return self.scope.organisation
+
+    @property
+    def project(self) -> str:
+        """The project's id, unique in its organisation only."""
+        return self.scope.project
+
+    @property
+    def dataset(self) -> str:
+        """The dataset's id, unique in its project only."""
+        return self.scope.dataset

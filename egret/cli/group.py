@@ -9,7 +9,7 @@ from egret.cli.output import one, rows
 from egret.cli.scopes import scoped
 
 if TYPE_CHECKING:
-    from egret.client import Client, Scope
+    from egret.client import Area, Client
 
 COLUMNS = ("id", "name", "members", "created_at")
 LETTERS = {"m": "metadata", "r": "metadata", "w": "write", "u": "use"}
@@ -68,7 +68,7 @@ def leave(client: "Client", group_id: str, member_id: str) -> None:
 @click.argument("group_id", metavar="GROUP")
 @click.option("--permissions", "-p", required=True, help="metadata, write, use; or letters such as mu; or none.")
 @scoped
-def grant(client: "Client", where: "Scope", group_id: str, permissions: str) -> None:
+def grant(client: "Client", where: "Area", group_id: str, permissions: str) -> None:
     """Give GROUP permissions for everything in a dataset, project or organisation; `-p none` takes them away.
 
     For one secret or variable: egret kv put -g, egret secret change -g.

@@ -15,7 +15,7 @@ from egret.cli.secret import given
 from egret.settings import environment as environ
 
 if TYPE_CHECKING:
-    from egret.client import Client, Scope
+    from egret.client import Area, Client
     from egret.importing import Item
 
 FORMATS = ("dotenv", "doppler", "vault", "github")
@@ -38,7 +38,7 @@ MOST = 16 << 20
 @scoped
 def import_(
     client: "Client",
-    where: "Scope",
+    where: "Area",
     *,
     file: Path,
     form: str,
@@ -124,7 +124,7 @@ def _send(plan: "Sequence[tuple[Item, str]]", put: "Callable[[Item], dict[str, A
 @click.command(cls=Command)
 @click.option("--metadata", is_flag=True, help="Required: all that there is to export.")
 @scoped
-def export(client: "Client", where: "Scope", *, metadata: bool) -> None:
+def export(client: "Client", where: "Area", *, metadata: bool) -> None:
     """Write what is known of a scope's secrets as a JSON list: names, destinations, locations; no values.
 
     With values added, the list is what `egret dataset create --secrets` takes.

@@ -19,7 +19,7 @@ from egret.cli.secret import given, group_options, groups_given
 from egret.cli.values import takes_value
 
 if TYPE_CHECKING:
-    from egret.client import Client, Scope
+    from egret.client import Area, Client
 
 PART = r"[a-z0-9]+(?:_[a-z0-9]+)*"
 KEY = re.compile(rf"(?=[a-z]){PART}(?:/{PART})*")
@@ -58,7 +58,7 @@ def kv() -> None:
 @scoped
 def put(
     client: "Client",
-    where: "Scope",
+    where: "Area",
     key: str,
     value: Callable[[], str],
     *,
@@ -81,7 +81,7 @@ def put(
 @secret_option
 @environment_option
 @scoped
-def get(client: "Client", where: "Scope", key: str, *, secret: bool, environment: str | None) -> None:
+def get(client: "Client", where: "Area", key: str, *, secret: bool, environment: str | None) -> None:
     """Print a variable. A secret is write-only: -s prints its placeholder and what is known of it, and exits with 8."""
     name = to_name(key)
     if not secret:
@@ -101,7 +101,7 @@ def get(client: "Client", where: "Scope", key: str, *, secret: bool, environment
 @scoped
 def list_(
     client: "Client",
-    where: "Scope",
+    where: "Area",
     prefix: str,
     *,
     secret: bool,
@@ -125,7 +125,7 @@ def list_(
 @environment_option
 @click.option("--group", "-g", help="Take this group's permissions off instead; KEY stays.")
 @scoped
-def rm(client: "Client", where: "Scope", key: str, *, secret: bool, environment: str | None, group: str | None) -> None:
+def rm(client: "Client", where: "Area", key: str, *, secret: bool, environment: str | None, group: str | None) -> None:
     """Remove KEY, or with -g a group's permissions on it. One that no group is left on is as the roles say again."""
     name, kind, of = to_name(key), "secrets" if secret else "variables", {"environment": environment or ""}
     if group is None:

@@ -14,7 +14,7 @@ from egret.cli.secret import given
 from egret.settings import environment
 
 if TYPE_CHECKING:
-    from egret.client import Client, Document, Scope
+    from egret.client import Area, Client, Document
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 """As shells say it."""
@@ -47,7 +47,7 @@ def run(
     COMMAND replaces this process: signals and exit code are its own. Its session is revoked when it ends (on Linux;
     elsewhere after --ttl seconds).
     """
-    from egret.client import Scope  # noqa: PLC0415
+    from egret.client import Area  # noqa: PLC0415
     from egret.shims import environment as with_shims  # noqa: PLC0415
     from egret.watcher import leave_behind  # noqa: PLC0415
 
@@ -60,7 +60,7 @@ def run(
         its = client.consumer(options["consumer"], project)["secrets"]
         declared = [name for name in its if declared is None or name in declared]
     folder = Path(tempfile.mkdtemp(prefix="egret-run-"))
-    environ = _environ(client, Scope(found, project), session, declared, folder)
+    environ = _environ(client, Area(found, project), session, declared, folder)
     if shims:
         environ = with_shims(environ)
     leave_behind(client, (session["id"], found, project), folder)
@@ -68,7 +68,7 @@ def run(
 
 
 def _environ(
-    client: "Client", where: "Scope", session: "Document", declared: list[str] | None, folder: Path
+    client: "Client", where: "Area", session: "Document", declared: list[str] | None, folder: Path
 ) -> dict[str, str]:
     from egret.sandbox import reserved, variables, write  # noqa: PLC0415
     from egret.secrets import variables_inside  # noqa: PLC0415

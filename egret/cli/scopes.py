@@ -9,7 +9,7 @@ import click
 from egret.cli.common import talks
 
 if TYPE_CHECKING:
-    from egret.client import Client, Scope
+    from egret.client import Area, Client
 
 project_option = click.option("--project", default="default", show_default=True, help="The project.")
 dataset_option = click.option("--dataset", "-d", required=True, help="The dataset's id or name.")
@@ -32,11 +32,11 @@ def scoped(function: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def _scope(client: "Client", dataset: str | None, project: str, org: str | None) -> "Scope":
-    from egret.client import Scope  # noqa: PLC0415
+def _scope(client: "Client", dataset: str | None, project: str, org: str | None) -> "Area":
+    from egret.client import Area  # noqa: PLC0415
 
     if org is not None and dataset is not None:
         raise click.UsageError("--org and --dataset exclude each other")
     if dataset is not None:
         dataset = client.find_dataset(dataset, project)["id"]
-    return Scope(dataset, project, org)
+    return Area(dataset, project, org)

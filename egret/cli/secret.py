@@ -11,7 +11,7 @@ from egret.cli.scopes import scoped
 from egret.cli.values import takes_value
 
 if TYPE_CHECKING:
-    from egret.client import Client, Scope
+    from egret.client import Area, Client
 
 COLUMNS = ("name", "version", "state", "hosts", "locations", "updated_at", "last_used_at", "use_count")
 
@@ -76,7 +76,7 @@ def groups_given(group: str | None, permissions: str | None) -> list[dict[str, A
 @scoped
 def put(
     client: "Client",
-    where: "Scope",
+    where: "Area",
     name: str,
     value: Callable[[], str],
     *,
@@ -103,7 +103,7 @@ def put(
 @click.option("--due", is_flag=True, help="Only those that are due for rotation.")
 @click.option("--sort", help="name, created_at, updated_at, last_used_at, use_count, rotate_due_at; - in front: down.")
 @scoped
-def list_(client: "Client", where: "Scope", *, due: bool, **query: str | None) -> None:
+def list_(client: "Client", where: "Area", *, due: bool, **query: str | None) -> None:
     """List secrets, without values."""
     query["due"] = "true" if due else None
     rows(client.secrets(where, **{name: value for name, value in query.items() if value}), COLUMNS)
@@ -116,7 +116,7 @@ environment_option = click.option("--environment", "-e", default="", help="The o
 @click.argument("name")
 @environment_option
 @scoped
-def info(client: "Client", where: "Scope", name: str, environment: str) -> None:
+def info(client: "Client", where: "Area", name: str, environment: str) -> None:
     """Show everything that is known of NAME: all but its value."""
     one(client.secret(where, name, environment=environment))
 
@@ -125,7 +125,7 @@ def info(client: "Client", where: "Scope", name: str, environment: str) -> None:
 @click.argument("name")
 @environment_option
 @scoped
-def disable(client: "Client", where: "Scope", name: str, environment: str) -> None:
+def disable(client: "Client", where: "Area", name: str, environment: str) -> None:
     """Emergency stop: no use of NAME from now on, in an immutable dataset too."""
     one(client.disable_secret(where, name, environment=environment), COLUMNS)
 
@@ -134,7 +134,7 @@ def disable(client: "Client", where: "Scope", name: str, environment: str) -> No
 @click.argument("name")
 @environment_option
 @scoped
-def enable(client: "Client", where: "Scope", name: str, environment: str) -> None:
+def enable(client: "Client", where: "Area", name: str, environment: str) -> None:
     """Undo disable."""
     one(client.disable_secret(where, name, environment=environment, disabled=False), COLUMNS)
 
@@ -146,7 +146,7 @@ def enable(client: "Client", where: "Scope", name: str, environment: str) -> Non
 @scoped
 def change(
     client: "Client",
-    where: "Scope",
+    where: "Area",
     name: str,
     *,
     group: str | None,
@@ -164,7 +164,7 @@ def change(
 @click.argument("name")
 @environment_option
 @scoped
-def rm(client: "Client", where: "Scope", name: str, environment: str) -> None:
+def rm(client: "Client", where: "Area", name: str, environment: str) -> None:
     """Remove NAME with all its versions; sessions lose it within a second."""
     client.delete_secret(where, name, environment=environment)
 
@@ -173,7 +173,7 @@ def rm(client: "Client", where: "Scope", name: str, environment: str) -> None:
 @click.argument("name")
 @environment_option
 @scoped
-def versions(client: "Client", where: "Scope", name: str, environment: str) -> None:
+def versions(client: "Client", where: "Area", name: str, environment: str) -> None:
     """List the versions of NAME."""
     rows(client.versions(where, name, environment=environment), ("version", "state", "created_at", "created_by"))
 
@@ -183,7 +183,7 @@ def versions(client: "Client", where: "Scope", name: str, environment: str) -> N
 @click.argument("version", type=click.IntRange(min=1))
 @environment_option
 @scoped
-def activate(client: "Client", where: "Scope", name: str, version: int, environment: str) -> None:
+def activate(client: "Client", where: "Area", name: str, version: int, environment: str) -> None:
     """Inject VERSION of NAME from now on."""
     one(client.activate(where, name, version, environment=environment), COLUMNS)
 
@@ -193,6 +193,6 @@ def activate(client: "Client", where: "Scope", name: str, version: int, environm
 @click.argument("version", type=click.IntRange(min=1))
 @environment_option
 @scoped
-def destroy(client: "Client", where: "Scope", name: str, version: int, environment: str) -> None:
+def destroy(client: "Client", where: "Area", name: str, version: int, environment: str) -> None:
     """Erase VERSION of NAME for good."""
     client.destroy(where, name, version, environment=environment)

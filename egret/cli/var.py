@@ -9,7 +9,7 @@ from egret.cli.output import one, rows
 from egret.cli.scopes import scoped
 
 if TYPE_CHECKING:
-    from egret.client import Client, Scope
+    from egret.client import Area, Client
 
 COLUMNS = ("name", "value", "environment", "updated_at")
 
@@ -24,7 +24,7 @@ def var() -> None:
 @click.argument("value")
 @click.option("--environment", "-e", help="Only for sessions of this environment.")
 @scoped
-def put(client: "Client", where: "Scope", name: str, value: str, environment: str | None) -> None:
+def put(client: "Client", where: "Area", name: str, value: str, environment: str | None) -> None:
     """Store VALUE as NAME. For anything confidential use `egret secret put`."""
     options = {"environment": environment} if environment else {}
     one(client.put_secret(where, name, value, kind="variables", **options), COLUMNS)
@@ -32,7 +32,7 @@ def put(client: "Client", where: "Scope", name: str, value: str, environment: st
 
 @var.command("ls")
 @scoped
-def list_(client: "Client", where: "Scope") -> None:
+def list_(client: "Client", where: "Area") -> None:
     """List variables with their values."""
     rows(client.secrets(where, "variables"), COLUMNS)
 
@@ -40,7 +40,7 @@ def list_(client: "Client", where: "Scope") -> None:
 @var.command()
 @click.argument("name")
 @scoped
-def get(client: "Client", where: "Scope", name: str) -> None:
+def get(client: "Client", where: "Area", name: str) -> None:
     """Show one variable."""
     one(client.secret(where, name, "variables"), COLUMNS)
 
@@ -48,6 +48,6 @@ def get(client: "Client", where: "Scope", name: str) -> None:
 @var.command()
 @click.argument("name")
 @scoped
-def rm(client: "Client", where: "Scope", name: str) -> None:
+def rm(client: "Client", where: "Area", name: str) -> None:
     """Remove NAME."""
     client.delete_secret(where, name, "variables")

@@ -134,7 +134,7 @@ class Reader:
         standing = self._standings.of(look, session)
         if standing is None:
             raise NotAuthenticated(_UNKNOWN)
-        scope = Scope(session.caller.organisation, session.caller.project, session.caller.dataset)
+        scope = session.caller.scope
         indexes = tuple(self._index(look, level) for level in scope.parents)
         if not indexes[0].manifest.live:
             raise NotAuthenticated(_UNKNOWN)

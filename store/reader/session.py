@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 
 from store.errors import Tampered
-from store.model import Caller
+from store.model import Caller, Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,7 @@ def parse_session(body: bytes, sha256: str, id_: str) -> Session:
         declared = document["secrets"]
         caller = Caller(
             session=id_,
-            organisation=document["organisation"],
-            project=document["project"],
-            dataset=document["dataset"],
+            scope=Scope(document["organisation"], document["project"], document["dataset"]),
             environment=document["environment"],
             expires_at=document["expires_at"] / 1000,
             declared=None if declared is None else frozenset(declared),

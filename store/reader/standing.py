@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from store.cache import Bounded
 from store.errors import Tampered
-from store.model import Scope
 from store.reader.session import Session
 from store.reader.source import Look
 from store.roles import ADMIN, Member, consumer_key, member_key
@@ -29,8 +28,7 @@ class Standing:
 
 def standing_of(session: Session, consumer: bytes | None, member: bytes | None) -> Standing | None:
     """Return what follows from the believed documents of consumer and member; None when either is gone or may not."""
-    caller = session.caller
-    scope = Scope(caller.organisation, caller.project, caller.dataset)
+    scope = session.caller.scope
     declared = groups = None
     try:
         if session.consumer is not None:
@@ -55,11 +53,11 @@ class Standings:
 
     def of(self, look: Look, session: Session) -> Standing | None:
         """Return what is left to a session; None when its consumer or its member's right to open it ended."""
-        caller, consumer, member = session.caller, None, None
+        scope, consumer, member = session.caller.scope, None, None
         if session.consumer is not None:
-            consumer = self._text(look, consumer_key(caller.organisation, caller.project, session.consumer))
+            consumer = self._text(look, consumer_key(scope.organisation, scope.project, session.consumer))
         if session.member is not None:
-            member = self._text(look, member_key(caller.organisation, session.member))
+            member = self._text(look, member_key(scope.organisation, session.member))
         return standing_of(session, consumer, member)
 
     def _text(self, look: Look, key: str) -> bytes | None:

@@ -31,7 +31,7 @@ async def test_many_at_once(api):
     """Calls side by side on one client, the event loop free meanwhile; values sealed, lists walked, errors raised."""
     async with aio.Client(api.url, api.key, connections=4) as client:
         made = await client.create_dataset("aio", [{"name": "KEY", "value": CANARY.decode()}])
-        where = aio.Scope(made["id"])
+        where = aio.Area(made["id"])
         names = [f"S{number}" for number in range(20)]
         await asyncio.gather(*(client.put_secret(where, name, f"value-of-{name}") for name in names))
         assert {item["name"] async for item in client.secrets(where)} == {"KEY", *names}

@@ -6,7 +6,7 @@ import pytest
 from upstream import Upstream, response
 
 from egret import client as api
-from egret.client import Client, Scope
+from egret.client import Area, Client
 
 PROBLEM = b'{"code": "%s", "detail": "A sentence.", "request_id": "req_1", "errors": [{"pointer": "/a", "code": "c"}]}'
 
@@ -32,7 +32,7 @@ def client(server):
 def test_what_a_request_looks_like(server, client):
     """The key in Authorization, JSON in the body, every part of the path encoded."""
     server.answers.append(response(b'{"id": "x"}', status=b"201 Created"))
-    client.put_secret(Scope("a/b", "p?q"), "NAME", 'väl"ue', hosts=["h"])
+    client.put_secret(Area("a/b", "p?q"), "NAME", 'väl"ue', hosts=["h"])
     (request,) = server.log
     assert request.head.startswith(b"PUT /projects/p%3Fq/datasets/a%2Fb/secrets/NAME HTTP/1.1")
     assert request.header("Authorization") == b"Api-Key egk_key"

@@ -10,10 +10,9 @@ import pytest
 from apis import Api
 from stores import CANARY, use
 
-from egret.client import ApiError, Client, Conflict, Forbidden, Pins, Scope, SealingKeyChanged
+from egret.client import ApiError, Area, Client, Conflict, Forbidden, Pins, SealingKeyChanged
 from egret.pins import KnownStores
-from store.model import Kind
-from store.model import Scope as Place
+from store.model import Kind, Scope
 from store.reseal import new_opening_key
 
 VALUE = CANARY.decode()
@@ -94,7 +93,7 @@ def in_clear(raw):
 def test_a_dataset_and_its_rotation(api, client, reader):
     """Create, put with and without rules, replace: each opens in the data plane, under the rules that were meant."""
     made = client.create_dataset("a", [{"name": "KEY", "value": VALUE}], hosts=["API.example.com."])
-    where = Scope(made["id"])
+    where = Area(made["id"])
     assert opened(reader, api.store, made["id"]) == CANARY
     put = client.put_secret(where, "KEY", "second-value-1", locations=["url", "header"], description="d")
     assert (put["version"], put["hosts"], put["locations"]) == (2, ["api.example.com"], ["header", "url"])
@@ -114,12 +113,12 @@ def test_a_dataset_and_its_rotation(api, client, reader):
     assert reader.alarms == 0
 
 
-@pytest.mark.parametrize("scope", [Scope(), Scope(organisation="default")])
-def test_wider_scopes(api, client, reader, scope):
+@pytest.mark.parametrize("area", [Area(), Area(organisation="default")])
+def test_wider_scopes(api, client, reader, area):
     """A project's and an organisation's secrets are bound to their own scope."""
-    name = "WIDE" if scope.organisation else "WIDER"
+    name = "WIDE" if area.organisation else "WIDER"
     for value in ("first-value-1", "second-value-1"):
-        client.put_secret(scope, name, value, hosts=["api.example.com"])
+        client.put_secret(area, name, value, hosts=["api.example.com"])
     dataset = client.create_dataset("b")["id"]
     assert opened(reader, api.store, dataset, name) == b"second-value-1"
 
@@ -141,11 +140,11 @@ def test_another_writer_is_faster(api, client, monkeypatch):
     def call(method, path, *args):
         if method == "PUT" and once:
             once.pop()
-            other.put_secret(Scope(made["id"]), "KEY", "faster-value")
+            other.put_secret(Area(made["id"]), "KEY", "faster-value")
         return real(method, path, *args)
 
     monkeypatch.setattr(client, "call", call)
-    assert client.put_secret(Scope(made["id"]), "KEY", "slower-value")["version"] == 3
+    assert client.put_secret(Area(made["id"]), "KEY", "slower-value")["version"] == 3
     once.append(1)
     again = client.replace_dataset(made["id"], "race", [{"name": "KEY", "value": "replaced-1", "hosts": ["a.example"]}])
     assert again["secrets"][0]["version"] == 5
@@ -160,7 +159,7 @@ def test_a_key_that_only_writes(api, client, reader):
     made = client.create_dataset("w", [{"name": "KEY", "value": VALUE, "hosts": ["a.example"]}])
     key = client.create_key(name="ci", permission="restricted", actions=["secrets:write"])["key"]
     with Client(api.url, key) as writer:
-        where = Scope(made["id"])
+        where = Area(made["id"])
         put = writer.put_secret(where, "KEY", "by-a-writer-1", hosts=["api.example.com"], locations=["header"])
         assert put["version"] == 2
         with pytest.raises(Forbidden):
@@ -202,14 +201,14 @@ def test_an_envelope_for_something_else_is_not_stored(api, client):
     """Sealed for another version, name or rule, with its binding told: 409, and the version that would be right."""
     made = client.create_dataset("x", [{"name": "KEY", "value": VALUE, "hosts": ["api.example.com"]}])
     sealing = client._sealed._key()
-    place = Place("default", "default", made["id"])
+    place = Scope("default", "default", made["id"])
     for name, version, hosts in (("KEY", 7, ["api.example.com"]), ("OTHER", 2, ["api.example.com"]), ("KEY", 2, ["evil.example"])):  # fmt: skip
         entry = sealing.seal(place, {"name": name, "value": VALUE}, (hosts, ["header"]), version)
         body = {**entry, "name": "KEY", "hosts": ["api.example.com"], "locations": ["header"]}
         answer = api("PUT", f"/projects/default/datasets/{made['id']}/secrets/KEY", body)
         assert (answer.status, answer.pointers) == (409, {("/sealed", "sealed_binding")})
         assert "version 2" in answer.json["errors"][0]["detail"]
-    assert client.secret(Scope(made["id"]), "KEY")["version"] == 1
+    assert client.secret(Area(made["id"]), "KEY")["version"] == 1
     with pytest.raises(Conflict):
         client._sealed._repeat(
             lambda _: client.call("PUT", f"/projects/default/datasets/{made['id']}/secrets/KEY", body)
@@ -229,13 +228,13 @@ def test_a_changed_key_is_an_error(tmp_path):
             api.store.vault.register_sealing_key(api.store.owner, new_opening_key(api.store.data))
             after = client.sealing_key()["fingerprint"]
             with pytest.raises(SealingKeyChanged) as caught:
-                client.put_secret(Scope(made["id"]), "KEY", VALUE)
+                client.put_secret(Area(made["id"]), "KEY", VALUE)
             assert before in str(caught.value) and after in str(caught.value)
             assert not in_clear(tap.sent)
             with pytest.raises(SealingKeyChanged), Client(tap.url, api.key, pin=before) as stubborn:
                 stubborn.create_dataset("x", [{"name": "KEY", "value": VALUE}])
             known.keep(tap.url, after)
-            assert client.put_secret(Scope(made["id"]), "KEY", VALUE)["version"] == 2
+            assert client.put_secret(Area(made["id"]), "KEY", VALUE)["version"] == 2
     finally:
         tap.close()
         api.close()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from proxy import searches
 from proxy.searches import GENERATION, Searches
-from store.model import Caller, SecretValue
+from store.model import Caller, Scope, SecretValue
 
 
 @dataclass
@@ -19,7 +19,7 @@ class View:
 
     @property
     def caller(self):
-        return Caller("s", "o", "p", self.dataset, "", 9e9)
+        return Caller("s", Scope("o", "p", self.dataset), "", 9e9)
 
     def values(self):
         self.built += 1

@@ -7,7 +7,7 @@ import pytest
 from proxy.refusal import Refusal
 from proxy.session import authenticate, credential, is_session
 from store.errors import NotAuthenticated, Tampered, Unavailable
-from store.model import Caller
+from store.model import Caller, Scope
 
 TOKEN = "egs_abc_secretsecret"
 
@@ -61,7 +61,7 @@ class Store:
 
 def test_store_decides():
     """A caller, or the refusal for each way in which there is none."""
-    caller = Caller("s", "o", "p", "d", "prod", 4e9)
+    caller = Caller("s", Scope("o", "p", "d"), "prod", 4e9)
     assert authenticate(Store(caller), TOKEN) is caller
     assert authenticate(Store(NotAuthenticated("x")), TOKEN) == Refusal("session_invalid")
     assert authenticate(Store(Unavailable("x")), TOKEN) == Refusal("store_unavailable")

@@ -4,7 +4,7 @@ import threading
 from dataclasses import dataclass, field
 
 from store.errors import NotAuthenticated, Unavailable
-from store.model import DEFAULT_LOCATIONS, Caller, Denial, Destination, Kind, Location, SecretValue, Use
+from store.model import DEFAULT_LOCATIONS, Caller, Denial, Destination, Kind, Location, Scope, SecretValue, Use
 
 
 def allows(rule: str, destination: Destination) -> bool:
@@ -84,7 +84,7 @@ class Reader:
         """Make a session and return its token."""
         token = token or f"egs_{len(self.sessions):04d}secretsecret"
         options = {"environment": "prod", "expires_at": 4e9} | options
-        self.sessions[token] = Caller(f"ses_{len(self.sessions)}", "default", "default", dataset, **options)
+        self.sessions[token] = Caller(f"ses_{len(self.sessions)}", Scope("default", "default", dataset), **options)
         return token
 
     def put(self, name: str, value: bytes, *hosts: str, dataset: str = "d1", **options) -> Secret:

@@ -10,7 +10,7 @@ def part(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class Area:
     """Where secrets and variables are kept: one dataset, or a project or organisation for all of its datasets."""
 
     dataset: str | None = None
