@@ -15,15 +15,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.postgres import Postgres
-from store.envelope import Binding
-from store.init import initialise
-from store.keyring import PublicKeys
+from store.keys.envelope import Binding
+from store.keys.keyring import PublicKeys
+from store.keys.opening import Opener
+from store.keys.sealing import Sealer, sign_envelope
 from store.model import Destination, Kind, Location, Scope, SecretValue, Use
-from store.opening import Opener
+from store.operator.init import initialise
 from store.reader import Reader
 from store.records import NewEntry
-from store.sealing import Sealer, sign_envelope
-from store.signing import Writer
+from store.trust.signing import Writer
 from store.vault import Listing, NewSession, Upload, Vault
 
 USED = "SECRET_0001"

@@ -1,8 +1,8 @@
 """Sealing on the client's side: what leaves this process is an envelope that the store's API cannot open.
 
-An envelope is bound to where it belongs (`store.envelope.Binding`), so the client works out what the store is going to
-store it with: place, name, next version, rules. It sends a hash of that along; where the store would come to something
-else, it answers `sealed_binding` and nothing is stored.
+An envelope is bound to where it belongs (`store.keys.envelope.Binding`), so the client works out what the store is
+going to store it with: place, name, next version, rules. It sends a hash of that along; where the store would come to
+something else, it answers `sealed_binding` and nothing is stored.
 
 This has the public half alone: an import contract keeps the opening code away.
 """
@@ -16,12 +16,12 @@ from typing import Any, Final
 
 from egret.transport import ApiError, Document
 from store.checks import check_environment, check_name, check_value, notes_on, parse_locations, problem
-from store.envelope import PUBLIC_SIZE, SUITE, Binding
 from store.errors import Invalid
+from store.keys.envelope import PUBLIC_SIZE, SUITE, Binding
+from store.keys.sealing import Sealer
 from store.model import DEFAULT_LOCATIONS, Kind, Scope, SecretValue
 from store.providers import find_provider
 from store.rules import canonical_rules, parse_rules
-from store.sealing import Sealer
 
 Rules = tuple[list[str | dict[str, object]], list[str]]
 """Destination rules and locations, in their canonical form."""

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from egret.settings import Opening
 from store.errors import KeyMismatch
-from store.keyring import read_private
-from store.wrapping import Unlock
+from store.keys.keyring import read_private
+from store.keys.wrapping import Unlock
 
 LONGEST = 4096
 

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from proxy.destination import AddressGuard
     from proxy.events import Spool
     from proxy.limits import Limits
+    from store.log.shipping import Shipper
     from store.reader import Reader
-    from store.shipping import Shipper
 
 FATAL: Final = 78
 """EX_CONFIG of sysexits.h: the supervisor does not try again."""
@@ -148,7 +148,7 @@ def _shipper(options: argparse.Namespace, settings: "Settings", spool: "Spool") 
     url = settings.store.at(options.data)
     if options.fd is not None or not url.startswith("postgresql"):
         return None
-    from store.shipping import Shipper  # noqa: PLC0415  # after harden()
+    from store.log.shipping import Shipper  # noqa: PLC0415  # after harden()
 
     shipper = Shipper(url, options.data / "spool")
     spool.held = lambda: shipper.late

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from egret.settings import Settings, SettingsError, environment, load
+from store.database.lock import only
 from store.errors import KeyMismatch, StoreError, Tampered
-from store.lock import only
 
 if TYPE_CHECKING:
     from store.api.run import Doors

@@ -15,8 +15,8 @@ from egret.cli.output import one, rows
 
 if TYPE_CHECKING:
     from egret.client import Client
-    from store.checkpoints import Checkpoint
-    from store.signing import Verifier
+    from store.log.checkpoints import Checkpoint
+    from store.trust.signing import Verifier
 
 COLUMNS = ("seq", "at", "actor", "action", "object", "outcome")
 READABLE = click.Path(dir_okay=False, path_type=Path, allow_dash=True)
@@ -121,8 +121,8 @@ def _verify_there(client: "Client") -> None:
 def _verify_here(
     data: Path | None, config: Path | None, log: Path | None, checkpoints: Path | None, key: Path | None
 ) -> None:
-    from store.audit_check import Export, check  # noqa: PLC0415
-    from store.checkpoints import FILE  # noqa: PLC0415
+    from store.log.checkpoints import FILE  # noqa: PLC0415
+    from store.log.checks import Export, check  # noqa: PLC0415
 
     verifier = _verifier(data, key)
     if checkpoints is None and data is not None and (data / FILE).exists():
@@ -143,7 +143,7 @@ def _verify_here(
 
 
 def _verifier(data: Path | None, key: Path | None) -> "Verifier":
-    from store.signing import Verifier  # noqa: PLC0415
+    from store.trust.signing import Verifier  # noqa: PLC0415
 
     if key is None and data is None:
         fail("give --key with the store's keys/public/writer.pub", USAGE)
@@ -157,7 +157,7 @@ def _verifier(data: Path | None, key: Path | None) -> "Verifier":
 
 
 def _checkpoints(file: Path | None, verifier: "Verifier") -> "list[Checkpoint]":
-    from store.checkpoints import read_checkpoints  # noqa: PLC0415
+    from store.log.checkpoints import read_checkpoints  # noqa: PLC0415
 
     if file is None:
         return []
@@ -183,11 +183,11 @@ def _lines(file: Path) -> "Iterator[Iterator[str]]":
 def _stored(data: Path | None, config: Path | None) -> "Iterator[Iterator[str]]":
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
 
-    from store.audit import walk  # noqa: PLC0415
-    from store.audit_check import write_export  # noqa: PLC0415
-    from store.database import read_only_engine  # noqa: PLC0415
+    from store.database.engine import read_only_engine  # noqa: PLC0415
+    from store.database.rows import read_head  # noqa: PLC0415
     from store.errors import Unavailable  # noqa: PLC0415
-    from store.rows import read_head  # noqa: PLC0415
+    from store.log.audit import walk  # noqa: PLC0415
+    from store.log.checks import write_export  # noqa: PLC0415
 
     engine = read_only_engine(settings(config).store.at(Path(str(data))))
     try:

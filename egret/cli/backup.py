@@ -22,7 +22,7 @@ def _run(step: Callable[[], object]) -> object:
 
 
 def _database(data: Path, config: Path | None) -> Path:
-    from store.database import file_of  # noqa: PLC0415
+    from store.database.engine import file_of  # noqa: PLC0415
 
     found = _run(lambda: file_of(settings(config).store.at(data)))
     return Path(str(found))
@@ -37,7 +37,7 @@ def backup(data: Path, config: Path | None, file: Path) -> None:
 
     The copy holds ciphertext and metadata. Without the folder `keys` it is of no use: keep a copy of that elsewhere.
     """
-    from store.restore import backup as copy  # noqa: PLC0415
+    from store.database.backup import backup as copy  # noqa: PLC0415
 
     source = _database(data, config)
     _run(lambda: copy(source, file))
@@ -54,7 +54,7 @@ def restore(data: Path, config: Path | None, file: Path) -> None:
     The restored store begins a new epoch. Data planes refuse it until `egret trust-epoch` was run for each.
     """
     from egret.serve import ServeError, alone  # noqa: PLC0415
-    from store.restore import restore as put_back  # noqa: PLC0415
+    from store.operator.restore import restore as put_back  # noqa: PLC0415
 
     place = _database(data, config)
     try:
@@ -70,7 +70,7 @@ def restore(data: Path, config: Path | None, file: Path) -> None:
 @config_option
 def trust_epoch(data: Path, config: Path | None) -> None:
     """Have the data plane of this folder believe the store as it is now, after a restore that was meant."""
-    from store.trust import accept_epoch  # noqa: PLC0415
+    from store.operator.acceptance import accept_epoch  # noqa: PLC0415
 
     url = settings(config).store.at(data)
     epoch = _run(lambda: accept_epoch(url, data))

@@ -20,7 +20,7 @@ def init(data: Path, config: Path | None) -> None:
 
     from proxy import authority  # noqa: PLC0415  # both planes are slow to import
     from store.errors import Conflict, StoreError  # noqa: PLC0415
-    from store.init import initialise  # noqa: PLC0415
+    from store.operator.init import initialise  # noqa: PLC0415
 
     os.umask(0o077)
     try:

@@ -24,8 +24,8 @@ from egret.cli.output import rows
 
 if TYPE_CHECKING:
     from store.errors import StoreError
+    from store.keys.wrapping import Method, Unlock
     from store.vault import Vault
-    from store.wrapping import Method, Unlock
 
 
 @click.group(cls=Group)
@@ -80,8 +80,8 @@ def rotate(data: Path, config: Path | None, passphrase_fd: int | None) -> None:
 
     def work(vault: "Vault", url: str) -> None:
         from store.access import local_operator  # noqa: PLC0415
-        from store.recovery import bundle  # noqa: PLC0415
-        from store.reseal import new_opening_key  # noqa: PLC0415
+        from store.operator.recovery import bundle  # noqa: PLC0415
+        from store.operator.reseal import new_opening_key  # noqa: PLC0415
 
         unlock = unlocked(config, passphrase_fd)
         public = new_opening_key(data, unlock)
@@ -110,7 +110,7 @@ def reseal(data: Path, config: Path | None, passphrase_fd: int | None) -> None:
 
 def _reseal(vault: "Vault", url: str, data: Path, unlock: "Unlock") -> None:
     from store.access import local_operator  # noqa: PLC0415
-    from store.reseal import reseal as batches  # noqa: PLC0415
+    from store.operator.reseal import reseal as batches  # noqa: PLC0415
 
     keys = vault.list_sealing_keys(local_operator())
     left, done = sum(key.envelopes for key in keys if key.state != "active"), 0
@@ -168,17 +168,17 @@ def wrap(
 
     def method(unlock: "Unlock") -> "Method":
         if aws_kms:
-            from store.wrapping.aws import AwsKms  # noqa: PLC0415
+            from store.keys.wrapping.aws import AwsKms  # noqa: PLC0415
 
             return AwsKms(aws_kms)
         if vault_transit:
-            from store.wrapping.vault import VaultTransit  # noqa: PLC0415
+            from store.keys.wrapping.vault import VaultTransit  # noqa: PLC0415
 
             server, _, key = vault_transit.rpartition("/")
             scheme, separator, rest = server.partition("://")
             host, _, mount = rest.partition("/")
             return VaultTransit(scheme + separator + host, mount, key, unlock.vault_token)
-        from store.wrapping.passphrase import Passphrase  # noqa: PLC0415
+        from store.keys.wrapping.passphrase import Passphrase  # noqa: PLC0415
 
         return Passphrase(_new_passphrase(new_passphrase_fd))
 
@@ -201,7 +201,7 @@ def unwrap(data: Path, config: Path | None, passphrase_fd: int | None) -> None:
 def files(data: Path) -> None:
     """List the files of the opening keys and how each is wrapped."""
     from store.errors import StoreError  # noqa: PLC0415
-    from store.rewrap import list_files  # noqa: PLC0415
+    from store.keys.rewrap import list_files  # noqa: PLC0415
 
     try:
         found = list_files(data)
@@ -217,7 +217,7 @@ def _rewrap(
     data: Path, config: Path | None, descriptor: int | None, method: "Callable[[Unlock], Method | None]"
 ) -> None:
     from store.errors import StoreError  # noqa: PLC0415
-    from store.rewrap import rewrap  # noqa: PLC0415
+    from store.keys.rewrap import rewrap  # noqa: PLC0415
 
     unlock = unlocked(config, descriptor)
     try:
@@ -231,7 +231,7 @@ def _rewrap(
 def unlocked(config: Path | None, descriptor: int | None) -> "Unlock":
     """Return what unwraps the opening keys: settings, a descriptor, else a question on the terminal."""
     from egret.unlock import Asked, unlock  # noqa: PLC0415
-    from store.wrapping import Unlock  # noqa: PLC0415
+    from store.keys.wrapping import Unlock  # noqa: PLC0415
 
     found = unlock(settings(config).opening, descriptor)
     if found.passphrase is None and sys.stdin.isatty():

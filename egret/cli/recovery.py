@@ -20,8 +20,8 @@ from egret.cli.common import (
 from egret.cli.keyring import unlocked
 
 if TYPE_CHECKING:
-    from store.recovery import Kit
-    from store.wrapping import Unlock
+    from store.keys.wrapping import Unlock
+    from store.operator.recovery import Kit
 
 kit_option = click.option(
     "--kit",
@@ -58,8 +58,8 @@ def create(data: Path, config: Path | None, passphrase_fd: int | None) -> None:
     Runs beside a live store, on the machine that has all of the keys. The sealed keys go into the database, so that
     each backup from now on has them; `egret keyring rotate` adds new ones by itself. Print the kit and lock it away.
     """
-    from store.recovery import PUBLIC  # noqa: PLC0415
-    from store.recovery import create as make  # noqa: PLC0415
+    from store.operator.recovery import PUBLIC  # noqa: PLC0415
+    from store.operator.recovery import create as make  # noqa: PLC0415
 
     unlock = unlocked(config, passphrase_fd)
     kit = _plainly(lambda: make(data))
@@ -77,7 +77,7 @@ def create(data: Path, config: Path | None, passphrase_fd: int | None) -> None:
 @passphrase_option
 def seal(data: Path, config: Path | None, passphrase_fd: int | None) -> None:
     """Seal the keys as they are now to the recovery key: after an interrupted `create`, or a new CA."""
-    from store.recovery import PUBLIC  # noqa: PLC0415
+    from store.operator.recovery import PUBLIC  # noqa: PLC0415
 
     if not (data / PUBLIC).exists():
         fail("there is no recovery key: egret recovery create", ERROR)
@@ -87,7 +87,7 @@ def seal(data: Path, config: Path | None, passphrase_fd: int | None) -> None:
 
 def _seal(data: Path, config: Path | None, unlock: "Unlock") -> None:
     from store.access import local_operator  # noqa: PLC0415
-    from store.recovery import bundle  # noqa: PLC0415
+    from store.operator.recovery import bundle  # noqa: PLC0415
     from store.vault import Vault  # noqa: PLC0415
 
     vault = Vault.open(settings(config).store.at(data), data)
@@ -104,7 +104,7 @@ def _seal(data: Path, config: Path | None, unlock: "Unlock") -> None:
 @click.option("--backup", type=click.Path(dir_okay=False, path_type=Path), help="Check this backup, not the store.")
 def check(data: Path, config: Path | None, file: Path, backup: Path | None) -> None:
     """Try whether a recovery kit would work, and change nothing: a drill to do each quarter."""
-    from store.recovery import unseal  # noqa: PLC0415
+    from store.operator.recovery import unseal  # noqa: PLC0415
 
     url = f"sqlite:///{backup.resolve()}" if backup is not None else settings(config).store.at(data)
     kit = _kit(file)
@@ -131,13 +131,13 @@ def restore(data: Path, config: Path | None, file: Path, backup: Path | None) ->
         fail("give --backup for a store on SQLite, and only there", USAGE)
     source = f"sqlite:///{backup.resolve()}" if backup is not None else url
     kit = _kit(file)
-    from store.recovery import write_keys  # noqa: PLC0415
+    from store.operator.recovery import write_keys  # noqa: PLC0415
 
     for kid in _plainly(lambda: write_keys(data, source, kit)):
         click.echo(f"egret: warning: values under the opening key {kid} stay closed: the bundle lacks it", err=True)
     if backup is not None:
-        from store.database import file_of  # noqa: PLC0415
-        from store.restore import restore as put_back  # noqa: PLC0415
+        from store.database.engine import file_of  # noqa: PLC0415
+        from store.operator.restore import restore as put_back  # noqa: PLC0415
 
         place = backup
         _plainly(lambda: put_back(data, place, file_of(url)))
@@ -145,7 +145,7 @@ def restore(data: Path, config: Path | None, file: Path, backup: Path | None) ->
 
 
 def _kit(file: Path) -> "Kit":
-    from store.recovery import Kit  # noqa: PLC0415
+    from store.operator.recovery import Kit  # noqa: PLC0415
 
     try:
         with click.open_file(str(file), encoding="utf-8", errors="replace") as stream:

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from store.access import Principal
 from store.api import etags
-from store.marks import Mark
+from store.database.marks import Mark
 
 if TYPE_CHECKING:
     from store.api.state import State

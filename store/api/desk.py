@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from store.writer import WriterThread
+from store.database.writer import WriterThread
 
 READERS = 4
 

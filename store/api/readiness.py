@@ -8,8 +8,8 @@ from pathlib import Path
 from store.api.desk import Desk
 from store.api.metrics import Metrics
 from store.errors import StoreError
-from store.keeper import Keeper
 from store.vault import Vault
+from store.vault.keeper import Keeper
 
 FREE = 64 << 20
 """Bytes of free disk below which the store says that it is not ready."""

@@ -11,8 +11,8 @@ from aiohttp import web
 
 from store.access import Principal
 from store.api.operation import Reply
+from store.database.marks import Mark
 from store.errors import Invalid, Problem
-from store.marks import Mark
 from store.vault import Answer
 
 HEADER = "Idempotency-Key"

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from store.api import app, server
 from store.api.state import Rates, State, Urls
-from store.keyring import read_private
+from store.keys.keyring import read_private
 from store.vault import Vault
 
 DRAIN = {True: 2.0, False: 25.0}

@@ -16,8 +16,8 @@ from store.api.problem import Fault
 from store.api.readiness import Readiness
 from store.api.uploads import Uploads
 from store.errors import NotAuthenticated
-from store.keeper import Keeper
 from store.vault import Vault
+from store.vault.keeper import Keeper
 
 
 @dataclass(frozen=True, slots=True)

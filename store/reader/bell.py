@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from store.head import channel_of
+from store.trust.head import channel_of
 
 POLL: Final = 0.1
 PATIENCE: Final = 0.5

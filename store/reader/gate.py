@@ -10,23 +10,23 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from store import rows
 from store.cache import Bounded, Seen
-from store.canary import VALUE, canary_binding, canary_key
-from store.envelope import Binding
+from store.database import rows
 from store.errors import KeyMismatch, NotAuthenticated, StoreError, Tampered, Unavailable
-from store.keyring import PublicKeys, session_key
-from store.manifest import Entry, Version, manifest_key, parse, session_key_of
+from store.keys.canary import VALUE, canary_binding, canary_key
+from store.keys.envelope import Binding
+from store.keys.keyring import PublicKeys, session_key
+from store.keys.opening import Opener
+from store.keys.tokens import SESSION, keyed_hash, token_id
+from store.keys.wrapping import Unlock
 from store.model import Caller, Kind, Scope, SecretValue
-from store.opening import Opener
 from store.reader.session import Session, parse_session
 from store.reader.source import Away, Look, Moved, Source
 from store.reader.standing import Standings
 from store.reader.view import Index, View, binding_of
 from store.reader.warm import Warm
-from store.signing import digest
-from store.tokens import SESSION, keyed_hash, token_id
-from store.wrapping import Unlock
+from store.trust.manifest import Entry, Version, manifest_key, parse, session_key_of
+from store.trust.signing import digest
 
 log = logging.getLogger("store.reader")
 _TRIES = 10

@@ -16,16 +16,16 @@ from typing import Self
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from store import rows
 from store.cache import Bounded
-from store.database import read_only_engine
+from store.database import rows
+from store.database.engine import read_only_engine
 from store.errors import Unavailable
-from store.head import Head
-from store.keyring import PublicKeys
+from store.keys.keyring import PublicKeys
 from store.reader.bell import Bell
 from store.reader.water import Behind, HighWater
-from store.tree import checked
-from store.trusted import believed, believed_hash
+from store.trust.documents import believed, believed_hash
+from store.trust.head import Head
+from store.trust.tree import checked
 
 BEHIND = 3
 """Snapshots that are begun anew when another process has read on meanwhile."""

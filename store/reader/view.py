@@ -4,14 +4,14 @@ import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from store.envelope import Binding
 from store.errors import Tampered
-from store.manifest import RETIRED_FOR, Entry, Manifest, Version
+from store.keys.envelope import Binding
 from store.model import Denial, Destination, Grant, Kind, Location, SecretValue, Use
 from store.reader.session import Session
 from store.reader.standing import Standing
 from store.rules import DestinationRule
-from store.signing import canonical, digest
+from store.trust.manifest import RETIRED_FOR, Entry, Manifest, Version
+from store.trust.signing import canonical, digest
 
 Fetch = Callable[[Entry, Version], SecretValue]
 """Open a version of an entry, verified; raises `Tampered`, `Unavailable`."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from store.errors import Unavailable
-from store.head import Head
+from store.trust.head import Head
 
 
 class Behind(Unavailable):

@@ -1,6 +1,6 @@
 """The write gate. Every verb takes a `Principal`, authorises, and audits in the transaction of the change.
 
-Sync; call it from one thread at a time for writes (`store.writer.WriterThread`), from any thread for reads.
+Sync; call it from one thread at a time for writes (`store.database.writer.WriterThread`), from any thread for reads.
 
     Vault.open(url, data) -> Vault            migrate, check keys; raises KeyMismatch
     authenticate(api_key, source=, request_id=) -> Principal                    report_leaked(api_key)
@@ -25,7 +25,7 @@ Sync; call it from one thread at a time for writes (`store.writer.WriterThread`)
     recall(mark) -> Answer | None             marked(mark, verb)   keep_answer(mark, Answer)      Idempotency-Key
     sealing_key()  list_sealing_keys(p)  register_sealing_key(p, public)  take_resealed(p, batch)
     retire_sealing_key(p, kid)  put_recovery(p, bundle)
-    beat()  intake(data).take()  tend()       the store's own duties; `store.keeper.Keeper` runs them
+    beat()  intake(data).take()  tend()       the store's own duties; `store.vault.keeper.Keeper` runs them
 
 `scope` is `principal.scope(project, dataset)`: dataset, project or organisation, all alike. Input errors are
 `store.errors.Invalid` with pointers relative to the body of that request.
@@ -43,7 +43,7 @@ from store.vault.once import Answer, Repeatable
 from store.vault.organisations import Organisations
 from store.vault.projects import Projects
 from store.vault.rights import NewKey
-from store.vault.seals import Resealed, SealingKeys
+from store.vault.sealing_keys import Resealed, SealingKeys
 from store.vault.sessions import NewSession, Sessions
 from store.vault.uploads import Files
 

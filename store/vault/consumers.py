@@ -11,14 +11,14 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from store import rows
 from store.access import Principal
 from store.checks import Faults, check_id, check_name, check_text, is_plain
-from store.manifest import session_key_of
+from store.database import rows
+from store.database.schema import consumers, sessions
 from store.model import Scope
 from store.records import ConsumerInfo, Page
 from store.roles import consumer_key
-from store.schema import consumers, sessions
+from store.trust.manifest import session_key_of
 from store.vault.gate import Gate, check_match, find_scope, nothing
 from store.vault.listing import decode_cursor, page
 

@@ -6,17 +6,17 @@ from dataclasses import dataclass, field, replace
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
-from store import rows
 from store.access import Principal
 from store.checks import Faults, check_id, check_text
-from store.commit import Transaction
+from store.database import rows
+from store.database.schema import datasets, entries, sessions, versions
 from store.errors import Conflict
-from store.manifest import session_key_of
+from store.keys.tokens import random_text
+from store.ledger.commit import Transaction
 from store.model import Kind, Scope
 from store.records import DatasetInfo, EntryInfo, NewEntry, Page, Rule
 from store.rules import canonical_rules, parse_rules
-from store.schema import datasets, entries, sessions, versions
-from store.tokens import random_text
+from store.trust.manifest import session_key_of
 from store.vault.egress import check_egress
 from store.vault.gate import Gate, check_match, find_scope
 from store.vault.listing import decode_cursor, page

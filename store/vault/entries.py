@@ -6,16 +6,16 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection, func, select
 
-from store import rows
 from store.access import Principal
 from store.checks import Faults, check_text, is_plain, parse_duration, parse_locations, problem
-from store.commit import Transaction
+from store.database import rows
+from store.database.schema import entries, versions
 from store.errors import Conflict, NotFound
+from store.ledger.commit import Transaction
 from store.model import Kind, Scope
 from store.providers import find_provider
 from store.records import Change, EntryInfo, GroupGrant, NewEntry, Page, Rule, VersionInfo
 from store.rules import DestinationRule, canonical_rules, parse_rules
-from store.schema import entries, versions
 from store.vault.gate import Gate, check_match, find_scope, nothing, refuse_immutable
 from store.vault.listing import Listing, list_entries
 from store.vault.sharing import Ward, packed

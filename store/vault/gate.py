@@ -8,27 +8,27 @@ from typing import Self
 
 from sqlalchemy import Connection
 
-from store import rows
 from store.access import LOCAL, Invisible, Principal, require
-from store.audit import Event
-from store.checkpoints import Checkpoints
 from store.checks import is_plain
-from store.commit import Ledger, Transaction
-from store.database import Database, file_of
+from store.database import rows
+from store.database.backup import backup
+from store.database.engine import Database, file_of
+from store.database.leader import Leader
+from store.database.marks import Marking, write_mark
+from store.database.migrations import migrate
+from store.database.schema import api_keys, datasets, members, organisations, projects
 from store.errors import Conflict, Forbidden, NotAuthenticated, NotFound, PreconditionFailed, Tampered
-from store.folding import Folding
-from store.head import Head
-from store.housekeeping import flush_key_use, tend
-from store.intake import Intake
-from store.keyring import ControlKeys
-from store.leader import Leader
-from store.marks import Marking, write_mark
-from store.migrations import migrate
+from store.keys.keyring import ControlKeys
+from store.keys.sealing import Sealer
+from store.keys.sealing_keys import DOCUMENT, Seals
+from store.ledger.commit import Ledger, Transaction
+from store.ledger.housekeeping import flush_key_use, tend
+from store.ledger.intake import Intake
+from store.log.audit import Event
+from store.log.checkpoints import Checkpoints
+from store.log.folding import Folding
 from store.model import Scope
-from store.restore import backup
-from store.schema import api_keys, datasets, members, organisations, projects
-from store.sealing import Sealer
-from store.seals import DOCUMENT, Seals
+from store.trust.head import Head
 
 
 class Gate:

@@ -5,15 +5,15 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, insert, select, update
 
-from store import rows
 from store.access import Principal
 from store.checks import Faults, check_id, check_text, is_plain
-from store.commit import Transaction
+from store.database import rows
+from store.database.schema import entries, group_members, groups, shares
 from store.errors import Conflict
+from store.keys.tokens import random_text
+from store.ledger.commit import Transaction
 from store.model import Scope
 from store.records import GroupGrant, GroupInfo, Page
-from store.schema import entries, group_members, groups, shares
-from store.tokens import random_text
 from store.vault.gate import check_match, find_scope, nothing
 from store.vault.listing import decode_cursor, page
 from store.vault.members import Members, leave_group

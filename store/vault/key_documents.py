@@ -4,16 +4,16 @@ from typing import Any
 
 from sqlalchemy import Connection, insert
 
-from store import rows
 from store.access import LEVELS, Principal
-from store.audit import Event
 from store.checks import is_plain
-from store.commit import Transaction
+from store.database import rows
+from store.database.schema import api_keys
+from store.keys.tokens import API_KEY, mint
+from store.ledger.commit import Transaction
+from store.log.audit import Event
 from store.model import Scope, SecretValue
 from store.records import KeyInfo
 from store.roles import OWNER, Member
-from store.schema import api_keys
-from store.tokens import API_KEY, mint
 from store.vault.gate import nothing
 from store.vault.views import seconds
 

@@ -12,17 +12,17 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from store import rows
 from store.access import LOCAL, Principal
-from store.audit import Event
 from store.checks import is_plain, problem
-from store.commit import Transaction
+from store.database import rows
+from store.database.schema import api_keys
 from store.errors import Conflict, Forbidden, NotAuthenticated
+from store.keys.tokens import API_KEY, keyed_hash, mint, token_id
+from store.ledger.commit import Transaction
+from store.log.audit import Event
 from store.model import Scope, SecretValue
 from store.records import KeyInfo, Page
 from store.roles import OWNER, Member, member_key, rank
-from store.schema import api_keys
-from store.tokens import API_KEY, keyed_hash, mint, token_id
 from store.vault.gate import Gate, check_match, find_scope, nothing
 from store.vault.key_documents import (
     RIGHTS,

@@ -9,11 +9,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, not_, or_, select
 
-from store import rows
 from store.checks import check_environment, check_text, is_plain, problem
+from store.database import rows
+from store.database.schema import entries
 from store.model import Kind, Scope
 from store.records import EntryInfo, Page
-from store.schema import entries
 from store.vault.views import entry_infos
 
 MAX_LIMIT = 200

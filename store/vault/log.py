@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from sqlalchemy import select
 
-from store import audit as chain
 from store.access import Principal
 from store.checks import check_text
+from store.database.schema import audit
+from store.log import audit as chain
 from store.model import Scope
 from store.records import AuditRow, Page
-from store.schema import audit
 from store.vault.gate import Gate
 from store.vault.listing import check_limit, decode_cursor, encode_cursor
 

@@ -11,17 +11,17 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select
 
-from store import rows
 from store.access import Principal
 from store.checks import Faults, check_id, check_text, is_plain
-from store.commit import Transaction
+from store.database import rows
+from store.database.schema import api_keys, group_members, groups, member_projects, members, sessions
 from store.errors import Conflict, Forbidden
-from store.manifest import session_key_of
+from store.keys.tokens import random_text
+from store.ledger.commit import Transaction
 from store.model import Scope
 from store.records import MemberInfo, Page, ProjectMember
 from store.roles import ROLES, Member, member_key, rank
-from store.schema import api_keys, group_members, groups, member_projects, members, sessions
-from store.tokens import random_text
+from store.trust.manifest import session_key_of
 from store.vault.gate import Gate, check_match, find_scope, nothing
 from store.vault.key_documents import end_key
 from store.vault.listing import decode_cursor, page

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import update
 
-from store import rows
+from store.database import rows
+from store.database.marks import KEPT, Mark, in_doubt
+from store.database.schema import marks
 from store.errors import StoreError
-from store.marks import KEPT, Mark, in_doubt
-from store.schema import marks
 from store.vault.gate import Gate
 
 

@@ -2,13 +2,13 @@
 
 from sqlalchemy import insert
 
-from store import rows
 from store.access import Principal
 from store.checks import Faults, check_id, check_text
-from store.commit import Transaction
+from store.database import rows
+from store.database.schema import organisations, projects
 from store.errors import Conflict, Forbidden
+from store.ledger.commit import Transaction
 from store.model import Scope, SecretValue
-from store.schema import organisations, projects
 from store.vault.gate import Gate
 from store.vault.key_documents import found_owner
 

@@ -2,14 +2,14 @@
 
 from sqlalchemy import insert, select
 
-from store import rows
 from store.access import Principal, permit
 from store.checks import Faults, check_id, check_text
+from store.database import rows
+from store.database.schema import projects
 from store.errors import Conflict
+from store.keys.tokens import random_text
 from store.model import Scope
 from store.records import Page, ProjectInfo
-from store.schema import projects
-from store.tokens import random_text
 from store.vault.gate import Gate, find_scope
 from store.vault.listing import decode_cursor, page
 

@@ -8,18 +8,18 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import Connection, func, insert, select
 
-from store import rows
 from store.access import Principal
 from store.checks import Faults, check_environment, check_name, check_text, is_plain, problem
-from store.commit import Transaction
+from store.database import rows
+from store.database.schema import sessions
 from store.errors import Conflict, Forbidden, NotFound
 from store.hosts import normalise_host
-from store.manifest import session_key_of
+from store.keys.tokens import SESSION, mint
+from store.ledger.commit import Transaction
 from store.model import Scope, SecretValue
 from store.records import Page, SessionInfo
 from store.roles import consumer_key
-from store.schema import sessions
-from store.tokens import SESSION, mint
+from store.trust.manifest import session_key_of
 from store.vault.gate import Gate, find_scope
 from store.vault.listing import decode_cursor, keyset, page
 from store.vault.views import seconds

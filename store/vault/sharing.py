@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import ColumnElement, Connection, or_
 
-from store import rows
 from store.access import Principal, forbidden
 from store.checks import Faults, check_id
+from store.database import rows
+from store.database.schema import entries, groups, shares
 from store.errors import Forbidden
 from store.model import Scope
 from store.records import GroupGrant
 from store.roles import PERMISSIONS, pack, unpack
-from store.schema import entries, groups, shares
 from store.vault.gate import nothing
 
 MAX_GROUPS = 32

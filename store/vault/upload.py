@@ -16,8 +16,8 @@ from store.checks import (
     problem,
     warnings_for,
 )
-from store.envelope import MAX_ENVELOPE, Envelope
 from store.errors import Tampered
+from store.keys.envelope import MAX_ENVELOPE, Envelope
 from store.model import Kind, SecretValue
 from store.providers import Provider, find_provider
 from store.records import NewEntry, Rule, Warned

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 
 from sqlalchemy import update
 
-from store import rows
-from store.audit import Event
+from store.database import rows
+from store.database.schema import datasets
 from store.errors import Conflict
+from store.log.audit import Event
 from store.model import Scope
-from store.schema import datasets
 from store.vault.datasets import dataset_etag
 from store.vault.gate import Gate, find_scope
 

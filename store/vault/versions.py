@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 from sqlalchemy import bindparam, select
 
-from store import rows
 from store.checks import problem
-from store.commit import Transaction
-from store.envelope import Binding
-from store.manifest import RETIRED_FOR
-from store.manifests import Rules
+from store.database import rows
+from store.database.schema import entries, versions
+from store.keys.envelope import Binding
+from store.keys.sealing import Sealer, sign_envelope
+from store.keys.tokens import random_text
+from store.ledger.commit import Transaction
+from store.ledger.manifest_writer import Rules
 from store.model import DEFAULT_LOCATIONS, Kind, Scope
-from store.schema import entries, versions
-from store.sealing import Sealer, sign_envelope
-from store.signing import digest
-from store.tokens import random_text
+from store.trust.manifest import RETIRED_FOR
+from store.trust.signing import digest
 from store.vault.upload import Ready
 
 KEEP_VERSIONS = 10

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from store import rows
 from store.checks import format_duration
+from store.database import rows
 from store.model import Kind, Scope
 from store.records import EntryInfo, VersionInfo, Warned
 from store.vault.sharing import unpacked

@@ -13,7 +13,7 @@ from stores import CANARY, use
 from egret.client import ApiError, Area, Client, Conflict, Forbidden, Pins, SealingKeyChanged
 from egret.pins import KnownStores
 from store.model import Kind, Scope
-from store.reseal import new_opening_key
+from store.operator.reseal import new_opening_key
 
 VALUE = CANARY.decode()
 

@@ -69,12 +69,12 @@ def test_the_sweep_can_fail(store):
 
 
 REVEALS = {
-    "store/sealing.py": 1,  # seal
+    "store/keys/sealing.py": 1,  # seal
     "store/vault/upload.py": 3,  # check its bytes before sealing
     "store/vault/versions.py": 1,  # a variable, stored in clear
     "store/reader/gate.py": 1,  # the canary
     "store/reader/warm.py": 1,  # encrypted again, under a key of this process
-    "store/init.py": 1,  # the owner's key, shown once
+    "store/operator/init.py": 1,  # the owner's key, shown once
     "store/api/secret_models.py": 1,  # a sealed envelope, typed as a secret
     "store/api/routes_sessions.py": 1,  # a session's token, shown once
     "store/api/routes_keys.py": 1,  # an API key, shown once

@@ -142,8 +142,8 @@ def test_keys_of_another_folder_stop_the_store(store, tmp_path):
 
 def test_a_backup_put_back_is_refused_until_its_epoch_is_accepted(store, tmp_path):
     """Restored on purpose: a new epoch, which the operator accepts once."""
-    from store.restore import restore
-    from store.trust import accept_epoch
+    from store.operator.acceptance import accept_epoch
+    from store.operator.restore import restore
 
     store.dataset(secret())
     token = store.token()

@@ -12,7 +12,7 @@ import urllib.request
 
 import pytest
 
-from store.init import initialise
+from store.operator.init import initialise
 
 
 class Process:

@@ -13,9 +13,9 @@ from stores import CANARY, Store, eventually, secret, use
 
 from proxy.events import Event, Spool, SpoolError
 from store.errors import StoreError, Unavailable
+from store.log.shipping import Shipper
 from store.model import Kind
 from store.reader import Reader
-from store.shipping import Shipper
 from store.vault import NewSession, Vault
 
 pytestmark = pytest.mark.needs("postgresql")
@@ -113,7 +113,7 @@ def test_lines_that_cannot_be_shipped_wait_and_then_stop_the_proxy(made, granted
     shipper.start()
     eventually(lambda: shipper._failing_since is not None)
     spool.write(event)
-    monkeypatch.setattr("store.shipping.LATE", 0.0)
+    monkeypatch.setattr("store.log.shipping.LATE", 0.0)
     with pytest.raises(SpoolError):
         spool.write(event)
     cluster().sql("GRANT INSERT ON alone.spooled TO egret_proxy")

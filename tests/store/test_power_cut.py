@@ -13,10 +13,10 @@ from power import Disk, RecordingVFS, Tape
 from sqlalchemy import event
 from stores import Store, secret
 
-from store import database
-from store.commit import Ledger
-from store.database import Database
-from store.keyring import ControlKeys
+from store.database import engine as database
+from store.database.engine import Database
+from store.keys.keyring import ControlKeys
+from store.ledger.commit import Ledger
 from store.model import Kind
 
 PUTS = 40
@@ -90,7 +90,7 @@ def judge(files, folder, keys):
         opened = Database(f"sqlite:///{folder / 'egret.db'}")
         with opened.read() as reading:
             head = Ledger(opened, keys).head(reading)
-            from store.audit import verify
+            from store.log.audit import verify
 
             fault = verify(reading, head.audit_seq, head.audit_hash)
         opened.close()

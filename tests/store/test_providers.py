@@ -39,5 +39,5 @@ def test_the_file_is_in_the_wheel(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert "store/providers.yaml" in names
-    assert "store/migrations/env.py" in names
-    assert any(name.startswith("store/migrations/versions/0001") for name in names)
+    assert "store/database/migrations/env.py" in names
+    assert any(name.startswith("store/database/migrations/versions/0001") for name in names)

@@ -9,11 +9,11 @@ import pytest
 from stores import CANARY, eventually, secret, use
 
 from store.errors import NotAuthenticated, StoreError, Tampered, Unavailable
-from store.head import Head
 from store.model import Kind, SecretValue
 from store.reader import Reader
 from store.records import Change, NewEntry
-from store.signing import DOCUMENT, Writer
+from store.trust.head import Head
+from store.trust.signing import DOCUMENT, Writer
 
 
 def write(store, *statements):

@@ -9,7 +9,7 @@ from store.errors import KeyMismatch, StoreError, Tampered
 from store.model import Kind
 from store.reader import Reader
 from store.reader.water import HighWater
-from store.tree import bucket_of
+from store.trust.tree import bucket_of
 
 pytestmark = pytest.mark.needs("postgresql")
 MANIFESTS = ("manifest/default/default/ds", "manifest/default/default", "manifest/default")

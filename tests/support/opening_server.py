@@ -6,12 +6,12 @@ import json
 
 from upstream import Upstream, response
 
-from store.envelope import Binding, Envelope, key_id
-from store.keyring import PublicKeys
+from store.keys.envelope import Binding, Envelope, key_id
+from store.keys.keyring import PublicKeys
+from store.keys.opening import Opener, opening_keys
+from store.keys.sealing import sign_envelope
 from store.model import Kind, Scope
-from store.opening import Opener, opening_keys
-from store.sealing import sign_envelope
-from store.signing import Verifier, Writer
+from store.trust.signing import Verifier, Writer
 
 _SEED, _STORE = b"\x07" * 32, b"\x01" * 16
 _WRITER = Writer(b"\x02" * 32)

@@ -9,11 +9,11 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from store.access import Principal
-from store.init import initialise
+from store.database.schema import metadata
 from store.model import Caller, Destination, Kind, Location, Scope, SecretValue, Use
+from store.operator.init import initialise
 from store.reader import Reader
 from store.records import DatasetInfo, NewEntry
-from store.schema import metadata
 from store.vault import NewSession, Upload, Vault
 
 CANARY = b"canary-9f3Kq7Zp2Wx8"

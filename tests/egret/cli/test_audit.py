@@ -6,7 +6,7 @@ import inside
 import pytest
 from stores import Store, secret
 
-from store.checkpoints import FILE
+from store.log.checkpoints import FILE
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import json
 import inside
 from stores import CANARY, Store, secret
 
-from store.keyring import PublicKeys
+from store.keys.keyring import PublicKeys
 
 
 def egret(*arguments):

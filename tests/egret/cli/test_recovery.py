@@ -7,10 +7,10 @@ import inside
 import pytest
 from stores import CANARY, Store, secret
 
-from store import recovery
 from store.errors import KeyMismatch, Tampered
-from store.recovery import Kit
-from store.signing import Writer
+from store.operator import recovery
+from store.operator.recovery import Kit
+from store.trust.signing import Writer
 from store.vault import Vault
 
 
@@ -119,7 +119,7 @@ def test_what_is_missing_is_told(store, tmp_path):
     assert egret("restore", "--data", tmp_path / "x", text=kit).returncode == 2
     assert egret("seal", "--data", store.data).returncode == 0
     assert egret("check", "--data", store.data, text=kit).returncode == 0
-    from store.reseal import new_opening_key
+    from store.operator.reseal import new_opening_key
 
     store.vault.register_sealing_key(store.owner, new_opening_key(store.data))
     assert "lacks the opening key" in egret("check", "--data", store.data, text=kit).stderr

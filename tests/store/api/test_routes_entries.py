@@ -2,9 +2,9 @@ import base64
 
 import pytest
 
-from store.envelope import Binding
+from store.keys.envelope import Binding
+from store.keys.sealing import Sealer
 from store.model import Destination, Kind, Location, Scope, SecretValue, Use
-from store.sealing import Sealer
 
 VALUE = "canary-9f3Kq7Zp2Wx8"
 LEVELS = ("/orgs/default", "/projects/default", "dataset")

@@ -1,0 +1,229 @@
+"""Durable rows that both planes read, and the control plane's working rows; knows no plaintext and no caller.
+
+Statements are built once: building one costs more than running it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Delete,
+    Insert,
+    RowMapping,
+    Select,
+    Table,
+    Update,
+    bindparam,
+    delete,
+    insert,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+
+from store.database.schema import documents, entries, head, nodes, versions
+from store.model import Scope
+
+Row = RowMapping
+_MANY = 250
+"""Keys of one statement."""
+
+_HEAD = select(head.c.body, head.c.signature)
+_LOCK_HEAD = _HEAD.with_for_update()
+_NODE = select(nodes.c.body).where(nodes.c.path == bindparam("path"))
+_DOCUMENT = select(documents.c.body, documents.c.signature).where(documents.c.key == bindparam("key"))
+_VERSION = select(versions.c.body, versions.c.signature).where(
+    versions.c.entry == bindparam("entry"),
+    versions.c.number == bindparam("number"),
+)
+
+
+def read_head(connection: Connection, *, lock: bool = False) -> tuple[str, bytes] | None:
+    """Return the head's body and signature; `lock` keeps other writers waiting (PostgreSQL; SQLite has one)."""
+    row = connection.execute(_LOCK_HEAD if lock else _HEAD).one_or_none()
+    return (row[0], row[1]) if row else None
+
+
+def read_node(connection: Connection, path: str) -> bytes | None:
+    """Return a tree node's body."""
+    return connection.execute(_NODE, {"path": path}).scalar()
+
+
+def read_document(connection: Connection, key: str) -> tuple[bytes, bytes] | None:
+    """Return a document's body and signature."""
+    row = connection.execute(_DOCUMENT, {"key": key}).one_or_none()
+    return (row[0], row[1]) if row else None
+
+
+def read_version(connection: Connection, entry: str, number: int) -> tuple[bytes, bytes] | None:
+    """Return a version's envelope (or plain variable) and signature; None when gone or destroyed."""
+    row = connection.execute(_VERSION, {"entry": entry, "number": number}).one_or_none()
+    return (row[0], row[1] or b"") if row and row[0] is not None else None
+
+
+_VERSIONS = select(versions.c.entry, versions.c.number, versions.c.body, versions.c.signature).where(
+    tuple_(versions.c.entry, versions.c.number).in_(bindparam("keys", expanding=True)),
+)
+
+
+def read_versions(
+    connection: Connection, keys: Sequence[tuple[str, int]]
+) -> list[tuple[str, int, bytes | None, bytes | None]]:
+    """Return (entry, number, body, signature) of many versions; those that are gone are left out."""
+    found: list[tuple[str, int, bytes | None, bytes | None]] = []
+    for start in range(0, len(keys), _MANY):
+        rows = connection.execute(_VERSIONS, {"keys": list(keys[start : start + _MANY])})
+        found += [(row[0], row[1], row[2], row[3]) for row in rows]
+    return found
+
+
+def _where(table: Table, names: Iterable[str]) -> list[Any]:
+    return [table.c[name] == bindparam(f"k_{name}") for name in names]
+
+
+def _keyed(key: Mapping[str, object]) -> dict[str, object]:
+    return {f"k_{name}": value for name, value in key.items()}
+
+
+@cache
+def _update(table: Table, key: tuple[str, ...], columns: tuple[str, ...]) -> Update:
+    return update(table).where(*_where(table, key)).values({name: bindparam(name) for name in columns})
+
+
+@cache
+def _insert(table: Table, columns: tuple[str, ...]) -> Insert:
+    return insert(table).values({name: bindparam(name) for name in columns})
+
+
+@cache
+def _delete(table: Table, key: tuple[str, ...]) -> Delete:
+    return delete(table).where(*_where(table, key))
+
+
+@cache
+def _find(table: Table, key: tuple[str, ...]) -> Select[Any]:
+    return select(table).where(*_where(table, key))
+
+
+def change(connection: Connection, table: Table, key: Mapping[str, object], values: Mapping[str, object]) -> int:
+    """Update rows by equality; returns how many."""
+    statement = _update(table, tuple(key), tuple(values))
+    return connection.execute(statement, {**_keyed(key), **values}).rowcount
+
+
+def add(connection: Connection, table: Table, values: Mapping[str, object]) -> None:
+    """Insert one row."""
+    connection.execute(_insert(table, tuple(values)), dict(values))
+
+
+def put(connection: Connection, table: Table, key: Mapping[str, object], values: Mapping[str, object]) -> None:
+    """Write one row by its key, there or not."""
+    if change(connection, table, key, values) == 0:
+        add(connection, table, {**key, **values})
+
+
+def remove(connection: Connection, table: Table, **key: object) -> int:
+    """Delete rows by equality; returns how many."""
+    return connection.execute(_delete(table, tuple(key)), _keyed(key)).rowcount
+
+
+def find(connection: Connection, table: Table, **key: object) -> Row | None:
+    """Return one row by equality."""
+    return connection.execute(_find(table, tuple(key)), _keyed(key)).mappings().one_or_none()
+
+
+_SCOPE = ("organisation", "project", "dataset")
+
+
+def place(scope: Scope) -> dict[str, str]:
+    """Return the three columns of a scope."""
+    return {"organisation": scope.organisation, "project": scope.project, "dataset": scope.dataset}
+
+
+def within(table: Table, scope: Scope) -> list[Any]:
+    """Return the conditions for rows of exactly this scope."""
+    return [table.c[name] == value for name, value in place(scope).items()]
+
+
+_ALL = select(entries).where(*_where(entries, _SCOPE)).order_by(entries.c.name, entries.c.environment, entries.c.id)
+_LIVE = _ALL.where(entries.c.deleted_at.is_(None))
+_NAMED = _LIVE.where(*_where(entries, ("kind", "name", "environment")))
+_LIGHT = [column for column in versions.c if column.name not in {"body", "signature"}]
+_CURRENT = (
+    select(*_LIGHT)
+    .join(entries, entries.c.id == versions.c.entry)
+    .where(
+        *_where(entries, _SCOPE),
+        versions.c.state != "destroyed",
+        or_(versions.c.number == entries.c.active_version, versions.c.retired_at > bindparam("since")),
+    )
+    .order_by(versions.c.entry, versions.c.number)
+)
+_BY_ID = select(entries).where(*_where(entries, _SCOPE), entries.c.id.in_(bindparam("ids", expanding=True)))
+_CURRENT_OF = (
+    select(*_LIGHT)
+    .join(entries, entries.c.id == versions.c.entry)
+    .where(
+        versions.c.entry.in_(bindparam("ids", expanding=True)),
+        versions.c.state != "destroyed",
+        or_(versions.c.number == entries.c.active_version, versions.c.retired_at > bindparam("since")),
+    )
+    .order_by(versions.c.entry, versions.c.number)
+)
+
+
+def entries_of(connection: Connection, scope: Scope, *, deleted: bool = False) -> Sequence[Row]:
+    """Return a scope's entries, sorted; `deleted` includes those kept for scrubbing only."""
+    return connection.execute(_ALL if deleted else _LIVE, _keyed(place(scope))).mappings().all()
+
+
+def entry_named(connection: Connection, scope: Scope, kind: str, name: str, environment: str) -> Row | None:
+    """Return a live entry by its name."""
+    key = {**place(scope), "kind": kind, "name": name, "environment": environment}
+    return connection.execute(_NAMED, _keyed(key)).mappings().one_or_none()
+
+
+def current_versions(connection: Connection, scope: Scope, since: int) -> dict[str, list[Row]]:
+    """Return what a manifest lists: per entry the active version and those retired after `since` (milliseconds)."""
+    found: dict[str, list[Row]] = {}
+    for row in connection.execute(_CURRENT, {**_keyed(place(scope)), "since": since}).mappings():
+        found.setdefault(row["entry"], []).append(row)
+    return found
+
+
+def entries_by_id(connection: Connection, scope: Scope, ids: Sequence[str]) -> list[Row]:
+    """Return these entries of a scope, deleted ones included; those that are gone are left out."""
+    found: list[Row] = []
+    for start in range(0, len(ids), _MANY):
+        asked = {**_keyed(place(scope)), "ids": ids[start : start + _MANY]}
+        found += connection.execute(_BY_ID, asked).mappings()
+    return found
+
+
+def current_versions_of(connection: Connection, ids: Sequence[str], since: int) -> dict[str, list[Row]]:
+    """Return the same as `current_versions` for these entries."""
+    found: dict[str, list[Row]] = {}
+    for start in range(0, len(ids), _MANY):
+        asked = {"ids": ids[start : start + _MANY], "since": since}
+        for row in connection.execute(_CURRENT_OF, asked).mappings():
+            found.setdefault(row["entry"], []).append(row)
+    return found
+
+
+def versions_of(connection: Connection, entry: str) -> Sequence[Row]:
+    """Return all versions of an entry without their bodies, oldest first."""
+    query = select(*_LIGHT).where(versions.c.entry == entry).order_by(versions.c.number)
+    return connection.execute(query).mappings().all()
+
+
+def active_versions(connection: Connection, found: Sequence[Row]) -> dict[str, Row]:
+    """Return the active version of each entry (those that have one), without bodies."""
+    active: dict[str, Row] = {}
+    for start in range(0, len(found), 500):
+        ids = [row["id"] for row in found[start : start + 500]]
+        query = select(*_LIGHT).where(versions.c.entry.in_(ids), versions.c.state == "active")
+        active.update((row["entry"], row) for row in connection.execute(query).mappings())
+    return active

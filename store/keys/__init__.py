@@ -1,0 +1,1 @@
+"""Keys, what they seal and open, and how they are kept."""

@@ -1,0 +1,116 @@
+"""The key files of a data folder, by who may read them.
+
+    keys/public/   sealing.json, writer.pub        both planes
+    keys/control/  writer.key, pepper.key          the control plane
+    keys/data/     opening.key, ca.key             the data plane
+    keys/shared/   session.key                     both planes
+
+Private files are 0600 raw bytes; one that others may read is refused, like ssh does.
+"""
+
+import base64
+import hashlib
+import json
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from store.errors import KeyMismatch
+from store.keys.envelope import PUBLIC_SIZE, SUITE, SUITES, key_id
+from store.trust.signing import Verifier, Writer
+
+
+def read_private(path: Path) -> bytes:
+    """Read a private key file; raises `KeyMismatch` with the remedy when it is missing or open to others."""
+    try:
+        mode = path.stat().st_mode
+        data = path.read_bytes()
+    except OSError as error:
+        raise KeyMismatch(f"The key file {path} cannot be read ({error.strerror}).") from error
+    if stat.S_IMODE(mode) & 0o077:
+        raise KeyMismatch(f"The key file {path} is open to others; run: chmod 600 {path}")
+    return data
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Create a private key file, synced to disk; never overwrites."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.write(handle, data)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKeys:
+    """What both planes may know."""
+
+    store_id: bytes
+    sealing: bytes
+    verifier: Verifier
+
+    @property
+    def kid(self) -> bytes:
+        """The id of the active sealing key."""
+        return key_id(self.sealing)
+
+    @property
+    def fingerprint(self) -> str:
+        """What people compare."""
+        return "SHA256:" + base64.b64encode(hashlib.sha256(self.sealing).digest()).decode().rstrip("=")
+
+    def document(self) -> dict[str, object]:
+        """Return the content of sealing.json, which is also the answer of `GET /sealing-key`."""
+        return {
+            "kid": self.kid.hex(),
+            "suite": SUITE,
+            "suite_name": SUITES[SUITE],
+            "public_key": base64.b64encode(self.sealing).decode(),
+            "store_id": self.store_id.hex(),
+            "fingerprint": self.fingerprint,
+        }
+
+    @classmethod
+    def load(cls, data: Path) -> "PublicKeys":
+        """Read keys/public; raises `KeyMismatch` when a file is missing or contradicts itself."""
+        folder = data / "keys" / "public"
+        try:
+            document = json.loads((folder / "sealing.json").read_text())
+            keys = cls(
+                bytes.fromhex(document["store_id"]),
+                base64.b64decode(document["public_key"], validate=True),
+                Verifier((folder / "writer.pub").read_bytes()),
+            )
+            if document != keys.document() or len(keys.sealing) != PUBLIC_SIZE:
+                raise KeyMismatch(f"{folder / 'sealing.json'} contradicts itself; restore it from its backup.")
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise KeyMismatch(f"The public keys in {folder} are missing or damaged. Has `egret init` run?") from error
+        return keys
+
+
+@dataclass(frozen=True, slots=True)
+class ControlKeys:
+    """What the control plane holds: it signs and checks tokens, and opens nothing."""
+
+    public: PublicKeys
+    writer: Writer
+    pepper: bytes
+    session: bytes
+
+    @classmethod
+    def load(cls, data: Path) -> "ControlKeys":
+        """Read keys/public, keys/control and keys/shared; raises `KeyMismatch`."""
+        keys = data / "keys"
+        public = PublicKeys.load(data)
+        writer = Writer(read_private(keys / "control" / "writer.key"))
+        if writer.public != public.verifier.public:
+            raise KeyMismatch("keys/control/writer.key and keys/public/writer.pub are not a pair; restore both.")
+        pepper = read_private(keys / "control" / "pepper.key")
+        return cls(public, writer, pepper, session_key(data))
+
+
+def session_key(data: Path) -> bytes:
+    """Read the key under which session tokens are hashed."""
+    return read_private(data / "keys" / "shared" / "session.key")

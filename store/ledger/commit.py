@@ -1,0 +1,250 @@
+"""One writing transaction: rows, manifests, documents, tree, head and audit change together or not at all."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, text
+
+from store.cache import Bounded
+from store.database import rows
+from store.database.engine import Database
+from store.database.schema import datasets, documents, head, nodes, shares
+from store.errors import KeyMismatch, Unavailable
+from store.keys.keyring import ControlKeys
+from store.ledger.manifest_writer import Hosts, Kept, ManifestWriter, Rules
+from store.log import audit
+from store.model import Scope
+from store.trust import tree
+from store.trust.documents import believed, believed_hash
+from store.trust.head import Head, channel_of
+from store.trust.manifest import manifest_key, users
+from store.trust.signing import DOCUMENT, canonical, digest
+
+_RING = text("SELECT pg_notify(:channel, :revision)")
+NODES = 1024
+"""Nodes of the hash tree that the writer remembers: about two megabytes."""
+
+
+class Recent:
+    """What is remembered between transactions. All of it counts only under the hash that is asked for.
+
+    Nodes are for any thread, manifests for the one that writes.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.manifests = ManifestWriter()
+        self._nodes: Bounded[str, tuple[bytes, bytes]] = Bounded(NODES)
+
+    def node(self, connection: Connection, path: str, expected: bytes) -> bytes:
+        """Return a verified node; raises `Tampered`."""
+        with self._lock:
+            cached = self._nodes.look(path)
+        if cached is not None and cached[0] == expected:
+            return cached[1]
+        body = tree.checked(rows.read_node(connection, path), expected)
+        with self._lock:
+            self._nodes.keep(path, (expected, body))
+        return body
+
+    def wrote(self, path: str, body: bytes) -> None:
+        """Remember a node that was written just now."""
+        with self._lock:
+            self._nodes.keep(path, (tree.node_hash(body), body))
+
+
+class Transaction:
+    """What a verb of the vault writes through. `now` is Unix milliseconds."""
+
+    def __init__(self, connection: Connection, keys: ControlKeys, last: Head, now: int, recent: Recent) -> None:
+        self.connection = connection
+        self.keys = keys
+        self.now = now
+        self.epoch = last.epoch
+        self.kid = last.kid
+        self._last = last
+        self._recent = recent
+        self._touched: dict[Scope, set[str] | None] = {}
+        self._whole: set[Scope] = set()
+        self._documents: dict[str, bytes | None] = {}
+        self._events: list[audit.Event] = []
+
+    @property
+    def head(self) -> Head:
+        """The head that this transaction started from."""
+        return self._last
+
+    def touch(self, scope: Scope, entry: str | None = None) -> None:
+        """Have the scope's manifest rewritten at the end: the line of one entry (by id), or the whole."""
+        ids = self._touched.get(scope)
+        if ids is None:
+            ids = self._touched[scope] = set()
+        if entry is None:
+            self._whole.add(scope)
+        else:
+            ids.add(entry)
+
+    def forget(self, scope: Scope) -> None:
+        """Have the scope's manifest removed at the end."""
+        self._touched[scope] = None
+
+    def put_document(self, key: str, body: object) -> None:
+        """Publish a signed document."""
+        self._documents[key] = canonical(body)
+
+    def drop_document(self, key: str) -> None:
+        """Withdraw a document: after the commit nobody can use its row again."""
+        self._documents[key] = None
+
+    def log(self, event: audit.Event) -> None:
+        """Add an audit row to this transaction."""
+        self._events.append(event)
+
+    def finish(self) -> Head:
+        """Write manifests, documents, tree, audit and the new head."""
+        for scope, ids in self._touched.items():
+            self._documents[manifest_key(scope)] = None if ids is None else self._manifest(scope, ids)
+        root = self._write_documents()
+        seq, last = audit.append(self.connection, self._events, self.now, self._last.audit_seq, self._last.audit_hash)
+        changed = root != self._last.root
+        new = self._last.later(
+            revision=self._last.revision + changed,
+            epoch=self.epoch,
+            kid=self.kid,
+            beat=self._last.beat + 1,
+            issued_at=self.now,
+            root=root,
+            audit_seq=seq,
+            audit_hash=last,
+        )
+        write_head(self.connection, new, self.keys)
+        if changed and self.connection.dialect.name == "postgresql":
+            ring = {"channel": channel_of(self.keys.public.store_id), "revision": str(new.revision)}
+            self.connection.execute(_RING, ring)
+        return new
+
+    def _manifest(self, scope: Scope, ids: set[str]) -> bytes:
+        last = None if scope in self._whole else self._before(scope)
+        if last is None:
+            return self._recent.manifests.whole(self.connection, scope, self._settings(scope), self.now)
+        return self._recent.manifests.changed(self.connection, scope, last, ids, self.now)
+
+    def _before(self, scope: Scope) -> Kept | None:
+        """Return the scope's manifest as the head that this transaction started from vouches for it."""
+        sha256 = believed_hash(self._node, self._last.root, manifest_key(scope))
+        if sha256 is None:
+            return None
+        return self._recent.manifests.recall(scope, sha256, lambda: self._document(manifest_key(scope), sha256))
+
+    def rules(self, scope: Scope, entry: str, number: int) -> Rules | None:
+        """Return the destinations and locations that a version has now, verified: what a rotation inherits."""
+        before = self._before(scope)
+        return None if before is None else before.rules(entry, number)
+
+    def default_hosts(self, scope: Scope) -> Hosts:
+        """Return the dataset's destinations for secrets that name none, verified."""
+        before = self._before(scope)
+        if before is None or before.hosts is None:  # written by a release before it was signed
+            return self._settings(scope).get("hosts", [])  # type: ignore[return-value]
+        return before.hosts
+
+    def _settings(self, scope: Scope) -> dict[str, object]:
+        """Return what a manifest says beside its entries."""
+        place = rows.place(scope)
+        shared = rows.find(self.connection, shares, **place)
+        said: dict[str, object] = {} if shared is None else {"use": users(json.loads(shared["groups"]))}
+        row = rows.find(self.connection, datasets, id=place.pop("dataset"), **place) if scope.dataset else None
+        if row is not None:
+            said |= {"egress": json.loads(row["egress"]), "hosts": json.loads(row["hosts"])}
+            said |= {"strict_bodies": bool(row["strict_bodies"]), "state": row["state"]}
+        return said
+
+    def _document(self, key: str, sha256: str) -> bytes:
+        fetch, verifier = (lambda name: rows.read_document(self.connection, name)), self.keys.public.verifier
+        return believed(fetch, key, sha256, verifier)
+
+    def _write_documents(self) -> str:
+        changes: dict[str, str | None] = {}
+        for key, body in self._documents.items():
+            if body is None:
+                rows.remove(self.connection, documents, key=key)
+                changes[key] = None
+                continue
+            signature = self.keys.writer.sign(DOCUMENT, key.encode(), body)
+            rows.put(self.connection, documents, {"key": key}, {"body": body, "signature": signature})
+            changes[key] = digest(body)
+        if not changes:
+            return self._last.root
+        root, bodies = tree.update(self._node, bytes.fromhex(self._last.root), changes)
+        for path, node in bodies.items():
+            rows.put(self.connection, nodes, {"path": path}, {"body": node})
+            self._recent.wrote(path, node)
+        return root.hex()
+
+    def _node(self, path: str, expected: bytes) -> bytes:
+        return self._recent.node(self.connection, path, expected)
+
+
+def write_head(connection: Connection, new: Head, keys: ControlKeys) -> None:
+    """Sign and write the head row."""
+    rows.put(connection, head, {"id": 1}, {"body": new.body(), "signature": new.sign(keys.writer)})
+
+
+class Ledger:
+    """Opens transactions on the head, which it verifies each time, so that it never signs over a forged one."""
+
+    def __init__(self, database: Database, keys: ControlKeys, clock: Callable[[], float] = time.time) -> None:
+        self.database = database
+        self.keys = keys
+        self.clock = clock
+        self._seen: tuple[str, Head] | None = None
+        self._recent = Recent()
+
+    @contextmanager
+    def change(self) -> Iterator[Transaction]:
+        """One transaction; commits on success."""
+        with self.database.write() as connection:
+            last = self.head(connection, lock=True)
+            transaction = Transaction(connection, self.keys, last, int(self.clock() * 1000), self._recent)
+            yield transaction
+            new = transaction.finish()
+        self._seen = (new.body(), new)
+
+    def head(self, connection: Connection, *, lock: bool = False) -> Head:
+        """Return the verified head; a lower revision than seen before is a database put back under our feet.
+
+        Only a writer can tell: a reader's snapshot may be older than a commit that happened meanwhile.
+        """
+        row = rows.read_head(connection, lock=lock)
+        if row is None:
+            raise KeyMismatch("The database has no head: it is not a store of Egret, or not a whole one.")
+        if self._seen is not None and self._seen[0] == row[0]:
+            return self._seen[1]
+        found = Head.read(*row, self.keys.public.verifier, self.keys.public.store_id)
+        if lock and self._seen is not None and _before(found, self._seen[1]):
+            raise Unavailable("The database went back in time while the store was running; restart it after a restore.")
+        return found
+
+    def document(self, connection: Connection, key: str) -> bytes | None:
+        """Return a document that the head vouches for; raises `Tampered`."""
+        head = self.head(connection)
+
+        def node(path: str, expected: bytes) -> bytes:
+            return self._recent.node(connection, path, expected)
+
+        sha256 = believed_hash(node, head.root, key)
+        if sha256 is None:
+            return None
+        return believed(lambda name: rows.read_document(connection, name), key, sha256, self.keys.public.verifier)
+
+    def beat(self) -> None:
+        """Renew the head, so that the data plane knows that the store is alive."""
+        with self.change():
+            pass
+
+
+def _before(one: Head, other: Head) -> bool:
+    return (one.epoch, one.beat) < (other.epoch, other.beat)

@@ -1,0 +1,58 @@
+"""What the store does without being asked: forget expired sessions, erase deleted values, flush last use of keys."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Select, delete, select
+
+from store.database import rows
+from store.database.schema import api_keys, entries, sessions, versions
+from store.ledger.commit import Ledger, Transaction
+from store.log.audit import Event
+from store.model import Scope
+from store.trust.manifest import RETIRED_FOR, session_key_of
+
+BATCH = 500
+KEPT = 60_000
+"""Milliseconds that an expired session's row is kept, so that its last uses are counted."""
+
+
+def tend(ledger: Ledger) -> int:
+    """Clean up one batch of each; returns how much was done."""
+    with ledger.database.read() as connection:
+        now = int(ledger.clock() * 1000)
+        expired = connection.execute(_expired(now)).scalars().all()
+        deleted = connection.execute(_deleted(now)).mappings().all()
+    if not expired and not deleted:
+        return 0
+    with ledger.change() as transaction:
+        for session in expired:
+            rows.remove(transaction.connection, sessions, id=session)
+            transaction.drop_document(session_key_of(session))
+        for entry in deleted:
+            _erase(transaction, entry)
+    return len(expired) + len(deleted)
+
+
+def _expired(now: int) -> Select[Any]:
+    return select(sessions.c.id).where(sessions.c.expires_at < now - KEPT).limit(BATCH)
+
+
+def _deleted(now: int) -> Select[Any]:
+    return select(entries).where(entries.c.deleted_at < now - int(RETIRED_FOR * 1000)).limit(BATCH)
+
+
+def _erase(transaction: Transaction, entry: rows.Row) -> None:
+    scope = Scope(entry["organisation"], entry["project"], entry["dataset"])
+    transaction.connection.execute(delete(versions).where(versions.c.entry == entry["id"]))
+    rows.remove(transaction.connection, entries, id=entry["id"])
+    transaction.touch(scope, entry["id"])
+    target = f"{entry['kind']}s/{entry['name']}"
+    transaction.log(Event("store:erase", scope, target, actor="store"))
+
+
+def flush_key_use(ledger: Ledger, used: Mapping[str, int]) -> None:
+    """Write when keys were last used, rounded to the minute: enough to find stale keys, too little to track people."""
+    with ledger.change() as transaction:
+        for key, at in used.items():
+            rows.change(transaction.connection, api_keys, {"id": key}, {"last_used_at": at - at % 60_000})

@@ -1,0 +1,219 @@
+"""Takes the data plane's spools into the audit log, each line once.
+
+A line is known by (spool, seq); the highest seq taken is stored in the transaction that takes it, so a line taken twice
+after a crash counts once. Lines are taken in portions, many spools in one transaction, and never for long: the head's
+heartbeat waits behind.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, Table, bindparam, case, func, select, update
+
+from store.database import rows
+from store.database.schema import documents, entries, sessions, spooled, spools
+from store.ledger.commit import Ledger, Transaction
+from store.log.audit import Event
+from store.log.lines import Line, parse_line
+from store.log.spools import Folder, Portion, read_table, table_backlog
+from store.model import Kind, Scope
+from store.trust.manifest import session_key_of
+
+log = logging.getLogger("store.intake")
+BATCH: Final = 1000
+"""Lines of one transaction."""
+TURN: Final = 0.2
+"""Seconds after which `take` gives the writer's thread back."""
+
+
+class Intake:
+    """Takes spools in; call `take` again and again from the writer's thread."""
+
+    def __init__(self, ledger: Ledger, data: Path) -> None:
+        self._ledger = ledger
+        self._in_table = 0
+        self._folder = Folder(data / "spool", parse_line)
+
+    def take(self, within: float = TURN) -> int:
+        """Take what is there on this machine; returns how many lines."""
+        taken, ends = 0, time.monotonic() + within
+        while portions := list(self._folder.read(BATCH)):
+            with self._ledger.change() as transaction:
+                taken += _store(transaction, portions)
+            for portion in portions:
+                portion.taken()
+            if time.monotonic() > ends:
+                break
+        return taken
+
+    def take_table(self, within: float = TURN) -> int:
+        """Take what data planes of other machines put into the database; returns how many lines."""
+        taken, ends = 0, time.monotonic() + within
+        while self.waits():
+            with self._ledger.change() as transaction:
+                taken += _store(transaction, read_table(transaction.connection, BATCH))
+            if time.monotonic() > ends:
+                self._in_table = self.backlog_of_table()
+                return taken
+        self._in_table = 0
+        return taken
+
+    def waits(self) -> bool:
+        """Whether lines wait in the database."""
+        with self._ledger.database.read() as connection:
+            return connection.execute(_ANY).first() is not None
+
+    def backlog(self) -> int:
+        """Return how many bytes wait to be taken in; those of the database as of the last turn there."""
+        return self._folder.backlog() + self._in_table
+
+    def backlog_of_table(self) -> int:
+        """Return how many bytes wait in the database."""
+        with self._ledger.database.read() as connection:
+            return table_backlog(connection)
+
+
+_ANY = select(spooled.c.seq).limit(1)
+
+
+def _store(transaction: Transaction, portions: Iterable[Portion[Line]]) -> int:
+    lines = [line for portion in portions for line in _fresh(transaction, portion)]
+    scopes = _scopes(transaction.connection, {line.session for line in lines if line.session})
+    for line in lines:
+        transaction.log(_event(line, scopes.get(line.session) or _told(line)))
+    _count(transaction.connection, lines)
+    return len(lines)
+
+
+def _fresh(transaction: Transaction, portion: Portion[Line]) -> list[Line]:
+    """Return the lines that were not taken before, and note the last."""
+    known = [line for line in portion.lines if line is not None]
+    if len(known) < len(portion.lines):
+        log.error("spool %s: %d malformed lines were left out", portion.spool, len(portion.lines) - len(known))
+    mark = rows.find(transaction.connection, spools, spool=portion.spool)
+    fresh, last = [], -1 if mark is None else mark["seq"]
+    for line in known:
+        if line.seq > last:
+            fresh.append(line)
+            last = line.seq
+    if fresh:
+        values = {"seq": last, "seen_at": transaction.now}
+        rows.put(transaction.connection, spools, {"spool": portion.spool}, values)
+    return fresh
+
+
+_SESSIONS = select(sessions.c.id, sessions.c.organisation, sessions.c.project, sessions.c.dataset).where(
+    sessions.c.id.in_(bindparam("ids", expanding=True)),
+)
+_DOCUMENTS = select(documents.c.key, documents.c.body).where(documents.c.key.in_(bindparam("ids", expanding=True)))
+
+
+def _some(connection: Connection, query: Any, ids: Iterable[str]) -> Iterable[Any]:  # noqa: ANN401 - any row
+    sorted_ids = sorted(ids)
+    for start in range(0, len(sorted_ids), 500):
+        yield from connection.execute(query, {"ids": sorted_ids[start : start + 500]})
+
+
+def _scopes(connection: Connection, ids: Iterable[str]) -> dict[str, Scope]:
+    """Give the session's own scope where it is still known: the store's word counts more than the spool's."""
+    return {id_: Scope(*place) for id_, *place in _some(connection, _SESSIONS, ids)}
+
+
+def _told(line: Line) -> Scope:
+    return line.scope if line.scope.organisation else Scope("default", line.scope.project, line.scope.dataset)
+
+
+def _event(line: Line, scope: Scope) -> Event:
+    actor = f"session:{line.session}" if line.session else ""
+    detail = {**line.detail, "used_at": line.at, **({"secrets": list(line.names)} if line.names else {})}
+    outcome = "denied" if line.event == "refuse" else "ok"
+    return Event(f"use:{line.event}", scope, "", outcome, actor, "", line.request_id, detail)
+
+
+@dataclass(slots=True)
+class _Tally:
+    count: int = 0
+    last: int = 0
+
+    def add(self, count: int, last: int) -> None:
+        self.count += count
+        self.last = max(self.last, last)
+
+
+def _used(table: Table) -> Any:  # noqa: ANN401 - an Update of either table
+    at: Any = bindparam("at")
+    before = func.coalesce(table.c.last_used_at, 0)
+    moved = {
+        "use_count": table.c.use_count + bindparam("count"),
+        "last_used_at": case((before < at, at), else_=table.c.last_used_at),
+    }
+    return update(table).where(table.c.id == bindparam("k_id")).values(moved)
+
+
+_USED = {table: _used(table) for table in (sessions, entries)}
+
+
+def _move(connection: Connection, table: Table, tallies: dict[str, _Tally]) -> None:
+    """Move use counts and times. In the order of ids, so that two stores never wait for each other."""
+    if tallies:
+        found = [{"k_id": id_, "count": tallies[id_].count, "at": tallies[id_].last} for id_ in sorted(tallies)]
+        connection.execute(_USED[table], found)
+
+
+def _count(connection: Connection, lines: list[Line]) -> None:
+    """Count uses of sessions and entries."""
+    by_session: dict[str, _Tally] = {}
+    by_name: dict[tuple[str, str], _Tally] = {}
+    for line in lines:
+        if line.event == "inject" and line.session:
+            by_session.setdefault(line.session, _Tally()).add(1, line.at)
+            for name in line.names:
+                by_name.setdefault((line.session, name), _Tally()).add(1, line.at)
+    _move(connection, sessions, by_session)
+    _move(connection, entries, _by_entry(connection, by_name))
+
+
+def _by_entry(connection: Connection, by_name: dict[tuple[str, str], _Tally]) -> dict[str, _Tally]:
+    keys = {session_key_of(session) for session, _ in by_name}
+    known = {key: _Place.read(body) for key, body in _some(connection, _DOCUMENTS, keys)}
+    found: dict[tuple[_Place, str], str | None] = {}
+    tallies: dict[str, _Tally] = {}
+    for (session, name), tally in by_name.items():
+        place = known.get(session_key_of(session))
+        if place is None:
+            continue
+        if (place, name) not in found:
+            found[place, name] = _entry_of(connection, place, name)
+        if (entry := found[place, name]) is not None:
+            tallies.setdefault(entry, _Tally()).add(tally.count, tally.last)
+    return tallies
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a session looks names up."""
+
+    scope: Scope
+    environment: str
+
+    @classmethod
+    def read(cls, body: bytes) -> "_Place":
+        document = json.loads(body)
+        scope = Scope(document["organisation"], document["project"], document["dataset"])
+        return cls(scope, document["environment"])
+
+
+def _entry_of(connection: Connection, place: _Place, name: str) -> str | None:
+    """Return the entry that the name meant there: the one that the data plane would pick."""
+    for kind in Kind:
+        for level in place.scope.parents:
+            for environment in dict.fromkeys((place.environment, "")):
+                entry = rows.entry_named(connection, level, kind.value, name, environment)
+                if entry is not None:
+                    return str(entry["id"])
+    return None

@@ -1,0 +1,60 @@
+"""The head: one signed row that dates everything. Rewritten at each commit, and every two seconds by the heartbeat.
+
+`revision` counts what the data plane can see, `beat` every commit, `epoch` restores; `root` is the hash tree's;
+`audit_seq` and `audit_hash` are the log's last row. `issued_at` (Unix milliseconds) and `beat` let the data plane
+refuse a store that stands still.
+"""
+
+import json
+from dataclasses import dataclass, replace
+
+from store.errors import KeyMismatch, Tampered
+from store.trust.signing import HEAD, Verifier, Writer, canonical
+
+
+def channel_of(store_id: bytes) -> str:
+    """Return the name under which a store on PostgreSQL rings when its revision moved."""
+    return f"egret_{store_id.hex()[:16]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What the signed row says. `kid` is the active sealing key."""
+
+    store_id: str
+    epoch: int
+    revision: int
+    beat: int
+    issued_at: int
+    root: str
+    audit_seq: int
+    audit_hash: str
+    kid: str
+
+    def body(self) -> str:
+        """Return the canonical text that is signed."""
+        return canonical({name: getattr(self, name) for name in self.__slots__}).decode()
+
+    def sign(self, writer: Writer) -> bytes:
+        """Return the writer's signature."""
+        return writer.sign(HEAD, self.body().encode())
+
+    def later(self, **changes: object) -> "Head":
+        """Return a copy with changes."""
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+    @classmethod
+    def read(cls, body: str, signature: bytes, verifier: Verifier, store_id: bytes) -> "Head":
+        """Verify and parse; raises `Tampered`, or `KeyMismatch` for another store's head."""
+        head = cls._parse(body)
+        if head.store_id != store_id.hex():  # said before the signature is looked at: the plainer sentence
+            raise KeyMismatch("The database belongs to another store than the keys in this folder.")
+        verifier.check(signature, HEAD, body.encode())
+        return head
+
+    @classmethod
+    def _parse(cls, body: str) -> "Head":
+        try:
+            return cls(**json.loads(body))
+        except (TypeError, ValueError) as error:
+            raise Tampered("the store's head is of another format") from error

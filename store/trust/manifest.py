@@ -1,0 +1,209 @@
+"""Per scope one signed document: what the data plane may believe about its secrets. Built here, parsed here.
+
+`use`, of an entry or of a whole scope, is there when groups were given any right: then only the groups that it lists
+may use the entry. An entry's `versions` are the active one and those rotated out lately, which are only scrubbed.
+`sealed` is what the envelope is bound to; `hosts` and `locations` are what is left of it after narrowing. Both must
+allow a use.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from store.errors import Invalid, Tampered
+from store.model import Kind, Location, Scope
+from store.rules import DestinationRule
+from store.trust.signing import canonical
+
+type Row = Mapping[Any, Any]
+"""A row of the database."""
+
+RETIRED_FOR = 3600.0
+"""Seconds for which a value that was rotated out, or deleted, is still scrubbed (spec 3)."""
+
+
+def manifest_key(scope: Scope) -> str:
+    """Return the document key of a scope's manifest."""
+    return f"manifest/{scope}"
+
+
+def session_key_of(session: str) -> str:
+    """Return the document key of a session."""
+    return f"session/{session}"
+
+
+def line_of(entry: Row, versions: Sequence[Row]) -> dict[str, object]:
+    """Return an entry's line from the versions that count (`rows.current_versions`)."""
+    deleted = entry["deleted_at"] is not None
+    groups = json.loads(entry["groups"])
+    use = {"use": users(groups)} if groups else {}
+    return {
+        **use,
+        "id": entry["id"],
+        "kind": entry["kind"],
+        "name": entry["name"],
+        "environment": entry["environment"],
+        "state": "deleted" if deleted else entry["state"],
+        "version": 0 if deleted else entry["active_version"],
+        "versions": [_version(row) for row in versions],
+    }
+
+
+@lru_cache(1024)
+def _loads(text: str) -> object:
+    """Read a canonical list once: the versions of a dataset tend to have the same. Not to be changed."""
+    return json.loads(text)
+
+
+def users(grants: Mapping[str, str]) -> list[str]:
+    """Return the groups that may use something, of those that may do anything with it."""
+    return sorted(group for group, letters in grants.items() if "u" in letters)
+
+
+def _version(row: Row) -> dict[str, object]:
+    line: dict[str, object] = {
+        "number": row["number"],
+        "sha256": row["sha256"],
+        "kid": row["kid"],
+        "sealed": [_loads(row["sealed_hosts"]), _loads(row["sealed_locations"])],
+        "retired_at": row["retired_at"],
+    }
+    if (row["hosts"], row["locations"]) != (row["sealed_hosts"], row["sealed_locations"]):
+        line["narrowed"] = [_loads(row["hosts"]), _loads(row["locations"])]
+    return line
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version as the data plane sees it; rules parsed."""
+
+    entry: str
+    number: int
+    sha256: str
+    kid: bytes
+    sealed_hosts: list[str | dict[str, object]]
+    sealed_locations: list[str]
+    sealed_rules: tuple[DestinationRule, ...]
+    rules: tuple[DestinationRule, ...]
+    locations: frozenset[Location]
+    retired_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A name as the data plane sees it. `active` is None when nothing may be injected; it shadows all the same."""
+
+    scope: Scope
+    kind: Kind
+    name: str
+    environment: str
+    deleted: bool
+    active: Version | None
+    versions: tuple[Version, ...]
+    use: frozenset[str] | None = None
+    """The groups that may use it; None: no groups were named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A verified, parsed manifest."""
+
+    scope: Scope
+    sha256: str
+    entries: tuple[Entry, ...]
+    egress: Mapping[str, object]
+    strict_bodies: bool
+    live: bool
+    use: frozenset[str] | None = None
+    """The groups that may use everything in the scope; None: no groups were named."""
+
+
+def parse(body: bytes, sha256: str, scope: Scope) -> Manifest:
+    """Read a manifest whose signature and hash were checked; raises `Tampered` when it is another scope's."""
+    try:
+        document = json.loads(body)
+        if document["scope"] != str(scope) or document["level"] != scope.level:
+            raise Tampered("a manifest belongs to another scope")
+        return Manifest(
+            scope,
+            sha256,
+            tuple(_parse_entry(line, scope) for line in document["entries"]),
+            document.get("egress", {}),
+            bool(document.get("strict_bodies", False)),
+            document.get("state", "ready") != "disabled",
+            _groups(document),
+        )
+    except (KeyError, TypeError, ValueError, Invalid) as error:
+        raise Tampered("a manifest is of another format") from error
+
+
+def _parse_entry(line: Mapping[str, object], scope: Scope) -> Entry:
+    entry = str(line["id"])
+    raw = line["versions"]
+    if not isinstance(raw, list):
+        raise TypeError("versions")
+    versions = tuple(_parse_version(entry, version) for version in raw)
+    current = [version for version in versions if version.number == line["version"] and line["state"] == "active"]
+    return Entry(
+        scope,
+        Kind(str(line["kind"])),
+        str(line["name"]),
+        str(line["environment"]),
+        line["state"] == "deleted",
+        current[0] if current else None,
+        versions,
+        _groups(line),
+    )
+
+
+def _rules(hosts: list[str | dict[str, object]]) -> tuple[DestinationRule, ...]:
+    """Parse a list once: the secrets of a dataset tend to have the same."""
+    if all(type(rule) is str for rule in hosts):
+        return _plain_rules(tuple(hosts))
+    return _written_rules(canonical(hosts))
+
+
+def _groups(document: Mapping[str, object]) -> frozenset[str] | None:
+    found = document.get("use")
+    if found is None:
+        return None
+    if not isinstance(found, list):
+        raise TypeError("use")
+    return frozenset(map(str, found))
+
+
+@lru_cache(4096)
+def _plain_rules(hosts: tuple[str, ...]) -> tuple[DestinationRule, ...]:
+    return tuple(DestinationRule.parse(rule) for rule in hosts)
+
+
+@lru_cache(4096)
+def _written_rules(text: bytes) -> tuple[DestinationRule, ...]:
+    return tuple(DestinationRule.parse(rule) for rule in json.loads(text))
+
+
+@lru_cache(64)
+def _locations(names: tuple[str, ...]) -> frozenset[Location]:
+    return frozenset(map(Location, names))
+
+
+def _parse_version(entry: str, line: dict[str, object]) -> Version:
+    hosts, locations = line["sealed"]  # type: ignore[misc]
+    now_hosts, now_locations = line.get("narrowed", line["sealed"])  # type: ignore[misc]
+    retired = line["retired_at"]
+    sealed_rules = _rules(hosts)  # type: ignore[has-type]
+    narrowed = _rules(now_hosts)  # type: ignore[has-type]
+    return Version(
+        entry,
+        int(str(line["number"])),
+        str(line["sha256"]),
+        bytes.fromhex(str(line["kid"])),
+        hosts,  # type: ignore[has-type]
+        locations,  # type: ignore[has-type]
+        sealed_rules,
+        narrowed,
+        _locations(tuple(locations)) & _locations(tuple(now_locations)),  # type: ignore[has-type]
+        None if retired is None else int(str(retired)) / 1000,
+    )

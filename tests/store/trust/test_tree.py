@@ -1,0 +1,83 @@
+"""The hash tree: what the root vouches for, and nothing else."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from store.errors import Tampered
+from store.trust import tree
+from store.trust.documents import believed_hash
+
+HASHES = st.integers(0, 3).map(lambda number: f"{number:064x}")
+KEYS = st.integers(0, 300).map(lambda number: f"session/{number}")
+
+
+class Nodes(dict):
+    root = tree.EMPTY
+
+    def fetch(self, path, expected):
+        return tree.checked(self.get(path), expected)
+
+    def apply(self, changes):
+        self.root, bodies = tree.update(self.fetch, self.root, changes)
+        self.update(bodies)
+
+    def look(self, key):
+        return believed_hash(self.fetch, self.root.hex(), key)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.dictionaries(KEYS, st.one_of(st.none(), HASHES), max_size=12), max_size=12))
+def test_the_tree_is_a_dictionary(batches):
+    """After any changes, every key has its last hash, and removed keys have none."""
+    nodes, model = Nodes(), {}
+    for changes in batches:
+        nodes.apply(changes)
+        for key, sha256 in changes.items():
+            model.pop(key, None)
+            if sha256 is not None:
+                model[key] = sha256
+    for key in [f"session/{number}" for number in range(301)]:
+        assert nodes.look(key) == model.get(key)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.dictionaries(KEYS, HASHES, min_size=1, max_size=20), st.randoms(use_true_random=False))
+def test_the_root_depends_on_content_alone(content, order):
+    """Any order of the same changes gives the same root; removing all gives the empty root."""
+    one, two = Nodes(), Nodes()
+    one.apply(content)
+    keys = list(content)
+    order.shuffle(keys)
+    for key in keys:
+        two.apply({key: content[key]})
+    assert one.root == two.root
+    two.apply(dict.fromkeys(keys))
+    assert two.root == tree.EMPTY
+
+
+def test_every_changed_node_is_noticed():
+    """A flipped byte, an old node put back, a missing node: each on the path to a key is refused."""
+    nodes = Nodes()
+    nodes.apply({f"session/{number}": "a" * 64 for number in range(200)})
+    old = dict(nodes)
+    nodes.apply({"session/7": "b" * 64})
+    a, b = tree.bucket_of("session/7")
+    for path in ("", f"{a}", f"{a}/{b}"):
+        good = nodes[path]
+        for bad in (old[path], good[:-1] + bytes([good[-1] ^ 1]), b"", None, good + b"\n"):
+            nodes[path] = bad
+            with pytest.raises(Tampered):
+                nodes.look("session/7")
+            nodes[path] = good
+    assert nodes.look("session/7") == "b" * 64
+
+
+def test_the_writer_does_not_build_on_a_forged_node():
+    """An update over an edited bucket raises instead of signing the edit into the new root."""
+    nodes = Nodes()
+    nodes.apply({"session/7": "a" * 64})
+    a, b = tree.bucket_of("session/7")
+    nodes[f"{a}/{b}"] += f"session/forged {'c' * 64}\n".encode()
+    with pytest.raises(Tampered):
+        nodes.apply({"session/7": "b" * 64})
