@@ -205,6 +205,10 @@ def sections() -> dict[str, type]:
     return {section.name: type(section.default) for section in fields(Settings)}
 
 
+def _known() -> dict[str, list[str]]:
+    return {name: [option.name for option in fields(section)] for name, section in sections().items()}
+
+
 def environment() -> dict[str, str]:
     """Return a copy of the process's environment; the only reading of it in the sources."""
     return dict(os.environ)  # noqa: TID251
@@ -217,7 +221,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     faults: list[str] = []
     raw: dict[tuple[str, str], Raw] = {}
     if path is not None:
-        raw.update(read(path, faults))
+        raw.update(read(path, _known(), faults))
     raw.update(_overrides(environ, faults))
     built = {name: _section(name, cls, raw, faults) for name, cls in sections().items()}
     if faults:
@@ -229,11 +233,12 @@ def _overrides(environ: Mapping[str, str], faults: list[str]) -> "dict[tuple[str
     from egret.settings_file import Raw, unknown  # noqa: PLC0415
 
     found: dict[tuple[str, str], Raw] = {}
+    known = _known()
     for variable, text in sorted(environ.items()):
         if not variable.startswith("EGRET_") or "__" not in variable:
             continue
         section, _, key = variable.removeprefix("EGRET_").lower().partition("__")
-        if fault := unknown(section, key):
+        if fault := unknown(known, section, key):
             faults.append(f"environment variable {variable}: {fault}")
         else:
             found[section, key] = Raw(text, f"environment variable {variable}")

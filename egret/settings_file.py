@@ -4,13 +4,14 @@ The tree of nodes is walked instead of loaded, because only nodes know their lin
 key that is given twice. Faults are collected, so that one start shows them all.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
-from egret.settings import sections
+type Known = Mapping[str, Sequence[str]]
+"""The keys that there are, by section."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,47 +22,49 @@ class Raw:
     where: str
 
 
-def unknown(section: str, key: str | None = None) -> str | None:
+def unknown(known: Known, section: str, key: str | None = None) -> str | None:
     """Say what is wrong with a section or key that does not exist; None when it does."""
-    known = sections()
     if section not in known:
         return f"unknown section {section}; allowed: " + ", ".join(known)
-    keys = [option.name for option in fields(known[section])]
-    if key is not None and key not in keys:
-        return f"unknown key {section}.{key}; allowed: " + ", ".join(keys)
+    if key is not None and key not in known[section]:
+        return f"unknown key {section}.{key}; allowed: " + ", ".join(known[section])
     return None
 
 
-def read(path: Path, faults: list[str]) -> dict[tuple[str, str], Raw]:
+def read(path: Path, known: Known, faults: list[str]) -> dict[tuple[str, str], Raw]:
     """Return every known key of the file; add a line to `faults` for whatever else is there."""
-    root = _root(path, faults)
+    root = _root(path, known, faults)
     found: dict[tuple[str, str], Raw] = {}
     for section, where, node in _pairs(root, path, faults):
-        if fault := unknown(section):
+        if fault := unknown(known, section):
             faults.append(f"{where}: {fault}")
         elif not _empty(node) and not isinstance(node, yaml.MappingNode):
             faults.append(f"{where}: {section}: must be a mapping of keys")
         else:
-            _section(section, node, path, found, faults)
+            found |= _section(section, known, _pairs(node, path, faults), faults)
     return found
 
 
-def _section(section: str, node: yaml.Node, path: Path, found: dict[tuple[str, str], Raw], faults: list[str]) -> None:
-    for key, where, value in _pairs(node, path, faults):
-        if fault := unknown(section, key):
+def _section(
+    section: str, known: Known, pairs: Iterator[tuple[str, str, yaml.Node]], faults: list[str]
+) -> dict[tuple[str, str], Raw]:
+    found: dict[tuple[str, str], Raw] = {}
+    for key, where, value in pairs:
+        if fault := unknown(known, section, key):
             faults.append(f"{where}: {fault}")
             continue
         try:
             found[section, key] = Raw(_Constructor().construct_document(value), where)
         except yaml.YAMLError:  # a tag such as !!python/object
             faults.append(f"{where}: {section}.{key}: must be plain YAML without tags")
+    return found
 
 
 class _Constructor(yaml.constructor.SafeConstructor):
     """Plain values only: no tags that build objects."""
 
 
-def _root(path: Path, faults: list[str]) -> yaml.Node | None:
+def _root(path: Path, known: Known, faults: list[str]) -> yaml.Node | None:
     try:
         text = path.read_text("utf-8")
     except OSError as error:
@@ -77,7 +80,7 @@ def _root(path: Path, faults: list[str]) -> yaml.Node | None:
         faults.append(f"{path}{f' line {mark.line + 1}' if mark else ''}: not valid YAML")
         return None
     if root is not None and not _empty(root) and not isinstance(root, yaml.MappingNode):
-        faults.append(f"{path} line 1: must be a mapping of sections: " + ", ".join(sections()))
+        faults.append(f"{path} line 1: must be a mapping of sections: " + ", ".join(known))
         return None
     return root
 

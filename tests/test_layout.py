@@ -3,12 +3,49 @@
 import importlib.metadata
 import re
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from import_graph import circles, graph, imported, modules
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("proxy", "store", "egret")
+LAYERED = ("store", "egret")
+"""Packages of which each module is in exactly one layer; "proxy" joins them when its contracts are allow-lists."""
+
+KNOTS = frozenset(
+    {
+        frozenset(f"proxy.forward.{name}" for name in ("http_layer", "stream", "tunnel")),
+        frozenset(f"proxy.forward.{name}" for name in ("clock", "connection", "dial", "master", "pipe")),
+        frozenset(f"proxy.relay.express.{name}" for name in ("connection", "server", "serving", "upload")),
+    }
+)
+"""Circles of imports that are still to be untied; the list only gets shorter."""
+
+OTHERS = {
+    "aiohttp": ("store.api", "store.dashboard"),
+    "alembic": ("store.database.migrations",),
+    "boto3": ("store.keys.wrapping",),
+    "botocore": ("store.keys.wrapping",),
+    "certifi": ("egret.trust",),
+    "click": ("egret.cli", "egret.demo"),
+    "cryptography": ("egret.echo", "egret.trust", "store.keys", "store.reader", "store.trust"),
+    "idna": ("store.hosts",),
+    "jinja2": ("store.api", "store.dashboard"),
+    "keyring": ("egret.credentials",),
+    "prometheus_client": ("store.api",),
+    "publicsuffix2": ("store.hosts",),
+    "pydantic": ("store.api",),
+    "pydantic_core": ("store.api",),
+    "pysqlite3": ("store.database",),
+    "rich": ("egret.cli",),
+    "sqlalchemy": (
+        "egret.cli.audit", "store.database", "store.ledger", "store.log", "store.operator", "store.reader", "store.vault",
+    ),
+    "yaml": ("egret.manifest", "egret.settings_file", "store.providers"),
+}  # fmt: skip
+"""Which rooms of the layered packages may import which libraries; nobody imports one that is not here."""
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -18,6 +55,70 @@ def test_nobody_else_claims_our_packages(package):
     assert set(owners) == {"egret-proxy"}
     __import__(package)
     assert Path(sys.modules[package].__file__).parent == ROOT / package
+
+
+def layers(contract: dict) -> list[str]:
+    """Dotted names of a contract's layers, each once per mention."""
+    names = [name.strip(" ()") for layer in contract["layers"] for name in re.split(r"[|:]", layer)]
+    containers = contract.get("containers", [""])
+    return [f"{container}.{name}".lstrip(".") for container in containers for name in names]
+
+
+@pytest.mark.parametrize("package", LAYERED)
+def test_every_module_is_in_one_layer(package):
+    """Of each contract that layers the package, or a room of it; and what a layer names is there."""
+    rules = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    names = modules(ROOT, package)
+    seen = set()
+    for contract in (rule for rule in rules if rule["type"] == "layers"):
+        for container in contract.get("containers", ()):
+            if container.split(".")[0] != package:
+                continue
+            inside = [name for name in names if name.startswith(f"{container}.")]
+            known = layers(contract)
+            assert set(known) <= names.keys(), contract["name"]
+            for name in inside:
+                assert sum(name == layer or name.startswith(f"{layer}.") for layer in known) == 1, (
+                    name,
+                    contract["name"],
+                )
+            seen.add(container)
+    assert package in seen
+
+
+def test_no_circle_of_imports():
+    """Modules that import each other, for types alone too, are one module in several files."""
+    assert set(circles(graph(ROOT, PACKAGES))) == KNOTS
+
+
+def test_a_circle_shows(tmp_path):
+    """Through three modules, inside a function and under TYPE_CHECKING; who imports one of them is not in it."""
+    sources = {
+        "__init__": "from ours.one import thing",
+        "one": "def late():\n    from ours import two",
+        "two": "if TYPE_CHECKING:\n    from ours.three import Thing",
+        "three": "import ours.one",
+        "four": "from ours.one import thing",
+    }
+    (tmp_path / "ours").mkdir()
+    for name, source in sources.items():
+        (tmp_path / "ours" / f"{name}.py").write_text(source)
+    assert circles(graph(tmp_path, ["ours"])) == [frozenset({"ours.one", "ours.two", "ours.three"})]
+
+
+@pytest.mark.parametrize("package", LAYERED)
+def test_libraries_stay_in_their_rooms(package):
+    """An allow-list: a library that enters another room is a decision, and stands in this table."""
+    ours = {*PACKAGES, *sys.stdlib_module_names}
+    strangers = []
+    for module, path in modules(ROOT, package).items():
+        if module.startswith("egret.shims.python"):  # loaded into other people's interpreters
+            continue
+        for library in {source.partition(".")[0] for source, _ in imported(path)} - ours:
+            rooms = OTHERS.get(library, ())
+            if not any(module == room or module.startswith(f"{room}.") for room in rooms):
+                strangers.append((module, library))
+    assert strangers == []
 
 
 def test_our_modules_hide_nothing_of_the_standard_library_at_the_top():
