@@ -19,12 +19,9 @@ from store.checks import check_environment, check_name, check_value, notes_on, p
 from store.errors import Invalid
 from store.keys.envelope import PUBLIC_SIZE, SUITE, Binding
 from store.keys.sealing import Sealer
-from store.model import DEFAULT_LOCATIONS, Kind, Scope, SecretValue
-from store.providers import find_provider
-from store.rules import canonical_rules, parse_rules
-
-Rules = tuple[list[str | dict[str, object]], list[str]]
-"""Destination rules and locations, in their canonical form."""
+from store.model import Kind, Scope, SecretValue
+from store.providers import find_provider, named_hosts, named_locations, rules_for
+from store.rules import Rules, canonical_rules, parse_rules
 
 FIELDS: Final = {
     "name", "value", "sealed", "binding", "noted", "hosts", "locations", "provider", "description", "environment",
@@ -117,18 +114,13 @@ def rules_of(entry: Mapping[str, Any], before: Before, default: Sequence[object]
 def _rules(entry: Mapping[str, Any], before: Before, default: Sequence[object], pointer: str) -> Rules:
     provider = entry.get("provider")
     preset = find_provider(str(provider), f"{pointer}/provider") if provider else None
-    hosts, locations = _list(entry, "hosts", pointer), _list(entry, "locations", pointer)
-    if hosts is not None:
-        found = parse_rules(hosts, f"{pointer}/hosts")
-    elif preset is not None:
-        found = preset.rules
-    else:
-        found = parse_rules(default if before.hosts is None else before.hosts, f"{pointer}/hosts")
-    wanted: Sequence[str] | None = locations
-    if wanted is None:
-        wanted = preset.locations if preset is not None else before.locations
-    chosen = sorted(DEFAULT_LOCATIONS) if wanted is None else wanted
-    return canonical_rules(found), parse_locations(chosen, f"{pointer}/locations")
+    hosts = named_hosts(_list(entry, "hosts", pointer), preset, pointer)
+    locations = named_locations(_list(entry, "locations", pointer), preset, pointer)
+    known = None
+    if before.hosts is not None:
+        known = canonical_rules(parse_rules(before.hosts)), parse_locations(before.locations, f"{pointer}/locations")
+    fallback = canonical_rules(parse_rules(default)) if hosts is None and known is None else []
+    return rules_for(hosts, locations, known, fallback)
 
 
 def _list(entry: Mapping[str, Any], name: str, pointer: str) -> list[Any] | None:

@@ -1,6 +1,10 @@
-"""Presets: `provider: openai` fills in destinations, locations and header names, so that the secure choice is short."""
+"""Presets, and which rules a version comes to have: what is given, a preset's, what is in force, the dataset's default.
 
-from collections.abc import Mapping
+`provider: openai` fills in destinations, locations and header names, so that the secure choice is short. The store and
+a client that seals on its own side take the order from here: an envelope is bound to the rules that both come to.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -9,7 +13,8 @@ from pathlib import Path
 import yaml
 
 from store.checks import parse_locations, problem
-from store.rules import DestinationRule, parse_rules
+from store.model import DEFAULT_LOCATIONS
+from store.rules import DestinationRule, Hosts, Rules, canonical_rules, parse_rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +51,26 @@ def find_provider(name: str, pointer: str) -> Provider:
     if provider is None:
         raise problem(pointer, "provider_unknown", "Known providers: " + ", ".join(sorted(load_providers())) + ".")
     return provider
+
+
+def named_hosts(given: Iterable[object] | None, preset: Provider | None, pointer: str) -> Hosts | None:
+    """Return the destinations that an upload names, or its preset; None where neither does."""
+    if given is not None:
+        return canonical_rules(parse_rules(given, f"{pointer}/hosts"))
+    return canonical_rules(preset.rules) if preset is not None else None
+
+
+def named_locations(given: Sequence[str] | None, preset: Provider | None, pointer: str) -> list[str] | None:
+    """Return the locations that an upload names, or its preset; None where neither does."""
+    if given is not None:
+        return parse_locations(given, f"{pointer}/locations")
+    return preset.locations if preset is not None else None
+
+
+def rules_for(hosts: Hosts | None, locations: list[str] | None, before: Rules | None, default: Hosts) -> Rules:
+    """Return the rules of a version: named ones, else those in force `before` it, else the dataset's `default`."""
+    if hosts is None:
+        hosts = before[0] if before is not None else default
+    if locations is None:
+        locations = before[1] if before is not None else sorted(DEFAULT_LOCATIONS)
+    return hosts, locations

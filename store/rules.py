@@ -16,6 +16,11 @@ from store.hosts import bad_host, normalise_host, too_wide
 from store.model import Destination, Location, Use
 from store.paths import covers_path, matches_path, path_is_plain
 
+type Hosts = list[str | dict[str, object]]
+"""Destination rules in their canonical form."""
+type Rules = tuple[Hosts, list[str]]
+"""Destinations and locations of a version."""
+
 MAX_RULES = 64
 MAX_PARTS = 64
 _KEYS = {"host", "methods", "paths", "headers"}
@@ -122,7 +127,7 @@ def parse_rules(rules: Iterable[object], pointer: str = "/hosts") -> tuple[Desti
     return tuple(parsed[key] for key in sorted(parsed))
 
 
-def canonical_rules(rules: Iterable[DestinationRule]) -> list[str | dict[str, object]]:
+def canonical_rules(rules: Iterable[DestinationRule]) -> Hosts:
     """Return the canonical list: sorted, so that equal sets seal to equal bytes."""
     return sorted((rule.canonical() for rule in rules), key=lambda rule: json.dumps(rule, sort_keys=True))
 

@@ -14,9 +14,10 @@ from store.database.engine import Database
 from store.database.schema import datasets, documents, head, nodes, shares
 from store.errors import KeyMismatch, Unavailable
 from store.keys.keyring import ControlKeys
-from store.ledger.manifest_writer import Hosts, Kept, ManifestWriter, Rules
+from store.ledger.manifest_writer import Kept, ManifestWriter
 from store.log import audit
 from store.model import Scope
+from store.rules import Hosts, Rules
 from store.trust import tree
 from store.trust.documents import believed, believed_hash
 from store.trust.head import Head, channel_of

@@ -15,15 +15,12 @@ from sqlalchemy import Connection
 
 from store.database import rows
 from store.model import Scope
+from store.rules import Hosts, Rules
 from store.trust.manifest import RETIRED_FOR, line_of
 from store.trust.signing import canonical, digest
 
 BUDGET: Final = 16 << 20
 """Bytes of manifests that are remembered: those of the scopes written last."""
-
-type Hosts = list[str | dict[str, object]]
-type Rules = tuple[Hosts, list[str]]
-"""Destinations and locations."""
 
 _NEVER: Final = 2**63
 _WINDOW: Final = int(RETIRED_FOR * 1000)

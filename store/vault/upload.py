@@ -12,16 +12,15 @@ from store.checks import (
     check_value,
     notes_on,
     parse_duration,
-    parse_locations,
     problem,
     warnings_for,
 )
 from store.errors import Tampered
 from store.keys.envelope import MAX_ENVELOPE, Envelope
 from store.model import Kind, SecretValue
-from store.providers import Provider, find_provider
-from store.records import NewEntry, Rule, Warned
-from store.rules import canonical_rules, parse_rules
+from store.providers import find_provider, named_hosts, named_locations
+from store.records import NewEntry, Warned
+from store.rules import Hosts
 
 MAX_ENTRIES = 2000
 """Most secrets and variables in one scope."""
@@ -40,7 +39,7 @@ class Ready:
     environment: str
     value: SecretValue | None
     sealed: bytes | None
-    hosts: list[str | dict[str, object]] | None
+    hosts: Hosts | None
     locations: list[str] | None
     provider: str | None
     description: str | None
@@ -85,9 +84,10 @@ def check(kind: Kind, entry: NewEntry, pointer: str, kid: bytes) -> Ready:
     run(lambda: check_environment(entry.environment, f"{pointer}/environment"))
     run(lambda: check_text(entry.description or "", f"{pointer}/description", 1024))
     run(lambda: _check_content(kind, entry, pointer, kid))
-    preset = run(lambda: _preset(entry, pointer))
-    hosts = run(lambda: _hosts(entry.hosts, preset, pointer))
-    locations = run(lambda: _locations(entry.locations, preset, pointer))
+    provider = entry.provider
+    preset = run(lambda: find_provider(provider, f"{pointer}/provider")) if provider else None
+    hosts = run(lambda: named_hosts(entry.hosts, preset, pointer))
+    locations = run(lambda: named_locations(entry.locations, preset, pointer))
     text = entry.rotate_after
     rotate = run(lambda: parse_duration(text, f"{pointer}/rotate_after")) if text else None
     run(lambda: check_kept(entry.keep_versions, f"{pointer}/keep_versions"))
@@ -147,19 +147,3 @@ def _check_sealed(sealed: bytes, pointer: str, kid: bytes) -> None:
         ) from None
     if envelope.kid != kid:
         raise problem(pointer, "sealed_key", "Sealed to another key; read /sealing-key and seal again.")
-
-
-def _preset(entry: NewEntry, pointer: str) -> Provider | None:
-    return find_provider(entry.provider, f"{pointer}/provider") if entry.provider else None
-
-
-def _hosts(rules: Sequence[Rule] | None, preset: Provider | None, pointer: str) -> list[str | dict[str, object]] | None:
-    if rules is not None:
-        return canonical_rules(parse_rules(rules, f"{pointer}/hosts"))
-    return canonical_rules(preset.rules) if preset else None
-
-
-def _locations(locations: Sequence[str] | None, preset: Provider | None, pointer: str) -> list[str] | None:
-    if locations is None:
-        return preset.locations if preset else None
-    return parse_locations(locations, f"{pointer}/locations")

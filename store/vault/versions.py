@@ -2,8 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import bindparam, select
 
@@ -14,8 +13,9 @@ from store.keys.envelope import Binding
 from store.keys.sealing import Sealer, sign_envelope
 from store.keys.tokens import random_text
 from store.ledger.commit import Transaction
-from store.ledger.manifest_writer import Rules
-from store.model import DEFAULT_LOCATIONS, Kind, Scope
+from store.model import Kind, Scope
+from store.providers import rules_for
+from store.rules import Hosts, Rules
 from store.trust.manifest import RETIRED_FOR
 from store.trust.signing import digest
 from store.vault.upload import Ready
@@ -40,7 +40,7 @@ class Author:
 
     scope: Scope
     actor: str
-    hosts: Sequence[str | dict[str, object]] = ()
+    hosts: Hosts = field(default_factory=list)
 
 
 def write_version(transaction: Transaction, sealer: Sealer, author: Author, ready: Ready, *, inherit: bool) -> str:
@@ -51,7 +51,7 @@ def write_version(transaction: Transaction, sealer: Sealer, author: Author, read
     connection, scope = transaction.connection, author.scope
     entry = rows.entry_named(connection, scope, ready.kind, ready.name, ready.environment)
     before = _rules_now(transaction, author.scope, entry) if entry is not None and inherit else None
-    hosts, locations = _rules(ready, author, before)
+    hosts, locations = rules_for(ready.hosts, ready.locations, before, author.hosts)
     number = 1 if entry is None else entry["last_version"] + 1
     id_ = entry["id"] if entry is not None else random_text(16)
     if entry is None:
@@ -84,15 +84,6 @@ def _rules_now(transaction: Transaction, scope: Scope, entry: rows.Row) -> Rules
     Not from its row: who can edit rows would choose where the next value goes that is entered without rules.
     """
     return transaction.rules(scope, entry["id"], entry["active_version"])
-
-
-def _rules(ready: Ready, author: Author, before: Rules | None) -> Rules:
-    hosts, locations = ready.hosts, ready.locations
-    if hosts is None:
-        hosts = before[0] if before is not None else list(author.hosts)
-    if locations is None:
-        locations = before[1] if before is not None else sorted(DEFAULT_LOCATIONS)
-    return hosts, locations
 
 
 def _insert_entry(transaction: Transaction, id_: str, author: Author, ready: Ready) -> None:
