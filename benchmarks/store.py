@@ -73,7 +73,7 @@ def crypto(data: Path) -> None:
 
 
 def fill(vault: Vault, key: str, datasets: int, secrets: int) -> list[str]:
-    owner = vault.authenticate(key)
+    owner = vault.keys.authenticate(key)
     tokens = []
     times = []
     for number in range(datasets):
@@ -82,9 +82,9 @@ def fill(vault: Vault, key: str, datasets: int, secrets: int) -> list[str]:
             for index in range(secrets)
         ]
         start = time.perf_counter()
-        vault.create_dataset(owner, "default", Upload(f"dataset {number}", secrets=entries), f"d{number:05}")
+        vault.datasets.create(owner, "default", Upload(f"dataset {number}", secrets=entries), f"d{number:05}")
         times.append(time.perf_counter() - start)
-        _, token = vault.open_session(owner, "default", f"d{number:05}", NewSession(ttl=86400))
+        _, token = vault.sessions.open(owner, "default", f"d{number:05}", NewSession(ttl=86400))
         tokens.append(token.reveal().decode())
     times.sort()
     total = sum(times)
@@ -96,13 +96,13 @@ def fill(vault: Vault, key: str, datasets: int, secrets: int) -> list[str]:
 
 
 def control(vault: Vault, key: str) -> None:
-    owner = vault.authenticate(key)
+    owner = vault.keys.authenticate(key)
     scope, numbers = owner.scope("default", "d00000"), iter(range(10**9))
     names = iter(range(10**9))
     say(
         "put a new version",
         timed(
-            lambda: vault.put(
+            lambda: vault.entries.put(
                 owner, scope, Kind.SECRET, NewEntry("SECRET_0000", SecretValue(b"v-%012d" % next(numbers)))
             ),
             500,
@@ -110,15 +110,18 @@ def control(vault: Vault, key: str) -> None:
     )
     say(
         "open a session",
-        timed(lambda: vault.open_session(owner, "default", "d00000", NewSession(label=str(next(names)))), 300),
+        timed(lambda: vault.sessions.open(owner, "default", "d00000", NewSession(label=str(next(names)))), 300),
     )
     say("heartbeat", timed(vault.beat, 300))
-    say("authenticate", timed(lambda: vault.authenticate(key), 500))
-    say("list 50 of a dataset's secrets", timed(lambda: vault.list(owner, scope, Kind.SECRET, Listing(limit=50)), 200))
-    say("search them (q=)", timed(lambda: vault.list(owner, scope, Kind.SECRET, Listing(q="_005")), 200))
-    say("list 200 datasets", timed(lambda: vault.list_datasets(owner, "default", limit=200), 100))
+    say("authenticate", timed(lambda: vault.keys.authenticate(key), 500))
+    say(
+        "list 50 of a dataset's secrets",
+        timed(lambda: vault.entries.list(owner, scope, Kind.SECRET, Listing(limit=50)), 200),
+    )
+    say("search them (q=)", timed(lambda: vault.entries.list(owner, scope, Kind.SECRET, Listing(q="_005")), 200))
+    say("list 200 datasets", timed(lambda: vault.datasets.list(owner, "default", limit=200), 100))
     start = time.perf_counter()
-    verdict = vault.verify_audit(owner)
+    verdict = vault.log.verify(owner)
     say(
         f"verify the audit chain ({verdict.rows} rows)",
         f"{(time.perf_counter() - start) * 1e3:9.1f} ms, {verdict.fault or 'whole'}",

@@ -106,7 +106,7 @@ def recover(data: Path, config: Path | None, org: str) -> None:
     try:
         vault = Vault.open(url, data)
         try:
-            click.echo(vault.recover_owner(local_operator(org)).reveal().decode())
+            click.echo(vault.keys.recover_owner(local_operator(org)).reveal().decode())
         finally:
             vault.close()
     except StoreError as error:

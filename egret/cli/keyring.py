@@ -66,7 +66,7 @@ def ls(data: Path, config: Path | None) -> None:
     """List the sealing keys, with the number of envelopes under each."""
     from store.access import local_operator  # noqa: PLC0415
 
-    keys = _with_vault(data, config, lambda vault, _: vault.list_sealing_keys(local_operator()))
+    keys = _with_vault(data, config, lambda vault, _: vault.sealing_keys.list(local_operator()))
     columns = ("kid", "state", "envelopes", "fingerprint")
     rows([{name: getattr(key, name) for name in columns} for key in keys], columns)
 
@@ -86,11 +86,11 @@ def rotate(data: Path, config: Path | None, passphrase_fd: int | None) -> None:
         unlock = unlocked(config, passphrase_fd)
         public = new_opening_key(data, unlock)
         if (sealed := bundle(data, unlock)) is not None:  # before anything is sealed to the new key
-            vault.put_recovery(local_operator(), sealed)
-        info = vault.register_sealing_key(local_operator(), public)
+            vault.sealing_keys.put_recovery(local_operator(), sealed)
+        info = vault.sealing_keys.register(local_operator(), public)
         shown = data / "keys" / "public" / "sealing.json"
         fresh = shown.with_suffix(".new")
-        fresh.write_text(json.dumps(vault.sealing_key(), indent=2) + "\n")
+        fresh.write_text(json.dumps(vault.sealing_keys.active(), indent=2) + "\n")
         fresh.replace(shown)
         click.echo(f"egret: {info.kid} is the active key; its private half is in keys/data", err=True)
         _reseal(vault, url, data, unlock)
@@ -112,10 +112,10 @@ def _reseal(vault: "Vault", url: str, data: Path, unlock: "Unlock") -> None:
     from store.access import local_operator  # noqa: PLC0415
     from store.operator.reseal import reseal as batches  # noqa: PLC0415
 
-    keys = vault.list_sealing_keys(local_operator())
+    keys = vault.sealing_keys.list(local_operator())
     left, done = sum(key.envelopes for key in keys if key.state != "active"), 0
     for batch in batches(url, data, unlock):
-        done += vault.take_resealed(local_operator(), batch)
+        done += vault.sealing_keys.take_resealed(local_operator(), batch)
         click.echo(f"egret: re-sealed {done} of {left}", err=True)
     click.echo("egret: done; `egret keyring retire` the old key when `ls` shows 0 envelopes under it", err=True)
 
@@ -131,7 +131,7 @@ def retire(data: Path, config: Path | None, kid: str) -> None:
     """
     from store.access import local_operator  # noqa: PLC0415
 
-    _with_vault(data, config, lambda vault, _: vault.retire_sealing_key(local_operator(), kid))
+    _with_vault(data, config, lambda vault, _: vault.sealing_keys.retire(local_operator(), kid))
     click.echo(f"egret: {kid} is retired; keep keys/data for backups from before the rotation", err=True)
 
 

@@ -92,7 +92,7 @@ def _seal(data: Path, config: Path | None, unlock: "Unlock") -> None:
 
     vault = Vault.open(settings(config).store.at(data), data)
     try:
-        vault.put_recovery(local_operator(), bundle(data, unlock) or b"")
+        vault.sealing_keys.put_recovery(local_operator(), bundle(data, unlock) or b"")
     finally:
         vault.close()
 

@@ -10,6 +10,7 @@ from aiohttp import web
 from store.access import Principal
 from store.api import etags
 from store.database.marks import Mark
+from store.vault import Vault
 
 if TYPE_CHECKING:
     from store.api.state import State
@@ -27,6 +28,11 @@ class Call:
     body: Any = None
     mark: Mark | None = None
 
+    @property
+    def vault(self) -> Vault:
+        """The vault, whose verbs go to `read` and `write`."""
+        return self.state.vault
+
     async def read[T](self, verb: Callable[..., T], *args: Any, **kwargs: Any) -> T:  # noqa: ANN401
         """Call a reading verb of the vault as this principal."""
         return await self.state.desk.read(verb, self.principal, *args, **kwargs)
@@ -36,7 +42,7 @@ class Call:
         work = partial(verb, self.principal, *args, **kwargs)
         if self.mark is None:
             return await self.state.desk.write(work)
-        return await self.state.desk.write(self.state.vault.marked, self.mark, work)
+        return await self.state.desk.write(self.vault.once.marked, self.mark, work)
 
     def cursor(self) -> str | None:
         """Return the vault's cursor of the query."""

@@ -38,13 +38,13 @@ def handler(operation: Operation, state: State) -> Callable[[web.Request], Await
         query = _query(operation, request)
         document, raw = await _document(operation, request)
         mark = repeat.mark_of(request, principal, raw, state.marks) if operation.once else None
-        if mark is not None and (earlier := await state.desk.read(state.vault.recall, mark)):
+        if mark is not None and (earlier := await state.desk.read(state.vault.once.recall, mark)):
             return repeat.replay(earlier)
         call = Call(state, request, principal, request.match_info, query, document, mark)
         reply = await operation.handler(call)
         status = reply.status or operation.status
         if mark is not None:
-            await state.desk.write(state.vault.keep_answer, mark, repeat.answer_of(reply, status))
+            await state.desk.write(state.vault.once.keep_answer, mark, repeat.answer_of(reply, status))
         return _answer(operation, reply, status, request)
 
     return handle
@@ -56,7 +56,7 @@ async def authenticate(state: State, request: web.Request) -> Principal:
     Failures over the rate are not written to the audit log, which would be a way to fill the disk.
     """
     address = request.remote or ""
-    verb, wait = state.vault.authenticate, state.failures.look(address)
+    verb, wait = state.vault.keys.authenticate, state.failures.look(address)
     try:
         given = credential(request)
         principal = await state.desk.read(verb, given, source=address, request_id=request[REQUEST_ID], note=not wait)

@@ -15,7 +15,7 @@ _ONE = _ALL + "{consumer}"
 @route("GET", _ALL, query=PageQuery, answer=ConsumerList)
 async def list_consumers(call: Call) -> Reply:
     """List the project's consumers."""
-    verb, project = call.state.vault.list_consumers, call.path["project"]
+    verb, project = call.vault.consumers.list, call.path["project"]
     page = await call.read(verb, project, limit=call.query.limit, cursor=call.cursor())
     items = [ConsumerOut.model_validate(each) for each in page.items]
     return Reply(ConsumerList(items=items, next=call.following(page.next)))
@@ -24,7 +24,7 @@ async def list_consumers(call: Call) -> Reply:
 @route("GET", _ONE, answer=ConsumerOut, tagged=True)
 async def get_consumer(call: Call) -> Reply:
     """Show what a consumer declares."""
-    info = await call.read(call.state.vault.get_consumer, call.path["project"], call.path["consumer"])
+    info = await call.read(call.vault.consumers.get, call.path["project"], call.path["consumer"])
     return Reply(ConsumerOut.model_validate(info), etag=info.etag)
 
 
@@ -33,7 +33,7 @@ async def put_consumer(call: Call) -> Reply:
     """Declare a consumer, anew or for the first time; its sessions have exactly these secrets from now on."""
     given: ConsumerPut = call.body
     info = await call.write(
-        call.state.vault.declare_consumer,
+        call.vault.consumers.declare,
         call.path["project"],
         call.path["consumer"],
         Declaration(given.name, given.secrets, given.description),
@@ -47,5 +47,5 @@ async def put_consumer(call: Call) -> Reply:
 async def delete_consumer(call: Call) -> Reply:
     """Delete a consumer; its sessions end at once."""
     path, match = call.path, call.match()
-    await call.write(call.state.vault.delete_consumer, path["project"], path["consumer"], if_match=match)
+    await call.write(call.vault.consumers.delete, path["project"], path["consumer"], if_match=match)
     return Reply()

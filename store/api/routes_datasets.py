@@ -26,7 +26,7 @@ _ONE = "/projects/{project}/datasets/{dataset}/"
 @project_route("POST", "/orgs/", body=OrganisationIn, answer=OrganisationMade, status=201, once=True)
 async def create_organisation(call: Call) -> Reply:
     """Create an organisation with its owner's API key, shown in this answer and never again; for the operator alone."""
-    key = await call.write(call.state.vault.create_organisation, call.body.id, call.body.name)
+    key = await call.write(call.vault.organisations.create, call.body.id, call.body.name)
     made = OrganisationMade(id=call.body.id, name=call.body.name, key=key.reveal().decode())
     return Reply(made)
 
@@ -34,14 +34,14 @@ async def create_organisation(call: Call) -> Reply:
 @project_route("POST", "/projects/", body=ProjectIn, answer=ProjectOut, status=201, once=True)
 async def create_project(call: Call) -> Reply:
     """Create a project."""
-    info = await call.write(call.state.vault.create_project, call.body.name, call.body.id)
+    info = await call.write(call.vault.projects.create, call.body.name, call.body.id)
     return Reply(ProjectOut.model_validate(info))
 
 
 @project_route("GET", "/projects/", query=PageQuery, answer=ProjectList)
 async def list_projects(call: Call) -> Reply:
     """List the projects that the key may see."""
-    page = await call.read(call.state.vault.list_projects, limit=call.query.limit, cursor=call.cursor())
+    page = await call.read(call.vault.projects.list, limit=call.query.limit, cursor=call.cursor())
     items = [ProjectOut.model_validate(each) for each in page.items]
     return Reply(ProjectList(items=items, next=call.following(page.next)))
 
@@ -50,14 +50,14 @@ async def list_projects(call: Call) -> Reply:
 async def create_dataset(call: Call) -> Reply:
     """Create a dataset with its secrets and variables: all of it or nothing."""
     upload = call.body.upload()
-    info = await call.write(call.state.vault.create_dataset, call.path["project"], upload, call.body.id)
+    info = await call.write(call.vault.datasets.create, call.path["project"], upload, call.body.id)
     return Reply(DatasetOut.whole(info, call.state.uploads.url(call.principal.organisation, info)), etag=info.etag)
 
 
 @route("GET", _ALL, query=PageQuery, answer=DatasetList)
 async def list_datasets(call: Call) -> Reply:
     """List the project's datasets, without what is in them."""
-    verb = call.state.vault.list_datasets
+    verb = call.vault.datasets.list
     page = await call.read(verb, call.path["project"], limit=call.query.limit, cursor=call.cursor())
     items = [DatasetShort.of(each) for each in page.items]
     return Reply(DatasetList(items=items, next=call.following(page.next)))
@@ -66,7 +66,7 @@ async def list_datasets(call: Call) -> Reply:
 @route("GET", _ONE, answer=DatasetOut, tagged=True)
 async def get_dataset(call: Call) -> Reply:
     """Show a dataset with what is known of its secrets."""
-    info = await call.read(call.state.vault.get_dataset, call.path["project"], call.path["dataset"])
+    info = await call.read(call.vault.datasets.get, call.path["project"], call.path["dataset"])
     return Reply(DatasetOut.whole(info), etag=info.etag)
 
 
@@ -74,7 +74,7 @@ async def get_dataset(call: Call) -> Reply:
 async def replace_dataset(call: Call) -> Reply:
     """Upload anew: replaces the whole set in one transaction. Sessions live on, and use the new set."""
     project, dataset, upload = call.path["project"], call.path["dataset"], call.body.upload()
-    info = await call.write(call.state.vault.replace_dataset, project, dataset, upload, if_match=call.match())
+    info = await call.write(call.vault.datasets.replace, project, dataset, upload, if_match=call.match())
     return Reply(DatasetOut.whole(info, call.state.uploads.url(call.principal.organisation, info)), etag=info.etag)
 
 
@@ -82,7 +82,7 @@ async def replace_dataset(call: Call) -> Reply:
 async def delete_dataset(call: Call) -> Reply:
     """Delete a dataset; its sessions and secrets go with it, at once and for ever."""
     project, dataset = call.path["project"], call.path["dataset"]
-    await call.write(call.state.vault.delete_dataset, project, dataset, if_match=call.match())
+    await call.write(call.vault.datasets.delete, project, dataset, if_match=call.match())
     await call.state.desk.read(call.state.uploads.remove, call.principal.scope(project, dataset))
     return Reply()
 
@@ -90,13 +90,13 @@ async def delete_dataset(call: Call) -> Reply:
 @route("POST", _ONE + "disable", answer=DatasetOut)
 async def disable_dataset(call: Call) -> Reply:
     """Emergency stop: every session of the dataset is refused until it is enabled again."""
-    info = await call.write(call.state.vault.disable_dataset, call.path["project"], call.path["dataset"])
+    info = await call.write(call.vault.datasets.disable, call.path["project"], call.path["dataset"])
     return Reply(DatasetOut.whole(info), etag=info.etag)
 
 
 @route("POST", _ONE + "enable", answer=DatasetOut)
 async def enable_dataset(call: Call) -> Reply:
     """Undo disable. A draft waits for its file again; its old `upload_url` is void, a new one is in the answer."""
-    verb = call.state.vault.disable_dataset
+    verb = call.vault.datasets.disable
     info = await call.write(verb, call.path["project"], call.path["dataset"], disabled=False)
     return Reply(DatasetOut.whole(info, call.state.uploads.url(call.principal.organisation, info)), etag=info.etag)

@@ -35,7 +35,7 @@ async def _list(call: Call, kind: Kind) -> tuple[list[EntryInfo], str | None]:
     query: EntryQuery = call.query
     asked = {name: getattr(query, name) for name in EntryQuery.model_fields if name != "cursor"}
     listing = Listing(**asked, cursor=call.cursor())
-    page = await call.read(call.state.vault.list, scope_of(call), kind, listing)
+    page = await call.read(call.vault.entries.list, scope_of(call), kind, listing)
     return list(page.items), call.following(page.next)
 
 
@@ -46,20 +46,20 @@ async def _put(call: Call, kind: Kind) -> EntryInfo:
         raise Invalid(Problem("/name", "name_differs", "The name is not the one in the path; leave it out."))
     entry, match = body.entry(name), call.match()
     return await call.write(
-        call.state.vault.put, scope_of(call), kind, entry, if_match=match, if_none_match=call.absent()
+        call.vault.entries.put, scope_of(call), kind, entry, if_match=match, if_none_match=call.absent()
     )
 
 
 async def _patch(call: Call, kind: Kind) -> EntryInfo:
     name, change = call.path["name"], call.body.change()
     return await call.write(
-        call.state.vault.patch, scope_of(call), kind, name, change, if_match=call.match(), **one_of(call)
+        call.vault.entries.patch, scope_of(call), kind, name, change, if_match=call.match(), **one_of(call)
     )
 
 
 async def _delete(call: Call, kind: Kind) -> None:
     name = call.path["name"]
-    await call.write(call.state.vault.delete, scope_of(call), kind, name, if_match=call.match(), **one_of(call))
+    await call.write(call.vault.entries.delete, scope_of(call), kind, name, if_match=call.match(), **one_of(call))
 
 
 def _created(info: EntryInfo) -> int:
@@ -80,7 +80,7 @@ async def put_secret(call: Call) -> Reply:
 
 async def get_secret(call: Call) -> Reply:
     """Show what is known of a secret: everything but its value."""
-    info = await call.read(call.state.vault.info, scope_of(call), Kind.SECRET, call.path["name"], **one_of(call))
+    info = await call.read(call.vault.entries.info, scope_of(call), Kind.SECRET, call.path["name"], **one_of(call))
     return Reply(SecretOut.of(info), etag=info.etag)
 
 
@@ -99,33 +99,33 @@ async def delete_secret(call: Call) -> Reply:
 async def disable_secret(call: Call) -> Reply:
     """Emergency stop: no use from now on, in an immutable dataset too."""
     name = call.path["name"]
-    info = await call.write(call.state.vault.disable, scope_of(call), Kind.SECRET, name, **one_of(call))
+    info = await call.write(call.vault.entries.disable, scope_of(call), Kind.SECRET, name, **one_of(call))
     return Reply(SecretOut.of(info), etag=info.etag)
 
 
 async def enable_secret(call: Call) -> Reply:
     """Undo disable."""
-    info = await call.write(call.state.vault.enable, scope_of(call), Kind.SECRET, call.path["name"], **one_of(call))
+    info = await call.write(call.vault.entries.enable, scope_of(call), Kind.SECRET, call.path["name"], **one_of(call))
     return Reply(SecretOut.of(info), etag=info.etag)
 
 
 async def list_versions(call: Call) -> Reply:
     """List all versions, newest first."""
-    found = await call.read(call.state.vault.versions, scope_of(call), Kind.SECRET, call.path["name"], **one_of(call))
+    found = await call.read(call.vault.entries.versions, scope_of(call), Kind.SECRET, call.path["name"], **one_of(call))
     return Reply(VersionList(items=[VersionOut.of(each) for each in found], next=None))
 
 
 async def activate_version(call: Call) -> Reply:
     """Make another version the one that is injected, under the rules sealed with it."""
     name, number = call.path["name"], int(call.path["version"])
-    info = await call.write(call.state.vault.activate, scope_of(call), Kind.SECRET, name, number, **one_of(call))
+    info = await call.write(call.vault.entries.activate, scope_of(call), Kind.SECRET, name, number, **one_of(call))
     return Reply(SecretOut.of(info), etag=info.etag)
 
 
 async def destroy_version(call: Call) -> Reply:
     """Erase a version's value for ever: it is neither used nor scrubbed afterwards."""
     name, number = call.path["name"], int(call.path["version"])
-    found = await call.write(call.state.vault.destroy, scope_of(call), Kind.SECRET, name, number, **one_of(call))
+    found = await call.write(call.vault.entries.destroy, scope_of(call), Kind.SECRET, name, number, **one_of(call))
     return Reply(VersionOut.of(found))
 
 
@@ -143,7 +143,7 @@ async def put_variable(call: Call) -> Reply:
 
 async def get_variable(call: Call) -> Reply:
     """Read a variable."""
-    info = await call.read(call.state.vault.info, scope_of(call), Kind.VARIABLE, call.path["name"], **one_of(call))
+    info = await call.read(call.vault.entries.info, scope_of(call), Kind.VARIABLE, call.path["name"], **one_of(call))
     return Reply(VariableOut.of(info), etag=info.etag)
 
 

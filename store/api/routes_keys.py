@@ -21,13 +21,13 @@ def _made(info: KeyInfo, key: SecretValue) -> Reply:
 async def create_key(call: Call) -> Reply:
     """Make an API key; it is in this answer and never shown again."""
     wish = NewKey(**{name: getattr(call.body, name) for name in KeyIn.model_fields})
-    return _made(*await call.write(call.state.vault.create_key, wish))
+    return _made(*await call.write(call.vault.keys.create, wish))
 
 
 @route("GET", "/keys/", query=PageQuery, answer=KeyList)
 async def list_keys(call: Call) -> Reply:
     """List API keys, without the keys."""
-    page = await call.read(call.state.vault.list_keys, limit=call.query.limit, cursor=call.cursor())
+    page = await call.read(call.vault.keys.list, limit=call.query.limit, cursor=call.cursor())
     items = [KeyOut.model_validate(each) for each in page.items]
     return Reply(KeyList(items=items, next=call.following(page.next)))
 
@@ -35,7 +35,7 @@ async def list_keys(call: Call) -> Reply:
 @route("GET", "/keys/{key}", answer=KeyOut, tagged=True)
 async def get_key(call: Call) -> Reply:
     """Show an API key, without the key."""
-    info = await call.read(call.state.vault.get_key, call.path["key"])
+    info = await call.read(call.vault.keys.get, call.path["key"])
     return Reply(KeyOut.model_validate(info), etag=info.etag)
 
 
@@ -43,21 +43,21 @@ async def get_key(call: Call) -> Reply:
 async def patch_key(call: Call) -> Reply:
     """Change name, rights, networks or expiry of a key, within your own rights."""
     change = KeyChange(**{name: getattr(call.body, name) for name in KeyPatch.model_fields})
-    info = await call.write(call.state.vault.patch_key, call.path["key"], change, if_match=call.match())
+    info = await call.write(call.vault.keys.patch, call.path["key"], change, if_match=call.match())
     return Reply(KeyOut.model_validate(info), etag=info.etag)
 
 
 @route("DELETE", "/keys/{key}", status=204, tagged=True)
 async def revoke_key(call: Call) -> Reply:
     """End a key at once."""
-    await call.write(call.state.vault.revoke_key, call.path["key"], if_match=call.match())
+    await call.write(call.vault.keys.revoke, call.path["key"], if_match=call.match())
     return Reply()
 
 
 @route("POST", "/keys/{key}/rotate", body=RotateIn, answer=KeyMade, status=201, once=True, tagged=True)
 async def rotate_key(call: Call) -> Reply:
     """Make a successor with the same rights; the old key ends after `overlap`."""
-    return _made(*await call.write(call.state.vault.rotate_key, call.path["key"], call.body.overlap))
+    return _made(*await call.write(call.vault.keys.rotate, call.path["key"], call.body.overlap))
 
 
 @route("POST", "/report-leaked", body=LeakIn, status=204, public=True)

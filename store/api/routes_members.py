@@ -34,14 +34,14 @@ _PROJECT = "/projects/{project}/members/"
 async def create_member(call: Call) -> Reply:
     """Add a member of the organisation. It authenticates with keys that are made for it (`POST /keys/`, `member`)."""
     wish = NewMember(**{name: getattr(call.body, name) for name in MemberIn.model_fields})
-    info = await call.write(call.state.vault.create_member, wish)
+    info = await call.write(call.vault.members.create, wish)
     return Reply(MemberOut.model_validate(info), etag=info.etag)
 
 
 @route("GET", "/members/", query=PageQuery, answer=MemberList)
 async def list_members(call: Call) -> Reply:
     """List the members of the organisation."""
-    page = await call.read(call.state.vault.list_members, limit=call.query.limit, cursor=call.cursor())
+    page = await call.read(call.vault.members.list, limit=call.query.limit, cursor=call.cursor())
     items = [MemberOut.model_validate(each) for each in page.items]
     return Reply(MemberList(items=items, next=call.following(page.next)))
 
@@ -49,7 +49,7 @@ async def list_members(call: Call) -> Reply:
 @route("GET", "/members/{member}", answer=MemberOut, tagged=True)
 async def get_member(call: Call) -> Reply:
     """Show a member with its roles and groups."""
-    info = await call.read(call.state.vault.get_member, call.path["member"])
+    info = await call.read(call.vault.members.get, call.path["member"])
     return Reply(MemberOut.model_validate(info), etag=info.etag)
 
 
@@ -59,21 +59,21 @@ async def patch_member(call: Call) -> Reply:
     given: MemberPatch = call.body
     role = (given.role or "") if "role" in given.model_fields_set else None
     change = MemberChange(given.name, given.email, role)
-    info = await call.write(call.state.vault.patch_member, call.path["member"], change, if_match=call.match())
+    info = await call.write(call.vault.members.patch, call.path["member"], change, if_match=call.match())
     return Reply(MemberOut.model_validate(info), etag=info.etag)
 
 
 @route("DELETE", "/members/{member}", status=204, tagged=True)
 async def remove_member(call: Call) -> Reply:
     """Remove a member; its keys and the sessions that it opened end at once."""
-    await call.write(call.state.vault.remove_member, call.path["member"], if_match=call.match())
+    await call.write(call.vault.members.remove, call.path["member"], if_match=call.match())
     return Reply()
 
 
 @route("GET", _PROJECT, query=PageQuery, answer=ProjectMemberList)
 async def list_project_members(call: Call) -> Reply:
     """List who has a role of its own in the project."""
-    verb, project = call.state.vault.list_project_members, call.path["project"]
+    verb, project = call.vault.members.list_in, call.path["project"]
     page = await call.read(verb, project, limit=call.query.limit, cursor=call.cursor())
     items = [ProjectMemberOut.model_validate(each) for each in page.items]
     return Reply(ProjectMemberList(items=items, next=call.following(page.next)))
@@ -82,7 +82,7 @@ async def list_project_members(call: Call) -> Reply:
 @route("PUT", _PROJECT + "{member}", body=RoleIn, answer=ProjectMemberOut)
 async def set_project_role(call: Call) -> Reply:
     """Give a member a role in the project."""
-    verb, path = call.state.vault.set_project_role, call.path
+    verb, path = call.vault.members.set_role, call.path
     info = await call.write(verb, path["project"], path["member"], call.body.role)
     return Reply(ProjectMemberOut.model_validate(info))
 
@@ -90,21 +90,21 @@ async def set_project_role(call: Call) -> Reply:
 @route("DELETE", _PROJECT + "{member}", status=204)
 async def drop_project_role(call: Call) -> Reply:
     """Take a member's role in the project away."""
-    await call.write(call.state.vault.drop_project_role, call.path["project"], call.path["member"])
+    await call.write(call.vault.members.drop_role, call.path["project"], call.path["member"])
     return Reply()
 
 
 @route("POST", "/groups/", body=GroupIn, answer=GroupOut, status=201, once=True, tagged=True)
 async def create_group(call: Call) -> Reply:
     """Make a group of members."""
-    info = await call.write(call.state.vault.create_group, call.body.name, call.body.id)
+    info = await call.write(call.vault.groups.create, call.body.name, call.body.id)
     return Reply(GroupOut.model_validate(info), etag=info.etag)
 
 
 @route("GET", "/groups/", query=PageQuery, answer=GroupList)
 async def list_groups(call: Call) -> Reply:
     """List groups and who is in them."""
-    page = await call.read(call.state.vault.list_groups, limit=call.query.limit, cursor=call.cursor())
+    page = await call.read(call.vault.groups.list, limit=call.query.limit, cursor=call.cursor())
     items = [GroupOut.model_validate(each) for each in page.items]
     return Reply(GroupList(items=items, next=call.following(page.next)))
 
@@ -112,14 +112,14 @@ async def list_groups(call: Call) -> Reply:
 @route("GET", "/groups/{group}", answer=GroupOut, tagged=True)
 async def get_group(call: Call) -> Reply:
     """Show a group."""
-    info = await call.read(call.state.vault.get_group, call.path["group"])
+    info = await call.read(call.vault.groups.get, call.path["group"])
     return Reply(GroupOut.model_validate(info), etag=info.etag)
 
 
 @route("PATCH", "/groups/{group}", body=GroupPatch, answer=GroupOut, tagged=True)
 async def rename_group(call: Call) -> Reply:
     """Give a group another name."""
-    verb, match = call.state.vault.rename_group, call.match()
+    verb, match = call.vault.groups.rename, call.match()
     info = await call.write(verb, call.path["group"], call.body.name, if_match=match)
     return Reply(GroupOut.model_validate(info), etag=info.etag)
 
@@ -127,39 +127,39 @@ async def rename_group(call: Call) -> Reply:
 @route("DELETE", "/groups/{group}", status=204, tagged=True)
 async def delete_group(call: Call) -> Reply:
     """Delete a group that no secret, variable or scope names any more."""
-    await call.write(call.state.vault.delete_group, call.path["group"], if_match=call.match())
+    await call.write(call.vault.groups.delete, call.path["group"], if_match=call.match())
     return Reply()
 
 
 @route("PUT", "/groups/{group}/members/{member}", answer=GroupOut)
 async def join_group(call: Call) -> Reply:
     """Put a member into a group."""
-    await call.write(call.state.vault.join_group, call.path["group"], call.path["member"])
+    await call.write(call.vault.members.join, call.path["group"], call.path["member"])
     return await get_group(call)
 
 
 @route("DELETE", "/groups/{group}/members/{member}", status=204)
 async def leave_group(call: Call) -> Reply:
     """Take a member out of a group."""
-    await call.write(call.state.vault.join_group, call.path["group"], call.path["member"], leave=True)
+    await call.write(call.vault.members.join, call.path["group"], call.path["member"], leave=True)
     return Reply()
 
 
 async def list_grants(call: Call) -> Reply:
     """List the groups that may do something with everything in the scope."""
-    found = await call.read(call.state.vault.list_grants, scope_of(call))
+    found = await call.read(call.vault.groups.grants, scope_of(call))
     return Reply(GrantList(items=[GrantOut.model_validate(each) for each in found], next=None))
 
 
 async def put_grant(call: Call) -> Reply:
     """Give a group permissions for all secrets and variables of the scope, now and later."""
     grant = GroupGrant(call.path["group"], tuple(call.body.permissions))
-    return Reply(GrantOut.model_validate(await call.write(call.state.vault.grant, scope_of(call), grant)))
+    return Reply(GrantOut.model_validate(await call.write(call.vault.groups.grant, scope_of(call), grant)))
 
 
 async def delete_grant(call: Call) -> Reply:
     """Take a group's permissions in the scope away."""
-    await call.write(call.state.vault.ungrant, scope_of(call), call.path["group"])
+    await call.write(call.vault.groups.ungrant, scope_of(call), call.path["group"])
     return Reply()
 
 

@@ -27,7 +27,7 @@ async def open_session(call: Call) -> Reply:
         wish.ttl,
         wish.consumer,
     )
-    verb = call.state.vault.open_session
+    verb = call.vault.sessions.open
     info, token = await call.write(verb, call.path["project"], call.path["dataset"], options)
     known = SessionOut.model_validate(info).model_dump()
     return Reply(SessionOpened(**known, **shown_once(token.reveal().decode(), call.state.urls)))
@@ -49,7 +49,7 @@ def shown_once(token: str, urls: Urls) -> dict[str, str]:
 @route("GET", _ALL, query=PageQuery, answer=SessionList)
 async def list_sessions(call: Call) -> Reply:
     """List live sessions, without their tokens."""
-    verb, (project, dataset) = call.state.vault.list_sessions, (call.path["project"], call.path["dataset"])
+    verb, (project, dataset) = call.vault.sessions.list, (call.path["project"], call.path["dataset"])
     page = await call.read(verb, project, dataset, limit=call.query.limit, cursor=call.cursor())
     items = [SessionOut.model_validate(each) for each in page.items]
     return Reply(SessionList(items=items, next=call.following(page.next)))
@@ -58,7 +58,7 @@ async def list_sessions(call: Call) -> Reply:
 @route("GET", _ALL + "{session}", answer=SessionOut)
 async def get_session(call: Call) -> Reply:
     """Show a live session, without its token."""
-    verb, path = call.state.vault.get_session, call.path
+    verb, path = call.vault.sessions.get, call.path
     return Reply(SessionOut.model_validate(await call.read(verb, path["project"], path["dataset"], path["session"])))
 
 
@@ -66,5 +66,5 @@ async def get_session(call: Call) -> Reply:
 async def revoke_session(call: Call) -> Reply:
     """End a session: within a second no proxy serves it, open tunnels included."""
     path = call.path
-    await call.write(call.state.vault.revoke_session, path["project"], path["dataset"], path["session"])
+    await call.write(call.vault.sessions.revoke, path["project"], path["dataset"], path["session"])
     return Reply()

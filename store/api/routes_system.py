@@ -43,20 +43,22 @@ async def list_audit(call: Call) -> Reply:
     """List the audit log, newest first."""
     ask: AuditQuery = call.query
     query = LogQuery(ask.project, ask.dataset, ask.action, ask.outcome, ask.limit, call.cursor())
-    page = await call.read(call.state.vault.audit, query)
+    page = await call.read(call.vault.log.list, query)
     return Reply(AuditList(items=[AuditOut.of(each) for each in page.items], next=call.following(page.next)))
 
 
 @audit_route("GET", "/audit/verify", answer=VerdictOut)
 async def verify_audit(call: Call) -> Reply:
     """Walk the whole hash chain up to the signed head."""
-    return Reply(VerdictOut.model_validate(await call.read(call.state.vault.verify_audit)))
+    return Reply(VerdictOut.model_validate(await call.read(call.vault.log.verify)))
 
 
 @route("GET", "/sealing-key", answer=SealingKeyOut)
 async def get_sealing_key(call: Call) -> Reply:
     """Show the key to seal values to, so that they never leave the client in clear."""
-    key = await call.read(lambda principal: {**call.state.vault.sealing_key(), "organisation": principal.organisation})
+    key = await call.read(
+        lambda principal: {**call.vault.sealing_keys.active(), "organisation": principal.organisation}
+    )
     return Reply(SealingKeyOut.model_validate(key))
 
 

@@ -21,13 +21,13 @@ class UploadOut(Out):
 @route("PUT", "/uploads/{ticket}", answer=UploadOut, public=True, upload=True)
 async def upload_file(call: Call) -> Reply:
     """Send the dataset's file to its `upload_url`: once, within 15 minutes, 1 GiB at most, no API key needed."""
-    desk, vault, uploads = call.state.desk, call.state.vault, call.state.uploads
+    desk, vault, uploads = call.state.desk, call.vault, call.state.uploads
     ticket = uploads.read(call.path["ticket"])
     try:
-        await desk.read(vault.expect_upload, ticket.scope, ticket.etag)
+        await desk.read(vault.files.expect, ticket.scope, ticket.etag)
         received = await uploads.receive(call.request.content.iter_chunked(1 << 16))
         try:
-            await desk.write(vault.finish_upload, ticket.scope, ticket.etag, uploads.keeper(received, ticket.scope))
+            await desk.write(vault.files.finish, ticket.scope, ticket.etag, uploads.keeper(received, ticket.scope))
         finally:
             received.path.unlink(missing_ok=True)
     except Conflict:

@@ -86,6 +86,6 @@ class State:
         if self.failures.take(address):
             raise Fault("rate_limited")
         try:
-            await self.desk.write(self.vault.report_leaked, key, source=address, request_id=request[REQUEST_ID])
+            await self.desk.write(self.vault.keys.report_leaked, key, source=address, request_id=request[REQUEST_ID])
         except NotAuthenticated:
             return

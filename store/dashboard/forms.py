@@ -36,7 +36,7 @@ async def create_dataset(visit: Visit) -> web.Response:
     """Create an empty dataset."""
     project = visit.form.text("project")
     try:
-        made = await visit.write(visit.state.vault.create_dataset, project, Upload(visit.form.text("name")))
+        made = await visit.write(visit.state.vault.datasets.create, project, Upload(visit.form.text("name")))
     except (Invalid, Conflict) as error:
         return await home(visit, trouble(visit, "dataset", error))
     return see_other(link_to(visit.principal.scope(project, made.id)))
@@ -54,7 +54,7 @@ async def put_entry(visit: Visit) -> web.Response:
             description=form.optional("description"),
             rotate_after=form.optional("rotate_after"),
         )
-        await visit.write(visit.state.vault.put, visit.scope, kind, entry)
+        await visit.write(visit.state.vault.entries.put, visit.scope, kind, entry)
     except (Invalid, Conflict) as error:
         return await scope_page(visit, trouble(visit, visit.path["kind"], error))
     return see_other(link_to(visit.scope))
@@ -70,7 +70,11 @@ def _one_value(visit: Visit) -> bytes:
 async def change_entry(visit: Visit) -> web.Response:
     """Disable, enable or delete a secret or variable."""
     vault, kind = visit.state.vault, _KINDS[visit.path["kind"]]
-    verbs: dict[str, Callable[..., object]] = {"disable": vault.disable, "enable": vault.enable, "delete": vault.delete}
+    verbs: dict[str, Callable[..., object]] = {
+        "disable": vault.entries.disable,
+        "enable": vault.entries.enable,
+        "delete": vault.entries.delete,
+    }
     verb = verbs[visit.path["verb"]]
     await visit.write(verb, visit.scope, kind, visit.path["name"], environment=visit.form.text("environment"))
     return see_other(link_to(visit.scope))
@@ -81,7 +85,7 @@ async def share_entry(visit: Visit) -> web.Response:
     vault, kind, form = visit.state.vault, _KINDS[visit.path["kind"]], visit.form
     try:
         change, environment = Change(groups=_grants(form.lines("groups"))), form.text("environment")
-        await visit.write(vault.patch, visit.scope, kind, visit.path["name"], change, environment=environment)
+        await visit.write(vault.entries.patch, visit.scope, kind, visit.path["name"], change, environment=environment)
     except (Invalid, Conflict) as error:
         return await scope_page(visit, trouble(visit, visit.path["kind"], error))
     return see_other(link_to(visit.scope))
@@ -99,10 +103,10 @@ async def change_dataset(visit: Visit) -> web.Response:
     """Disable, enable or delete a dataset."""
     scope, vault, what = visit.scope, visit.state.vault, visit.path["verb"]
     if what == "delete":
-        await visit.write(vault.delete_dataset, scope.project, scope.dataset)
+        await visit.write(vault.datasets.delete, scope.project, scope.dataset)
         await visit.state.desk.read(visit.state.uploads.remove, scope)
         return see_other("/dashboard/")
-    await visit.write(vault.disable_dataset, scope.project, scope.dataset, disabled=what == "disable")
+    await visit.write(vault.datasets.disable, scope.project, scope.dataset, disabled=what == "disable")
     return see_other(link_to(scope))
 
 
@@ -114,7 +118,7 @@ async def open_session(visit: Visit) -> web.Response:
         None, form.text("environment"), origins, None, label, _seconds(form.text("hours")), form.optional("consumer")
     )
     try:
-        info, token = await visit.write(visit.state.vault.open_session, scope.project, scope.dataset, options)
+        info, token = await visit.write(visit.state.vault.sessions.open, scope.project, scope.dataset, options)
     except (Invalid, Conflict) as error:
         return await scope_page(visit, trouble(visit, "sessions", error))
     shown = shown_once(token.reveal().decode(), visit.state.urls)
@@ -129,5 +133,5 @@ def _seconds(hours: str) -> int:
 async def revoke_session(visit: Visit) -> web.Response:
     """End a session."""
     scope = visit.scope
-    await visit.write(visit.state.vault.revoke_session, scope.project, scope.dataset, visit.path["session"])
+    await visit.write(visit.state.vault.sessions.revoke, scope.project, scope.dataset, visit.path["session"])
     return see_other(link_to(scope))

@@ -15,7 +15,7 @@ async def declare(visit: Visit) -> web.Response:
     form, scope = visit.form, visit.scope
     given = Declaration(form.text("name") or form.text("id"), form.words("secrets"), form.text("description"))
     try:
-        await visit.write(visit.state.vault.declare_consumer, scope.project, form.text("id"), given)
+        await visit.write(visit.state.vault.consumers.declare, scope.project, form.text("id"), given)
     except (Invalid, Conflict) as error:
         return await scope_page(visit, trouble(visit, "consumers", error))
     return see_other(link_to(scope))
@@ -23,5 +23,5 @@ async def declare(visit: Visit) -> web.Response:
 
 async def delete(visit: Visit) -> web.Response:
     """Delete a consumer; its sessions end."""
-    await visit.write(visit.state.vault.delete_consumer, visit.scope.project, visit.path["consumer"])
+    await visit.write(visit.state.vault.consumers.delete, visit.scope.project, visit.path["consumer"])
     return see_other(link_to(visit.scope))

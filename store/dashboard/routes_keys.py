@@ -21,7 +21,7 @@ _DAY = 86_400
 
 async def keys(visit: Visit, refused: Trouble = Trouble()) -> web.Response:  # noqa: B008 - frozen
     """List the organisation's keys, or the member's own."""
-    found = (await visit.read(visit.state.vault.list_keys, limit=EVERY)).items
+    found = (await visit.read(visit.state.vault.keys.list, limit=EVERY)).items
     granted = visit.principal.granted
     levels = [level for level in ("rater_only", "read_only", "full", "restricted") if LEVELS[level] <= granted]
     context = {"keys": found, "levels": levels, "actions": sorted(granted), "areas": AREAS}
@@ -44,7 +44,7 @@ async def create_key(visit: Visit) -> web.Response:
         ttl=_number(form.text("days")) * _DAY,
     )
     try:
-        info, key = await visit.write(visit.state.vault.create_key, wish)
+        info, key = await visit.write(visit.state.vault.keys.create, wish)
     except (Invalid, Forbidden) as error:
         return await keys(visit, trouble(visit, "keys", error))
     return _made(visit, info, key)
@@ -59,7 +59,7 @@ async def change_key(visit: Visit) -> web.Response:
     form = visit.form
     change = KeyChange(permission=form.text("permission"), actions=form.words("actions"))
     try:
-        await visit.write(visit.state.vault.patch_key, visit.path["key"], change)
+        await visit.write(visit.state.vault.keys.patch, visit.path["key"], change)
     except (Invalid, Conflict, Forbidden) as error:
         return await keys(visit, trouble(visit, "keys", error))
     return see_other(KEYS)
@@ -69,7 +69,7 @@ async def rotate_key(visit: Visit) -> web.Response:
     """Replace a key and show the new one, once; the old one works for some hours longer."""
     hours = _number(visit.form.text("hours")) * 3600
     try:
-        info, key = await visit.write(visit.state.vault.rotate_key, visit.path["key"], hours)
+        info, key = await visit.write(visit.state.vault.keys.rotate, visit.path["key"], hours)
     except (Invalid, Forbidden) as error:
         return await keys(visit, trouble(visit, "keys", error))
     return _made(visit, info, key)
@@ -82,7 +82,7 @@ def _number(text: str) -> int:
 
 async def revoke_key(visit: Visit) -> web.Response:
     """End a key; one's own ends the login too."""
-    await visit.write(visit.state.vault.revoke_key, visit.path["key"])
+    await visit.write(visit.state.vault.keys.revoke, visit.path["key"])
     return see_other(KEYS)
 
 
@@ -90,7 +90,7 @@ async def audit(visit: Visit) -> web.Response:
     """Show the log, newest first."""
     query = PageQuery(cursor=visit.request.query.get("cursor") or None)
     cursor = visit.state.cursors.read(visit.request.path, query)
-    page = await visit.read(visit.state.vault.audit, LogQuery(limit=100, cursor=cursor))
+    page = await visit.read(visit.state.vault.log.list, LogQuery(limit=100, cursor=cursor))
     following = visit.state.cursors.make(visit.request.path, query, page.next)
     rows: Sequence[object] = [row.body for row in page.items]
     return visit.show("audit", rows=rows, following=following)

@@ -51,7 +51,7 @@ async def _login(request: web.Request, state: State, logins: Logins) -> web.Resp
     key = (await read_form(request)).text("key")
     noted = not state.failures.look(address)
     try:
-        verb = state.vault.authenticate
+        verb = state.vault.keys.authenticate
         principal = await state.desk.read(verb, key, source=address, request_id=request[REQUEST_ID], note=noted)
     except NotAuthenticated:
         admit(state.failures.take(address))

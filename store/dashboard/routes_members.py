@@ -17,8 +17,8 @@ _REFUSED = (Invalid, Conflict, Forbidden)
 async def members(visit: Visit, refused: Trouble = Trouble()) -> web.Response:  # noqa: B008 - frozen
     """List members and groups."""
     vault = visit.state.vault
-    people = (await visit.read(vault.list_members, limit=EVERY)).items
-    groups = (await visit.read(vault.list_groups, limit=EVERY)).items
+    people = (await visit.read(vault.members.list, limit=EVERY)).items
+    groups = (await visit.read(vault.groups.list, limit=EVERY)).items
     highest = visit.principal.rank_at(visit.principal.scope())
     roles = [role for at, role in enumerate(ROLES) if at <= highest]
     status = 422 if refused.form else 200
@@ -30,7 +30,7 @@ async def add_member(visit: Visit) -> web.Response:
     form = visit.form
     wish = NewMember(form.text("name"), form.text("email"), form.optional("role"), form.optional("id"))
     try:
-        await visit.write(visit.state.vault.create_member, wish)
+        await visit.write(visit.state.vault.members.create, wish)
     except _REFUSED as error:
         return await members(visit, trouble(visit, "members", error))
     return see_other(MEMBERS)
@@ -42,11 +42,11 @@ async def set_role(visit: Visit) -> web.Response:
     project, role = form.text("project"), form.text("role")
     try:
         if not project:
-            await visit.write(vault.patch_member, member, MemberChange(role=role))
+            await visit.write(vault.members.patch, member, MemberChange(role=role))
         elif role:
-            await visit.write(vault.set_project_role, project, member, role)
+            await visit.write(vault.members.set_role, project, member, role)
         else:
-            await visit.write(vault.drop_project_role, project, member)
+            await visit.write(vault.members.drop_role, project, member)
     except _REFUSED as error:
         return await members(visit, trouble(visit, "members", error))
     return see_other(MEMBERS)
@@ -54,14 +54,14 @@ async def set_role(visit: Visit) -> web.Response:
 
 async def remove_member(visit: Visit) -> web.Response:
     """Remove a member with its keys and sessions."""
-    await visit.write(visit.state.vault.remove_member, visit.path["member"])
+    await visit.write(visit.state.vault.members.remove, visit.path["member"])
     return see_other(MEMBERS)
 
 
 async def create_group(visit: Visit) -> web.Response:
     """Make a group."""
     try:
-        await visit.write(visit.state.vault.create_group, visit.form.text("name"), visit.form.optional("id"))
+        await visit.write(visit.state.vault.groups.create, visit.form.text("name"), visit.form.optional("id"))
     except _REFUSED as error:
         return await members(visit, trouble(visit, "groups", error))
     return see_other(MEMBERS)
@@ -69,20 +69,20 @@ async def create_group(visit: Visit) -> web.Response:
 
 async def join_group(visit: Visit) -> web.Response:
     """Put a member into a group."""
-    await visit.write(visit.state.vault.join_group, visit.path["group"], visit.form.text("member"))
+    await visit.write(visit.state.vault.members.join, visit.path["group"], visit.form.text("member"))
     return see_other(MEMBERS)
 
 
 async def leave_group(visit: Visit) -> web.Response:
     """Take a member out of a group."""
-    await visit.write(visit.state.vault.join_group, visit.path["group"], visit.path["member"], leave=True)
+    await visit.write(visit.state.vault.members.join, visit.path["group"], visit.path["member"], leave=True)
     return see_other(MEMBERS)
 
 
 async def delete_group(visit: Visit) -> web.Response:
     """Delete a group that nothing names any more."""
     try:
-        await visit.write(visit.state.vault.delete_group, visit.path["group"])
+        await visit.write(visit.state.vault.groups.delete, visit.path["group"])
     except _REFUSED as error:
         return await members(visit, trouble(visit, "groups", error))
     return see_other(MEMBERS)

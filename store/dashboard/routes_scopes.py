@@ -28,7 +28,7 @@ async def home(visit: Visit, trouble: Trouble = Trouble()) -> web.Response:
     """List the projects, and the datasets of each."""
     projects = []
     if "projects:read" in visit.principal.actions:
-        found = await visit.read(visit.state.vault.list_projects, limit=EVERY)
+        found = await visit.read(visit.state.vault.projects.list, limit=EVERY)
         projects = [(project, await _datasets(visit, project.id)) for project in found.items]
     return visit.show("home", projects=projects, trouble=trouble, status=422 if trouble.form else 200)
 
@@ -36,7 +36,7 @@ async def home(visit: Visit, trouble: Trouble = Trouble()) -> web.Response:
 async def _datasets(visit: Visit, project: str) -> Sequence[DatasetInfo]:
     if "datasets:read" not in visit.principal.actions_at(visit.principal.scope(project)):
         return ()
-    return (await visit.read(visit.state.vault.list_datasets, project, limit=EVERY)).items
+    return (await visit.read(visit.state.vault.datasets.list, project, limit=EVERY)).items
 
 
 async def scope_page(visit: Visit, trouble: Trouble = Trouble()) -> web.Response:
@@ -44,7 +44,7 @@ async def scope_page(visit: Visit, trouble: Trouble = Trouble()) -> web.Response
     scope = visit.scope
     dataset = None
     if scope.dataset:
-        dataset = await visit.read(visit.state.vault.get_dataset, scope.project, scope.dataset)
+        dataset = await visit.read(visit.state.vault.datasets.get, scope.project, scope.dataset)
     return visit.show(
         "scope",
         status=422 if trouble.form else 200,
@@ -64,7 +64,7 @@ async def _entries(visit: Visit, kind: Kind) -> Sequence[EntryInfo]:
         return ()
     asked = asked_of(visit) if kind is Kind.SECRET else {}
     listing = Listing(**asked, limit=EVERY)  # type: ignore[arg-type]
-    return (await visit.read(visit.state.vault.list, visit.scope, kind, listing)).items
+    return (await visit.read(visit.state.vault.entries.list, visit.scope, kind, listing)).items
 
 
 def asked_of(visit: Visit) -> dict[str, object]:
@@ -78,11 +78,11 @@ async def _consumers(visit: Visit) -> Sequence[ConsumerInfo]:
     scope = visit.scope
     if not scope.project or scope.dataset or "consumers:read" not in visit.principal.actions_at(scope):
         return ()
-    return (await visit.read(visit.state.vault.list_consumers, scope.project, limit=EVERY)).items
+    return (await visit.read(visit.state.vault.consumers.list, scope.project, limit=EVERY)).items
 
 
 async def _sessions(visit: Visit) -> Sequence[SessionInfo]:
     if not visit.scope.dataset or "sessions:read" not in visit.principal.actions_at(visit.scope):
         return ()
     scope = visit.scope
-    return (await visit.read(visit.state.vault.list_sessions, scope.project, scope.dataset, limit=EVERY)).items
+    return (await visit.read(visit.state.vault.sessions.list, scope.project, scope.dataset, limit=EVERY)).items

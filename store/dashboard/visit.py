@@ -93,7 +93,7 @@ async def _principal(state: State, logins: Logins, request: web.Request) -> Prin
     if key is None:
         return None
     try:
-        verb = state.vault.resume
+        verb = state.vault.keys.resume
         found = await state.desk.read(verb, key, source=request.remote or "", request_id=request[REQUEST_ID])
     except NotAuthenticated:
         return None

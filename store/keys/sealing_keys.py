@@ -30,7 +30,7 @@ class SealingKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Seals:
+class SealingKeyList:
     """All of them; exactly one is active."""
 
     keys: tuple[SealingKey, ...]
@@ -59,7 +59,7 @@ class Seals:
         }
 
     @classmethod
-    def parse(cls, body: bytes) -> "Seals":
+    def parse(cls, body: bytes) -> "SealingKeyList":
         """Read a document whose hash and signature were checked; raises `Tampered`."""
         try:
             lines = json.loads(body)["keys"]

@@ -14,7 +14,7 @@ from store.errors import Conflict
 from store.keys.canary import canary_document
 from store.keys.keyring import ControlKeys, PublicKeys, write_private
 from store.keys.opening import opening_keys
-from store.keys.sealing_keys import ACTIVE, DOCUMENT, SealingKey, Seals
+from store.keys.sealing_keys import ACTIVE, DOCUMENT, SealingKey, SealingKeyList
 from store.ledger.commit import Ledger, Transaction, write_head
 from store.log.audit import GENESIS, Event
 from store.model import Scope
@@ -99,6 +99,6 @@ def _found(url: str, keys: ControlKeys) -> str:
 def _first_rows(transaction: Transaction) -> str:
     public = transaction.keys.public
     transaction.put_document(*canary_document(public.store_id, public.sealing, transaction.keys.writer))
-    transaction.put_document(DOCUMENT, Seals((SealingKey(public.sealing, ACTIVE, transaction.now),)).body())
+    transaction.put_document(DOCUMENT, SealingKeyList((SealingKey(public.sealing, ACTIVE, transaction.now),)).body())
     transaction.log(Event("store:init", Scope(OPERATOR), "store", actor="init"))
     return found_organisation(transaction, OPERATOR, "Default", "init").reveal().decode()

@@ -28,8 +28,8 @@ from store.keys.envelope import key_id
 from store.keys.keyring import PublicKeys, read_private, write_private
 from store.keys.opening import key_files, open_bytes, opening_keys, read_seed
 from store.keys.sealing import Sealer
-from store.keys.sealing_keys import DOCUMENT as SEALS
-from store.keys.sealing_keys import Seals
+from store.keys.sealing_keys import DOCUMENT as KEYRING
+from store.keys.sealing_keys import SealingKeyList
 from store.keys.wrapping import Unlock
 from store.trust.signing import DOCUMENT, Verifier, Writer, canonical, digest, frame
 
@@ -109,30 +109,30 @@ def unseal(url: str, kit: Kit) -> tuple[Mapping[str, bytes], list[str]]:
     engine = read_only_engine(url)
     try:
         with engine.connect() as connection, connection.begin():
-            stored, seals = rows.read_document(connection, KEY), rows.read_document(connection, SEALS)
+            stored, listed = rows.read_document(connection, KEY), rows.read_document(connection, KEYRING)
     except Exception as error:
         raise Unavailable("The backup cannot be read: it is no database of Egret, or damaged.") from error
     finally:
         engine.dispose()
-    if stored is None or seals is None:
+    if stored is None or listed is None:
         raise KeyMismatch(
             "The database holds no recovery bundle: `egret recovery create` was not run before the backup."
         )
     verifier = Verifier(kit.writer)
     verifier.check(stored[1], DOCUMENT, KEY.encode(), stored[0])
-    verifier.check(seals[1], DOCUMENT, SEALS.encode(), seals[0])
+    verifier.check(listed[1], DOCUMENT, KEYRING.encode(), listed[0])
     sealed = base64.b64decode(json.loads(stored[0])["bundle"])
     plain = open_bytes(kit.seed, sealed, frame(LABEL, kit.store_id))
     keys = {name: base64.b64decode(key) for name, key in json.loads(plain).items()}
     if Writer(keys[_FIXED[0]]).public != kit.writer:
         raise Tampered("the recovery bundle holds another writer key than the kit names")
-    return keys, _missing(keys, Seals.parse(seals[0]))
+    return keys, _missing(keys, SealingKeyList.parse(listed[0]))
 
 
-def _missing(keys: Mapping[str, bytes], seals: Seals) -> list[str]:
+def _missing(keys: Mapping[str, bytes], listed: SealingKeyList) -> list[str]:
     """Return the keys that values may be under and that are not in the bundle as what they are called."""
     held = {key_id(opening_keys(seed)[1]) for name, seed in keys.items() if name.startswith("opening/")}
-    return [key.kid.hex() for key in seals.keys if key.state != "retired" and key.kid not in held]
+    return [key.kid.hex() for key in listed.keys if key.state != "retired" and key.kid not in held]
 
 
 def write_keys(data: Path, url: str, kit: Kit) -> list[str]:
@@ -158,10 +158,10 @@ def _active(url: str, verifier: Verifier) -> bytes:
     engine = read_only_engine(url)
     try:
         with engine.connect() as connection, connection.begin():
-            stored = rows.read_document(connection, SEALS)
+            stored = rows.read_document(connection, KEYRING)
     finally:
         engine.dispose()
     if stored is None:
         raise Tampered("the database has no keyring")
-    verifier.check(stored[1], DOCUMENT, SEALS.encode(), stored[0])
-    return Seals.parse(stored[0]).active.public
+    verifier.check(stored[1], DOCUMENT, KEYRING.encode(), stored[0])
+    return SealingKeyList.parse(stored[0]).active.public

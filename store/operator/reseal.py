@@ -21,7 +21,7 @@ from store.keys.keyring import PublicKeys, write_private
 from store.keys.opening import Opener, opening_keys
 from store.keys.rewrap import wrap_alike
 from store.keys.sealing import Sealer
-from store.keys.sealing_keys import DOCUMENT, Seals
+from store.keys.sealing_keys import DOCUMENT, SealingKeyList
 from store.keys.wrapping import Unlock
 from store.trust.documents import believed, believed_hash
 from store.trust.head import Head
@@ -54,7 +54,7 @@ def reseal(url: str, data: Path, unlock: Unlock | None = None) -> Iterator[list[
     try:
         while True:
             with engine.connect() as connection:
-                sealer = Sealer(_seals(connection, public).active.public)
+                sealer = Sealer(_listed(connection, public).active.public)
                 found = connection.execute(_left(sealer.kid.hex(), after)).mappings().all()
                 batch = [_one(connection, row, opener, sealer, public.store_id) for row in found]
             if not batch:
@@ -80,7 +80,7 @@ def _one(connection: Connection, row: rows.Row, opener: Opener, sealer: Sealer, 
     return Resealed(row["entry"], row["number"], row["sha256"], sealer.seal(value, replace(binding, kid=sealer.kid)))
 
 
-def _seals(connection: Connection, public: PublicKeys) -> Seals:
+def _listed(connection: Connection, public: PublicKeys) -> SealingKeyList:
     row = rows.read_head(connection)
     if row is None:
         raise Tampered("the database has no head")
@@ -92,4 +92,6 @@ def _seals(connection: Connection, public: PublicKeys) -> Seals:
     sha256 = believed_hash(node, head.root, DOCUMENT)
     if sha256 is None:
         raise Tampered("the head vouches for no keyring")
-    return Seals.parse(believed(lambda key: rows.read_document(connection, key), DOCUMENT, sha256, public.verifier))
+    return SealingKeyList.parse(
+        believed(lambda key: rows.read_document(connection, key), DOCUMENT, sha256, public.verifier)
+    )

@@ -3,49 +3,63 @@
 Sync; call it from one thread at a time for writes (`store.database.writer.WriterThread`), from any thread for reads.
 
     Vault.open(url, data) -> Vault            migrate, check keys; raises KeyMismatch
-    authenticate(api_key, source=, request_id=) -> Principal                    report_leaked(api_key)
-    create_organisation(p, id, name) -> key   the operator's owner key alone
-    create_project(p, name, id=)              list_projects(p, limit=, cursor=)
-    create_dataset(p, project, Upload, id=)   get_dataset   list_datasets   replace_dataset(…, Upload, if_match=)
-    delete_dataset(p, project, dataset)       disable_dataset(…, disabled=True)
-    expect_upload(scope, etag)                finish_upload(scope, etag, keep)     by who was shown an upload URL
-    put(p, scope, kind, NewEntry, if_match=, if_none_match=)      a new version, used at once
-    list(p, scope, kind, Listing) -> Page
-    info / patch(…, Change) / delete / disable / enable        by (p, scope, kind, name, environment=)
-    versions / activate(…, name, number) / destroy(…, name, number)
-    create_member   list_members   get_member   patch_member   remove_member      by (p, member)
-    set_project_role / drop_project_role(p, project, member)                 list_project_members(p, project)
-    create_group   list_groups   get_group   rename_group   delete_group   join_group(p, group, member, leave=False)
-    grant(p, scope, GroupGrant)   ungrant(p, scope, group)   list_grants(p, scope)
-    declare_consumer(p, project, consumer, Declaration)   list_consumers   get_consumer   delete_consumer
-    open_session(p, project, dataset, NewSession) -> (SessionInfo, token)   list_sessions  get_session  revoke_session
-    create_key(p, NewKey) -> (KeyInfo, key)   list_keys  get_key  patch_key  revoke_key  rotate_key(p, id, overlap)
-    recover_owner(p) -> key    the operator at the data folder alone
-    audit(p, LogQuery) -> Page                verify_audit(p) -> Verdict
-    recall(mark) -> Answer | None             marked(mark, verb)   keep_answer(mark, Answer)      Idempotency-Key
-    sealing_key()  list_sealing_keys(p)  register_sealing_key(p, public)  take_resealed(p, batch)
-    retire_sealing_key(p, kid)  put_recovery(p, bundle)
+    organisations   create(p, id, name) -> key            the operator's owner key alone
+    projects        create(p, name, id=)   list
+    datasets        create(p, project, Upload, id=)   get   list   replace(…, Upload, if_match=)   delete
+                    disable(…, disabled=True)
+    files           expect(scope, etag)   finish(scope, etag, keep)            by who was shown an upload URL
+    entries         put(p, scope, kind, NewEntry, if_match=, if_none_match=)   a new version, used at once
+                    list(p, scope, kind, Listing) -> Page
+                    info / patch(…, Change) / delete / disable / enable        by (p, scope, kind, name, environment=)
+                    versions / activate(…, name, number) / destroy(…, name, number)
+    members         create   list   get   patch   remove      by (p, member)   join(p, group, member, leave=False)
+                    set_role / drop_role(p, project, member)                   list_in(p, project)
+    groups          create   list   get   rename   delete     grant(p, scope, GroupGrant)   ungrant   grants(p, scope)
+    consumers       declare(p, project, consumer, Declaration)   list   get   delete
+    sessions        open(p, project, dataset, NewSession) -> (SessionInfo, token)   list   get   revoke   revoke_all
+    keys            authenticate(api_key, source=, request_id=) -> Principal   resume   report_leaked(api_key)
+                    create(p, NewKey) -> (KeyInfo, key)   list   get   patch   revoke   rotate(p, id, overlap)
+                    recover_owner(p) -> key               the operator at the data folder alone
+    log             list(p, LogQuery) -> Page   verify(p) -> Verdict
+    once            recall(mark) -> Answer | None   marked(mark, verb)   keep_answer(mark, Answer)     Idempotency-Key
+    sealing_keys    active()   list(p)   register(p, public)   take_resealed(p, batch)   retire(p, kid)
+                    put_recovery(p, bundle)
     beat()  intake(data).take()  tend()       the store's own duties; `store.vault.keeper.Keeper` runs them
 
 `scope` is `principal.scope(project, dataset)`: dataset, project or organisation, all alike. Input errors are
 `store.errors.Invalid` with pointers relative to the body of that request.
 """
 
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+from store.database.backup import backup
+from store.database.engine import Database, file_of
+from store.database.leader import Leader
+from store.database.migrations import migrate
+from store.keys.keyring import ControlKeys
+from store.ledger.housekeeping import flush_key_use, tend
+from store.ledger.intake import Intake
+from store.log.checkpoints import Checkpoints
+from store.trust.head import Head
 from store.vault.consumers import Consumers, Declaration
 from store.vault.datasets import Datasets, Upload
 from store.vault.entries import Entries
+from store.vault.files import Files
+from store.vault.gate import Gate
 from store.vault.groups import Groups
 from store.vault.keys import KeyChange, Keys
 from store.vault.listing import Listing
 from store.vault.log import Log, LogQuery, Verdict
-from store.vault.members import MemberChange, NewMember
-from store.vault.once import Answer, Repeatable
+from store.vault.members import MemberChange, Members, NewMember
+from store.vault.once import Answer, Once
 from store.vault.organisations import Organisations
 from store.vault.projects import Projects
 from store.vault.rights import NewKey
 from store.vault.sealing_keys import Resealed, SealingKeys
 from store.vault.sessions import NewSession, Sessions
-from store.vault.uploads import Files
 
 __all__ = [
     "Answer",
@@ -64,7 +78,83 @@ __all__ = [
 ]
 
 
-class Vault(
-    Organisations, Projects, Datasets, Files, Entries, Consumers, Sessions, Keys, Groups, Log, Repeatable, SealingKeys
-):
-    """All verbs."""
+class Vault:
+    """All verbs, by what they are about, and the store's own duties."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self.organisations = Organisations(gate)
+        self.projects = Projects(gate)
+        self.datasets = Datasets(gate)
+        self.files = Files(gate)
+        self.entries = Entries(gate)
+        self.members = Members(gate)
+        self.groups = Groups(gate)
+        self.consumers = Consumers(gate)
+        self.sessions = Sessions(gate)
+        self.keys = Keys(gate)
+        self.log = Log(gate)
+        self.once = Once(gate)
+        self.sealing_keys = SealingKeys(gate)
+
+    @classmethod
+    def open(cls, url: str, data: Path, clock: Callable[[], float] = time.time) -> Self:
+        """Read the keys, migrate the database, check that they belong together; raises `KeyMismatch`."""
+        keys = ControlKeys.load(data)
+        database = Database(url)
+        with database.write() as connection:
+            migrate(connection)
+        gate = Gate(database, keys, clock)
+        with database.read() as connection:
+            gate.ledger.head(connection)
+        return cls(gate)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._gate.database.close()
+
+    def beat(self) -> None:
+        """Renew the signed head (call every two seconds); raises `Unavailable`."""
+        self._gate.ledger.beat()
+
+    @property
+    def sqlite(self) -> bool:
+        """Whether the store is on SQLite, and therefore the only one."""
+        return self._gate.database.sqlite
+
+    def leader(self) -> Leader:
+        """Return what says whether this store leads the others."""
+        return Leader(self._gate.database, self._gate.keys.public.store_id)
+
+    def head_age(self) -> float:
+        """Return how many seconds ago the head was written last, by whichever store."""
+        with self._gate.database.read() as connection:
+            return self._gate.clock() - self._gate.ledger.head(connection).issued_at / 1000
+
+    def intake(self, data: Path) -> Intake:
+        """Return what takes the data plane's spools in."""
+        return Intake(self._gate.ledger, data)
+
+    def checkpoints(self, data: Path) -> Checkpoints:
+        """Return what writes checkpoints of the audit log."""
+        return Checkpoints(data, self._gate.keys.writer)
+
+    def audit_head(self) -> Head:
+        """Return the verified head, which names the log's last row."""
+        with self._gate.database.read() as connection:
+            return self._gate.ledger.head(connection)
+
+    def backup(self, target: Path) -> None:
+        """Write a consistent copy of the database beside the running store (SQLite)."""
+        backup(file_of(self._gate.database.url), target)
+
+    def tend(self) -> int:
+        """Clean up: expired sessions, deleted values, last use of keys (call every minute or so)."""
+        ledger = self._gate.ledger
+        if used := self.keys.take_used():
+            flush_key_use(ledger, used)
+        if folded := self._gate.folding.take():
+            with ledger.change() as transaction:
+                for event in folded:
+                    transaction.log(event)
+        return tend(ledger)

@@ -19,7 +19,7 @@ from store.model import Scope
 from store.records import ConsumerInfo, Page
 from store.roles import consumer_key
 from store.trust.manifest import session_key_of
-from store.vault.gate import Gate, check_match, find_scope, nothing
+from store.vault.gate import Verbs, check_match, find_scope, nothing
 from store.vault.listing import decode_cursor, page
 
 MAX_SECRETS = 1000
@@ -34,10 +34,10 @@ class Declaration:
     description: str = ""
 
 
-class Consumers(Gate):
+class Consumers(Verbs):
     """Verbs on a project's consumers."""
 
-    def declare_consumer(
+    def declare(
         self,
         principal: Principal,
         project: str,
@@ -49,7 +49,7 @@ class Consumers(Gate):
     ) -> ConsumerInfo:
         """Create a consumer, or replace what it declares: its sessions have the new names from now on."""
         scope = principal.scope(project)
-        with self._change(principal, "consumers:write", scope, f"consumers/{consumer[:64]}") as transaction:
+        with self._gate.change(principal, "consumers:write", scope, f"consumers/{consumer[:64]}") as transaction:
             find_scope(transaction.connection, scope)
             _check(consumer, declaration)
             before = self._find(transaction.connection, scope, consumer)
@@ -73,12 +73,12 @@ class Consumers(Gate):
             transaction.put_document(consumer_key(scope.organisation, project, consumer), document)
             return _info(document)
 
-    def list_consumers(
+    def list(
         self, principal: Principal, project: str, *, limit: int = 50, cursor: str | None = None
     ) -> Page[ConsumerInfo]:
         """Return the project's consumers, by id."""
         scope = principal.scope(project)
-        with self._look(principal, "consumers:read", scope, "consumers") as connection:
+        with self._gate.look(principal, "consumers:read", scope, "consumers") as connection:
             find_scope(connection, scope)
             where = [consumers.c.organisation == scope.organisation, consumers.c.project == project]
             if cursor:
@@ -87,19 +87,17 @@ class Consumers(Gate):
             made = lambda found: [_info(self._consumer(connection, scope, row["id"])) for row in found]  # noqa: E731
             return page(connection, query, limit, made, lambda row: (row["id"],))
 
-    def get_consumer(self, principal: Principal, project: str, consumer: str) -> ConsumerInfo:
+    def get(self, principal: Principal, project: str, consumer: str) -> ConsumerInfo:
         """Return one consumer."""
         scope = principal.scope(project)
-        with self._look(principal, "consumers:read", scope, f"consumers/{consumer[:64]}") as connection:
+        with self._gate.look(principal, "consumers:read", scope, f"consumers/{consumer[:64]}") as connection:
             find_scope(connection, scope)
             return _info(self._consumer(connection, scope, consumer))
 
-    def delete_consumer(
-        self, principal: Principal, project: str, consumer: str, *, if_match: str | None = None
-    ) -> None:
+    def delete(self, principal: Principal, project: str, consumer: str, *, if_match: str | None = None) -> None:
         """Delete a consumer; its sessions end at once."""
         scope = principal.scope(project)
-        with self._change(principal, "consumers:write", scope, f"consumers/{consumer[:64]}") as transaction:
+        with self._gate.change(principal, "consumers:write", scope, f"consumers/{consumer[:64]}") as transaction:
             connection = transaction.connection
             find_scope(connection, scope)
             check_match(_etag(self._consumer(connection, scope, consumer)), if_match)
@@ -120,7 +118,7 @@ class Consumers(Gate):
     def _find(self, connection: Connection, scope: Scope, consumer: str) -> dict[str, Any] | None:
         """Return what a consumer declared, as the writer signed it."""
         key = consumer_key(scope.organisation, scope.project, consumer)
-        body = self._ledger.document(connection, key) if is_plain(consumer) else None
+        body = self._gate.ledger.document(connection, key) if is_plain(consumer) else None
         return None if body is None else json.loads(body)
 
 

@@ -18,7 +18,7 @@ from store.records import DatasetInfo, EntryInfo, NewEntry, Page, Rule
 from store.rules import canonical_rules, parse_rules
 from store.trust.manifest import session_key_of
 from store.vault.egress import check_egress
-from store.vault.gate import Gate, check_match, find_scope
+from store.vault.gate import Verbs, check_match, find_scope
 from store.vault.listing import decode_cursor, page
 from store.vault.sharing import Ward, packed
 from store.vault.upload import Ready, check_all
@@ -50,10 +50,10 @@ class _Checked:
     """What groups may do with those entries of which the upload says it; the others stay as they are."""
 
 
-class Datasets(Gate):
+class Datasets(Verbs):
     """Verbs on datasets."""
 
-    def create_dataset(
+    def create(
         self,
         principal: Principal,
         project: str,
@@ -63,7 +63,7 @@ class Datasets(Gate):
         """Create a dataset with its secrets and variables: all or nothing."""
         chosen = id or random_text(16)
         scope = principal.scope(project, chosen)
-        with self._change(principal, "datasets:write", scope, "") as transaction:
+        with self._gate.change(principal, "datasets:write", scope, "") as transaction:
             find_scope(transaction.connection, principal.scope(project))
             checked = self._check(transaction.connection, scope.organisation, upload, id)
             _need_rights(transaction.connection, principal, scope, checked)
@@ -75,12 +75,12 @@ class Datasets(Gate):
             self._write_all(transaction, scope, principal, checked)
             return _whole(transaction, scope, principal)
 
-    def replace_dataset(
+    def replace(
         self, principal: Principal, project: str, dataset: str, upload: Upload, *, if_match: str | None = None
     ) -> DatasetInfo:
         """Take a new upload: replaces the whole set in one transaction. Sessions live on, and see the new set."""
         scope = principal.scope(project, dataset)
-        with self._change(principal, "datasets:write", scope, "") as transaction:
+        with self._gate.change(principal, "datasets:write", scope, "") as transaction:
             row = find_scope(transaction.connection, scope)
             checked = self._check(transaction.connection, scope.organisation, upload, None)
             _need_rights(transaction.connection, principal, scope, checked)
@@ -95,21 +95,21 @@ class Datasets(Gate):
             self._write_all(transaction, scope, principal, checked)
             return _whole(transaction, scope, principal)
 
-    def get_dataset(self, principal: Principal, project: str, dataset: str) -> DatasetInfo:
+    def get(self, principal: Principal, project: str, dataset: str) -> DatasetInfo:
         """Return a dataset with its secrets and variables (metadata)."""
         scope = principal.scope(project, dataset)
-        with self._look(principal, "datasets:read", scope) as connection:
+        with self._gate.look(principal, "datasets:read", scope) as connection:
             row = find_scope(connection, scope)
             found = entry_infos(connection, _seen(connection, principal, scope))
             return _info(row, found)  # type: ignore[arg-type]  # a dataset scope has a row
 
-    def list_datasets(
+    def list(
         self, principal: Principal, project: str, *, limit: int = 50, cursor: str | None = None
     ) -> Page[DatasetInfo]:
         """Return the project's datasets that the principal may see, without their secrets."""
         scope = principal.scope(project)
         outer = replace(principal, datasets=None) if principal.sees_project(project) else principal
-        with self._look(outer, "datasets:read", scope, "datasets") as connection:
+        with self._gate.look(outer, "datasets:read", scope, "datasets") as connection:
             find_scope(connection, scope)
             where = [datasets.c.organisation == scope.organisation, datasets.c.project == project]
             if principal.datasets is not None:
@@ -120,10 +120,10 @@ class Datasets(Gate):
             query = select(datasets).where(*where).order_by(datasets.c.id)
             return page(connection, query, limit, lambda found: [_info(row) for row in found], lambda row: (row["id"],))
 
-    def delete_dataset(self, principal: Principal, project: str, dataset: str, *, if_match: str | None = None) -> None:
+    def delete(self, principal: Principal, project: str, dataset: str, *, if_match: str | None = None) -> None:
         """Delete a dataset: sessions and secrets go with it, at once and for ever."""
         scope = principal.scope(project, dataset)
-        with self._change(principal, "datasets:write", scope, "delete") as transaction:
+        with self._gate.change(principal, "datasets:write", scope, "delete") as transaction:
             row = find_scope(transaction.connection, scope)
             _need_rights(transaction.connection, principal, scope, None)
             check_match(dataset_etag(row) if row is not None else None, if_match)
@@ -138,12 +138,10 @@ class Datasets(Gate):
             connection.execute(delete(datasets).where(*_is(scope)))
             transaction.forget(scope)
 
-    def disable_dataset(
-        self, principal: Principal, project: str, dataset: str, *, disabled: bool = True
-    ) -> DatasetInfo:
+    def disable(self, principal: Principal, project: str, dataset: str, *, disabled: bool = True) -> DatasetInfo:
         """Emergency stop: every session of the dataset is refused until it is enabled again."""
         scope = principal.scope(project, dataset)
-        with self._change(principal, "datasets:write", scope, "disable" if disabled else "enable") as transaction:
+        with self._gate.change(principal, "datasets:write", scope, "disable" if disabled else "enable") as transaction:
             row = find_scope(transaction.connection, scope)
             if row is not None and (row["state"] == "disabled") is not disabled:
                 # What waits for its file waits again afterwards, with a new URL: the ETag moves on.
@@ -162,7 +160,7 @@ class Datasets(Gate):
         faults.run(lambda: check_id(id_, "/id") if id_ is not None else None)
         hosts = faults.run(lambda: canonical_rules(parse_rules(upload.hosts))) or []
         egress = faults.run(lambda: check_egress(upload.egress)) or {}
-        kid = self._sealing(connection).kid
+        kid = self._gate.sealing(connection).kid
         ready = check_all(Kind.SECRET, upload.secrets, "/secrets", kid, faults)
         ready += check_all(Kind.VARIABLE, upload.variables, "/variables", kid, faults)
         faults.stop()
@@ -174,7 +172,7 @@ class Datasets(Gate):
 
     def _write_all(self, transaction: Transaction, scope: Scope, principal: Principal, checked: _Checked) -> None:
         author = Author(scope, principal.author, checked.hosts)
-        sealer = self._sealing(transaction.connection)
+        sealer = self._gate.sealing(transaction.connection)
         for ready in checked.entries:
             id_ = write_version(transaction, sealer, author, ready, inherit=False)
             groups = checked.groups.get((ready.kind, ready.name, ready.environment))

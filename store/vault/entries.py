@@ -16,7 +16,7 @@ from store.model import Kind, Scope
 from store.providers import find_provider
 from store.records import Change, EntryInfo, GroupGrant, NewEntry, Page, Rule, VersionInfo
 from store.rules import DestinationRule, canonical_rules, parse_rules
-from store.vault.gate import Gate, check_match, find_scope, nothing, refuse_immutable
+from store.vault.gate import Verbs, check_match, find_scope, nothing, refuse_immutable
 from store.vault.listing import Listing, list_entries
 from store.vault.sharing import Ward, packed
 from store.vault.upload import MAX_ENTRIES, check, check_kept
@@ -26,7 +26,7 @@ from store.vault.views import entry_etag, entry_info, entry_infos, version_info
 _AREA = {Kind.SECRET: "secrets", Kind.VARIABLE: "variables"}
 
 
-class Entries(Gate):
+class Entries(Verbs):
     """Verbs on one secret or variable of a scope. `kind` comes after the scope everywhere."""
 
     def put(
@@ -40,10 +40,12 @@ class Entries(Gate):
         if_none_match: bool = False,
     ) -> EntryInfo:
         """Store a new version, used at once. Rules left out are kept; given ones are free, as the value is entered."""
-        with self._change(principal, f"{_AREA[kind]}:write", scope, f"{_AREA[kind]}/{entry.name[:128]}") as transaction:
+        with self._gate.change(
+            principal, f"{_AREA[kind]}:write", scope, f"{_AREA[kind]}/{entry.name[:128]}"
+        ) as transaction:
             dataset = find_scope(transaction.connection, scope)
             refuse_immutable(dataset)
-            sealer = self._sealing(transaction.connection)
+            sealer = self._gate.sealing(transaction.connection)
             ready = check(kind, entry, "", sealer.kid)
             existing = rows.entry_named(transaction.connection, scope, kind, ready.name, ready.environment)
             ward = Ward(transaction.connection, principal, scope, _AREA[kind])
@@ -60,16 +62,16 @@ class Entries(Gate):
 
     def info(self, principal: Principal, scope: Scope, kind: Kind, name: str, *, environment: str = "") -> EntryInfo:
         """Return metadata; of a variable its value too."""
-        with self._look(principal, f"{_AREA[kind]}:read", scope, f"{_AREA[kind]}/{name[:128]}") as connection:
+        with self._gate.look(principal, f"{_AREA[kind]}:read", scope, f"{_AREA[kind]}/{name[:128]}") as connection:
             find_scope(connection, scope)
             return entry_info(connection, _need_seen(connection, principal, scope, kind, name, environment))
 
     def list(self, principal: Principal, scope: Scope, kind: Kind, listing: Listing | None = None) -> Page[EntryInfo]:
         """Return a page of metadata."""
-        with self._look(principal, f"{_AREA[kind]}:read", scope, _AREA[kind]) as connection:
+        with self._gate.look(principal, f"{_AREA[kind]}:read", scope, _AREA[kind]) as connection:
             find_scope(connection, scope)
             visible = Ward(connection, principal, scope, _AREA[kind]).visible()
-            return list_entries(connection, scope, kind, listing or Listing(), self._clock(), visible=visible)
+            return list_entries(connection, scope, kind, listing or Listing(), self._gate.clock(), visible=visible)
 
     def patch(
         self,
@@ -127,7 +129,7 @@ class Entries(Gate):
         self, principal: Principal, scope: Scope, kind: Kind, name: str, *, environment: str = ""
     ) -> tuple[VersionInfo, ...]:
         """Return all versions, newest first."""
-        with self._look(principal, f"{_AREA[kind]}:read", scope, f"{_AREA[kind]}/{name[:128]}") as connection:
+        with self._gate.look(principal, f"{_AREA[kind]}:read", scope, f"{_AREA[kind]}/{name[:128]}") as connection:
             find_scope(connection, scope)
             entry = _need_seen(connection, principal, scope, kind, name, environment)
             found = rows.versions_of(connection, entry["id"])
@@ -176,7 +178,7 @@ class Entries(Gate):
         if_match: str | None = None,
     ) -> Iterator[tuple[Transaction, rows.Row]]:
         target = f"{_AREA[kind]}/{name[:128]}"
-        with self._change(principal, f"{_AREA[kind]}:write", scope, target) as transaction:
+        with self._gate.change(principal, f"{_AREA[kind]}:write", scope, target) as transaction:
             refuse_immutable(find_scope(transaction.connection, scope))
             entry = _need(transaction.connection, scope, kind, name, environment)
             Ward(transaction.connection, principal, scope, _AREA[kind]).need_change(entry)
@@ -186,7 +188,7 @@ class Entries(Gate):
     def _set_state(
         self, principal: Principal, scope: Scope, kind: Kind, name: str, *, environment: str, state: str
     ) -> EntryInfo:
-        with self._change(
+        with self._gate.change(
             principal, f"{_AREA[kind]}:write", scope, f"{_AREA[kind]}/{name[:128]}#{state}"
         ) as transaction:
             find_scope(transaction.connection, scope)

@@ -14,19 +14,19 @@ from store.keys.tokens import random_text
 from store.ledger.commit import Transaction
 from store.model import Scope
 from store.records import GroupGrant, GroupInfo, Page
-from store.vault.gate import check_match, find_scope, nothing
+from store.vault.gate import Verbs, check_match, find_scope, nothing
 from store.vault.listing import decode_cursor, page
-from store.vault.members import Members, leave_group
+from store.vault.members import document_of, leave_group
 from store.vault.sharing import MAX_GROUPS, packed, unpacked
 
 
-class Groups(Members):
+class Groups(Verbs):
     """Verbs on groups."""
 
-    def create_group(self, principal: Principal, name: str, id: str | None = None) -> GroupInfo:  # noqa: A002 - the field's name
+    def create(self, principal: Principal, name: str, id: str | None = None) -> GroupInfo:  # noqa: A002 - the field's name
         """Make a group without members."""
         chosen, home = id or random_text(12), principal.scope()
-        with self._change(principal, "members:write", home, f"groups/{chosen[:64]}") as transaction:
+        with self._gate.change(principal, "members:write", home, f"groups/{chosen[:64]}") as transaction:
             _check(name, id)
             if rows.find(transaction.connection, groups, organisation=home.organisation, id=chosen) is not None:
                 raise Conflict("A group with this id exists.", code="exists")
@@ -35,10 +35,10 @@ class Groups(Members):
             transaction.connection.execute(insert(groups).values(**row))
             return _info(transaction.connection, _need(transaction.connection, home, chosen))
 
-    def list_groups(self, principal: Principal, *, limit: int = 50, cursor: str | None = None) -> Page[GroupInfo]:
+    def list(self, principal: Principal, *, limit: int = 50, cursor: str | None = None) -> Page[GroupInfo]:
         """Return the organisation's groups, by id."""
         home = principal.scope()
-        with self._look(principal, "members:read", home, "groups") as connection:
+        with self._gate.look(principal, "members:read", home, "groups") as connection:
             where = [groups.c.organisation == home.organisation]
             if cursor:
                 where.append(groups.c.id > decode_cursor(cursor, (str,))[0])
@@ -46,16 +46,16 @@ class Groups(Members):
             made = lambda found: [_info(connection, row) for row in found]  # noqa: E731
             return page(connection, query, limit, made, lambda row: (row["id"],))
 
-    def get_group(self, principal: Principal, group: str) -> GroupInfo:
+    def get(self, principal: Principal, group: str) -> GroupInfo:
         """Return a group with its members."""
         home = principal.scope()
-        with self._look(principal, "members:read", home, f"groups/{group[:64]}") as connection:
+        with self._gate.look(principal, "members:read", home, f"groups/{group[:64]}") as connection:
             return _info(connection, _need(connection, home, group))
 
-    def rename_group(self, principal: Principal, group: str, name: str, *, if_match: str | None = None) -> GroupInfo:
+    def rename(self, principal: Principal, group: str, name: str, *, if_match: str | None = None) -> GroupInfo:
         """Give a group another name."""
         home = principal.scope()
-        with self._change(principal, "members:write", home, f"groups/{group[:64]}") as transaction:
+        with self._gate.change(principal, "members:write", home, f"groups/{group[:64]}") as transaction:
             row = _need(transaction.connection, home, group)
             check_match(_etag(row), if_match)
             _check(name, None)
@@ -64,28 +64,33 @@ class Groups(Members):
             transaction.connection.execute(changed)
             return _info(transaction.connection, _need(transaction.connection, home, group))
 
-    def delete_group(self, principal: Principal, group: str, *, if_match: str | None = None) -> None:
+    def delete(self, principal: Principal, group: str, *, if_match: str | None = None) -> None:
         """End a group that nothing names any more; raises `Conflict` while something does."""
         home = principal.scope()
-        with self._change(principal, "members:write", home, f"groups/{group[:64]}") as transaction:
+        with self._gate.change(principal, "members:write", home, f"groups/{group[:64]}") as transaction:
             connection = transaction.connection
             check_match(_etag(_need(connection, home, group)), if_match)
             if _is_used(connection, home, group):
                 raise Conflict("Secrets, variables or scopes name the group; take it off them first.", code="in_use")
-            leave_group(transaction, home.organisation, group, lambda member: self._member(connection, home, member))
+            leave_group(
+                transaction,
+                home.organisation,
+                group,
+                lambda member: document_of(self._gate.ledger, connection, home, member),
+            )
             rows.remove(connection, groups, organisation=home.organisation, id=group)
 
     # what groups may do in a scope
 
-    def list_grants(self, principal: Principal, scope: Scope) -> tuple[GroupGrant, ...]:
+    def grants(self, principal: Principal, scope: Scope) -> tuple[GroupGrant, ...]:
         """Return what groups may do with everything in this very scope."""
-        with self._look(principal, "members:read", scope, "groups") as connection:
+        with self._gate.look(principal, "members:read", scope, "groups") as connection:
             find_scope(connection, scope)
             return unpacked(_shared(connection, scope))
 
     def grant(self, principal: Principal, scope: Scope, grant: GroupGrant) -> GroupGrant:
         """Give a group permissions for everything in a scope, now and later; those it had there are replaced."""
-        with self._change(principal, "members:write", scope, f"groups/{grant.group[:64]}/grant") as transaction:
+        with self._gate.change(principal, "members:write", scope, f"groups/{grant.group[:64]}/grant") as transaction:
             connection = transaction.connection
             find_scope(connection, scope)
             if not is_plain(grant.group):
@@ -100,7 +105,7 @@ class Groups(Members):
 
     def ungrant(self, principal: Principal, scope: Scope, group: str) -> None:
         """Take a group's permissions in a scope away."""
-        with self._change(principal, "members:write", scope, f"groups/{group[:64]}/grant") as transaction:
+        with self._gate.change(principal, "members:write", scope, f"groups/{group[:64]}/grant") as transaction:
             find_scope(transaction.connection, scope)
             shared = json.loads(_shared(transaction.connection, scope))
             if group not in shared:

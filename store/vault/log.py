@@ -11,7 +11,7 @@ from store.database.schema import audit
 from store.log import audit as chain
 from store.model import Scope
 from store.records import AuditRow, Page
-from store.vault.gate import Gate
+from store.vault.gate import Verbs
 from store.vault.listing import check_limit, decode_cursor, encode_cursor
 
 
@@ -37,14 +37,14 @@ class Verdict:
     fault: str = ""
 
 
-class Log(Gate):
+class Log(Verbs):
     """Verbs on the audit log."""
 
-    def audit(self, principal: Principal, query: LogQuery | None = None) -> Page[AuditRow]:
+    def list(self, principal: Principal, query: LogQuery | None = None) -> Page[AuditRow]:
         """Return a page of the organisation's log, newest first."""
         ask = query or LogQuery()
         scope = Scope(principal.organisation, ask.project, ask.dataset)
-        with self._look(principal, "audit:read", scope, "audit") as connection:
+        with self._gate.look(principal, "audit:read", scope, "audit") as connection:
             for pointer, text in (
                 ("/action", ask.action),
                 ("/outcome", ask.outcome),
@@ -73,9 +73,9 @@ class Log(Gate):
             items = tuple(AuditRow(seq, hash_, json.loads(body)) for seq, hash_, body in shown)
             return Page(items, encode_cursor([shown[-1][0]]) if len(found) > limit else None)
 
-    def verify_audit(self, principal: Principal) -> Verdict:
+    def verify(self, principal: Principal) -> Verdict:
         """Walk the whole chain up to the signed head."""
-        with self._look(principal, "audit:read", Scope(principal.organisation), "audit/verify") as connection:
-            head = self._ledger.head(connection)
+        with self._gate.look(principal, "audit:read", Scope(principal.organisation), "audit/verify") as connection:
+            head = self._gate.ledger.head(connection)
             fault = chain.verify(connection, head.audit_seq, head.audit_hash)
             return Verdict(fault is None, head.audit_seq, head.audit_hash, fault or "")

@@ -17,12 +17,12 @@ from store.database import rows
 from store.database.schema import api_keys, group_members, groups, member_projects, members, sessions
 from store.errors import Conflict, Forbidden
 from store.keys.tokens import random_text
-from store.ledger.commit import Transaction
+from store.ledger.commit import Ledger, Transaction
 from store.model import Scope
 from store.records import MemberInfo, Page, ProjectMember
 from store.roles import ROLES, Member, member_key, rank
 from store.trust.manifest import session_key_of
-from store.vault.gate import Gate, check_match, find_scope, nothing
+from store.vault.gate import Verbs, check_match, find_scope, nothing
 from store.vault.key_documents import end_key
 from store.vault.listing import decode_cursor, page
 
@@ -48,13 +48,13 @@ class MemberChange:
     role: str | None = None
 
 
-class Members(Gate):
+class Members(Verbs):
     """Verbs on members."""
 
-    def create_member(self, principal: Principal, wish: NewMember) -> MemberInfo:
+    def create(self, principal: Principal, wish: NewMember) -> MemberInfo:
         """Add a member; keys for it are made with `create_key(member=…)`."""
         chosen, home = wish.id or random_text(12), _home(principal)
-        with self._change(principal, "members:write", home, f"members/{chosen[:64]}") as transaction:
+        with self._gate.change(principal, "members:write", home, f"members/{chosen[:64]}") as transaction:
             _check(wish.name, wish.email, wish.role, wish.id)
             _need_rank(principal, home, wish.role)
             if rows.find(transaction.connection, members, organisation=home.organisation, id=chosen) is not None:
@@ -75,10 +75,10 @@ class Members(Gate):
             transaction.connection.execute(insert(members).values(**row))
             return _keep(transaction, document)
 
-    def list_members(self, principal: Principal, *, limit: int = 50, cursor: str | None = None) -> Page[MemberInfo]:
+    def list(self, principal: Principal, *, limit: int = 50, cursor: str | None = None) -> Page[MemberInfo]:
         """Return the organisation's members, by id."""
         home = _home(principal)
-        with self._look(principal, "members:read", home, "members") as connection:
+        with self._gate.look(principal, "members:read", home, "members") as connection:
             where = [members.c.organisation == home.organisation]
             if cursor:
                 where.append(members.c.id > decode_cursor(cursor, (str,))[0])
@@ -87,23 +87,23 @@ class Members(Gate):
                 connection,
                 query,
                 limit,
-                lambda found: [_info(self._member(connection, home, row["id"])) for row in found],
+                lambda found: [_info(document_of(self._gate.ledger, connection, home, row["id"])) for row in found],
                 lambda row: (row["id"],),
             )
 
-    def get_member(self, principal: Principal, member: str) -> MemberInfo:
+    def get(self, principal: Principal, member: str) -> MemberInfo:
         """Return one member."""
         home = _home(principal)
-        with self._look(principal, "members:read", home, f"members/{member[:64]}") as connection:
-            return _info(self._member(connection, home, member))
+        with self._gate.look(principal, "members:read", home, f"members/{member[:64]}") as connection:
+            return _info(document_of(self._gate.ledger, connection, home, member))
 
-    def patch_member(
+    def patch(
         self, principal: Principal, member: str, change: MemberChange, *, if_match: str | None = None
     ) -> MemberInfo:
         """Change a member; a new role counts from the next request on."""
         home = _home(principal)
-        with self._change(principal, "members:write", home, f"members/{member[:64]}") as transaction:
-            document = self._member(transaction.connection, home, member)
+        with self._gate.change(principal, "members:write", home, f"members/{member[:64]}") as transaction:
+            document = document_of(self._gate.ledger, transaction.connection, home, member)
             check_match(_etag(document), if_match)
             wanted = {name: getattr(change, name) for name in ("name", "email") if getattr(change, name) is not None}
             role = document["role"] if change.role is None else change.role or None
@@ -112,23 +112,23 @@ class Members(Gate):
             _need_rank(principal, home, document["role"], role)
             return _keep(transaction, changed)
 
-    def remove_member(self, principal: Principal, member: str, *, if_match: str | None = None) -> None:
+    def remove(self, principal: Principal, member: str, *, if_match: str | None = None) -> None:
         """Remove a member; its keys and the sessions that it opened end at once."""
         home = _home(principal)
-        with self._change(principal, "members:write", home, f"members/{member[:64]}") as transaction:
-            document = self._member(transaction.connection, home, member)
+        with self._gate.change(principal, "members:write", home, f"members/{member[:64]}") as transaction:
+            document = document_of(self._gate.ledger, transaction.connection, home, member)
             check_match(_etag(document), if_match)
             _need_rank(principal, home, document["role"], *document["projects"].values())
             _forget(transaction, home.organisation, document["id"])
 
     # roles in a project
 
-    def set_project_role(self, principal: Principal, project: str, member: str, role: str) -> ProjectMember:
+    def set_role(self, principal: Principal, project: str, member: str, role: str) -> ProjectMember:
         """Give a member a role in a project."""
         scope = principal.scope(project)
-        with self._change(principal, "members:write", scope, f"members/{member[:64]}") as transaction:
+        with self._gate.change(principal, "members:write", scope, f"members/{member[:64]}") as transaction:
             find_scope(transaction.connection, scope)
-            document = self._member(transaction.connection, scope, member)
+            document = document_of(self._gate.ledger, transaction.connection, scope, member)
             _check(document["name"], document["email"], role, None)
             _need_rank(principal, scope, document["projects"].get(project), role)
             key = {"organisation": scope.organisation, "project": project, "member": document["id"]}
@@ -137,12 +137,12 @@ class Members(Gate):
             _keep(transaction, {**document, "projects": {**document["projects"], project: role}})
             return ProjectMember(document["id"], document["name"], role, document["role"])
 
-    def drop_project_role(self, principal: Principal, project: str, member: str) -> None:
+    def drop_role(self, principal: Principal, project: str, member: str) -> None:
         """Take a member's role in a project away."""
         scope = principal.scope(project)
-        with self._change(principal, "members:write", scope, f"members/{member[:64]}") as transaction:
+        with self._gate.change(principal, "members:write", scope, f"members/{member[:64]}") as transaction:
             find_scope(transaction.connection, scope)
-            document = self._member(transaction.connection, scope, member)
+            document = document_of(self._gate.ledger, transaction.connection, scope, member)
             if project not in document["projects"]:
                 raise nothing()
             _need_rank(principal, scope, document["projects"][project])
@@ -151,12 +151,12 @@ class Members(Gate):
             left = {name: role for name, role in document["projects"].items() if name != project}
             _keep(transaction, {**document, "projects": left})
 
-    def list_project_members(
+    def list_in(
         self, principal: Principal, project: str, *, limit: int = 50, cursor: str | None = None
     ) -> Page[ProjectMember]:
         """Return who has a role of its own in a project."""
         scope = principal.scope(project)
-        with self._look(principal, "members:read", scope, "members") as connection:
+        with self._gate.look(principal, "members:read", scope, "members") as connection:
             find_scope(connection, scope)
             table = member_projects.c
             where = [table.organisation == scope.organisation, table.project == project]
@@ -165,22 +165,22 @@ class Members(Gate):
             query = select(member_projects).where(*where).order_by(table.member)
 
             def made(found: Sequence[rows.Row]) -> list[ProjectMember]:
-                documents = [self._member(connection, scope, row["member"]) for row in found]
+                documents = [document_of(self._gate.ledger, connection, scope, row["member"]) for row in found]
                 return [ProjectMember(d["id"], d["name"], d["projects"].get(project), d["role"]) for d in documents]
 
             return page(connection, query, limit, made, lambda row: (row["member"],))
 
     # groups
 
-    def join_group(self, principal: Principal, group: str, member: str, *, leave: bool = False) -> MemberInfo:
+    def join(self, principal: Principal, group: str, member: str, *, leave: bool = False) -> MemberInfo:
         """Put a member into a group, or take it out; what the group gives counts from the next request on."""
         home = _home(principal)
         target = f"groups/{group[:64]}/{member[:64]}"
-        with self._change(principal, "members:write", home, target) as transaction:
+        with self._gate.change(principal, "members:write", home, target) as transaction:
             connection = transaction.connection
             if not is_plain(group) or rows.find(connection, groups, organisation=home.organisation, id=group) is None:
                 raise nothing()
-            document = self._member(connection, home, member)
+            document = document_of(self._gate.ledger, connection, home, member)
             _need_rank(principal, home, document["role"])
             if leave and group not in document["groups"]:
                 raise nothing()
@@ -192,13 +192,14 @@ class Members(Gate):
                 left.append(group)
             return _keep(transaction, {**document, "groups": sorted(left)})
 
-    def _member(self, connection: Connection, scope: Scope, member: str) -> Document:
-        """Return a member's document, as the writer signed it; raises `NotFound`."""
-        body = self._ledger.document(connection, member_key(scope.organisation, member)) if is_plain(member) else None
-        if body is None:
-            raise nothing()
-        document: Document = json.loads(body)
-        return document
+
+def document_of(ledger: Ledger, connection: Connection, scope: Scope, member: str) -> Document:
+    """Return a member's document, as the writer signed it; raises `NotFound`."""
+    body = ledger.document(connection, member_key(scope.organisation, member)) if is_plain(member) else None
+    if body is None:
+        raise nothing()
+    document: Document = json.loads(body)
+    return document
 
 
 def leave_group(transaction: Transaction, organisation: str, group: str, read: Callable[[str], Document]) -> None:

@@ -14,7 +14,7 @@ from store.database import rows
 from store.database.marks import KEPT, Mark, in_doubt
 from store.database.schema import marks
 from store.errors import StoreError
-from store.vault.gate import Gate
+from store.vault.gate import Verbs
 
 
 class Reused(StoreError):
@@ -32,14 +32,14 @@ class Answer:
     body: str
 
 
-class Repeatable(Gate):
+class Once(Verbs):
     """Verbs around other verbs."""
 
     def recall(self, mark: Mark) -> Answer | None:
         """Return the answer of an earlier request, None when there was none; raises `Reused`, `Conflict`."""
-        with self._database.read() as connection:
+        with self._gate.database.read() as connection:
             row = rows.find(connection, marks, id=mark.id)
-        if row is None or row["created_at"] < self._clock() * 1000 - KEPT:
+        if row is None or row["created_at"] < self._gate.clock() * 1000 - KEPT:
             return None
         if row["fingerprint"] != mark.fingerprint:
             raise Reused("This Idempotency-Key was used for another request; take a new one.")
@@ -49,14 +49,14 @@ class Repeatable(Gate):
 
     def marked[T](self, mark: Mark, verb: Callable[[], T]) -> T:
         """Call a verb; its change happens unless the mark is there already."""
-        self._marking.mark = mark
+        self._gate.marking.mark = mark
         try:
             return verb()
         finally:
-            self._marking.mark = None
+            self._gate.marking.mark = None
 
     def keep_answer(self, mark: Mark, answer: Answer) -> None:
         """Keep the answer for repetitions."""
         values = {"status": answer.status, "etag": answer.etag, "body": answer.body}
-        with self._database.write() as connection:
+        with self._gate.database.write() as connection:
             connection.execute(update(marks).where(marks.c.id == mark.id).values(**values))

@@ -9,20 +9,20 @@ from store.database.schema import organisations, projects
 from store.errors import Conflict, Forbidden
 from store.ledger.commit import Transaction
 from store.model import Scope, SecretValue
-from store.vault.gate import Gate
+from store.vault.gate import Verbs
 from store.vault.key_documents import found_owner
 
 OPERATOR = "default"
 """The organisation whose owner keys are the operator's."""
 
 
-class Organisations(Gate):
+class Organisations(Verbs):
     """Verbs on organisations."""
 
-    def create_organisation(self, principal: Principal, id: str, name: str) -> SecretValue:  # noqa: A002 - the field's name
+    def create(self, principal: Principal, id: str, name: str) -> SecretValue:  # noqa: A002 - the field's name
         """Create an organisation with a project `default`; returns its owner's key, once."""
         home = Scope(principal.organisation)
-        with self._change(principal, "projects:write", home, f"orgs/{id[:64]}") as transaction:
+        with self._gate.change(principal, "projects:write", home, f"orgs/{id[:64]}") as transaction:
             if principal.permission != "owner" or principal.organisation != OPERATOR:
                 raise Forbidden("Only the operator's owner key makes organisations.")
             faults = Faults()

@@ -10,18 +10,18 @@ from store.errors import Conflict
 from store.keys.tokens import random_text
 from store.model import Scope
 from store.records import Page, ProjectInfo
-from store.vault.gate import Gate, find_scope
+from store.vault.gate import Verbs, find_scope
 from store.vault.listing import decode_cursor, page
 
 
-class Projects(Gate):
+class Projects(Verbs):
     """Verbs on projects."""
 
-    def create_project(self, principal: Principal, name: str, id: str | None = None) -> ProjectInfo:  # noqa: A002 - the field's name
+    def create(self, principal: Principal, name: str, id: str | None = None) -> ProjectInfo:  # noqa: A002 - the field's name
         """Create a project; the id may be chosen, once."""
         chosen = id or random_text(16)
         scope = Scope(principal.organisation)
-        with self._change(principal, "projects:write", scope, f"projects/{chosen}") as transaction:
+        with self._gate.change(principal, "projects:write", scope, f"projects/{chosen}") as transaction:
             find_scope(transaction.connection, scope)
             _check(name, id)
             key = {"organisation": scope.organisation, "id": chosen}
@@ -32,7 +32,7 @@ class Projects(Gate):
             transaction.touch(Scope(scope.organisation, chosen))
             return ProjectInfo(chosen, name, transaction.now / 1000, principal.author)
 
-    def list_projects(self, principal: Principal, *, limit: int = 50, cursor: str | None = None) -> Page[ProjectInfo]:
+    def list(self, principal: Principal, *, limit: int = 50, cursor: str | None = None) -> Page[ProjectInfo]:
         """Return the projects that the principal may see."""
         permit(principal, "projects:read")
         where = [projects.c.organisation == principal.organisation]
@@ -44,7 +44,7 @@ class Projects(Gate):
             where.append(projects.c.id.in_({name.partition("/")[0] for name in principal.datasets}))
         if principal.member is not None and principal.member.role is None:
             where.append(projects.c.id.in_(principal.member.projects))
-        with self._database.read() as connection:
+        with self._gate.database.read() as connection:
             query = select(projects).where(*where).order_by(projects.c.id)
             return page(connection, query, limit, lambda found: [_info(row) for row in found], lambda row: (row["id"],))
 

@@ -15,17 +15,17 @@ from store.errors import Conflict, Forbidden, NotFound
 from store.keys.canary import canary_document
 from store.keys.envelope import PUBLIC_SIZE, SUITE, SUITES, Envelope, key_id
 from store.keys.sealing import sign_envelope
-from store.keys.sealing_keys import ACTIVE, DECRYPT_ONLY, DOCUMENT, RETIRED, SealingKey, Seals
+from store.keys.sealing_keys import ACTIVE, DECRYPT_ONLY, DOCUMENT, RETIRED, SealingKey, SealingKeyList
 from store.ledger.commit import Transaction
 from store.model import Scope
 from store.trust.signing import digest
-from store.vault.gate import Gate
+from store.vault.gate import Verbs
 from store.vault.organisations import OPERATOR
 from store.vault.versions import binding_of_row
 
 
 @dataclass(frozen=True, slots=True)
-class SealInfo:
+class SealingKeyInfo:
     """A sealing key: how many envelopes are left under it."""
 
     kid: str
@@ -45,84 +45,86 @@ class Resealed:
     envelope: bytes
 
 
-class SealingKeys(Gate):
+class SealingKeys(Verbs):
     """Verbs on sealing keys."""
 
-    def sealing_key(self) -> dict[str, object]:
+    def active(self) -> dict[str, object]:
         """Return the active key as `GET /sealing-key` shows it; no secret."""
-        with self._database.read() as connection:
-            public = self._seals(connection).active.public
+        with self._gate.database.read() as connection:
+            public = self._gate.sealing_keys(connection).active.public
         return {
             "kid": key_id(public).hex(),
             "suite": SUITE,
             "suite_name": SUITES[SUITE],
             "public_key": base64.b64encode(public).decode(),
-            "store_id": self._keys.public.store_id.hex(),
+            "store_id": self._gate.keys.public.store_id.hex(),
             "fingerprint": _fingerprint(public),
         }
 
-    def list_sealing_keys(self, principal: Principal) -> tuple[SealInfo, ...]:
+    def list(self, principal: Principal) -> tuple[SealingKeyInfo, ...]:
         """Return all keys with the number of envelopes under each."""
         _owner(principal)
         home = Scope(principal.organisation)
-        with self._look(principal, "keys:read", home, "keyring") as connection:
+        with self._gate.look(principal, "keys:read", home, "keyring") as connection:
             counts = _counts(connection)
             return tuple(
-                SealInfo(
+                SealingKeyInfo(
                     key.kid.hex(),
                     key.state,
                     _fingerprint(key.public),
                     key.registered_at / 1000,
                     counts.get(key.kid.hex(), 0),
                 )
-                for key in self._seals(connection).keys
+                for key in self._gate.sealing_keys(connection).keys
             )
 
-    def register_sealing_key(self, principal: Principal, public: bytes) -> SealInfo:
+    def register(self, principal: Principal, public: bytes) -> SealingKeyInfo:
         """Register a key whose private half the data plane holds already, and make it the active one."""
         _owner(principal)
         home = Scope(principal.organisation)
         if len(public) != PUBLIC_SIZE:
             raise problem("/public_key", "public_key_invalid", f"A public key has {PUBLIC_SIZE} bytes.")
         kid = key_id(public)
-        with self._change(principal, "keys:write", home, f"keyring/{kid.hex()}") as transaction:
-            seals = self._seals(transaction.connection)
-            if seals.find(kid) is not None:
+        with self._gate.change(principal, "keys:write", home, f"keyring/{kid.hex()}") as transaction:
+            listed = self._gate.sealing_keys(transaction.connection)
+            if listed.find(kid) is not None:
                 raise Conflict("This key is registered already.", code="exists")
-            older = [replace(key, state=DECRYPT_ONLY if key.state == ACTIVE else key.state) for key in seals.keys]
+            older = [replace(key, state=DECRYPT_ONLY if key.state == ACTIVE else key.state) for key in listed.keys]
             fresh = SealingKey(public, ACTIVE, transaction.now)
-            transaction.put_document(DOCUMENT, Seals((*older, fresh)).body())
-            transaction.put_document(*canary_document(self._keys.public.store_id, public, self._keys.writer))
+            transaction.put_document(DOCUMENT, SealingKeyList((*older, fresh)).body())
+            transaction.put_document(*canary_document(self._gate.keys.public.store_id, public, self._gate.keys.writer))
             transaction.kid = kid.hex()
-            return SealInfo(kid.hex(), ACTIVE, _fingerprint(public), transaction.now / 1000, 0)
+            return SealingKeyInfo(kid.hex(), ACTIVE, _fingerprint(public), transaction.now / 1000, 0)
 
     def put_recovery(self, principal: Principal, bundle: bytes) -> None:
         """Keep the keys that were sealed to the recovery key, so that every backup has them."""
         _owner(principal)
-        with self._change(principal, "keys:write", Scope(principal.organisation), "keyring/recovery") as transaction:
+        with self._gate.change(
+            principal, "keys:write", Scope(principal.organisation), "keyring/recovery"
+        ) as transaction:
             transaction.put_document("recovery", {"bundle": base64.b64encode(bundle).decode()})
 
     def take_resealed(self, principal: Principal, batch: Sequence[Resealed]) -> int:
         """Store re-sealed envelopes; versions and rules stay. Returns how many were still as they were before."""
         _owner(principal)
         home = Scope(principal.organisation)
-        with self._change(principal, "keys:write", home, "keyring/reseal") as transaction:
+        with self._gate.change(principal, "keys:write", home, "keyring/reseal") as transaction:
             return sum(self._take_one(transaction, item) for item in batch)
 
-    def retire_sealing_key(self, principal: Principal, kid: str) -> None:
+    def retire(self, principal: Principal, kid: str) -> None:
         """Retire a key that nothing is sealed to any more."""
         _owner(principal)
         home = Scope(principal.organisation)
-        with self._change(principal, "keys:write", home, f"keyring/{kid[:16]}") as transaction:
-            seals = self._seals(transaction.connection)
-            key = seals.find(bytes.fromhex(kid)) if _is_hex(kid) else None
+        with self._gate.change(principal, "keys:write", home, f"keyring/{kid[:16]}") as transaction:
+            listed = self._gate.sealing_keys(transaction.connection)
+            key = listed.find(bytes.fromhex(kid)) if _is_hex(kid) else None
             if key is None:
                 raise NotFound("There is no such key.")
             left = _counts(transaction.connection).get(kid, 0)
             if key.state == ACTIVE or left:
                 raise Conflict(f"The key is {key.state}, and {left} envelopes are under it; re-seal them first.")
-            keys = tuple(replace(one, state=RETIRED) if one is key else one for one in seals.keys)
-            transaction.put_document(DOCUMENT, Seals(keys).body())
+            keys = tuple(replace(one, state=RETIRED) if one is key else one for one in listed.keys)
+            transaction.put_document(DOCUMENT, SealingKeyList(keys).body())
 
     def _take_one(self, transaction: Transaction, item: Resealed) -> bool:
         connection = transaction.connection
@@ -130,7 +132,7 @@ class SealingKeys(Gate):
         entry = rows.find(connection, entries, id=item.entry)
         if version is None or entry is None or version["body"] is None or version["sha256"] != item.before:
             return False  # replaced or destroyed meanwhile: what is there now is newer
-        sealer = self._sealing(connection)
+        sealer = self._gate.sealing(connection)
         if Envelope.unpack(item.envelope).kid != sealer.kid:
             raise Conflict("Sealed to a key that is not the active one.", code="sealed_key")
         binding = replace(binding_of_row(transaction.keys.public.store_id, entry, version), kid=sealer.kid)

@@ -20,7 +20,7 @@ from store.model import Scope, SecretValue
 from store.records import Page, SessionInfo
 from store.roles import consumer_key
 from store.trust.manifest import session_key_of
-from store.vault.gate import Gate, find_scope
+from store.vault.gate import Verbs, find_scope
 from store.vault.listing import decode_cursor, keyset, page
 from store.vault.views import seconds
 
@@ -46,37 +46,37 @@ class NewSession:
     consumer: str | None = None
 
 
-class Sessions(Gate):
+class Sessions(Verbs):
     """Verbs on a dataset's sessions."""
 
-    def open_session(
+    def open(
         self, principal: Principal, project: str, dataset: str, options: NewSession | None = None
     ) -> tuple[SessionInfo, SecretValue]:
         """Open a session; the token is given here and never again."""
         wish = options or NewSession()
         scope = principal.scope(project, dataset)
-        with self._change(principal, "sessions:open", scope, "sessions") as transaction:
+        with self._gate.change(principal, "sessions:open", scope, "sessions") as transaction:
             row = find_scope(transaction.connection, scope)
             origins = _check(wish)
             if row is not None and row["state"] == "disabled":
                 raise Conflict("The dataset is disabled.", code="disabled")
             self._check_consumer(transaction.connection, scope, principal, wish.consumer)
             _check_room(transaction.connection, scope, transaction.now)
-            minted = mint(SESSION, self._keys.session)
+            minted = mint(SESSION, self._gate.keys.session)
             document = _document(transaction, scope, principal, wish)
             document.update(id=minted.id, token=minted.keyed, origins=origins)
             transaction.put_document(session_key_of(minted.id), document)
             _insert(transaction, scope, document, wish.ttl)
             return _info(document), minted.token
 
-    def list_sessions(
+    def list(
         self, principal: Principal, project: str, dataset: str, *, limit: int = 50, cursor: str | None = None
     ) -> Page[SessionInfo]:
         """Return live sessions, newest first."""
         scope = principal.scope(project, dataset)
-        with self._look(principal, "sessions:read", scope, "sessions") as connection:
+        with self._gate.look(principal, "sessions:read", scope, "sessions") as connection:
             find_scope(connection, scope)
-            where = [*rows.within(sessions, scope), sessions.c.expires_at > int(self._clock() * 1000)]
+            where = [*rows.within(sessions, scope), sessions.c.expires_at > int(self._gate.clock() * 1000)]
             if cursor:
                 where.append(keyset(sessions.c.created_at, sessions.c.id, decode_cursor(cursor, (int, str)), down=True))
             query = select(sessions).where(*where).order_by(sessions.c.created_at.desc(), sessions.c.id.desc())
@@ -88,26 +88,26 @@ class Sessions(Gate):
                 lambda row: (row["created_at"], row["id"]),
             )
 
-    def get_session(self, principal: Principal, project: str, dataset: str, session: str) -> SessionInfo:
+    def get(self, principal: Principal, project: str, dataset: str, session: str) -> SessionInfo:
         """Return one live session."""
         scope = principal.scope(project, dataset)
-        with self._look(principal, "sessions:read", scope, f"sessions/{session[:64]}") as connection:
+        with self._gate.look(principal, "sessions:read", scope, f"sessions/{session[:64]}") as connection:
             find_scope(connection, scope)
             return _live(connection, _need(connection, scope, session))
 
-    def revoke_session(self, principal: Principal, project: str, dataset: str, session: str) -> None:
+    def revoke(self, principal: Principal, project: str, dataset: str, session: str) -> None:
         """End a session: refused everywhere within a second, open tunnels included."""
         scope = principal.scope(project, dataset)
-        with self._change(principal, "sessions:revoke", scope, f"sessions/{session[:64]}") as transaction:
+        with self._gate.change(principal, "sessions:revoke", scope, f"sessions/{session[:64]}") as transaction:
             find_scope(transaction.connection, scope)
             _need(transaction.connection, scope, session)
             rows.remove(transaction.connection, sessions, id=session)
             transaction.drop_document(session_key_of(session))
 
-    def revoke_sessions(self, principal: Principal, project: str, dataset: str) -> int:
+    def revoke_all(self, principal: Principal, project: str, dataset: str) -> int:
         """End all sessions of a dataset; returns how many."""
         scope = principal.scope(project, dataset)
-        with self._change(principal, "sessions:revoke", scope, "sessions/*") as transaction:
+        with self._gate.change(principal, "sessions:revoke", scope, "sessions/*") as transaction:
             find_scope(transaction.connection, scope)
             query = select(sessions.c.id).where(*rows.within(sessions, scope))
             found = transaction.connection.execute(query).scalars().all()
@@ -122,7 +122,7 @@ class Sessions(Gate):
         if consumer is None:
             return
         key = consumer_key(scope.organisation, scope.project, consumer)
-        if not is_plain(consumer) or self._ledger.document(connection, key) is None:
+        if not is_plain(consumer) or self._gate.ledger.document(connection, key) is None:
             raise problem("/consumer", "consumer_unknown", "The project has no such consumer; declare it first.")
 
 

@@ -225,7 +225,7 @@ def test_a_changed_key_is_an_error(tmp_path):
             made = client.create_dataset("x", [{"name": "KEY", "value": VALUE}])
             before = client.sealing_key()["fingerprint"]
             assert json.loads((tmp_path / "known.json").read_text()) == {tap.url: before}
-            api.store.vault.register_sealing_key(api.store.owner, new_opening_key(api.store.data))
+            api.store.vault.sealing_keys.register(api.store.owner, new_opening_key(api.store.data))
             after = client.sealing_key()["fingerprint"]
             with pytest.raises(SealingKeyChanged) as caught:
                 client.put_secret(Area(made["id"]), "KEY", VALUE)

@@ -34,16 +34,16 @@ def test_no_byte_of_the_folder_holds_a_value(store, reader, caplog, tmp_path):
     store.dataset(secret(), secret("SECOND", CANARY + b"-second"))
     args = (store.owner, store.scope(), Kind.SECRET)
     shown = [
-        store.vault.put(*args, secret(value=CANARY + b"-rotated")),
-        store.vault.patch(*args, "API_KEY", Change(description="about", hosts=["api.example.com"])),
-        store.vault.list(*args, Listing()),
-        store.vault.versions(*args, "API_KEY"),
-        store.vault.activate(*args, "API_KEY", 1),
-        store.vault.destroy(*args, "SECOND", 1),
-        store.vault.replace_dataset(store.owner, "default", "ds", Upload("x", secrets=[secret(value=CANARY)])),
-        store.vault.get_dataset(store.owner, "default", "ds"),
-        store.vault.open_session(store.owner, "default", "ds", NewSession()),
-        store.vault.audit(store.owner),
+        store.vault.entries.put(*args, secret(value=CANARY + b"-rotated")),
+        store.vault.entries.patch(*args, "API_KEY", Change(description="about", hosts=["api.example.com"])),
+        store.vault.entries.list(*args, Listing()),
+        store.vault.entries.versions(*args, "API_KEY"),
+        store.vault.entries.activate(*args, "API_KEY", 1),
+        store.vault.entries.destroy(*args, "SECOND", 1),
+        store.vault.datasets.replace(store.owner, "default", "ds", Upload("x", secrets=[secret(value=CANARY)])),
+        store.vault.datasets.get(store.owner, "default", "ds"),
+        store.vault.sessions.open(store.owner, "default", "ds", NewSession()),
+        store.vault.log.list(store.owner),
     ]
     view = reader.view(store.caller(reader))
     shown += [view.values(), view.key, view.__dict__, reader.__dict__]
@@ -51,7 +51,7 @@ def test_no_byte_of_the_folder_holds_a_value(store, reader, caplog, tmp_path):
         with pytest.raises(Exception) as caught:
             store.put(bad)
         shown += [caught.value, caught.value.__dict__, "".join(traceback.format_exception(caught.value))]
-    store.vault.delete(*args, "API_KEY")
+    store.vault.entries.delete(*args, "API_KEY")
     store.vault.backup(tmp_path / "backup.db")
     texts = (repr(shown) + caplog.text).encode()
     files = {path: path.read_bytes() for path in [*store.data.rglob("*"), tmp_path / "backup.db"] if path.is_file()}
@@ -64,7 +64,7 @@ def test_no_byte_of_the_folder_holds_a_value(store, reader, caplog, tmp_path):
 
 def test_the_sweep_can_fail(store):
     """A variable's value is no secret: it is found, so the search does search."""
-    store.put_variable = store.vault.put(store.owner, store.owner.scope(), Kind.VARIABLE, secret("V"))
+    store.put_variable = store.vault.entries.put(store.owner, store.owner.scope(), Kind.VARIABLE, secret("V"))
     assert any(CANARY in path.read_bytes() for path in store.data.rglob("egret.db*"))
 
 

@@ -38,10 +38,10 @@ def add(store, vault, name):
     """Read, add one, write under the ETag that was read, until nobody came between."""
     place = store.owner, store.scope(), Kind.VARIABLE
     while True:
-        info = vault.info(*place, name)
+        info = vault.entries.info(*place, name)
         entry = NewEntry(name, SecretValue(b"%d" % (int(info.value) + 1)))
         try:
-            return vault.put(*place, entry, if_match=info.etag)
+            return vault.entries.put(*place, entry, if_match=info.etag)
         except PreconditionFailed:
             continue
 
@@ -52,11 +52,11 @@ def run(store, vault, name, plan, done, errors):
             if step == "add":
                 add(store, vault, name)
             elif step == "put":
-                done.append(vault.put(store.owner, store.scope(), Kind.SECRET, secret(name)).version)
+                done.append(vault.entries.put(store.owner, store.scope(), Kind.SECRET, secret(name)).version)
             elif step == "describe":
-                vault.patch(store.owner, store.scope(), Kind.SECRET, name, Change(description="d"))
+                vault.entries.patch(store.owner, store.scope(), Kind.SECRET, name, Change(description="d"))
             else:
-                vault.open_session(store.owner, "default", "ds")
+                vault.sessions.open(store.owner, "default", "ds")
     except BaseException as error:
         errors.append(error)
 
@@ -81,7 +81,7 @@ def test_no_update_is_lost(world, plans):
     steps = [step for plan in plans for step in plan]
     assert int(world.info(name, kind=Kind.VARIABLE).value) == steps.count("add")
     assert sorted(done) == list(range(2, 2 + steps.count("put")))
-    assert all(vault.verify_audit(world.owner).ok for vault in world.vaults)
+    assert all(vault.log.verify(world.owner).ok for vault in world.vaults)
     world.reads._refresh()
     view = world.reads.view(world.probe)
     assert view.resolve(Kind.VARIABLE, name, use()).open().reveal() == b"%d" % steps.count("add")

@@ -23,7 +23,7 @@ def child(data, key):
     store = Store(
         Path(data), f"sqlite:///{data}/egret.db", key, Vault.open(f"sqlite:///{data}/egret.db", Path(data)), None
     )
-    store.owner = store.vault.authenticate(key)
+    store.owner = store.vault.keys.authenticate(key)
     largest = max(path.stat().st_size for path in Path(data).glob("egret.db*"))
     resource.setrlimit(resource.RLIMIT_FSIZE, (largest + ROOM, resource.RLIM_INFINITY))
     refused = 0
@@ -61,9 +61,11 @@ def test_a_full_disk(store):
     assert acknowledged == list(range(2, 2 + len(acknowledged)))
     store.vault = type(store.vault).open(store.url, store.data)
     assert store.info().version == acknowledged[-1]
-    assert store.vault.verify_audit(store.owner).ok
+    assert store.vault.log.verify(store.owner).ok
     assert store.sql("PRAGMA integrity_check") == [("ok",)]
-    assert len(store.vault.audit(store.owner, LogQuery(limit=200, action="secrets:write")).items) == len(acknowledged)
+    assert len(store.vault.log.list(store.owner, LogQuery(limit=200, action="secrets:write")).items) == len(
+        acknowledged
+    )
     store.put(secret(value=CANARY))
     reader = store.reader()
     assert CANARY in {value.reveal() for _, value in reader.view(store.caller(reader)).values()}

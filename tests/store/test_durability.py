@@ -22,9 +22,9 @@ WORKER = textwrap.dedent(
 
     data = Path(sys.argv[1])
     vault = Vault.open(f"sqlite:///{data / 'egret.db'}", data)
-    owner = vault.authenticate(sys.stdin.readline().strip())
+    owner = vault.keys.authenticate(sys.stdin.readline().strip())
     while True:
-        info = vault.put(owner, owner.scope("default", "ds"), Kind.SECRET, NewEntry("API_KEY", SecretValue(b"v-%016d" % 0)))
+        info = vault.entries.put(owner, owner.scope("default", "ds"), Kind.SECRET, NewEntry("API_KEY", SecretValue(b"v-%016d" % 0)))
         sys.stdout.write(f"{info.version}\\n")
         sys.stdout.flush()
     """,
@@ -60,11 +60,11 @@ def test_every_acknowledged_put_survives_kill_9(tmp_path):
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         connection.close()
         store.vault = Vault.open(store.url, store.data)
-        versions = store.vault.versions(store.owner, store.scope(), Kind.SECRET, "API_KEY")
+        versions = store.vault.entries.versions(store.owner, store.scope(), Kind.SECRET, "API_KEY")
         numbers = [version.number for version in reversed(versions)]
         assert numbers == list(range(1, len(numbers) + 1))
         assert numbers[-1] >= acknowledged[-1]
-        assert store.vault.verify_audit(store.owner).ok
+        assert store.vault.log.verify(store.owner).ok
         reader = store.reader()
         assert reader.view(store.caller(reader)).values()
         reader.close()

@@ -64,7 +64,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(level=levels, name=names, value=values, to=st.none() | hosts)
     def put(self, level, name, value, to):
-        info = self.store.vault.put(
+        info = self.store.vault.entries.put(
             *self.args(level), NewEntry(name, SecretValue(value), hosts=None if to is None else sorted(to))
         )
         entry = self.model[level].setdefault(name, Entry())
@@ -77,28 +77,28 @@ class Machine(RuleBasedStateMachine):
     @rule(level=levels, name=names)
     def delete(self, level, name):
         if self.model[level].pop(name, None) is None:
-            self.expect(NotFound, self.store.vault.delete, *self.args(level), name)
+            self.expect(NotFound, self.store.vault.entries.delete, *self.args(level), name)
         else:
-            self.store.vault.delete(*self.args(level), name)
+            self.store.vault.entries.delete(*self.args(level), name)
 
     @rule(level=levels, name=names, number=st.integers(1, 6))
     def activate(self, level, name, number):
         entry = self.model[level].get(name)
         if entry is None or number > entry.last:
-            self.expect(NotFound, self.store.vault.activate, *self.args(level), name, number)
+            self.expect(NotFound, self.store.vault.entries.activate, *self.args(level), name, number)
         elif entry.versions[number] is None:
-            self.expect(Conflict, self.store.vault.activate, *self.args(level), name, number)
+            self.expect(Conflict, self.store.vault.entries.activate, *self.args(level), name, number)
         else:
-            self.store.vault.activate(*self.args(level), name, number)
+            self.store.vault.entries.activate(*self.args(level), name, number)
             entry.active = number
 
     @rule(level=levels, name=names, number=st.integers(1, 6))
     def destroy(self, level, name, number):
         entry = self.model[level].get(name)
         if entry is None or number > entry.last:
-            self.expect(NotFound, self.store.vault.destroy, *self.args(level), name, number)
+            self.expect(NotFound, self.store.vault.entries.destroy, *self.args(level), name, number)
             return
-        self.store.vault.destroy(*self.args(level), name, number)
+        self.store.vault.entries.destroy(*self.args(level), name, number)
         entry.versions[number] = None
         if entry.active == number:
             entry.active = 0
@@ -107,18 +107,18 @@ class Machine(RuleBasedStateMachine):
     def narrow(self, level, name, to):
         entry = self.model[level].get(name)
         if entry is None:
-            self.expect(NotFound, self.store.vault.patch, *self.args(level), name, Change(hosts=sorted(to)))
+            self.expect(NotFound, self.store.vault.entries.patch, *self.args(level), name, Change(hosts=sorted(to)))
         elif entry.active == 0:
-            self.expect(NotFound, self.store.vault.patch, *self.args(level), name, Change(hosts=sorted(to)))
+            self.expect(NotFound, self.store.vault.entries.patch, *self.args(level), name, Change(hosts=sorted(to)))
         elif to <= entry.versions[entry.active][1]:
-            self.store.vault.patch(*self.args(level), name, Change(hosts=sorted(to)))
+            self.store.vault.entries.patch(*self.args(level), name, Change(hosts=sorted(to)))
             entry.versions[entry.active] = (entry.versions[entry.active][0], to)
         else:
-            self.expect(Invalid, self.store.vault.patch, *self.args(level), name, Change(hosts=sorted(to)))
+            self.expect(Invalid, self.store.vault.entries.patch, *self.args(level), name, Change(hosts=sorted(to)))
 
     @rule(level=levels, name=names, enabled=st.booleans())
     def switch(self, level, name, enabled):
-        verb = self.store.vault.enable if enabled else self.store.vault.disable
+        verb = self.store.vault.entries.enable if enabled else self.store.vault.entries.disable
         entry = self.model[level].get(name)
         if entry is None:
             self.expect(NotFound, verb, *self.args(level), name)
@@ -129,7 +129,7 @@ class Machine(RuleBasedStateMachine):
     @rule(wanted=st.dictionaries(names, st.tuples(values, hosts)))
     def replace(self, wanted):
         secrets = [NewEntry(name, SecretValue(value), hosts=sorted(to)) for name, (value, to) in wanted.items()]
-        self.store.vault.replace_dataset(self.store.owner, "default", "ds", Upload("set", secrets=secrets))
+        self.store.vault.datasets.replace(self.store.owner, "default", "ds", Upload("set", secrets=secrets))
         for name in set(self.model["ds"]) - set(wanted):
             del self.model["ds"][name]
         for name, version in wanted.items():
@@ -146,7 +146,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(session=consumes(sessions))
     def revoke(self, session):
-        self.store.vault.revoke_session(self.store.owner, "default", "ds", session)
+        self.store.vault.sessions.revoke(self.store.owner, "default", "ds", session)
         caller = self.live.pop(session)
         self.reader._refresh()
         self.expect(NotAuthenticated, self.reader.view, caller)

@@ -39,7 +39,7 @@ def test_two_stores_write_as_one(made):
     def work(vault):
         try:
             for _ in range(12):
-                found.append(vault.put(made.owner, made.scope(), Kind.SECRET, secret(value=CANARY)).version)
+                found.append(vault.entries.put(made.owner, made.scope(), Kind.SECRET, secret(value=CANARY)).version)
         except Exception as error:
             errors.append(error)
 
@@ -50,8 +50,8 @@ def test_two_stores_write_as_one(made):
         thread.join()
     assert errors == []
     assert sorted(found) == list(range(2, 50))
-    assert made.vault.verify_audit(made.owner).ok
-    assert other.verify_audit(made.owner).ok
+    assert made.vault.log.verify(made.owner).ok
+    assert other.log.verify(made.owner).ok
     other.close()
 
 
@@ -103,7 +103,7 @@ def test_the_data_plane_works_with_a_role_that_can_do_nothing_else(made, granted
 def test_lines_that_cannot_be_shipped_wait_and_then_stop_the_proxy(made, granted, monkeypatch):
     """Without the grant they stay on disk, and after a while no more are accepted; with it all arrive, once."""
     made.dataset(secret())
-    session = made.vault.open_session(made.owner, "default", "ds", NewSession())[0].id
+    session = made.vault.sessions.open(made.owner, "default", "ds", NewSession())[0].id
     cluster().sql("REVOKE INSERT ON alone.spooled FROM egret_proxy")
     spool, shipper = Spool(made.data / "spool"), Shipper(granted, made.data / "spool")
     spool.held = lambda: shipper.late
@@ -201,7 +201,7 @@ def test_a_restart_of_the_server_is_survived(made):
         assert b"after-the-crash" in values
 
     eventually(served, 10)
-    assert made.vault.verify_audit(made.owner).ok
+    assert made.vault.log.verify(made.owner).ok
     reader.close()
 
 

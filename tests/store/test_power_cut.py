@@ -33,7 +33,7 @@ def recorded(tmp_path_factory):
     assert list(start) == ["egret.db"]
     store = Store(store.data, store.url, store.key, type(store.vault).open(store.url, store.data), store.owner)
     transactions, current = [], []
-    engine = store.vault._database._writer
+    engine = store.vault._gate.database._writer
 
     @event.listens_for(engine, "before_cursor_execute")
     def _statement(connection, cursor, statement, parameters, context, many):
@@ -47,7 +47,7 @@ def recorded(tmp_path_factory):
     for number in range(PUTS):
         current.clear()
         store.put(secret(value=b"value-%04d" % number * 50))
-    store.vault.delete(store.owner, store.scope(), Kind.SECRET, "API_KEY")
+    store.vault.entries.delete(store.owner, store.scope(), Kind.SECRET, "API_KEY")
     store.close()
     return start, ControlKeys.load(store.data), transactions
 

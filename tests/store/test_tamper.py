@@ -121,7 +121,7 @@ def test_edited_rules_are_not_signed_in_by_a_change_elsewhere(store, token):
 def test_edited_rules_that_are_signed_in_open_nothing(store, token):
     """A change of the entry itself takes its rows: the envelope still opens for its own rules alone."""
     write(store, "UPDATE versions SET hosts='[\"evil.example\"]', sealed_hosts='[\"evil.example\"]'")
-    store.vault.patch(store.owner, store.scope(), Kind.SECRET, "API_KEY", Change(description="now"))
+    store.vault.entries.patch(store.owner, store.scope(), Kind.SECRET, "API_KEY", Change(description="now"))
     refused(store, token, at=use("evil.example"))
     refused(store, token)
 
@@ -156,7 +156,7 @@ def test_an_old_document_put_back_is_refused(store, token):
 def test_a_revoked_session_put_back_is_refused(store, token):
     """Its row and signature are genuine, but the head no longer vouches for it."""
     key, body, signature = query(store, "SELECT key, body, signature FROM documents WHERE key LIKE 'session/%'")[0]
-    store.vault.revoke_session(store.owner, "default", "ds", key.partition("/")[2])
+    store.vault.sessions.revoke(store.owner, "default", "ds", key.partition("/")[2])
     write(store, ("INSERT INTO documents VALUES (?, ?, ?)", (key, body, signature)))
     refused(store, token)
 
@@ -164,7 +164,7 @@ def test_a_revoked_session_put_back_is_refused(store, token):
 def test_old_nodes_put_back_are_refused(store, token):
     """The whole tree and document of an earlier moment, under today's head."""
     saved = {table: query(store, f"SELECT * FROM {table}") for table in ("documents", "nodes")}
-    store.vault.revoke_sessions(store.owner, "default", "ds")
+    store.vault.sessions.revoke_all(store.owner, "default", "ds")
     for table, found in saved.items():
         write(store, f"DELETE FROM {table}")
         marks = ",".join("?" * len(found[0]))
@@ -239,10 +239,10 @@ def test_an_api_key_cannot_be_raised_in_the_database(store):
     """Editing a key's document, or putting another's in its place, ends the key instead of raising it."""
     from store.vault import NewKey
 
-    _, small = store.vault.create_key(store.owner, NewKey("small", "rater_only"))
+    _, small = store.vault.keys.create(store.owner, NewKey("small", "rater_only"))
     write(store, "UPDATE documents SET body=CAST(replace(CAST(body AS TEXT), 'rater_only', 'owner') AS BLOB) WHERE key LIKE 'apikey/%' AND CAST(body AS TEXT) LIKE '%rater_only%'")  # fmt: skip
     with pytest.raises(Tampered):
-        store.vault.authenticate(small.reveal().decode())
+        store.vault.keys.authenticate(small.reveal().decode())
 
 
 def test_an_older_database_is_refused_until_the_operator_accepts_it(store, token, tmp_path):

@@ -128,9 +128,9 @@ def test_yesterday_is_refused_until_the_operator_accepts_it(world):
     reader = Reader(world.url, world.data, max_stale=3600)
     with pytest.raises(StoreError):
         reader._refresh()
-    with world.vault._database.read() as connection:
+    with world.vault._gate.database.read() as connection:
         fresh = type(world.vault).open(world.url, world.data)
-        HighWater(world.data).accept(fresh._ledger.head(connection))
+        HighWater(world.data).accept(fresh._gate.ledger.head(connection))
         fresh.close()
     reader.close()
     assert attempt(world) == CANARY
@@ -142,13 +142,13 @@ def test_the_writer_does_not_sign_over_a_forged_head(world):
     (good,) = world.db.execute("SELECT body FROM documents WHERE key = %s", (MANIFESTS[0],)).fetchone()
     world.db.execute("UPDATE documents SET body = %s WHERE key = %s", (bytes(good)[:-2] + b" }", MANIFESTS[0]))
     with pytest.raises(Tampered):
-        vault.put(world.owner, world.scope(), Kind.SECRET, secret(value=b"another-value-1"))
+        vault.entries.put(world.owner, world.scope(), Kind.SECRET, secret(value=b"another-value-1"))
     world.db.execute("UPDATE documents SET body = %s WHERE key = %s", (good, MANIFESTS[0]))
     (head,) = world.db.execute("SELECT body FROM head").fetchone()
     world.db.execute('UPDATE head SET body = replace(body, \'"root":"\', \'"root":"0\')')
     with pytest.raises(Tampered):
         vault.beat()
     world.db.execute("UPDATE head SET body = %s", (head,))
-    vault.put(world.owner, world.scope(), Kind.SECRET, secret(value=b"another-value-1"))
+    vault.entries.put(world.owner, world.scope(), Kind.SECRET, secret(value=b"another-value-1"))
     assert attempt(world) == b"another-value-1"
     vault.close()

@@ -44,7 +44,7 @@ class Store:
         key = initialise(data, url)
         url = url or f"sqlite:///{data / 'egret.db'}"
         vault = Vault.open(url, data)
-        return cls(data, url, key, vault, vault.authenticate(key))
+        return cls(data, url, key, vault, vault.keys.authenticate(key))
 
     def reader(self, **options) -> Reader:
         reader = Reader(self.url, self.data, **options)
@@ -52,19 +52,19 @@ class Store:
         return reader
 
     def dataset(self, *secrets: NewEntry, dataset="ds", **fields) -> DatasetInfo:
-        return self.vault.create_dataset(self.owner, "default", Upload("set", secrets=secrets, **fields), dataset)
+        return self.vault.datasets.create(self.owner, "default", Upload("set", secrets=secrets, **fields), dataset)
 
     def scope(self, dataset="ds", project="default") -> Scope:
         return self.owner.scope(project, dataset)
 
     def put(self, entry: NewEntry, dataset="ds", kind=Kind.SECRET):
-        return self.vault.put(self.owner, self.scope(dataset), kind, entry)
+        return self.vault.entries.put(self.owner, self.scope(dataset), kind, entry)
 
     def info(self, name="API_KEY", dataset="ds", kind=Kind.SECRET):
-        return self.vault.info(self.owner, self.scope(dataset), kind, name)
+        return self.vault.entries.info(self.owner, self.scope(dataset), kind, name)
 
     def token(self, dataset="ds", **options) -> str:
-        _, token = self.vault.open_session(self.owner, "default", dataset, NewSession(**options))
+        _, token = self.vault.sessions.open(self.owner, "default", dataset, NewSession(**options))
         return token.reveal().decode()
 
     def caller(self, reader: Reader, dataset="ds", **options) -> Caller:

@@ -34,6 +34,6 @@ def test_a_rotation_beside_a_running_store(tmp_path):
     reader._refresh()
     assert [value.reveal() for _, value in reader.view(caller).values()] == [CANARY]
     store.put(secret(value=b"after-rotation"))
-    assert store.vault.verify_audit(store.owner).ok
+    assert store.vault.log.verify(store.owner).ok
     reader.close()
     store.close()

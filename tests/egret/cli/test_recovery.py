@@ -58,9 +58,9 @@ def test_the_drill(store, tmp_path):
     reader = again.reader()
     values = {value.reveal() for _, value in reader.view(reader.caller(token)).values()}
     assert values == {CANARY, b"later-value-1"}
-    assert again.vault.authenticate(store.key).permission == "owner"
+    assert again.vault.keys.authenticate(store.key).permission == "owner"
     again.put(secret("NEW", b"after-recovery"))
-    assert again.vault.verify_audit(again.owner).ok
+    assert again.vault.log.verify(again.owner).ok
     again.close()
     reader.close()
     for path in (fresh / "keys").rglob("*.key"):
@@ -100,7 +100,7 @@ def test_a_kit_of_another_store(store, tmp_path):
     with pytest.raises((KeyMismatch, Tampered)):
         recovery.unseal(store.url, kit)
     with pytest.raises(KeyMismatch):
-        recovery.unseal(store.url, Kit(kit.seed, kit.store_id, store.vault._keys.writer.public))
+        recovery.unseal(store.url, Kit(kit.seed, kit.store_id, store.vault._gate.keys.writer.public))
     with pytest.raises(Tampered):
         recovery.unseal(other.url, Kit(kit.seed, kit.store_id, Writer(bytes(32)).public))
     other.sql(
@@ -121,7 +121,7 @@ def test_what_is_missing_is_told(store, tmp_path):
     assert egret("check", "--data", store.data, text=kit).returncode == 0
     from store.operator.reseal import new_opening_key
 
-    store.vault.register_sealing_key(store.owner, new_opening_key(store.data))
+    store.vault.sealing_keys.register(store.owner, new_opening_key(store.data))
     assert "lacks the opening key" in egret("check", "--data", store.data, text=kit).stderr
     (store.data / recovery.PUBLIC).unlink()
     assert egret("seal", "--data", store.data).returncode == 1

@@ -14,7 +14,7 @@ def test_the_unforeseen_says_nothing(shared, monkeypatch, caplog):
     def explode(*_, **__):
         raise RuntimeError(CANARY)
 
-    monkeypatch.setattr(shared.store.vault, "list_keys", explode)
+    monkeypatch.setattr(shared.store.vault.keys, "list", explode)
     answer = shared("GET", "/keys/")
     assert answer.status == 500 and answer.code == "internal" and CANARY.encode() not in answer.body
     assert CANARY not in caplog.text
@@ -27,7 +27,7 @@ def test_a_cause_is_logged_without_its_text(shared, monkeypatch, caplog):
     def refuse(*_, **__):
         raise Unavailable("The database cannot take this now.") from ValueError(CANARY)
 
-    monkeypatch.setattr(shared.store.vault, "list_keys", refuse)
+    monkeypatch.setattr(shared.store.vault.keys, "list", refuse)
     answer = shared("GET", "/keys/")
     assert answer.status == 503 and answer.headers["Retry-After"] == "1" and CANARY.encode() not in answer.body
     assert CANARY not in caplog.text and "ValueError" in caplog.text
@@ -50,7 +50,7 @@ def test_conflicts_keep_their_codes(shared, monkeypatch):
     def refuse(*_, **__):
         raise Conflict("No.", code="immutable")
 
-    monkeypatch.setattr(shared.store.vault, "list_keys", refuse)
+    monkeypatch.setattr(shared.store.vault.keys, "list", refuse)
     assert shared("GET", "/keys/").code == "immutable"
 
 

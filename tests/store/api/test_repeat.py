@@ -85,7 +85,7 @@ def test_many_at_once_make_one(shared):
 
 def test_a_lost_answer_is_said(shared):
     """Where the process died between change and answer, the repetition is told so and does not act."""
-    shared.store.vault.keep_answer, kept = lambda *_: None, shared.store.vault.keep_answer
+    shared.store.vault.once.keep_answer, kept = lambda *_: None, shared.store.vault.once.keep_answer
     try:
         assert shared("POST", PATH, {"name": "lost"}, headers=key("lost")).status == 201
     finally:

@@ -23,7 +23,7 @@ def pragma(connection, name):
 
 def test_writes_are_synced(store):
     """WAL with synchronous=FULL, deleted bytes overwritten, an untrusted schema not run."""
-    with store.vault._database.write() as connection:
+    with store.vault._gate.database.write() as connection:
         assert pragma(connection, "journal_mode") == "wal"
         assert pragma(connection, "synchronous") == 2
         assert pragma(connection, "secure_delete") == 1
@@ -33,9 +33,9 @@ def test_writes_are_synced(store):
 
 def test_readers_cannot_write(store):
     """Not by mistake, not by SQL."""
-    with pytest.raises(Unavailable), store.vault._database.read() as connection:
+    with pytest.raises(Unavailable), store.vault._gate.database.read() as connection:
         connection.exec_driver_sql("DELETE FROM head")
-    assert store.vault.verify_audit(store.owner).ok
+    assert store.vault.log.verify(store.owner).ok
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_an_unsafe_release_falls_back_loudly(tmp_path, monkeypatch, caplog):
     made = Store.make(tmp_path / "data")
     made.dataset(secret())
     assert "WAL-reset bug" in caplog.text
-    with made.vault._database.write() as connection:
+    with made.vault._gate.database.write() as connection:
         assert pragma(connection, "journal_mode") == "truncate"
         assert pragma(connection, "synchronous") == 3
     reader = made.reader()
@@ -123,13 +123,13 @@ def test_concurrent_writers_lose_nothing(store):
         thread.join()
     assert errors == []
     assert sorted(results) == list(range(2, 82))
-    assert store.vault.verify_audit(store.owner).ok
+    assert store.vault.log.verify(store.owner).ok
 
 
 def test_a_locked_database_is_unavailable_and_changes_nothing(store, monkeypatch):
     """Another process holds the write lock beyond the busy timeout: 503, and the next write works."""
     store.dataset(secret())
-    with store.vault._database.write() as connection:
+    with store.vault._gate.database.write() as connection:
         connection.exec_driver_sql("PRAGMA busy_timeout = 50")
     other = pysqlite3.connect(store.data / "egret.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -143,15 +143,15 @@ def test_a_locked_database_is_unavailable_and_changes_nothing(store, monkeypatch
 def test_a_full_disk_is_unavailable_and_loses_nothing(store):
     """The database may not grow: the put fails as a whole, reads go on, room brings writes back."""
     store.dataset(secret())
-    with store.vault._database.write() as connection:
+    with store.vault._gate.database.write() as connection:
         pages = pragma(connection, "page_count")
         connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 2}")
     with pytest.raises(Unavailable):
         for _ in range(50):
             store.put(secret(value=b"x" * 60_000))
     version = store.info().version
-    assert store.vault.verify_audit(store.owner).ok
-    with store.vault._database.write() as connection:
+    assert store.vault.log.verify(store.owner).ok
+    with store.vault._gate.database.write() as connection:
         connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
     assert store.put(secret()).version == version + 1
 

@@ -199,10 +199,10 @@ def test_a_rotation_of_a_wrapped_key(store, words):
     with pytest.raises(KeyMismatch):
         new_opening_key(store.data, Unlock(passphrase=lambda: b"other words"))
     assert len(list_files(store.data)) == 1
-    store.vault.register_sealing_key(store.owner, new_opening_key(store.data, unlock))
+    store.vault.sealing_keys.register(store.owner, new_opening_key(store.data, unlock))
     assert [each.method for each in list_files(store.data)] == ["passphrase"] * 2
     for batch in reseal(store.url, store.data, unlock):
-        store.vault.take_resealed(store.owner, batch)
+        store.vault.sealing_keys.take_resealed(store.owner, batch)
     reader._refresh()
     grant = reader.view(caller).resolve(Kind.SECRET, "API_KEY", use())
     assert grant.open().reveal() == CANARY
@@ -216,7 +216,7 @@ def test_a_file_under_another_name(store, words):
     """A wrapped file whose id says one key and whose content is another does not start a data plane."""
     rewrap(store.data, Unlock(), words[0])
     (each,) = list_files(store.data)
-    raw = wrapping.wrap(words[0], SEED, About(store.vault._keys.public.store_id, bytes.fromhex(each.kid)))
+    raw = wrapping.wrap(words[0], SEED, About(store.vault._gate.keys.public.store_id, bytes.fromhex(each.kid)))
     replace(each.path, raw)
     with pytest.raises(KeyMismatch, match="another key than it says"):
         store.reader(unlock=words[1])

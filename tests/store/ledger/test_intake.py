@@ -20,7 +20,7 @@ def spooled(store, caller, *events):
 
 
 def uses(store, action="use"):
-    return store.vault.audit(store.owner, LogQuery(action=action)).items
+    return store.vault.log.list(store.owner, LogQuery(action=action)).items
 
 
 def test_a_use_is_counted_and_logged(store, reader):
@@ -31,7 +31,7 @@ def test_a_use_is_counted_and_logged(store, reader):
     assert store.vault.intake(store.data).take() == 3
     info = store.info()
     assert (info.use_count, info.last_used_at is not None) == (2, True)
-    session = store.vault.get_session(store.owner, "default", "ds", caller.session)
+    session = store.vault.sessions.get(store.owner, "default", "ds", caller.session)
     assert session.use_count == 2
     assert [row.body["outcome"] for row in uses(store)] == ["denied", "ok", "ok"]
     assert {row.body["scope"] for row in uses(store)} == {"default/default/ds"}
@@ -98,7 +98,9 @@ def test_lines_that_could_not_be_stored_are_taken_later(store, reader, monkeypat
     caller = store.caller(reader)
     spool = spooled(store, caller, ("inject", ("API_KEY",)))
     intake = store.vault.intake(store.data)
-    monkeypatch.setattr(store.vault._ledger, "change", lambda: (_ for _ in ()).throw(Unavailable("The disk is full.")))
+    monkeypatch.setattr(
+        store.vault._gate.ledger, "change", lambda: (_ for _ in ()).throw(Unavailable("The disk is full."))
+    )
     with pytest.raises(Unavailable):
         intake.take()
     monkeypatch.undo()
@@ -113,11 +115,11 @@ def test_many_spools_are_taken_in_one_transaction(store, reader):
     store.dataset(secret(), secret("OTHER", b"other-value-123"))
     caller = store.caller(reader)
     spools = [spooled(store, caller, ("inject", ("API_KEY", "OTHER")), ("carry", ("OTHER",))) for _ in range(10)]
-    before = store.vault._ledger._seen[1].beat
+    before = store.vault._gate.ledger._seen[1].beat
     assert store.vault.intake(store.data).take() == 20
-    assert store.vault._ledger._seen[1].beat == before + 1
+    assert store.vault._gate.ledger._seen[1].beat == before + 1
     assert (store.info().use_count, store.info("OTHER").use_count) == (10, 10)
-    assert store.vault.verify_audit(store.owner).ok
+    assert store.vault.log.verify(store.owner).ok
     for spool in spools:
         spool.close()
 

@@ -10,7 +10,7 @@ from store.vault import LogQuery, NewKey
 
 
 def rows(store, **query):
-    return store.vault.audit(store.owner, LogQuery(limit=200, **query)).items
+    return store.vault.log.list(store.owner, LogQuery(limit=200, **query)).items
 
 
 def test_every_change_is_one_row_with_its_author(store):
@@ -18,28 +18,28 @@ def test_every_change_is_one_row_with_its_author(store):
     actor = store.owner.asking("req-1", "192.0.2.7")
     scope = store.scope()
     store.dataset(secret())
-    store.vault.put(actor, scope, Kind.SECRET, secret())
-    store.vault.patch(actor, scope, Kind.SECRET, "API_KEY", Change(description="x"))
-    store.vault.open_session(actor, "default", "ds")
-    store.vault.delete(actor, scope, Kind.SECRET, "API_KEY")
+    store.vault.entries.put(actor, scope, Kind.SECRET, secret())
+    store.vault.entries.patch(actor, scope, Kind.SECRET, "API_KEY", Change(description="x"))
+    store.vault.sessions.open(actor, "default", "ds")
+    store.vault.entries.delete(actor, scope, Kind.SECRET, "API_KEY")
     found = [row for row in rows(store) if row.body["request_id"] == "req-1"]
     assert [row.body["action"] for row in found] == ["secrets:write", "sessions:open", "secrets:write", "secrets:write"]
     assert {row.body["source"] for row in found} == {"192.0.2.7"}
     assert {row.body["actor"] for row in found} == {store.owner.actor}
     assert found[0].body["target"] == "secrets/API_KEY"
     assert CANARY.decode() not in repr(rows(store))
-    assert store.vault.verify_audit(store.owner).ok
+    assert store.vault.log.verify(store.owner).ok
 
 
 def test_denials_are_rows_too(store):
     """403 and hidden 404 alike, in the denied one's own organisation."""
     store.dataset(secret())
-    _, key = store.vault.create_key(store.owner, NewKey("r", "rater_only"))
-    rater = store.vault.authenticate(key.reveal().decode())
+    _, key = store.vault.keys.create(store.owner, NewKey("r", "rater_only"))
+    rater = store.vault.keys.authenticate(key.reveal().decode())
     with pytest.raises(Forbidden):
-        store.vault.get_dataset(rater, "default", "ds")
+        store.vault.datasets.get(rater, "default", "ds")
     with pytest.raises(NotFound):
-        store.vault.get_dataset(store.owner, "default", "missing")
+        store.vault.datasets.get(store.owner, "default", "missing")
     denied = [row for row in rows(store) if row.body["outcome"] != "ok"]
     assert [(row.body["outcome"], row.body["actor"]) for row in denied] == [("forbidden", rater.actor)]
 
@@ -59,8 +59,8 @@ def test_pages_meet(store):
     """Newest first, each row once."""
     for number in range(7):
         store.dataset(dataset=f"d{number}")
-    first = store.vault.audit(store.owner, LogQuery(limit=5))
-    second = store.vault.audit(store.owner, LogQuery(limit=5, cursor=first.next))
+    first = store.vault.log.list(store.owner, LogQuery(limit=5))
+    second = store.vault.log.list(store.owner, LogQuery(limit=5, cursor=first.next))
     seqs = [row.seq for row in (*first.items, *second.items)]
     assert seqs == sorted(seqs, reverse=True)
     assert len(set(seqs)) == len(seqs)
@@ -81,9 +81,9 @@ def test_an_edited_log_is_found_out(store, sql, fault):
     """Changed, cut in the middle, cut at the end, emptied."""
     for number in range(4):
         store.dataset(dataset=f"d{number}")
-    assert store.vault.verify_audit(store.owner).ok
+    assert store.vault.log.verify(store.owner).ok
     store.sql(sql)
-    verdict = store.vault.verify_audit(store.owner)
+    verdict = store.vault.log.verify(store.owner)
     assert not verdict.ok
     assert fault in verdict.fault
 
@@ -105,4 +105,4 @@ def test_a_log_rewritten_from_the_middle_is_found_out(store):
         text = canonical(members).decode()
         last = digest(text.encode())
         store.sql("UPDATE audit SET body=:body, hash=:hash WHERE seq=:seq", body=text, hash=last, seq=seq)
-    assert "signed head" in store.vault.verify_audit(store.owner).fault
+    assert "signed head" in store.vault.log.verify(store.owner).fault

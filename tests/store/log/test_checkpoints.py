@@ -18,12 +18,12 @@ from store.vault import Vault
 
 
 def exported(store) -> list[str]:
-    with store.vault._database.read() as connection:
+    with store.vault._gate.database.read() as connection:
         return list(write_export(walk(connection), read_head(connection)))
 
 
 def verifier(store) -> Verifier:
-    return store.vault._keys.public.verifier
+    return store.vault._gate.keys.public.verifier
 
 
 def checked(store, lines, checkpoints=()):
@@ -89,7 +89,7 @@ def test_a_log_that_was_cut_off(store, history):
 
 def test_a_log_that_was_written_anew(store, history):
     """Who has the writer key can make another genuine history, head included: the checkpoints do not fit it."""
-    with store.vault._database.write() as connection:
+    with store.vault._gate.database.write() as connection:
         from sqlalchemy import delete
 
         from store.database.schema import audit
@@ -99,11 +99,11 @@ def test_a_log_that_was_written_anew(store, history):
         from store.ledger.commit import write_head
         from store.log.audit import append
 
-        old = store.vault._ledger.head(connection)
+        old = store.vault._gate.ledger.head(connection)
         events = [Event("secrets:write", Scope("default"), "innocent") for _ in range(9)]
         seq, hash_ = append(connection, events, last["at"], last["seq"], last["hash"])
-        write_head(connection, old.later(audit_seq=seq, audit_hash=hash_, beat=old.beat + 1), store.vault._keys)
-    assert store.vault.verify_audit(store.owner).ok
+        write_head(connection, old.later(audit_seq=seq, audit_hash=hash_, beat=old.beat + 1), store.vault._gate.keys)
+    assert store.vault.log.verify(store.owner).ok
     assert checked(store, exported(store)).ok
     report = checked(store, exported(store), history)
     assert (report.ok, "written" in report.fault) == (False, True)
@@ -126,7 +126,7 @@ def test_a_restore_is_no_fault_but_is_counted(store, history, tmp_path):
 
 def test_checkpoints_are_signed(store, history):
     """Every byte of a line counts; another key's, another purpose's signature and other lines are none."""
-    line = history[0].line(store.vault._keys.writer)
+    line = history[0].line(store.vault._gate.keys.writer)
     assert read_checkpoints(f"log line\n{line}\n{line[:50]}", verifier(store)) == [history[0]]
     for at in range(0, len(line), 7):
         flipped = line[:at] + chr(ord(line[at]) ^ 1) + line[at + 1 :]
@@ -138,7 +138,7 @@ def test_checkpoints_are_signed(store, history):
 
 def test_the_writer_of_checkpoints(store, tmp_path, monkeypatch, capfd):
     """A half line is closed, a renamed file begun anew, a fault told and taken back, stdout written when asked."""
-    writes = Checkpoints(tmp_path, store.vault._keys.writer)
+    writes = Checkpoints(tmp_path, store.vault._gate.keys.writer)
     head = store.vault.audit_head()
     (tmp_path / "audit").mkdir()
     (tmp_path / FILE).write_text('{"at":1')
@@ -167,7 +167,7 @@ def test_nobody_who_does_not_read_holds_the_store_up(store, tmp_path, monkeypatc
     os.set_blocking(writing, True)
     with os.fdopen(writing, "w") as full:
         monkeypatch.setattr("sys.stdout", full)
-        writes = Checkpoints(tmp_path, store.vault._keys.writer)
+        writes = Checkpoints(tmp_path, store.vault._gate.keys.writer)
         writes.stdout = True
         writes.write(store.vault.audit_head())
     os.close(reading)

@@ -66,7 +66,7 @@ def test_the_control_plane_needs_no_opening_key(tmp_path):
     store.close()
     shutil.rmtree(store.data / "keys" / "data")
     vault = Vault.open(store.url, store.data)
-    vault.create_dataset(vault.authenticate(store.key), "default", Upload("x"))
+    vault.datasets.create(vault.keys.authenticate(store.key), "default", Upload("x"))
     vault.close()
 
 

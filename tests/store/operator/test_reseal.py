@@ -15,9 +15,9 @@ from store.vault import NewKey, Resealed, Upload, Vault
 
 def rotate(store):
     public = new_opening_key(store.data)
-    info = store.vault.register_sealing_key(store.owner, public)
+    info = store.vault.sealing_keys.register(store.owner, public)
     for batch in reseal(store.url, store.data):
-        store.vault.take_resealed(store.owner, batch)
+        store.vault.sealing_keys.take_resealed(store.owner, batch)
     return info
 
 
@@ -35,18 +35,18 @@ def test_a_running_data_plane_goes_through_a_rotation(store, reader):
 
     assert opened("API_KEY") == CANARY
     public = new_opening_key(store.data)
-    info = store.vault.register_sealing_key(store.owner, public)
+    info = store.vault.sealing_keys.register(store.owner, public)
     store.put(secret("NEW", b"new-value-123"))
     eventually(lambda: opened("NEW") == b"new-value-123")
     assert opened("OLD") == b"old-value-123"
     assert len(kids(store)) == 2
     for batch in reseal(store.url, store.data):
-        assert store.vault.take_resealed(store.owner, batch) == len(batch)
+        assert store.vault.sealing_keys.take_resealed(store.owner, batch) == len(batch)
     reader._refresh()
     assert kids(store) == {info.kid}
     assert (opened("API_KEY"), opened("OLD"), opened("NEW")) == (CANARY, b"old-value-123", b"new-value-123")
     assert store.info().version == 1
-    assert store.vault.verify_audit(store.owner).ok
+    assert store.vault.log.verify(store.owner).ok
     assert reader.alarms == 0
 
 
@@ -54,15 +54,15 @@ def test_the_old_key_can_go_when_nothing_is_under_it(store):
     """Retired only when no envelope is left; then the data plane starts without it, and opens everything."""
     store.dataset(secret())
     store.put(secret(value=b"second-value-1"))
-    (old,) = store.vault.list_sealing_keys(store.owner)
+    (old,) = store.vault.sealing_keys.list(store.owner)
     public = new_opening_key(store.data)
-    store.vault.register_sealing_key(store.owner, public)
+    store.vault.sealing_keys.register(store.owner, public)
     with pytest.raises(Conflict):
-        store.vault.retire_sealing_key(store.owner, old.kid)
+        store.vault.sealing_keys.retire(store.owner, old.kid)
     for batch in reseal(store.url, store.data):
-        store.vault.take_resealed(store.owner, batch)
-    store.vault.retire_sealing_key(store.owner, old.kid)
-    assert [(key.state, key.envelopes) for key in store.vault.list_sealing_keys(store.owner)] == [
+        store.vault.sealing_keys.take_resealed(store.owner, batch)
+    store.vault.sealing_keys.retire(store.owner, old.kid)
+    assert [(key.state, key.envelopes) for key in store.vault.sealing_keys.list(store.owner)] == [
         ("retired", 0),
         ("active", 2),
     ]
@@ -70,25 +70,25 @@ def test_the_old_key_can_go_when_nothing_is_under_it(store):
     reader = store.reader()
     assert {value.reveal() for _, value in reader.view(store.caller(reader)).values()} == {CANARY, b"second-value-1"}
     reader.close()
-    store.vault.activate(store.owner, store.scope(), Kind.SECRET, "API_KEY", 1)
+    store.vault.entries.activate(store.owner, store.scope(), Kind.SECRET, "API_KEY", 1)
     with pytest.raises(Conflict):
-        store.vault.retire_sealing_key(store.owner, Sealer(public).kid.hex())
+        store.vault.sealing_keys.retire(store.owner, Sealer(public).kid.hex())
     with pytest.raises(NotFound):
-        store.vault.retire_sealing_key(store.owner, "nonsense")
+        store.vault.sealing_keys.retire(store.owner, "nonsense")
 
 
 def test_a_stopped_run_goes_on(store):
     """Half of the batches, then again: the rest is done, nothing twice."""
     store.dataset(*(secret(f"S{number:03}", b"value-number-%03d" % number) for number in range(BATCH + 20)))
-    store.vault.register_sealing_key(store.owner, new_opening_key(store.data))
+    store.vault.sealing_keys.register(store.owner, new_opening_key(store.data))
     first = next(iter(reseal(store.url, store.data)))
-    store.vault.take_resealed(store.owner, first)
+    store.vault.sealing_keys.take_resealed(store.owner, first)
     rest = list(reseal(store.url, store.data))
     assert sum(map(len, rest)) == 20
     for batch in rest:
-        store.vault.take_resealed(store.owner, batch)
+        store.vault.sealing_keys.take_resealed(store.owner, batch)
     assert list(reseal(store.url, store.data)) == []
-    assert store.vault.take_resealed(store.owner, first) == 0
+    assert store.vault.sealing_keys.take_resealed(store.owner, first) == 0
     reader = store.reader()
     assert len(reader.view(store.caller(reader)).values()) == BATCH + 20
     reader.close()
@@ -97,22 +97,22 @@ def test_a_stopped_run_goes_on(store):
 def test_what_changed_meanwhile_is_left_alone(store):
     """A version put, destroyed or deleted between opening and storing: the re-sealed envelope is dropped."""
     store.dataset(secret(), secret("GONE", b"gone-value-123"))
-    store.vault.register_sealing_key(store.owner, new_opening_key(store.data))
+    store.vault.sealing_keys.register(store.owner, new_opening_key(store.data))
     (batch,) = list(reseal(store.url, store.data))
-    store.vault.destroy(store.owner, store.scope(), Kind.SECRET, "API_KEY", 1)
-    store.vault.delete_dataset(store.owner, "default", "ds")
-    assert store.vault.take_resealed(store.owner, batch) == 0
+    store.vault.entries.destroy(store.owner, store.scope(), Kind.SECRET, "API_KEY", 1)
+    store.vault.datasets.delete(store.owner, "default", "ds")
+    assert store.vault.sealing_keys.take_resealed(store.owner, batch) == 0
 
 
 def test_clients_are_given_the_new_key(store, tmp_path):
     """`GET /sealing-key` follows at once, in a running store and in another replica; the old one is refused."""
-    before = store.vault.sealing_key()
+    before = store.vault.sealing_keys.active()
     assert before == PublicKeys.load(store.data).document()
     replica = Vault.open(store.url, store.data)
     public = new_opening_key(store.data)
-    info = store.vault.register_sealing_key(store.owner, public)
-    assert store.vault.sealing_key()["kid"] == replica.sealing_key()["kid"] == info.kid
-    replica.create_dataset(store.owner, "default", Upload("x", secrets=[secret()]), "replica")
+    info = store.vault.sealing_keys.register(store.owner, public)
+    assert store.vault.sealing_keys.active()["kid"] == replica.sealing_keys.active()["kid"] == info.kid
+    replica.datasets.create(store.owner, "default", Upload("x", secrets=[secret()]), "replica")
     assert kids(store) == {info.kid}
     stale = Envelope(1, bytes.fromhex(str(before["kid"])), b"x" * 1200).pack()
     with pytest.raises(Invalid) as caught:
@@ -123,39 +123,39 @@ def test_clients_are_given_the_new_key(store, tmp_path):
 
 def test_only_the_operator_rotates(store):
     """Not a full key, not another organisation's owner."""
-    _, key = store.vault.create_key(store.owner, NewKey("f", "full"))
-    full = store.vault.authenticate(key.reveal().decode())
-    acme = store.vault.authenticate(store.vault.create_organisation(store.owner, "acme", "A").reveal().decode())
+    _, key = store.vault.keys.create(store.owner, NewKey("f", "full"))
+    full = store.vault.keys.authenticate(key.reveal().decode())
+    acme = store.vault.keys.authenticate(store.vault.organisations.create(store.owner, "acme", "A").reveal().decode())
     public = opening_keys(bytes(32))[1]
     for actor in (full, acme):
         for attempt in (
-            lambda actor=actor: store.vault.register_sealing_key(actor, public),
-            lambda actor=actor: store.vault.list_sealing_keys(actor),
-            lambda actor=actor: store.vault.take_resealed(actor, []),
-            lambda actor=actor: store.vault.retire_sealing_key(actor, "00" * 8),
+            lambda actor=actor: store.vault.sealing_keys.register(actor, public),
+            lambda actor=actor: store.vault.sealing_keys.list(actor),
+            lambda actor=actor: store.vault.sealing_keys.take_resealed(actor, []),
+            lambda actor=actor: store.vault.sealing_keys.retire(actor, "00" * 8),
         ):
             with pytest.raises(Forbidden):
                 attempt()
     with pytest.raises(Invalid):
-        store.vault.register_sealing_key(store.owner, b"short")
+        store.vault.sealing_keys.register(store.owner, b"short")
     with pytest.raises(Conflict):
-        store.vault.register_sealing_key(store.owner, PublicKeys.load(store.data).sealing)
+        store.vault.sealing_keys.register(store.owner, PublicKeys.load(store.data).sealing)
 
 
 def test_an_envelope_re_sealed_elsewhere_is_refused(store):
     """Only the active key is taken."""
     made = store.dataset(secret())
-    store.vault.register_sealing_key(store.owner, new_opening_key(store.data))
+    store.vault.sealing_keys.register(store.owner, new_opening_key(store.data))
     (batch,) = list(reseal(store.url, store.data))
     foreign = Envelope(1, b"otherkid", b"x" * 1200).pack()
     with pytest.raises(Conflict):
-        store.vault.take_resealed(store.owner, [Resealed(made.secrets[0].id, 1, batch[0].before, foreign)])
+        store.vault.sealing_keys.take_resealed(store.owner, [Resealed(made.secrets[0].id, 1, batch[0].before, foreign)])
 
 
 def test_a_registered_key_without_its_private_half_alarms(store, reader):
     """Values sealed to a key that no data plane has are refused with an alarm; the others go on."""
     store.dataset(secret())
-    store.vault.register_sealing_key(store.owner, opening_keys(b"x" * 32)[1])
+    store.vault.sealing_keys.register(store.owner, opening_keys(b"x" * 32)[1])
     store.put(secret("NEW", b"new-value-123"))
     view = reader.view(store.caller(reader))
     assert view.resolve(Kind.SECRET, "API_KEY", use()).open().reveal() == CANARY

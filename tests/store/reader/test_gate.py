@@ -48,7 +48,7 @@ def test_revocation_reaches_the_reader_within_a_second(store, reader):
     store.dataset(secret())
     token = store.token()
     caller = reader.caller(token)
-    store.vault.revoke_session(store.owner, "default", "ds", caller.session)
+    store.vault.sessions.revoke(store.owner, "default", "ds", caller.session)
 
     def refused():
         with pytest.raises(NotAuthenticated):
@@ -63,7 +63,7 @@ def test_a_new_upload_replaces_the_whole_set(store, reader):
     """Names that the new upload lacks are gone at once, their values are still scrubbed."""
     store.dataset(secret(), secret("OLD", b"old-value-123"))
     caller = store.caller(reader)
-    store.vault.replace_dataset(store.owner, "default", "ds", Upload("set", secrets=[secret("NEW", b"new-value-123")]))
+    store.vault.datasets.replace(store.owner, "default", "ds", Upload("set", secrets=[secret("NEW", b"new-value-123")]))
     eventually(lambda: opened(reader.view(caller), "NEW") == b"new-value-123", 1.0)
     view = reader.view(caller)
     assert view.resolve(Kind.SECRET, "OLD", use()) is Denial.UNKNOWN
@@ -77,8 +77,8 @@ def test_binds_is_about_whatever_could_come_back(store, reader):
         secret(), secret("STAGED", b"staged-value-1", hosts=["*.staged.example.com"], environment="staging"), dead
     )
     store.put(secret("NARROW", b"narrow-value-1", hosts=["wide.example.com", "narrow.example.com"]))
-    store.vault.patch(store.owner, store.scope(), Kind.SECRET, "NARROW", Change(hosts=["narrow.example.com"]))
-    store.vault.disable(store.owner, store.scope(), Kind.SECRET, "DEAD")
+    store.vault.entries.patch(store.owner, store.scope(), Kind.SECRET, "NARROW", Change(hosts=["narrow.example.com"]))
+    store.vault.entries.disable(store.owner, store.scope(), Kind.SECRET, "DEAD")
     store.put(secret("MOVED", b"moved-value-12", hosts=["old.example.com"]))
     store.put(secret("MOVED", b"moved-value-34", hosts=["http://new.example.com"]))
     store.put(secret("NOWHERE", b"nowhere-value1", hosts=None))

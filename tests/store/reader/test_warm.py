@@ -87,9 +87,9 @@ def test_what_the_manifest_no_longer_names_is_forgotten(store, reader, verb):
     if verb == "rotate":
         store.put(secret(value=b"rotated-value-1"))
     elif verb == "destroy":
-        store.vault.destroy(store.owner, store.scope(), Kind.SECRET, "API_KEY", 1)
+        store.vault.entries.destroy(store.owner, store.scope(), Kind.SECRET, "API_KEY", 1)
     else:
-        store.vault.delete_dataset(store.owner, "default", "ds")
+        store.vault.datasets.delete(store.owner, "default", "ds")
     reader._refresh()
     try:
         reader.view(reader.caller(token)).values()

@@ -17,7 +17,7 @@ def filled(store):
 
 
 def declare(store, *names, consumer="plugin", **options):
-    return store.vault.declare_consumer(store.owner, "default", consumer, Declaration("Plugin", names), **options)
+    return store.vault.consumers.declare(store.owner, "default", consumer, Declaration("Plugin", names), **options)
 
 
 def usable(reader, token):
@@ -45,7 +45,7 @@ def test_its_sessions_end_with_it(filled, reader):
     declare(filled, *EVERY)
     token = filled.token(consumer="plugin")
     assert eventually(lambda: usable(reader, token) == "ABC")
-    filled.vault.delete_consumer(filled.owner, "default", "plugin")
+    filled.vault.consumers.delete(filled.owner, "default", "plugin")
     declare(filled, *EVERY)
 
     def refused():
@@ -53,7 +53,7 @@ def test_its_sessions_end_with_it(filled, reader):
             reader.caller(token)
 
     eventually(refused)
-    assert filled.vault.list_sessions(filled.owner, "default", "ds").items == ()
+    assert filled.vault.sessions.list(filled.owner, "default", "ds").items == ()
 
 
 def test_a_session_needs_a_known_consumer(filled):
@@ -68,17 +68,17 @@ def test_a_key_can_be_for_consumers_alone(filled):
     declare(filled, "A_KEY")
     declare(filled, *EVERY, consumer="other")
     wish = NewKey("x", "restricted", actions=["sessions:open", "keys:write"], consumers=["plugin"])
-    who = filled.vault.authenticate(filled.vault.create_key(filled.owner, wish)[1].reveal().decode())
-    info, _ = filled.vault.open_session(who, "default", "ds", NewSession(consumer="plugin"))
+    who = filled.vault.keys.authenticate(filled.vault.keys.create(filled.owner, wish)[1].reveal().decode())
+    info, _ = filled.vault.sessions.open(who, "default", "ds", NewSession(consumer="plugin"))
     assert info.consumer == "plugin"
     for consumer in (None, "other"):
         with pytest.raises(Forbidden):
-            filled.vault.open_session(who, "default", "ds", NewSession(consumer=consumer))
+            filled.vault.sessions.open(who, "default", "ds", NewSession(consumer=consumer))
         with pytest.raises(Forbidden):
             wanted = None if consumer is None else [consumer]
-            filled.vault.create_key(who, NewKey("y", "rater_only", consumers=wanted))
-    made, _ = filled.vault.create_key(who, NewKey("y", "rater_only", consumers=["plugin"]))
-    assert filled.vault.get_key(filled.owner, made.id).consumers == ("plugin",)
+            filled.vault.keys.create(who, NewKey("y", "rater_only", consumers=wanted))
+    made, _ = filled.vault.keys.create(who, NewKey("y", "rater_only", consumers=["plugin"]))
+    assert filled.vault.keys.get(filled.owner, made.id).consumers == ("plugin",)
 
 
 def test_declarations_are_checked_and_kept(filled):
@@ -91,10 +91,10 @@ def test_declarations_are_checked_and_kept(filled):
     assert first.secrets == ("A_KEY", "B_KEY")
     again = declare(filled, "C_KEY", if_match=first.etag)
     assert (again.created_at, again.secrets) == (first.created_at, ("C_KEY",))
-    assert [each.id for each in filled.vault.list_consumers(filled.owner, "default").items] == ["plugin"]
+    assert [each.id for each in filled.vault.consumers.list(filled.owner, "default").items] == ["plugin"]
     for name in ("gone", "\u00e9"):
         with pytest.raises(NotFound):
-            filled.vault.get_consumer(filled.owner, "default", name)
+            filled.vault.consumers.get(filled.owner, "default", name)
 
 
 def test_an_edited_declaration_is_refused(filled, reader):
@@ -106,7 +106,7 @@ def test_an_edited_declaration_is_refused(filled, reader):
     assert forged != bytes(body)
     filled.sql("UPDATE documents SET body = :body WHERE key = :key", body=forged, key=key)
     with pytest.raises((Tampered, Unavailable)):
-        filled.vault.get_consumer(filled.owner, "default", "plugin")
+        filled.vault.consumers.get(filled.owner, "default", "plugin")
     filled.sql("UPDATE documents SET body = :body WHERE key = :key", body=bytes(body), key=key)
     token = filled.token(consumer="plugin")
     filled.sql("UPDATE documents SET body = :body WHERE key = :key", body=forged, key=key)

@@ -13,7 +13,7 @@ from store.vault import NewSession, Upload
 def test_a_dataset_comes_back_as_uploaded_without_values(store):
     """Fields, names, no value anywhere."""
     made = store.dataset(secret(), filename="dataset.zip", hosts=["d.example.com"], egress={"allow": ["*.Example.com"]})
-    assert made == store.vault.get_dataset(store.owner, "default", "ds")
+    assert made == store.vault.datasets.get(store.owner, "default", "ds")
     assert (made.name, made.filename) == ("set", "dataset.zip")
     assert made.egress == {"allow": ["*.example.com"], "default": "deny"}
     assert CANARY.decode() not in repr(made)
@@ -24,11 +24,11 @@ def test_ids_may_be_chosen_once(store):
     store.dataset()
     with pytest.raises(Conflict):
         store.dataset()
-    store.vault.create_project(store.owner, "Other", "other")
-    store.vault.create_dataset(store.owner, "other", Upload("x"), "ds")
+    store.vault.projects.create(store.owner, "Other", "other")
+    store.vault.datasets.create(store.owner, "other", Upload("x"), "ds")
     with pytest.raises(Conflict):
-        store.vault.create_project(store.owner, "Other", "other")
-    generated = store.vault.create_dataset(store.owner, "other", Upload("x"))
+        store.vault.projects.create(store.owner, "Other", "other")
+    generated = store.vault.datasets.create(store.owner, "other", Upload("x"))
     assert generated.id.isalnum()
 
 
@@ -36,16 +36,16 @@ def test_ids_may_be_chosen_once(store):
 def test_ids_that_cannot_be_are_refused(store, bad):
     """On creation with a pointer, on reading as not found; the database never sees them."""
     with pytest.raises(Invalid):
-        store.vault.create_dataset(store.owner, "default", Upload("x"), bad or "/")
+        store.vault.datasets.create(store.owner, "default", Upload("x"), bad or "/")
     if bad:
         with pytest.raises(NotFound):
-            store.vault.get_dataset(store.owner, "default", bad)
+            store.vault.datasets.get(store.owner, "default", bad)
         with pytest.raises(NotFound):
-            store.vault.get_session(store.owner, "default", store.dataset(dataset="ok").id, bad)
+            store.vault.sessions.get(store.owner, "default", store.dataset(dataset="ok").id, bad)
         with pytest.raises(NotFound):
-            store.vault.info(store.owner, store.scope("ok"), Kind.SECRET, bad)
+            store.vault.entries.info(store.owner, store.scope("ok"), Kind.SECRET, bad)
         with pytest.raises(NotFound):
-            store.vault.get_key(store.owner, bad)
+            store.vault.keys.get(store.owner, bad)
 
 
 @pytest.mark.parametrize(
@@ -70,11 +70,13 @@ def test_egress_lists_are_checked(store, egress, code):
 def test_a_replacement_is_all_or_nothing(store):
     """A fault in the new upload leaves the old set as it was."""
     store.dataset(secret(), secret("OLD", b"old-value-123"))
-    before = store.vault.get_dataset(store.owner, "default", "ds")
+    before = store.vault.datasets.get(store.owner, "default", "ds")
     with pytest.raises(Invalid):
-        store.vault.replace_dataset(store.owner, "default", "ds", Upload("new", secrets=[secret("NEW"), secret("bad")]))
-    assert store.vault.get_dataset(store.owner, "default", "ds") == before
-    after = store.vault.replace_dataset(store.owner, "default", "ds", Upload("new", secrets=[secret(hosts=None)]))
+        store.vault.datasets.replace(
+            store.owner, "default", "ds", Upload("new", secrets=[secret("NEW"), secret("bad")])
+        )
+    assert store.vault.datasets.get(store.owner, "default", "ds") == before
+    after = store.vault.datasets.replace(store.owner, "default", "ds", Upload("new", secrets=[secret(hosts=None)]))
     assert [(info.name, info.version, info.hosts) for info in after.secrets] == [("API_KEY", 2, [])]
     assert after.etag != before.etag
 
@@ -84,9 +86,9 @@ def test_deleting_takes_sessions_and_secrets_along(store, reader):
     store.dataset(secret())
     token = store.token()
     caller = reader.caller(token)
-    store.vault.delete_dataset(store.owner, "default", "ds")
+    store.vault.datasets.delete(store.owner, "default", "ds")
     with pytest.raises(NotFound):
-        store.vault.get_dataset(store.owner, "default", "ds")
+        store.vault.datasets.get(store.owner, "default", "ds")
 
     def refused():
         with pytest.raises(NotAuthenticated):
@@ -104,7 +106,7 @@ def test_a_disabled_dataset_serves_nobody(store, reader):
     store.dataset(secret())
     token = store.token()
     reader.caller(token)
-    store.vault.disable_dataset(store.owner, "default", "ds")
+    store.vault.datasets.disable(store.owner, "default", "ds")
 
     def refused():
         with pytest.raises(NotAuthenticated):
@@ -113,7 +115,7 @@ def test_a_disabled_dataset_serves_nobody(store, reader):
     eventually(refused, 1.0)
     with pytest.raises(Conflict):
         store.token()
-    store.vault.disable_dataset(store.owner, "default", "ds", disabled=False)
+    store.vault.datasets.disable(store.owner, "default", "ds", disabled=False)
     eventually(lambda: reader.caller(token), 1.0)
 
 
@@ -121,18 +123,18 @@ def test_lists_page(store):
     """Datasets, sessions and projects, each once."""
     for number in range(5):
         store.dataset(dataset=f"d{number}")
-        store.vault.create_project(store.owner, "p", f"p{number}")
+        store.vault.projects.create(store.owner, "p", f"p{number}")
         store.token("d0")
     cursor, found = None, []
     while True:
-        page = store.vault.list_datasets(store.owner, "default", limit=2, cursor=cursor)
+        page = store.vault.datasets.list(store.owner, "default", limit=2, cursor=cursor)
         found += [info.id for info in page.items]
         if (cursor := page.next) is None:
             break
     assert found == [f"d{number}" for number in range(5)]
-    assert len(store.vault.list_projects(store.owner).items) == 6
-    first = store.vault.list_sessions(store.owner, "default", "d0", limit=3)
-    rest = store.vault.list_sessions(store.owner, "default", "d0", limit=3, cursor=first.next)
+    assert len(store.vault.projects.list(store.owner).items) == 6
+    first = store.vault.sessions.list(store.owner, "default", "d0", limit=3)
+    rest = store.vault.sessions.list(store.owner, "default", "d0", limit=3, cursor=first.next)
     assert len({info.id for info in (*first.items, *rest.items)}) == 5
     assert rest.next is None
 
@@ -140,7 +142,7 @@ def test_lists_page(store):
 def test_a_session_is_what_was_asked_for(store, reader):
     """Every option reaches the caller; the token is in no listing."""
     store.dataset(egress={"allow": ["api.example.com"]})
-    info, token = store.vault.open_session(
+    info, token = store.vault.sessions.open(
         store.owner,
         "default",
         "ds",
@@ -152,7 +154,7 @@ def test_a_session_is_what_was_asked_for(store, reader):
     assert (caller.environment, caller.max_requests, caller.label) == ("prod", 5, "label")
     assert caller.expires_at == info.expires_at == pytest.approx(time.time() + 120, abs=3)
     assert caller.egress == {"allow": ["api.example.com"], "default": "deny"}
-    listed = repr(store.vault.list_sessions(store.owner, "default", "ds"))
+    listed = repr(store.vault.sessions.list(store.owner, "default", "ds"))
     assert token.reveal().decode() not in listed
     assert token.reveal() not in store.dump()
 
@@ -181,7 +183,7 @@ def test_bad_session_options_are_refused(store, fields, pointer):
     with pytest.raises(Invalid) as caught:
         store.token(**fields)
     assert [problem.pointer for problem in caught.value.problems] == [pointer]
-    assert store.vault.list_sessions(store.owner, "default", "ds").items == ()
+    assert store.vault.sessions.list(store.owner, "default", "ds").items == ()
 
 
 def test_a_session_ends_by_the_clock(store, reader):
@@ -197,7 +199,7 @@ def test_a_session_ends_by_the_clock(store, reader):
     eventually(ended, 2.5)
     with pytest.raises(NotAuthenticated):
         reader.caller(token)
-    assert store.vault.list_sessions(store.owner, "default", "ds").items == ()
+    assert store.vault.sessions.list(store.owner, "default", "ds").items == ()
 
 
 def test_tokens_are_refused_alike(store, reader):
@@ -218,7 +220,7 @@ def test_all_sessions_of_a_dataset_end_at_once(store, reader):
     """One verb for the emergency."""
     store.dataset()
     tokens = [store.token() for _ in range(3)]
-    assert store.vault.revoke_sessions(store.owner, "default", "ds") == 3
+    assert store.vault.sessions.revoke_all(store.owner, "default", "ds") == 3
     for token in tokens:
         with pytest.raises(NotAuthenticated):
             reader.caller(token)
@@ -227,14 +229,14 @@ def test_all_sessions_of_a_dataset_end_at_once(store, reader):
 def test_a_disabled_draft_is_a_draft_again(store):
     """Enabling brings back what was: a draft waits for its file, under a new ETag; twice changes nothing."""
     made = store.dataset(secret(), filename="data.zip")
-    stopped = store.vault.disable_dataset(store.owner, "default", "ds")
+    stopped = store.vault.datasets.disable(store.owner, "default", "ds")
     assert (made.state, stopped.state) == ("draft", "disabled")
-    assert store.vault.disable_dataset(store.owner, "default", "ds").etag == stopped.etag
+    assert store.vault.datasets.disable(store.owner, "default", "ds").etag == stopped.etag
     for etag in (made.etag, stopped.etag):
         with pytest.raises(Conflict):
-            store.vault.finish_upload(store.scope(), etag, dict)
-    again = store.vault.disable_dataset(store.owner, "default", "ds", disabled=False)
+            store.vault.files.finish(store.scope(), etag, dict)
+    again = store.vault.datasets.disable(store.owner, "default", "ds", disabled=False)
     assert again.state == "draft"
-    store.vault.finish_upload(store.scope(), again.etag, dict)
-    store.vault.disable_dataset(store.owner, "default", "ds")
-    assert store.vault.disable_dataset(store.owner, "default", "ds", disabled=False).state == "ready"
+    store.vault.files.finish(store.scope(), again.etag, dict)
+    store.vault.datasets.disable(store.owner, "default", "ds")
+    assert store.vault.datasets.disable(store.owner, "default", "ds", disabled=False).state == "ready"

@@ -56,7 +56,7 @@ def test_a_bad_upload_stores_nothing_and_repeats_nothing(store, fields, pointer,
     for value in fields.values():
         if isinstance(value, bytes) and len(value) > 3:
             assert value.decode("latin-1") not in shown
-    assert store.vault.list_datasets(store.owner, "default").items == ()
+    assert store.vault.datasets.list(store.owner, "default").items == ()
     assert store.dump() == before
 
 
@@ -71,7 +71,7 @@ def test_duplicate_names_are_refused(store):
 def test_all_faults_are_told_at_once(store):
     """Dataset, secrets and variables together."""
     with pytest.raises(Invalid) as caught:
-        store.vault.create_dataset(
+        store.vault.datasets.create(
             store.owner,
             "default",
             Upload("", secrets=[secret("bad"), secret(value=b"")], variables=[secret("v", hosts=None)], hosts=["*"]),
@@ -149,7 +149,7 @@ def test_narrowing_needs_no_value_and_widening_does(store, reader):
     scope = store.scope()
 
     def patch(**change):
-        return store.vault.patch(store.owner, scope, SECRET, "API_KEY", Change(**change))
+        return store.vault.entries.patch(store.owner, scope, SECRET, "API_KEY", Change(**change))
 
     assert patch(hosts=["api.example.com"]).hosts == ["api.example.com"]
     assert patch(locations=["header"]).locations == ["header"]
@@ -177,7 +177,7 @@ def test_metadata_edits_never_touch_the_envelope(store):
 
     before = stored()
     change = Change(description="new", provider="github", rotate_after="90d", hosts=["api.example.com"])
-    info = store.vault.patch(store.owner, store.scope(), SECRET, "API_KEY", change)
+    info = store.vault.entries.patch(store.owner, store.scope(), SECRET, "API_KEY", change)
     assert (info.description, info.provider, info.rotate_after) == ("new", "github", "90d")
     assert info.rotate_due_at == pytest.approx(info.created_at + 90 * 86400, abs=2)
     assert info.rotate_after == "90d"
@@ -188,7 +188,7 @@ def test_versions_activate_and_destroy(store, reader):
     """Back to an older version under its own rules; a destroyed one is gone for ever."""
     store.dataset(secret(value=b"version-one", hosts=["one.example.com"]))
     store.put(secret(value=b"version-two", hosts=["two.example.com"]))
-    scope, verbs = store.scope(), store.vault
+    scope, verbs = store.scope(), store.vault.entries
     assert [(version.number, version.state) for version in verbs.versions(store.owner, scope, SECRET, "API_KEY")] == [
         (2, "active"),
         (1, "inactive"),
@@ -216,19 +216,19 @@ def test_old_versions_are_pruned(store):
     for number in range(14):
         store.sql("UPDATE versions SET retired_at = 1 WHERE state = 'inactive'")
         store.put(NewEntry("API_KEY", SecretValue(b"value-number-%d" % number)))
-    states = [version.state for version in store.vault.versions(store.owner, store.scope(), SECRET, "API_KEY")]
+    states = [version.state for version in store.vault.entries.versions(store.owner, store.scope(), SECRET, "API_KEY")]
     assert states == ["active"] + ["inactive"] * 9 + ["destroyed"] * 5
 
 
 def test_disable_stops_every_use_and_still_scrubs(store, reader):
     """Also where a project has the same name: the nearest one decides, and it says no."""
     store.dataset(secret(), immutable=True)
-    store.vault.put(store.owner, store.scope(""), SECRET, secret(value=b"project-value"))
-    assert store.vault.disable(store.owner, store.scope(), SECRET, "API_KEY").state == "disabled"
+    store.vault.entries.put(store.owner, store.scope(""), SECRET, secret(value=b"project-value"))
+    assert store.vault.entries.disable(store.owner, store.scope(), SECRET, "API_KEY").state == "disabled"
     view = reader.view(store.caller(reader))
     assert view.resolve(SECRET, "API_KEY", use()) is Denial.UNKNOWN
     assert CANARY in {value.reveal() for _, value in view.values()}
-    assert store.vault.enable(store.owner, store.scope(), SECRET, "API_KEY").state == "active"
+    assert store.vault.entries.enable(store.owner, store.scope(), SECRET, "API_KEY").state == "active"
     view = reader.view(store.caller(reader))
     assert view.resolve(SECRET, "API_KEY", use()).open().reveal() == CANARY
 
@@ -236,7 +236,7 @@ def test_disable_stops_every_use_and_still_scrubs(store, reader):
 def test_an_immutable_dataset_changes_by_upload_alone(store):
     """Put, patch, delete, activate and destroy are conflicts; a new upload is not."""
     store.dataset(secret(), immutable=True)
-    scope, verbs = store.scope(), store.vault
+    scope, verbs = store.scope(), store.vault.entries
     for attempt in (
         lambda: store.put(secret()),
         lambda: verbs.patch(store.owner, scope, SECRET, "API_KEY", Change(description="x")),
@@ -245,13 +245,13 @@ def test_an_immutable_dataset_changes_by_upload_alone(store):
     ):
         with pytest.raises(Conflict):
             attempt()
-    verbs.replace_dataset(store.owner, "default", "ds", Upload("set", secrets=[secret(value=b"uploaded-anew")]))
+    store.vault.datasets.replace(store.owner, "default", "ds", Upload("set", secrets=[secret(value=b"uploaded-anew")]))
     assert store.info().version == 2
 
 
 def test_the_nearest_scope_wins(store, reader):
     """Dataset over project over organisation; what only the organisation has is inherited."""
-    owner, verbs = store.owner, store.vault
+    owner, verbs = store.owner, store.vault.entries
     store.dataset(secret(value=b"of-the-dataset"))
     verbs.put(owner, owner.scope("default"), SECRET, secret(value=b"of-the-project"))
     verbs.put(owner, owner.scope(), SECRET, secret(value=b"of-the-organisation"))
@@ -280,7 +280,7 @@ def test_environments(store, reader):
     assert seen("dev", "A") == seen("", "A") == b"for-everywhere"
     assert seen("dev", "B") == b"dev-only-value"
     assert seen("prod", "B") is seen("", "B") is Denial.UNKNOWN
-    assert store.vault.info(store.owner, store.scope(), SECRET, "A", environment="prod").environment == "prod"
+    assert store.vault.entries.info(store.owner, store.scope(), SECRET, "A", environment="prod").environment == "prod"
 
 
 def test_declared_names_limit_a_session(store, reader):
@@ -296,7 +296,7 @@ def test_declared_names_limit_a_session(store, reader):
 
 def test_variables_are_readable_and_go_anywhere_unless_bound(store, reader):
     """Their value is no secret: shown in info, not scrubbed, free without hosts, bound with them."""
-    store.vault.create_dataset(
+    store.vault.datasets.create(
         store.owner,
         "default",
         Upload(
@@ -318,7 +318,7 @@ def test_variables_are_readable_and_go_anywhere_unless_bound(store, reader):
 def test_delete_takes_effect_and_leaves_the_name_free(store, reader):
     """A deleted secret is unknown, its value still scrubbed; the name starts again at version 1."""
     store.dataset(secret())
-    store.vault.delete(store.owner, store.scope(), SECRET, "API_KEY")
+    store.vault.entries.delete(store.owner, store.scope(), SECRET, "API_KEY")
     with pytest.raises(NotFound):
         store.info()
     view = reader.view(store.caller(reader))
@@ -334,21 +334,21 @@ def test_if_match_never_loses_an_update(store):
     made = store.dataset(secret())
     old = made.secrets[0].etag
     args = (store.owner, store.scope(), SECRET)
-    fresh = store.vault.put(*args, secret(value=b"second-value"), if_match=old)
+    fresh = store.vault.entries.put(*args, secret(value=b"second-value"), if_match=old)
     assert fresh.etag != old
     for call in (
-        lambda: store.vault.put(*args, secret(), if_match=old),
-        lambda: store.vault.patch(*args, "API_KEY", Change(description="x"), if_match=old),
-        lambda: store.vault.delete(*args, "API_KEY", if_match=old),
-        lambda: store.vault.put(*args, secret(), if_none_match=True),
-        lambda: store.vault.put(*args, secret("NEW"), if_match="*"),
-        lambda: store.vault.replace_dataset(store.owner, "default", "ds", Upload("x"), if_match='"d99"'),
+        lambda: store.vault.entries.put(*args, secret(), if_match=old),
+        lambda: store.vault.entries.patch(*args, "API_KEY", Change(description="x"), if_match=old),
+        lambda: store.vault.entries.delete(*args, "API_KEY", if_match=old),
+        lambda: store.vault.entries.put(*args, secret(), if_none_match=True),
+        lambda: store.vault.entries.put(*args, secret("NEW"), if_match="*"),
+        lambda: store.vault.datasets.replace(store.owner, "default", "ds", Upload("x"), if_match='"d99"'),
     ):
         with pytest.raises(PreconditionFailed):
             call()
     assert store.info().version == 2
-    store.vault.put(*args, secret("NEW"), if_none_match=True)
-    described = store.vault.patch(*args, "API_KEY", Change(description="x"), if_match=fresh.etag)
+    store.vault.entries.put(*args, secret("NEW"), if_none_match=True)
+    described = store.vault.entries.patch(*args, "API_KEY", Change(description="x"), if_match=fresh.etag)
     assert described.etag != fresh.etag
 
 
@@ -362,7 +362,9 @@ def test_lists_filter_sort_and_page(store):
     def walk(**options):
         found, cursor = [], None
         while True:
-            page = store.vault.list(store.owner, store.scope(), SECRET, Listing(limit=7, cursor=cursor, **options))
+            page = store.vault.entries.list(
+                store.owner, store.scope(), SECRET, Listing(limit=7, cursor=cursor, **options)
+            )
             found += [info.name for info in page.items]
             cursor = page.next
             if cursor is None:
@@ -385,7 +387,7 @@ def test_lists_filter_sort_and_page(store):
         Listing(cursor="W10"),
     ):
         with pytest.raises(Invalid):
-            store.vault.list(store.owner, store.scope(), SECRET, bad)
+            store.vault.entries.list(store.owner, store.scope(), SECRET, bad)
 
 
 def test_there_is_room_for_two_thousand(store):
@@ -410,11 +412,11 @@ def test_versions_are_kept_as_many_as_wished(store):
     store.dataset(secret(keep_versions=1))
     for _ in range(12):
         store.put(secret())
-    found = store.vault.versions(store.owner, store.scope(), Kind.SECRET, "API_KEY")
+    found = store.vault.entries.versions(store.owner, store.scope(), Kind.SECRET, "API_KEY")
     assert [each.state for each in found] == ["active", *["inactive"] * 12]
     store.sql("UPDATE versions SET retired_at = 1 WHERE state = 'inactive'")
     assert store.put(secret()).keep_versions == 1
-    found = store.vault.versions(store.owner, store.scope(), Kind.SECRET, "API_KEY")
+    found = store.vault.entries.versions(store.owner, store.scope(), Kind.SECRET, "API_KEY")
     assert [each.state for each in found] == ["active", "inactive", *["destroyed"] * 12]
 
 
@@ -425,7 +427,8 @@ def test_what_is_due_is_listed(store):
 
     def listed(**fields):
         return [
-            each.name for each in store.vault.list(store.owner, store.scope(), Kind.SECRET, Listing(**fields)).items
+            each.name
+            for each in store.vault.entries.list(store.owner, store.scope(), Kind.SECRET, Listing(**fields)).items
         ]
 
     assert (listed(due=True), listed(due=False)) == (["OLD"], ["EVER", "NEW"])

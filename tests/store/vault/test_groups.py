@@ -18,22 +18,29 @@ def test_groups_widen_entry_by_entry(store):
     group(store, name="others")
     for name, its in (("SHOWN", "ops"), ("OTHERS", "others")):
         change = Change(groups=[GroupGrant(its, ("metadata",))])
-        store.vault.patch(store.owner, store.scope(), Kind.SECRET, name, change)
+        store.vault.entries.patch(store.owner, store.scope(), Kind.SECRET, name, change)
     assert names(store, key) == ["SHOWN"]
-    who = store.vault.authenticate(key)
-    assert store.vault.info(who, store.scope(), Kind.SECRET, "SHOWN").groups == (GroupGrant("ops", ("metadata",)),)
+    who = store.vault.keys.authenticate(key)
+    assert store.vault.entries.info(who, store.scope(), Kind.SECRET, "SHOWN").groups == (
+        GroupGrant("ops", ("metadata",)),
+    )
     said = set()
     for name in ("HIDDEN", "OTHERS", "NEVER_WAS"):
-        for attempt in (store.vault.info, store.vault.versions, store.vault.delete, store.vault.disable):
+        for attempt in (
+            store.vault.entries.info,
+            store.vault.entries.versions,
+            store.vault.entries.delete,
+            store.vault.entries.disable,
+        ):
             with pytest.raises(NotFound) as caught:
                 attempt(who, store.scope(), Kind.SECRET, name)
             said.add(caught.value.detail)
         with pytest.raises(Forbidden) as caught:
-            store.vault.put(who, store.scope(), Kind.SECRET, secret(name))
+            store.vault.entries.put(who, store.scope(), Kind.SECRET, secret(name))
         said.add(caught.value.detail)
     assert len(said) == 2
     with pytest.raises(Forbidden):
-        store.vault.delete(who, store.scope(), Kind.SECRET, "SHOWN")
+        store.vault.entries.delete(who, store.scope(), Kind.SECRET, "SHOWN")
 
 
 def test_groups_write_what_they_are_given(store):
@@ -41,34 +48,34 @@ def test_groups_write_what_they_are_given(store):
     store.dataset(secret())
     key = member(store, "viewer")
     group(store, "mia")
-    store.vault.patch(
+    store.vault.entries.patch(
         store.owner, store.scope(), Kind.SECRET, "API_KEY", Change(groups=[GroupGrant("ops", ("write",))])
     )
-    who = store.vault.authenticate(key)
-    assert store.vault.put(who, store.scope(), Kind.SECRET, secret()).version == 2
+    who = store.vault.keys.authenticate(key)
+    assert store.vault.entries.put(who, store.scope(), Kind.SECRET, secret()).version == 2
     assert names(store, key) == ["API_KEY"]
     with pytest.raises(Forbidden, match="Owners and admins"):
-        store.vault.patch(who, store.scope(), Kind.SECRET, "API_KEY", Change(groups=[]))
+        store.vault.entries.patch(who, store.scope(), Kind.SECRET, "API_KEY", Change(groups=[]))
     with pytest.raises(Forbidden):
-        store.vault.put(who, store.scope(), Kind.SECRET, secret("NEW"))
+        store.vault.entries.put(who, store.scope(), Kind.SECRET, secret("NEW"))
 
 
 def test_groups_of_a_scope_cover_what_comes_later(store):
     """Given on the project, they hold for its datasets; taken away, they are gone with the next request."""
     key = member(store, "developer")
     group(store, "mia")
-    store.vault.grant(store.owner, store.owner.scope("default"), GroupGrant("ops", ("write",)))
+    store.vault.groups.grant(store.owner, store.owner.scope("default"), GroupGrant("ops", ("write",)))
     store.dataset(secret())
-    who = store.vault.authenticate(key)
-    assert store.vault.put(who, store.scope(), Kind.SECRET, secret("NEW")).version == 1
+    who = store.vault.keys.authenticate(key)
+    assert store.vault.entries.put(who, store.scope(), Kind.SECRET, secret("NEW")).version == 1
     assert names(store, key) == ["API_KEY", "NEW"]
     with pytest.raises(Conflict):
-        store.vault.delete_group(store.owner, "ops")
-    store.vault.ungrant(store.owner, store.owner.scope("default"), "ops")
+        store.vault.groups.delete(store.owner, "ops")
+    store.vault.groups.ungrant(store.owner, store.owner.scope("default"), "ops")
     with pytest.raises(NotFound):
-        store.vault.info(who, store.scope(), Kind.SECRET, "NEW")
-    store.vault.delete_group(store.owner, "ops")
-    assert store.vault.get_member(store.owner, "mia").groups == ()
+        store.vault.entries.info(who, store.scope(), Kind.SECRET, "NEW")
+    store.vault.groups.delete(store.owner, "ops")
+    assert store.vault.members.get(store.owner, "mia").groups == ()
 
 
 def test_variables_with_groups_are_for_these_alone(store):
@@ -77,9 +84,9 @@ def test_variables_with_groups_are_for_these_alone(store):
     key = member(store, "developer")
     group(store)
     assert names(store, key, Kind.VARIABLE) == ["PLAIN", "THEIRS"]
-    store.vault.patch(store.owner, store.scope(), Kind.VARIABLE, "THEIRS", Change(groups=OPS))
+    store.vault.entries.patch(store.owner, store.scope(), Kind.VARIABLE, "THEIRS", Change(groups=OPS))
     assert names(store, key, Kind.VARIABLE) == ["PLAIN"]
-    store.vault.join_group(store.owner, "ops", "mia")
+    store.vault.members.join(store.owner, "ops", "mia")
     assert names(store, key, Kind.VARIABLE) == ["PLAIN", "THEIRS"]
 
 
@@ -89,9 +96,9 @@ def test_lists_page_over_what_is_hidden(store):
     key = member(store, "viewer")
     group(store, "mia")
     for index in (1, 4):
-        store.vault.patch(store.owner, store.scope(), Kind.SECRET, f"S{index}", Change(groups=OPS))
-    who = store.vault.authenticate(key)
-    first = store.vault.list(who, store.scope(), Kind.SECRET, Listing(limit=1))
-    second = store.vault.list(who, store.scope(), Kind.SECRET, Listing(limit=1, cursor=first.next))
+        store.vault.entries.patch(store.owner, store.scope(), Kind.SECRET, f"S{index}", Change(groups=OPS))
+    who = store.vault.keys.authenticate(key)
+    first = store.vault.entries.list(who, store.scope(), Kind.SECRET, Listing(limit=1))
+    second = store.vault.entries.list(who, store.scope(), Kind.SECRET, Listing(limit=1, cursor=first.next))
     assert [first.items[0].name, second.items[0].name, second.next] == ["S1", "S4", None]
-    assert [each.name for each in store.vault.list(store.owner, store.scope(), Kind.SECRET, Listing(group="ops")).items] == ["S1", "S4"]  # fmt: skip
+    assert [each.name for each in store.vault.entries.list(store.owner, store.scope(), Kind.SECRET, Listing(group="ops")).items] == ["S1", "S4"]  # fmt: skip

@@ -128,14 +128,14 @@ def timed(tmp_path):
 
 
 def envelopes(store):
-    with store.vault._database.read() as connection:
+    with store.vault._gate.database.read() as connection:
         return connection.exec_driver_sql("SELECT count(*) FROM versions WHERE body IS NOT NULL").scalar()
 
 
 def test_deleted_values_are_erased_after_an_hour(timed):
     """For an hour they are kept for scrubbing, then no envelope is left, and the manifest forgets them."""
     timed.dataset(secret(), secret("KEPT", b"kept-value-123"))
-    timed.vault.delete(timed.owner, timed.scope(), Kind.SECRET, "API_KEY")
+    timed.vault.entries.delete(timed.owner, timed.scope(), Kind.SECRET, "API_KEY")
     timed.clock.ahead = 3500
     assert timed.vault.tend() == 0
     assert envelopes(timed) == 2
@@ -173,8 +173,8 @@ def test_expired_sessions_are_forgotten(timed):
     timed.token(ttl=7200)
     timed.clock.ahead = 3600
     assert timed.vault.tend() == 1
-    assert len(timed.vault.list_sessions(timed.owner, "default", "ds").items) == 1
-    with timed.vault._database.read() as connection:
+    assert len(timed.vault.sessions.list(timed.owner, "default", "ds").items) == 1
+    with timed.vault._gate.database.read() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM documents WHERE key LIKE 'session/%'").scalar() == 1
     with pytest.raises(NotFound):
-        timed.vault.get_session(timed.owner, "default", "ds", "gone")
+        timed.vault.sessions.get(timed.owner, "default", "ds", "gone")

@@ -12,12 +12,12 @@ from store.vault import Declaration, KeyChange, LogQuery, NewKey, NewMember, Upl
 
 
 def make(store, by=None, **fields):
-    info, key = store.vault.create_key(by or store.owner, NewKey(**{"name": "k", **fields}))
+    info, key = store.vault.keys.create(by or store.owner, NewKey(**{"name": "k", **fields}))
     return info, key.reveal().decode()
 
 
 def principal(store, by=None, **fields):
-    return store.vault.authenticate(make(store, by, **fields)[1])
+    return store.vault.keys.authenticate(make(store, by, **fields)[1])
 
 
 def test_a_key_is_shown_once_and_stored_hashed(store):
@@ -26,7 +26,7 @@ def test_a_key_is_shown_once_and_stored_hashed(store):
     assert key.startswith(f"egk_{info.id}_")
     for part in (key, key.rpartition("_")[2]):
         assert part.encode() not in store.dump()
-    assert key not in repr(store.vault.list_keys(store.owner))
+    assert key not in repr(store.vault.keys.list(store.owner))
     assert info.permission == "read_only"
     assert info.expires_at == pytest.approx(time.time() + 90 * 86400, abs=5)
 
@@ -36,30 +36,30 @@ def test_other_keys_are_refused_alike(store, mangle):
     """One sentence for all, and a row in the log."""
     _, key = make(store)
     with pytest.raises(NotAuthenticated) as caught:
-        store.vault.authenticate(mangle(key), source="10.0.0.1", request_id="r1")
+        store.vault.keys.authenticate(mangle(key), source="10.0.0.1", request_id="r1")
     assert "unknown, expired or revoked" in caught.value.detail
-    row = store.vault.audit(store.owner, LogQuery(action="keys:authenticate")).items[0]
+    row = store.vault.log.list(store.owner, LogQuery(action="keys:authenticate")).items[0]
     assert (row.body["outcome"], row.body["source"], row.body["request_id"]) == ("denied", "10.0.0.1", "r1")
 
 
 def test_a_revoked_key_ends_at_once(store):
     """Also for the one who holds its principal, at the next authentication."""
     info, key = make(store)
-    store.vault.revoke_key(store.owner, info.id)
+    store.vault.keys.revoke(store.owner, info.id)
     with pytest.raises(NotAuthenticated):
-        store.vault.authenticate(key)
+        store.vault.keys.authenticate(key)
     with pytest.raises(NotFound):
-        store.vault.get_key(store.owner, info.id)
+        store.vault.keys.get(store.owner, info.id)
 
 
 def test_a_key_ends_by_the_clock(store):
     """After its time it is as unknown as any other."""
     _, key = make(store, ttl=1)
-    store.vault.authenticate(key)
+    store.vault.keys.authenticate(key)
 
     def ended():
         with pytest.raises(NotAuthenticated):
-            store.vault.authenticate(key)
+            store.vault.keys.authenticate(key)
 
     eventually(ended, 2.5)
 
@@ -67,46 +67,46 @@ def test_a_key_ends_by_the_clock(store):
 def test_rotation_with_overlap(store):
     """Both work during the overlap, the old one ends with it; without overlap it ends now."""
     info, old = make(store, permission="full", projects=["default"])
-    fresh, key = store.vault.rotate_key(store.owner, info.id, 1)
+    fresh, key = store.vault.keys.rotate(store.owner, info.id, 1)
     new = key.reveal().decode()
     assert (fresh.permission, fresh.projects, fresh.name) == ("full", ("default",), "k")
-    store.vault.authenticate(old)
-    store.vault.authenticate(new)
+    store.vault.keys.authenticate(old)
+    store.vault.keys.authenticate(new)
 
     def ended():
         with pytest.raises(NotAuthenticated):
-            store.vault.authenticate(old)
+            store.vault.keys.authenticate(old)
 
     eventually(ended, 2.5)
-    store.vault.rotate_key(store.owner, fresh.id)
+    store.vault.keys.rotate(store.owner, fresh.id)
     with pytest.raises(NotAuthenticated):
-        store.vault.authenticate(new)
+        store.vault.keys.authenticate(new)
     for bad in (-1, 31 * 86400):
         with pytest.raises(Invalid):
-            store.vault.rotate_key(store.owner, info.id, bad)
+            store.vault.keys.rotate(store.owner, info.id, bad)
 
 
 def test_levels_do_what_they_say(store):
     """Each level against each kind of verb."""
     store.dataset(secret())
     verbs = {
-        "secrets:read": lambda p: store.vault.list(p, p.scope("default", "ds"), Kind.SECRET),
-        "secrets:write": lambda p: store.vault.put(p, p.scope("default", "ds"), Kind.SECRET, secret()),
-        "variables:write": lambda p: store.vault.put(p, p.scope("default", "ds"), Kind.VARIABLE, secret("V")),
-        "datasets:read": lambda p: store.vault.get_dataset(p, "default", "ds"),
-        "datasets:write": lambda p: store.vault.create_dataset(p, "default", Upload("x")),
-        "projects:read": lambda p: store.vault.list_projects(p),
-        "projects:write": lambda p: store.vault.create_project(p, "x"),
-        "sessions:open": lambda p: store.vault.open_session(p, "default", "ds"),
-        "sessions:read": lambda p: store.vault.list_sessions(p, "default", "ds"),
-        "sessions:revoke": lambda p: store.vault.revoke_sessions(p, "default", "ds"),
-        "keys:read": lambda p: store.vault.list_keys(p),
-        "keys:write": lambda p: store.vault.create_key(p, NewKey("x", "restricted")),
-        "members:read": lambda p: store.vault.list_members(p),
-        "members:write": lambda p: store.vault.create_member(p, NewMember("x")),
-        "consumers:read": lambda p: store.vault.list_consumers(p, "default"),
-        "consumers:write": lambda p: store.vault.declare_consumer(p, "default", "c", Declaration("x", [])),
-        "audit:read": lambda p: store.vault.audit(p),
+        "secrets:read": lambda p: store.vault.entries.list(p, p.scope("default", "ds"), Kind.SECRET),
+        "secrets:write": lambda p: store.vault.entries.put(p, p.scope("default", "ds"), Kind.SECRET, secret()),
+        "variables:write": lambda p: store.vault.entries.put(p, p.scope("default", "ds"), Kind.VARIABLE, secret("V")),
+        "datasets:read": lambda p: store.vault.datasets.get(p, "default", "ds"),
+        "datasets:write": lambda p: store.vault.datasets.create(p, "default", Upload("x")),
+        "projects:read": lambda p: store.vault.projects.list(p),
+        "projects:write": lambda p: store.vault.projects.create(p, "x"),
+        "sessions:open": lambda p: store.vault.sessions.open(p, "default", "ds"),
+        "sessions:read": lambda p: store.vault.sessions.list(p, "default", "ds"),
+        "sessions:revoke": lambda p: store.vault.sessions.revoke_all(p, "default", "ds"),
+        "keys:read": lambda p: store.vault.keys.list(p),
+        "keys:write": lambda p: store.vault.keys.create(p, NewKey("x", "restricted")),
+        "members:read": lambda p: store.vault.members.list(p),
+        "members:write": lambda p: store.vault.members.create(p, NewMember("x")),
+        "consumers:read": lambda p: store.vault.consumers.list(p, "default"),
+        "consumers:write": lambda p: store.vault.consumers.declare(p, "default", "c", Declaration("x", [])),
+        "audit:read": lambda p: store.vault.log.list(p),
     }
     for level in ("full", "read_only", "rater_only"):
         actor = principal(store, permission=level)
@@ -130,30 +130,30 @@ def test_limits_hide_what_is_outside(store):
     """404 for other projects and datasets, in every verb; lists show what is inside alone."""
     store.dataset(secret())
     store.dataset(secret(), dataset="two")
-    store.vault.create_project(store.owner, "p", "other")
-    store.vault.create_dataset(store.owner, "other", Upload("x", secrets=[secret()]), "ds")
+    store.vault.projects.create(store.owner, "p", "other")
+    store.vault.datasets.create(store.owner, "other", Upload("x", secrets=[secret()]), "ds")
     one = principal(store, permission="full", datasets=["default/ds"])
-    store.vault.get_dataset(one, "default", "ds")
+    store.vault.datasets.get(one, "default", "ds")
     for attempt in (
-        lambda: store.vault.get_dataset(one, "default", "two"),
-        lambda: store.vault.get_dataset(one, "other", "ds"),
-        lambda: store.vault.put(one, one.scope("default"), Kind.SECRET, secret()),
-        lambda: store.vault.put(one, one.scope(), Kind.SECRET, secret()),
-        lambda: store.vault.open_session(one, "other", "ds"),
-        lambda: store.vault.create_dataset(one, "default", Upload("x"), "new"),
-        lambda: store.vault.list_datasets(one, "other"),
-        lambda: store.vault.audit(one),
+        lambda: store.vault.datasets.get(one, "default", "two"),
+        lambda: store.vault.datasets.get(one, "other", "ds"),
+        lambda: store.vault.entries.put(one, one.scope("default"), Kind.SECRET, secret()),
+        lambda: store.vault.entries.put(one, one.scope(), Kind.SECRET, secret()),
+        lambda: store.vault.sessions.open(one, "other", "ds"),
+        lambda: store.vault.datasets.create(one, "default", Upload("x"), "new"),
+        lambda: store.vault.datasets.list(one, "other"),
+        lambda: store.vault.log.list(one),
     ):
         with pytest.raises(NotFound):
             attempt()
-    assert [info.id for info in store.vault.list_datasets(one, "default").items] == ["ds"]
-    assert [info.id for info in store.vault.list_projects(one).items] == ["default"]
+    assert [info.id for info in store.vault.datasets.list(one, "default").items] == ["ds"]
+    assert [info.id for info in store.vault.projects.list(one).items] == ["default"]
     project = principal(store, permission="full", projects=["other"])
-    store.vault.put(project, project.scope("other"), Kind.SECRET, secret())
+    store.vault.entries.put(project, project.scope("other"), Kind.SECRET, secret())
     with pytest.raises(NotFound):
-        store.vault.list_datasets(project, "default")
+        store.vault.datasets.list(project, "default")
     with pytest.raises(NotFound):
-        store.vault.put(project, project.scope(), Kind.SECRET, secret())
+        store.vault.entries.put(project, project.scope(), Kind.SECRET, secret())
 
 
 def test_no_key_grants_more_than_its_maker_has(store):
@@ -178,11 +178,11 @@ def test_no_key_grants_more_than_its_maker_has(store):
             make(store, small, **fields)
     full, _ = make(store, permission="full")
     for attempt in (
-        lambda: store.vault.patch_key(small, full.id, KeyChange(name="mine")),
-        lambda: store.vault.rotate_key(small, full.id),
-        lambda: store.vault.revoke_key(small, full.id),
-        lambda: store.vault.patch_key(small, info.id, KeyChange(permission="full")),
-        lambda: store.vault.patch_key(principal(store, permission="full"), store.owner.key, KeyChange(name="mine")),
+        lambda: store.vault.keys.patch(small, full.id, KeyChange(name="mine")),
+        lambda: store.vault.keys.rotate(small, full.id),
+        lambda: store.vault.keys.revoke(small, full.id),
+        lambda: store.vault.keys.patch(small, info.id, KeyChange(permission="full")),
+        lambda: store.vault.keys.patch(principal(store, permission="full"), store.owner.key, KeyChange(name="mine")),
     ):
         with pytest.raises(Forbidden):
             attempt()
@@ -221,34 +221,34 @@ def test_sources_limit_where_a_key_works(store):
     """Networks of both families; mapped IPv4; an unknown source fails."""
     _, key = make(store, sources=["10.1.0.0/16", "2001:db8::/32"])
     for source in ("10.1.2.3", "2001:db8::5", "::ffff:10.1.2.3"):
-        store.vault.authenticate(key, source=source)
+        store.vault.keys.authenticate(key, source=source)
     for source in ("10.2.0.1", "2001:db9::1", "", "junk", "::ffff:10.2.0.1"):
         with pytest.raises(NotAuthenticated):
-            store.vault.authenticate(key, source=source)
+            store.vault.keys.authenticate(key, source=source)
 
 
 def test_a_patched_key_keeps_what_was_not_named(store):
     """And its ETag guards it."""
     info, key = make(store, permission="full", projects=["default"])
-    changed = store.vault.patch_key(store.owner, info.id, KeyChange(name="renamed"), if_match=info.etag)
+    changed = store.vault.keys.patch(store.owner, info.id, KeyChange(name="renamed"), if_match=info.etag)
     assert (changed.name, changed.permission, changed.projects) == ("renamed", "full", ("default",))
     assert changed.expires_at == info.expires_at
     with pytest.raises(PreconditionFailed):
-        store.vault.patch_key(store.owner, info.id, KeyChange(name="x"), if_match=info.etag)
-    assert store.vault.authenticate(key).permission == "full"
-    small = store.vault.patch_key(store.owner, info.id, KeyChange(permission="restricted", actions=["audit:read"]))
+        store.vault.keys.patch(store.owner, info.id, KeyChange(name="x"), if_match=info.etag)
+    assert store.vault.keys.authenticate(key).permission == "full"
+    small = store.vault.keys.patch(store.owner, info.id, KeyChange(permission="restricted", actions=["audit:read"]))
     assert small.actions == ("audit:read",)
-    again = store.vault.patch_key(store.owner, info.id, KeyChange(name="y"))
+    again = store.vault.keys.patch(store.owner, info.id, KeyChange(name="y"))
     assert again.actions == ("audit:read",)
 
 
 def test_a_found_key_can_be_ended_by_anyone(store):
     """Showing it is enough; a key that is not live tells nothing."""
     info, key = make(store)
-    assert store.vault.report_leaked(key, source="203.0.113.9")
+    assert store.vault.keys.report_leaked(key, source="203.0.113.9")
     with pytest.raises(NotAuthenticated):
-        store.vault.report_leaked(key)
-    row = store.vault.audit(store.owner, LogQuery(action="keys:report")).items[0]
+        store.vault.keys.report_leaked(key)
+    row = store.vault.log.list(store.owner, LogQuery(action="keys:report")).items[0]
     assert row.body["target"] == f"keys/{info.id}"
 
 
@@ -256,40 +256,40 @@ def test_last_use_is_flushed_to_the_minute(store):
     """Enough to find stale keys."""
     info, key = make(store)
     assert info.last_used_at is None
-    store.vault.authenticate(key)
+    store.vault.keys.authenticate(key)
     store.vault.tend()
-    used = store.vault.get_key(store.owner, info.id).last_used_at
+    used = store.vault.keys.get(store.owner, info.id).last_used_at
     assert used == pytest.approx(time.time(), abs=61)
     assert used % 60 == 0
 
 
 def test_two_organisations_share_nothing(store):
     """Every verb of one tenant against the other's objects is a 404, told like a missing one."""
-    key = store.vault.create_organisation(store.owner, "acme", "Acme").reveal().decode()
-    acme = store.vault.authenticate(key)
+    key = store.vault.organisations.create(store.owner, "acme", "Acme").reveal().decode()
+    acme = store.vault.keys.authenticate(key)
     assert acme.organisation == "acme"
     store.dataset(secret())
-    session, _ = store.vault.open_session(store.owner, "default", "ds")
+    session, _ = store.vault.sessions.open(store.owner, "default", "ds")
     foreign = store.owner.scope("default", "ds")
     mine, _ = make(store)
     attempts = {
-        "secret put": lambda: store.vault.put(acme, foreign, Kind.SECRET, secret()),
-        "secret info": lambda: store.vault.info(acme, foreign, Kind.SECRET, "API_KEY"),
-        "secret list": lambda: store.vault.list(acme, foreign, Kind.SECRET),
-        "organisation": lambda: store.vault.put(acme, store.owner.scope(), Kind.SECRET, secret()),
-        "dataset": lambda: store.vault.get_dataset(acme, "default", "ds"),
-        "dataset delete": lambda: store.vault.delete_dataset(acme, "default", "ds"),
-        "session": lambda: store.vault.revoke_session(acme, "default", "ds", session.id),
-        "key": lambda: store.vault.revoke_key(acme, mine.id),
+        "secret put": lambda: store.vault.entries.put(acme, foreign, Kind.SECRET, secret()),
+        "secret info": lambda: store.vault.entries.info(acme, foreign, Kind.SECRET, "API_KEY"),
+        "secret list": lambda: store.vault.entries.list(acme, foreign, Kind.SECRET),
+        "organisation": lambda: store.vault.entries.put(acme, store.owner.scope(), Kind.SECRET, secret()),
+        "dataset": lambda: store.vault.datasets.get(acme, "default", "ds"),
+        "dataset delete": lambda: store.vault.datasets.delete(acme, "default", "ds"),
+        "session": lambda: store.vault.sessions.revoke(acme, "default", "ds", session.id),
+        "key": lambda: store.vault.keys.revoke(acme, mine.id),
     }
     for name, attempt in attempts.items():
         with pytest.raises(NotFound) as caught:
             attempt()
         assert caught.value.detail == "There is no such object, or this key may not see it.", name
-    assert store.vault.list_datasets(acme, "default").items == ()
-    assert mine.id not in {info.id for info in store.vault.list_keys(acme).items}
-    assert {row.body["scope"].partition("/")[0] for row in store.vault.audit(acme).items} == {"acme"}
+    assert store.vault.datasets.list(acme, "default").items == ()
+    assert mine.id not in {info.id for info in store.vault.keys.list(acme).items}
+    assert {row.body["scope"].partition("/")[0] for row in store.vault.log.list(acme).items} == {"acme"}
     with pytest.raises(Forbidden):
-        store.vault.create_organisation(acme, "evil", "Evil")
-    store.vault.create_dataset(acme, "default", Upload("x", secrets=[secret(value=b"acme-value-123")]), "ds")
-    assert store.vault.get_dataset(store.owner, "default", "ds").secrets[0].version == 1
+        store.vault.organisations.create(acme, "evil", "Evil")
+    store.vault.datasets.create(acme, "default", Upload("x", secrets=[secret(value=b"acme-value-123")]), "ds")
+    assert store.vault.datasets.get(store.owner, "default", "ds").secrets[0].version == 1

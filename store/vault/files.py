@@ -10,20 +10,20 @@ from store.errors import Conflict
 from store.log.audit import Event
 from store.model import Scope
 from store.vault.datasets import dataset_etag
-from store.vault.gate import Gate, find_scope
+from store.vault.gate import Verbs, find_scope
 
 
-class Files(Gate):
+class Files(Verbs):
     """Verbs on a dataset's file. Who may call them was shown a signed URL for this scope and ETag."""
 
-    def expect_upload(self, scope: Scope, etag: str) -> None:
+    def expect(self, scope: Scope, etag: str) -> None:
         """Return when the dataset waits for the file of that URL; raises `NotFound`, `Conflict`."""
-        with self._database.read() as connection:
+        with self._gate.database.read() as connection:
             _waits(find_scope(connection, scope), etag)
 
-    def finish_upload(self, scope: Scope, etag: str, keep: Callable[[], Mapping[str, object]]) -> None:
+    def finish(self, scope: Scope, etag: str, keep: Callable[[], Mapping[str, object]]) -> None:
         """Have `keep` put the file in its place and make the dataset ready; works once per URL."""
-        with self._ledger.change() as transaction:
+        with self._gate.ledger.change() as transaction:
             row = find_scope(transaction.connection, scope)
             revision = _waits(row, etag) + 1
             key = {"organisation": scope.organisation, "project": scope.project, "id": scope.dataset}
