@@ -173,7 +173,9 @@ sessions = Table(
     _count("use_count"),
     _text("member", null=True),
     _text("consumer", null=True),
+    _text("key", null=True),
 )
+Index("ix_sessions_key", sessions.c.key)
 Index("ix_sessions_scope", sessions.c.organisation, sessions.c.project, sessions.c.dataset, sessions.c.created_at)
 Index("ix_sessions_expires", sessions.c.expires_at)
 

@@ -91,7 +91,8 @@ class View:
         self.revision = revision
         self.made_of = (session, standing, indexes)
         declared = _both(session.caller.declared, standing.declared)
-        self.caller = replace(session.caller, egress=indexes[0].manifest.egress, declared=declared)
+        ends = min(session.caller.expires_at, standing.ends)
+        self.caller = replace(session.caller, egress=indexes[0].manifest.egress, declared=declared, expires_at=ends)
         self._groups = standing.groups
         self._indexes = indexes
         self._fetch = fetch

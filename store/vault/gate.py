@@ -1,8 +1,10 @@
 """What every verb of the vault passes: authorise, open one transaction, audit in it; denials are audited too."""
 
+import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -11,12 +13,13 @@ from store.checks import is_plain
 from store.database import rows
 from store.database.engine import Database
 from store.database.marks import Marking, write_mark
-from store.database.schema import api_keys, datasets, members, organisations, projects
+from store.database.schema import datasets, organisations, projects
 from store.errors import Conflict, Forbidden, NotAuthenticated, NotFound, PreconditionFailed, Tampered
 from store.keys.keyring import ControlKeys
 from store.keys.sealing import Sealer
 from store.keys.sealing_keys import DOCUMENT, SealingKeyList
 from store.ledger.commit import Ledger, Transaction
+from store.lineage import Fetch, document_key, lives, member_of
 from store.log.audit import Event
 from store.log.folding import Folding
 from store.model import Scope
@@ -53,7 +56,7 @@ class Gate:
         with self._denials(principal, action, scope, target):
             require(principal, action, scope)
             with self.ledger.change() as transaction:
-                _still_lives(transaction.connection, principal)
+                _still_lives(fetching(self.ledger, transaction.connection), principal, self.clock())
                 if self.marking.mark is not None:
                     write_mark(transaction.connection, self.marking.mark, transaction.now)
                 yield transaction
@@ -86,15 +89,27 @@ def _event(principal: Principal, action: str, scope: Scope, target: str, outcome
     return Event(action, scope, target, outcome, principal.actor, principal.source, principal.request_id)
 
 
-def _still_lives(connection: Connection, principal: Principal) -> None:
+def fetching(ledger: Ledger, connection: Connection) -> Fetch:
+    """Return what reads believed documents for `store.lineage`, each once."""
+    known: dict[str, Any] = {}
+
+    def fetch(key: str) -> Mapping[str, Any] | None:
+        if key not in known:
+            body = ledger.document(connection, key)
+            known[key] = None if body is None else json.loads(body)
+        found: Mapping[str, Any] | None = known[key]
+        return found
+
+    return fetch
+
+
+def _still_lives(fetch: Fetch, principal: Principal, now: float) -> None:
     """Stop a change whose key, or member, ended since the request began: its body may have taken half a minute."""
     if principal.key == LOCAL:
         return
-    gone = rows.find(connection, api_keys, id=principal.key) is None
-    if principal.member is not None and not gone:
-        key = {"organisation": principal.organisation, "id": principal.member.id}
-        gone = rows.find(connection, members, **key) is None
-    if gone:
+    key = fetch(document_key(principal.key))
+    gone = key is None or not lives(key, fetch, now)
+    if gone or (principal.member is not None and key is not None and member_of(key, fetch) is None):
         raise NotAuthenticated("The API key is missing, unknown, expired or revoked.")
 
 

@@ -10,7 +10,8 @@ from store.errors import Conflict, Forbidden
 from store.ledger.commit import Transaction
 from store.model import Scope, SecretValue
 from store.vault.gate import Verbs
-from store.vault.key_documents import found_owner
+from store.vault.key_documents import found_owner, owners_rights
+from store.vault.rights import hold
 
 OPERATOR = "default"
 """The organisation whose owner keys are the operator's."""
@@ -25,6 +26,7 @@ class Organisations(Verbs):
         with self._gate.change(principal, "projects:write", home, f"orgs/{id[:64]}") as transaction:
             if principal.permission != "owner" or principal.organisation != OPERATOR:
                 raise Forbidden("Only the operator's owner key makes organisations.")
+            hold(principal, owners_rights())
             faults = Faults()
             faults.run(lambda: check_id(id, "/id"))
             faults.run(lambda: check_text(name, "/name", 64, empty=False))
