@@ -204,6 +204,8 @@ class MemberInfo:
     created_at: float
     created_by: str
     etag: str
+    state: str = "active"
+    """Or damaged: its document does not verify, and its keys and sessions are refused."""
 
 
 @dataclass(frozen=True, slots=True)

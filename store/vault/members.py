@@ -16,7 +16,7 @@ from store.bounds import of_role
 from store.checks import Faults, check_id, check_text, is_plain
 from store.database import rows
 from store.database.schema import api_keys, group_members, groups, member_projects, members, sessions
-from store.errors import Conflict, Forbidden
+from store.errors import Conflict, Forbidden, NotFound, Tampered
 from store.keys.tokens import random_text
 from store.ledger.commit import Ledger, Transaction
 from store.model import Scope
@@ -89,7 +89,7 @@ class Members(Verbs):
                 connection,
                 query,
                 limit,
-                lambda found: [_info(document_of(self._gate.ledger, connection, home, row["id"])) for row in found],
+                lambda found: [each for row in found for each in self._shown(connection, home, row["id"])],
                 lambda row: (row["id"],),
             )
 
@@ -119,10 +119,22 @@ class Members(Verbs):
         """Remove a member; its keys and the sessions that it opened end at once."""
         home = _home(principal)
         with self._gate.change(principal, "members:write", home, f"members/{member[:64]}") as transaction:
-            document = document_of(self._gate.ledger, transaction.connection, home, member)
-            check_match(_etag(document), if_match)
-            _need_rank(principal, home, document["role"], *document["projects"].values())
-            _forget(transaction, home.organisation, document["id"])
+            try:
+                document = document_of(self._gate.ledger, transaction.connection, home, member)
+                check_match(_etag(document), if_match)
+                _need_rank(principal, home, document["role"], *document["projects"].values())
+            except Tampered:  # nothing believable is left of it: it may go
+                pass
+            _forget(transaction, home.organisation, member)
+
+    def _shown(self, connection: Connection, scope: Scope, member: str) -> Sequence[MemberInfo]:
+        """Return what a list says of a row: nothing of one that stands for no member."""
+        try:
+            return (_info(document_of(self._gate.ledger, connection, scope, member)),)
+        except NotFound:
+            return ()
+        except Tampered:
+            return (MemberInfo(member, "", "", None, {}, (), 0, "", "", state="damaged"),)
 
     # roles in a project
 
@@ -169,8 +181,8 @@ class Members(Verbs):
             query = select(member_projects).where(*where).order_by(table.member)
 
             def made(found: Sequence[rows.Row]) -> list[ProjectMember]:
-                documents = [document_of(self._gate.ledger, connection, scope, row["member"]) for row in found]
-                return [ProjectMember(d["id"], d["name"], d["projects"].get(project), d["role"]) for d in documents]
+                shown = [each for row in found for each in self._shown(connection, scope, row["member"])]
+                return [ProjectMember(each.id, each.name, each.projects.get(project), each.role) for each in shown]
 
             return page(connection, query, limit, made, lambda row: (row["member"],))
 
