@@ -252,3 +252,5 @@ class ConsumerInfo:
     updated_at: float
     updated_by: str
     etag: str
+    state: str = "active"
+    """Or damaged: its document does not verify, and its sessions are refused."""

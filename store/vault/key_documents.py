@@ -69,9 +69,13 @@ def _some(document: Document, name: str) -> frozenset[str] | None:
 
 
 def in_words(document: Document) -> Rights:
-    """Return a key's document as `store.bounds` compares it. Areas say nothing beside a list of actions."""
+    """Return a key's document as `store.bounds` compares it. Areas say nothing beside a list of actions.
+
+    Documents of the first releases have neither consumers nor member.
+    """
     access = () if document["permission"] in {"restricted", "rater_only"} else document["access"]
-    return {**document, "actions": granted_by(document), "access": access, "expires_at": ends_at(document)}
+    said = {"actions": granted_by(document), "access": access, "expires_at": ends_at(document)}
+    return {"consumers": None, "member": None, **document, **said}
 
 
 def fresh(transaction: Transaction, rights: Document, made_by: Document) -> dict[str, Any]:

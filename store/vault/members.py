@@ -6,6 +6,7 @@ change of role is felt by the next of either.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,12 +120,10 @@ class Members(Verbs):
         """Remove a member; its keys and the sessions that it opened end at once."""
         home = _home(principal)
         with self._gate.change(principal, "members:write", home, f"members/{member[:64]}") as transaction:
-            try:
+            with suppress(Tampered):  # where nothing believable is left of it, it may go
                 document = document_of(self._gate.ledger, transaction.connection, home, member)
                 check_match(_etag(document), if_match)
                 _need_rank(principal, home, document["role"], *document["projects"].values())
-            except Tampered:  # nothing believable is left of it: it may go
-                pass
             _forget(transaction, home.organisation, member)
 
     def _shown(self, connection: Connection, scope: Scope, member: str) -> Sequence[MemberInfo]:

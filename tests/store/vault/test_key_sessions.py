@@ -1,6 +1,7 @@
 """What depends on a key ends with it: in the store and in the data plane, by documents, whatever rows say."""
 
 import ipaddress
+import json
 
 import pytest
 from people import member
@@ -343,3 +344,32 @@ def test_a_session_that_names_no_key(filled):
         assert parse_session(canonical({**document, "created_by": author}), "", "s").opener == opener
     assert parse_session(canonical({**document, "created_by": "member:mia", "key": "abc"}), "", "s").opener == "abc"
     assert parse_session(canonical({**document, "created_by": "key:local", "key": "local"}), "", "s").opener is None
+
+
+NEW = ("makers", "depth", "run", "nth", "leaked_from", "superseded_at", "sessions_era", "ended", "member_born", "era", "key", "consumer_born")  # fmt: skip
+
+
+def aged(store, key, *more):
+    """Sign a document again as an earlier release wrote it."""
+    body = json.loads(bytes(store.sql("SELECT body FROM documents WHERE key = :key", key=key)[0][0]))
+    with store.vault._gate.ledger.change() as transaction:
+        transaction.put_document(key, {name: body[name] for name in body.keys() - {*NEW, *more}})
+
+
+def test_documents_of_earlier_releases(filled, reader):
+    """Keys and sessions of before work, are changed, rotated and ended; the first release knew no consumers or members."""
+    id_, key = make(filled)
+    session, token = opened(filled, key)
+    aged(filled, f"apikey/{id_}", "consumers", "member")
+    aged(filled, f"session/{session}", "consumer", "member", "sources")
+    eventually(lambda: lives(reader, token))
+    assert [each.id for each in filled.vault.sessions.list(filled.owner, "default", "ds").items] == [session]
+    assert filled.vault.keys.patch(filled.owner, id_, KeyChange(name="x")).name == "x"
+    aged(filled, f"apikey/{id_}", "consumers", "member")
+    _, made = make(filled, login(filled, key))
+    fresh, _ = filled.vault.keys.rotate(filled.owner, id_, 60)
+    assert (fresh.permission, fresh.member) == ("full", None)
+    assert lives(reader, token)
+    filled.vault.keys.report_leaked(key)
+    assert over(reader, token)
+    assert dead(filled, made)
