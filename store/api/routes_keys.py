@@ -73,7 +73,7 @@ async def list_key_sessions(call: Call) -> Reply:
 @route("DELETE", "/keys/{key}/sessions", status=204)
 async def end_key_sessions(call: Call) -> Reply:
     """End all sessions that a key opened, at once; the key lives on."""
-    await call.write(call.vault.sessions.end_of_key, call.path["key"])
+    await call.write(call.vault.keys.end_sessions, call.path["key"])
     return Reply()
 
 

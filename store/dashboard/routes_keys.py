@@ -84,8 +84,8 @@ def _number(text: str) -> int:
 async def end_sessions(visit: Visit) -> web.Response:
     """End the sessions that a key opened."""
     try:
-        await visit.write(visit.state.vault.sessions.end_of_key, visit.path["key"])
-    except Conflict as error:
+        await visit.write(visit.state.vault.keys.end_sessions, visit.path["key"])
+    except (Conflict, Forbidden) as error:
         return await keys(visit, trouble(visit, "keys", error))
     return see_other(KEYS)
 

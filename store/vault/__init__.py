@@ -17,10 +17,10 @@ Sync; call it from one thread at a time for writes (`store.database.writer.Write
     groups          create   list   get   rename   delete     grant(p, scope, GroupGrant)   ungrant   grants(p, scope)
     consumers       declare(p, project, consumer, Declaration)   list   get   delete
     sessions        open(p, project, dataset, NewSession) -> (SessionInfo, token)   list   get   revoke   revoke_all
-                    of_key(p, key)   end_of_key(p, key)
+                    of_key(p, key)
     keys            authenticate(api_key, source=, request_id=) -> Principal   resume   report_leaked(api_key)
                     create(p, NewKey) -> (KeyInfo, key)   list   get   patch   revoke
-                    rotate(p, id, overlap, sessions=) -> (KeyInfo, key)
+                    rotate(p, id, overlap, sessions=) -> (KeyInfo, key)   end_sessions(p, id)
                     recover_owner(p) -> key               the operator at the data folder alone
     log             list(p, LogQuery) -> Page   verify(p) -> Verdict
     once            recall(mark) -> Answer | None   marked(mark, verb)   keep_answer(mark, Answer)     Idempotency-Key

@@ -155,6 +155,12 @@ class Keys(Authentication):
                 end_sessions(transaction, ending)
             return made
 
+    def end_sessions(self, principal: Principal, key: str) -> None:
+        """End all sessions that a key opened, at once; the key lives on. Whoever may end the key may."""
+        with self._gate.change(principal, "keys:write", _home(principal), f"keys/{key[:64]}/sessions") as transaction:
+            fetch = fetching(self._gate.ledger, transaction.connection)
+            end_sessions(transaction, self._editable(transaction, principal, key, fetch, ending=True))
+
     def recover_owner(self, principal: Principal) -> SecretValue:
         """Make a new owner key, for the operator at the data folder (no route calls this); returns it, once."""
         with self._gate.change(principal, "keys:write", _home(principal), "keys/recover") as transaction:

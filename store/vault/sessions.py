@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, Connection, func, select
 
-from store.access import Principal
+from store.access import Principal, permit
 from store.bounds import of_session
 from store.checks import is_plain
 from store.database import rows
@@ -18,7 +18,7 @@ from store.model import Scope, SecretValue
 from store.records import Page, SessionInfo
 from store.trust.manifest import session_key_of
 from store.vault.gate import Verbs, fetching, find_scope, nothing
-from store.vault.key_documents import end_sessions, find_key
+from store.vault.key_documents import find_key
 from store.vault.listing import decode_cursor, keyset, page
 from store.vault.rights import hold
 from store.vault.session_documents import (
@@ -74,7 +74,8 @@ class Sessions(Verbs):
     ) -> Page[SessionInfo]:
         """Return the live sessions that a key opened, in whichever dataset, newest first."""
         home = principal.scope()
-        with self._gate.look(principal, "sessions:read", home, f"keys/{key[:64]}/sessions") as connection:
+        with self._gate.look(principal, "keys:read", home, f"keys/{key[:64]}/sessions") as connection:
+            permit(principal, "sessions:read")
             find_key(self._gate.ledger, connection, principal, key)
             where = [sessions.c.organisation == home.organisation, sessions.c.key == key]
             return self._page(connection, where, limit, cursor)
@@ -112,17 +113,6 @@ class Sessions(Verbs):
                 rows.remove(transaction.connection, sessions, id=session)
                 transaction.drop_document(session_key_of(session))
             return len(found)
-
-    def end_of_key(self, principal: Principal, key: str) -> None:
-        """End all sessions that a key opened, at once; the key lives on."""
-        home = principal.scope()
-        with self._gate.change(principal, "sessions:revoke", home, f"keys/{key[:64]}/sessions") as transaction:
-            document = find_key(self._gate.ledger, transaction.connection, principal, key)
-            if document is None:
-                raise Conflict(
-                    "The key's document does not verify: revoke it, and its sessions are over.", code="damaged"
-                )
-            end_sessions(transaction, document)
 
     def _page(
         self, connection: Connection, where: Sequence[ColumnElement[bool]], limit: int, cursor: str | None

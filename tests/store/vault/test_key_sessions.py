@@ -178,14 +178,14 @@ def test_the_sessions_of_a_key_are_listed_and_ended(filled, reader):
     assert {each.key for each in found.items + more.items} == {id_}
     assert len(found.items + more.items) == 4
     filled.sql("DELETE FROM sessions")  # what is listed does not decide
-    filled.vault.sessions.end_of_key(filled.owner, id_)
+    filled.vault.keys.end_sessions(filled.owner, id_)
     for _, token in first:
         assert over(reader, token)
     assert filled.vault.sessions.of_key(filled.owner, id_).items == ()
     _, later = opened(filled, key)
     assert lives(reader, later)
     with pytest.raises(Forbidden):
-        filled.vault.sessions.end_of_key(login(filled, make(filled, permission="read_only")[1]), id_)
+        filled.vault.keys.end_sessions(login(filled, make(filled, permission="read_only")[1]), id_)
     with pytest.raises(NotFound):
         filled.vault.sessions.of_key(filled.owner, "nobody")
 
@@ -198,7 +198,7 @@ def test_a_member_sees_the_sessions_of_its_own_keys(filled):
     with pytest.raises(NotFound):
         filled.vault.sessions.of_key(who, id_)
     with pytest.raises(NotFound):
-        filled.vault.sessions.end_of_key(who, id_)
+        filled.vault.keys.end_sessions(who, id_)
 
 
 # rows that were deleted
@@ -271,7 +271,7 @@ def test_one_forged_key_does_not_hide_the_others(filled):
     for attempt in (
         lambda: filled.vault.keys.patch(filled.owner, id_, KeyChange(name="x")),
         lambda: filled.vault.keys.rotate(filled.owner, id_),
-        lambda: filled.vault.sessions.end_of_key(filled.owner, id_),
+        lambda: filled.vault.keys.end_sessions(filled.owner, id_),
     ):
         with pytest.raises(Conflict, match="does not verify"):
             attempt()
