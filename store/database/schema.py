@@ -112,6 +112,7 @@ entries = Table(
     _count("rotate_after", null=True),
     Column("keep_versions", Integer, nullable=False, server_default="10"),
     Column("groups", Text, nullable=False, server_default="{}"),
+    _text("record", null=True),
     _time("created_at"),
     _text("created_by"),
     _time("updated_at"),

@@ -1,9 +1,8 @@
 """One writing transaction: rows, manifests, documents, tree, head and audit change together or not at all."""
 
-import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, text
@@ -11,17 +10,18 @@ from sqlalchemy import Connection, text
 from store.cache import Bounded
 from store.database import rows
 from store.database.engine import Database
-from store.database.schema import datasets, documents, head, nodes, shares
+from store.database.schema import documents, head, nodes
 from store.errors import KeyMismatch, Unavailable
 from store.keys.keyring import ControlKeys
-from store.ledger.manifest_writer import Kept, ManifestWriter
+from store.ledger.alarms import Alarms
+from store.ledger.manifests import Draft, Kept, Manifests
+from store.ledger.mirror import Mirror
 from store.log import audit
 from store.model import Scope
-from store.rules import Hosts, Rules
 from store.trust import tree
 from store.trust.documents import believed, believed_hash
 from store.trust.head import Head, channel_of
-from store.trust.manifest import manifest_key, users
+from store.trust.manifest import manifest_key
 from store.trust.signing import DOCUMENT, canonical, digest
 
 _RING = text("SELECT pg_notify(:channel, :revision)")
@@ -30,14 +30,12 @@ NODES = 1024
 
 
 class Recent:
-    """What is remembered between transactions. All of it counts only under the hash that is asked for.
-
-    Nodes are for any thread, manifests for the one that writes.
-    """
+    """What is remembered between transactions, for any thread. It counts only under the hash that is asked for."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self.manifests = ManifestWriter()
+        self.manifests = Manifests()
+        self.alarms = Alarms()
         self._nodes: Bounded[str, tuple[bytes, bytes]] = Bounded(NODES)
 
     def node(self, connection: Connection, path: str, expected: bytes) -> bytes:
@@ -68,8 +66,8 @@ class Transaction:
         self.kid = last.kid
         self._last = last
         self._recent = recent
-        self._touched: dict[Scope, set[str] | None] = {}
-        self._whole: set[Scope] = set()
+        self.mirror = Mirror(connection, now, self._edited)
+        self._drafts: dict[Scope, Draft | None] = {}
         self._documents: dict[str, bytes | None] = {}
         self._events: list[audit.Event] = []
 
@@ -78,19 +76,24 @@ class Transaction:
         """The head that this transaction started from."""
         return self._last
 
-    def touch(self, scope: Scope, entry: str | None = None) -> None:
-        """Have the scope's manifest rewritten at the end: the line of one entry (by id), or the whole."""
-        ids = self._touched.get(scope)
-        if ids is None:
-            ids = self._touched[scope] = set()
-        if entry is None:
-            self._whole.add(scope)
-        else:
-            ids.add(entry)
+    def draft(self, scope: Scope) -> Draft | None:
+        """Return a scope's manifest, to be changed; None where the head vouches for none. Raises `Tampered`."""
+        if scope not in self._drafts:
+            before = self._before(scope)
+            self._drafts[scope] = None if before is None else Draft(scope, before, before.settings, self.mirror)
+        return self._drafts[scope]
+
+    def found(self, scope: Scope, listed: Mapping[str, object] | None = None, **settings: object) -> Draft:
+        """Begin the manifest of a scope that is new."""
+        self._drafts[scope] = draft = Draft(scope, None, {}, self.mirror)
+        draft.set(listed, **{"created_at": self.now, **settings})
+        return draft
 
     def forget(self, scope: Scope) -> None:
-        """Have the scope's manifest removed at the end."""
-        self._touched[scope] = None
+        """Take a scope away: its manifest and its rows."""
+        self._drafts[scope] = None
+        self._documents[manifest_key(scope)] = None
+        self.mirror.forget_scope(scope)
 
     def put_document(self, key: str, body: object) -> None:
         """Publish a signed document."""
@@ -106,8 +109,11 @@ class Transaction:
 
     def finish(self) -> Head:
         """Write manifests, documents, tree, audit and the new head."""
-        for scope, ids in self._touched.items():
-            self._documents[manifest_key(scope)] = None if ids is None else self._manifest(scope, ids)
+        for scope, draft in self._drafts.items():
+            if draft is not None and draft.touched:
+                draft.tidy(self.now)
+                self._documents[manifest_key(scope)], kept = draft.body()
+                self._recent.manifests.keep(kept)
         root = self._write_documents()
         seq, last = audit.append(self.connection, self._events, self.now, self._last.audit_seq, self._last.audit_hash)
         changed = root != self._last.root
@@ -127,12 +133,6 @@ class Transaction:
             self.connection.execute(_RING, ring)
         return new
 
-    def _manifest(self, scope: Scope, ids: set[str]) -> bytes:
-        last = None if scope in self._whole else self._before(scope)
-        if last is None:
-            return self._recent.manifests.whole(self.connection, scope, self._settings(scope), self.now)
-        return self._recent.manifests.changed(self.connection, scope, last, ids, self.now)
-
     def _before(self, scope: Scope) -> Kept | None:
         """Return the scope's manifest as the head that this transaction started from vouches for it."""
         sha256 = believed_hash(self._node, self._last.root, manifest_key(scope))
@@ -140,28 +140,14 @@ class Transaction:
             return None
         return self._recent.manifests.recall(scope, sha256, lambda: self._document(manifest_key(scope), sha256))
 
-    def rules(self, scope: Scope, entry: str, number: int) -> Rules | None:
-        """Return the destinations and locations that a version has now, verified: what a rotation inherits."""
-        before = self._before(scope)
-        return None if before is None else before.rules(entry, number)
+    def _edited(self, scope: Scope, target: str, columns: list[str]) -> None:
+        """Raise the alarm over a row that was not as it was written."""
+        self._recent.alarms.sound(f"a row was edited: {target.partition('/')[0]} of {scope}")
+        self.log(audit.Event("store:mend", scope, target, "edited", "store", detail={"columns": columns}))
 
-    def default_hosts(self, scope: Scope) -> Hosts:
-        """Return the dataset's destinations for secrets that name none, verified."""
-        before = self._before(scope)
-        if before is None or before.hosts is None:  # written by a release before it was signed
-            return self._settings(scope).get("hosts", [])  # type: ignore[return-value]
-        return before.hosts
-
-    def _settings(self, scope: Scope) -> dict[str, object]:
-        """Return what a manifest says beside its entries."""
-        place = rows.place(scope)
-        shared = rows.find(self.connection, shares, **place)
-        said: dict[str, object] = {} if shared is None else {"use": users(json.loads(shared["groups"]))}
-        row = rows.find(self.connection, datasets, id=place.pop("dataset"), **place) if scope.dataset else None
-        if row is not None:
-            said |= {"egress": json.loads(row["egress"]), "hosts": json.loads(row["hosts"])}
-            said |= {"strict_bodies": bool(row["strict_bodies"]), "state": row["state"]}
-        return said
+    def damaged(self, scope: Scope, target: str) -> None:
+        """Raise the alarm over what only a backup can bring back."""
+        self._recent.alarms.sound(f"damaged, see `egret store repair`: {target} of {scope}")
 
     def _document(self, key: str, sha256: str) -> bytes:
         fetch, verifier = (lambda name: rows.read_document(self.connection, name)), self.keys.public.verifier
@@ -240,6 +226,21 @@ class Ledger:
         if sha256 is None:
             return None
         return believed(lambda name: rows.read_document(connection, name), key, sha256, self.keys.public.verifier)
+
+    def manifest(self, connection: Connection, scope: Scope) -> Kept | None:
+        """Return a scope's manifest as the head vouches for it; raises `Tampered`."""
+        key, head = manifest_key(scope), self.head(connection)
+        sha256 = believed_hash(lambda path, expected: self._recent.node(connection, path, expected), head.root, key)
+        if sha256 is None:
+            return None
+        verifier = self.keys.public.verifier
+        fetch = lambda: believed(lambda name: rows.read_document(connection, name), key, sha256, verifier)  # noqa: E731
+        return self._recent.manifests.recall(scope, sha256, fetch)
+
+    @property
+    def alarms(self) -> Alarms:
+        """What did not fit what is signed."""
+        return self._recent.alarms
 
     def beat(self) -> None:
         """Renew the head, so that the data plane knows that the store is alive."""

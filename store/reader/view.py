@@ -10,7 +10,8 @@ from store.model import Denial, Destination, Grant, Kind, Location, SecretValue,
 from store.reader.session import Session
 from store.reader.standing import Standing
 from store.rules import DestinationRule
-from store.trust.manifest import RETIRED_FOR, Entry, Manifest, Version
+from store.trust.entry import RETIRED_FOR
+from store.trust.manifest import Entry, Manifest, Version
 from store.trust.signing import canonical, digest
 
 Fetch = Callable[[Entry, Version], SecretValue]

@@ -24,7 +24,7 @@ Sync; call it from one thread at a time for writes (`store.database.writer.Write
     once            recall(mark) -> Answer | None   marked(mark, verb)   keep_answer(mark, Answer)     Idempotency-Key
     sealing_keys    active()   list(p)   register(p, public)   take_resealed(p, batch)   retire(p, kid)
                     put_recovery(p, bundle)
-    beat()  intake(data).take()  tend()       the store's own duties; `store.vault.keeper.Keeper` runs them
+    beat()  intake(data).take()  tend()  sweep().turn()     the store's own duties; `store.vault.keeper` runs them
 
 `scope` is `principal.scope(project, dataset)`: dataset, project or organisation, all alike. Input errors are
 `store.errors.Invalid` with pointers relative to the body of that request.
@@ -40,8 +40,11 @@ from store.database.engine import Database, file_of
 from store.database.leader import Leader
 from store.database.migrations import migrate
 from store.keys.keyring import ControlKeys
+from store.ledger.alarms import Alarms
 from store.ledger.housekeeping import flush_key_use, tend
 from store.ledger.intake import Intake
+from store.ledger.sweep import Sweep
+from store.ledger.upgrade import upgrade
 from store.log.checkpoints import Checkpoints
 from store.trust.head import Head
 from store.vault.consumers import Consumers, Declaration
@@ -107,6 +110,7 @@ class Vault:
         gate = Gate(database, keys, clock)
         with database.read() as connection:
             gate.ledger.head(connection)
+        upgrade(gate.ledger)
         return cls(gate)
 
     def close(self) -> None:
@@ -147,6 +151,15 @@ class Vault:
     def backup(self, target: Path) -> None:
         """Write a consistent copy of the database beside the running store (SQLite)."""
         backup(file_of(self._gate.database.url), target)
+
+    def sweep(self) -> Sweep:
+        """Return what holds every row against what is signed."""
+        return Sweep(self._gate.ledger)
+
+    @property
+    def alarms(self) -> Alarms:
+        """What did not fit what is signed, lately."""
+        return self._gate.ledger.alarms
 
     def tend(self) -> int:
         """Clean up: expired sessions, deleted values, last use of keys (call every minute or so)."""

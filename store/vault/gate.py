@@ -17,6 +17,7 @@ from store.keys.keyring import ControlKeys
 from store.keys.sealing import Sealer
 from store.keys.sealing_keys import DOCUMENT, SealingKeyList
 from store.ledger.commit import Ledger, Transaction
+from store.ledger.manifests import Draft, Kept
 from store.log.audit import Event
 from store.log.folding import Folding
 from store.model import Scope
@@ -33,6 +34,14 @@ class Gate:
         self.clock = clock
         self.marking = Marking()
         self.folding = Folding(clock)
+
+    def manifest(self, connection: Connection, scope: Scope) -> Kept:
+        """Return what the head vouches for in a scope; raises `NotFound`, `Tampered`."""
+        plain = all(is_plain(part) for part in (scope.organisation, scope.project, scope.dataset))
+        found = self.ledger.manifest(connection, scope) if plain else None
+        if found is None:
+            raise nothing()
+        return found
 
     def sealing_keys(self, connection: Connection) -> SealingKeyList:
         """Return the sealing keys that the head vouches for."""
@@ -135,6 +144,15 @@ def find_scope(connection: Connection, scope: Scope) -> rows.Row | None:
     return None
 
 
+def need_draft(transaction: Transaction, scope: Scope) -> Draft:
+    """Return the manifest of a scope, to be changed; raises `NotFound` where there is none, `Tampered`."""
+    plain = all(is_plain(part) for part in (scope.organisation, scope.project, scope.dataset))
+    draft = transaction.draft(scope) if plain else None
+    if draft is None:
+        raise nothing()
+    return draft
+
+
 def check_match(etag: str | None, if_match: str | None, *, if_none_match: bool = False) -> None:
     """Hold If-Match and If-None-Match: * against the object's ETag (None: it is not there)."""
     if if_none_match and etag is not None:
@@ -145,9 +163,9 @@ def check_match(etag: str | None, if_match: str | None, *, if_none_match: bool =
         raise PreconditionFailed("It does not exist.")
 
 
-def refuse_immutable(dataset: rows.Row | None) -> None:
+def refuse_immutable(draft: Draft) -> None:
     """Stop changes of an immutable dataset's secrets."""
-    if dataset is not None and dataset["immutable"]:
+    if draft.settings.get("immutable"):
         raise Conflict(
             "The dataset is immutable: replace it by a new upload (PUT), or disable the secret.", code="immutable"
         )

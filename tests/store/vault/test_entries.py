@@ -214,7 +214,7 @@ def test_old_versions_are_pruned(store):
     """Ten envelopes are kept; the rest are destroyed once they are not scrubbed any more, and the numbers go on."""
     store.dataset(secret())
     for number in range(14):
-        store.sql("UPDATE versions SET retired_at = 1 WHERE state = 'inactive'")
+        store.later(3601)
         store.put(NewEntry("API_KEY", SecretValue(b"value-number-%d" % number)))
     states = [version.state for version in store.vault.entries.versions(store.owner, store.scope(), SECRET, "API_KEY")]
     assert states == ["active"] + ["inactive"] * 9 + ["destroyed"] * 5
@@ -414,7 +414,7 @@ def test_versions_are_kept_as_many_as_wished(store):
         store.put(secret())
     found = store.vault.entries.versions(store.owner, store.scope(), Kind.SECRET, "API_KEY")
     assert [each.state for each in found] == ["active", *["inactive"] * 12]
-    store.sql("UPDATE versions SET retired_at = 1 WHERE state = 'inactive'")
+    store.later(3601)
     assert store.put(secret()).keep_versions == 1
     found = store.vault.entries.versions(store.owner, store.scope(), Kind.SECRET, "API_KEY")
     assert [each.state for each in found] == ["active", "inactive", *["destroyed"] * 12]
