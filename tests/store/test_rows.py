@@ -106,8 +106,8 @@ def edit(store, table, column, scope):
         key = "id" if table == "entries" else "number = 1 AND entry"
         which = "GONE" if column == "deleted_at" else "API_KEY"
         where = f"{key} = (SELECT id FROM entries WHERE dataset = '{scope.dataset}' AND name = '{which}')"
-    if table == "projects":
-        where = "id = 'default'"
+    if table in {"projects", "organisations"}:
+        where = "id = 'default'" + (" AND organisation = 'default'" if table == "projects" else "")
     store.sql(f"UPDATE {table} SET {column} = :value WHERE {where}", value=value)
 
 
