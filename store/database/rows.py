@@ -23,7 +23,7 @@ from sqlalchemy import (
     update,
 )
 
-from store.database.schema import documents, entries, head, nodes, versions
+from store.database.schema import documents, entries, head, history, nodes, versions
 from store.model import Scope
 
 Row = RowMapping
@@ -34,6 +34,9 @@ _HEAD = select(head.c.body, head.c.signature)
 _LOCK_HEAD = _HEAD.with_for_update()
 _NODE = select(nodes.c.body).where(nodes.c.path == bindparam("path"))
 _DOCUMENT = select(documents.c.body, documents.c.signature).where(documents.c.key == bindparam("key"))
+_HISTORY = select(history).where(
+    tuple_(history.c.level, history.c.number).in_(bindparam("places", expanding=True)),
+)
 _VERSION = select(versions.c.body, versions.c.signature).where(
     versions.c.entry == bindparam("entry"),
     versions.c.number == bindparam("number"),
@@ -55,6 +58,12 @@ def read_document(connection: Connection, key: str) -> tuple[bytes, bytes] | Non
     """Return a document's body and signature."""
     row = connection.execute(_DOCUMENT, {"key": key}).one_or_none()
     return (row[0], row[1]) if row else None
+
+
+def read_history(connection: Connection, places: Iterable[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
+    """Return hashes of whole subtrees of the history."""
+    found = connection.execute(_HISTORY, {"places": sorted(set(places))})
+    return {(row[0], row[1]): bytes(row[2]) for row in found}
 
 
 def read_version(connection: Connection, entry: str, number: int) -> tuple[bytes, bytes] | None:

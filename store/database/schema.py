@@ -1,8 +1,8 @@
 """The tables. Times are Unix milliseconds; ids are text; JSON is canonical text.
 
-The data plane believes three of them, each verified: `head` (signed), `nodes` (hashed up to the head's root) and
-`documents` (manifests, sessions, keys: signed, and anchored in the nodes). Of `versions` it takes envelopes by their
-hash. All else is the control plane's working set.
+The data plane believes four of them, each verified: `head` (signed), `history` (up to the head's peaks), `nodes`
+(hashed up to the head's root) and `documents` (manifests, sessions, keys: signed, and anchored in the nodes). Of
+`versions` it takes envelopes by their hash. All else is the control plane's working set.
 """
 
 from sqlalchemy import (
@@ -51,6 +51,16 @@ documents = Table(
     Column("body", LargeBinary, nullable=False),
     Column("signature", LargeBinary, nullable=False),
 )
+
+history = Table(
+    "history",
+    metadata,
+    Column("level", Integer),
+    _count("number"),
+    Column("hash", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("level", "number"),
+)
+"""Whole subtrees of the history of changes (`store.trust.history`)."""
 
 organisations = Table(
     "organisations",

@@ -5,12 +5,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, insert, text
 
 from store.cache import Bounded
 from store.database import rows
 from store.database.engine import Database
+from store.database.proofs import prove
 from store.database.schema import documents, head, nodes
+from store.database.schema import history as history_table
 from store.errors import KeyMismatch, Unavailable
 from store.keys.keyring import ControlKeys
 from store.ledger.alarms import Alarms
@@ -18,13 +20,15 @@ from store.ledger.manifests import Draft, Kept, Manifests
 from store.ledger.mirror import Mirror
 from store.log import audit
 from store.model import Scope
-from store.trust import tree
+from store.trust import history, tree
 from store.trust.documents import believed, believed_hash
 from store.trust.head import Head, channel_of
 from store.trust.manifest import manifest_key
+from store.trust.mark import HighWater
 from store.trust.signing import DOCUMENT, canonical, digest
 
 _RING = text("SELECT pg_notify(:channel, :revision)")
+_GROW = insert(history_table)
 NODES = 1024
 """Nodes of the hash tree that the writer remembers: about two megabytes."""
 
@@ -70,6 +74,8 @@ class Transaction:
         self._drafts: dict[Scope, Draft | None] = {}
         self._documents: dict[str, bytes | None] = {}
         self._events: list[audit.Event] = []
+        self.signature = b""
+        """The new head's, once finished."""
 
     @property
     def head(self) -> Head:
@@ -99,6 +105,10 @@ class Transaction:
         """Publish a signed document."""
         self._documents[key] = canonical(body)
 
+    def put_text(self, key: str, body: bytes) -> None:
+        """Publish a document that was one before, byte for byte."""
+        self._documents[key] = body
+
     def drop_document(self, key: str) -> None:
         """Withdraw a document: after the commit nobody can use its row again."""
         self._documents[key] = None
@@ -116,7 +126,7 @@ class Transaction:
                 self._recent.manifests.keep(kept)
         root = self._write_documents()
         seq, last = audit.append(self.connection, self._events, self.now, self._last.audit_seq, self._last.audit_hash)
-        changed = root != self._last.root
+        changed = (root, self.epoch, self.kid) != (self._last.root, self._last.epoch, self._last.kid)
         new = self._last.later(
             revision=self._last.revision + changed,
             epoch=self.epoch,
@@ -127,7 +137,12 @@ class Transaction:
             audit_seq=seq,
             audit_hash=last,
         )
-        write_head(self.connection, new, self.keys)
+        if changed:
+            peaks, fresh = history.append(new.peaks, new.size, new.leaf())
+            new = new.later(size=new.size + 1, history=" ".join(peak.hex() for peak in peaks))
+            subtrees = [{"level": level, "number": number, "hash": hash_} for (level, number), hash_ in fresh.items()]
+            self.connection.execute(_GROW, subtrees)
+        self.signature = write_head(self.connection, new, self.keys)
         if changed and self.connection.dialect.name == "postgresql":
             ring = {"channel": channel_of(self.keys.public.store_id), "revision": str(new.revision)}
             self.connection.execute(_RING, ring)
@@ -175,16 +190,26 @@ class Transaction:
         return self._recent.node(self.connection, path, expected)
 
 
-def write_head(connection: Connection, new: Head, keys: ControlKeys) -> None:
-    """Sign and write the head row."""
-    rows.put(connection, head, {"id": 1}, {"body": new.body(), "signature": new.sign(keys.writer)})
+def write_head(connection: Connection, new: Head, keys: ControlKeys) -> bytes:
+    """Sign and write the head row; returns the signature."""
+    signature = new.sign(keys.writer)
+    rows.put(connection, head, {"id": 1}, {"body": new.body(), "signature": signature})
+    return signature
 
 
 class Ledger:
     """Opens transactions on the head, which it verifies each time, so that it never signs over a forged one."""
 
-    def __init__(self, database: Database, keys: ControlKeys, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        database: Database,
+        keys: ControlKeys,
+        clock: Callable[[], float] = time.time,
+        mark: HighWater | None = None,
+    ) -> None:
         self.database = database
+        self._mark = mark
+        """What this store believed last; None for what an operator does on purpose (`init`, `restore`)."""
         self.keys = keys
         self.clock = clock
         self._seen: tuple[str, Head] | None = None
@@ -198,6 +223,9 @@ class Ledger:
             transaction = Transaction(connection, self.keys, last, int(self.clock() * 1000), self._recent)
             yield transaction
             new = transaction.finish()
+        # Commit, then the mark, then the answer: what somebody was told is never gone without being missed.
+        if self._mark is not None and (new.size, new.audit_seq) != (last.size, last.audit_seq):
+            self._mark.wrote(new, transaction.signature)
         self._seen = (new.body(), new)
 
     def head(self, connection: Connection, *, lock: bool = False) -> Head:
@@ -213,6 +241,8 @@ class Ledger:
         found = Head.read(*row, self.keys.public.verifier, self.keys.public.store_id)
         if lock and self._seen is not None and _before(found, self._seen[1]):
             raise Unavailable("The database went back in time while the store was running; restart it after a restore.")
+        if lock and self._mark is not None:
+            self._mark.check(found, row[1], lambda old, new: prove(connection, old, new))
         return found
 
     def document(self, connection: Connection, key: str) -> bytes | None:

@@ -108,7 +108,7 @@ class _Mender:
         """Return the documents that are signed, here or else in the backup: what a lost node may be made of."""
         found: dict[str, tuple[bytes, bytes]] = {}
         for connection in (self._here, self._backup):
-            stored = () if connection is None else connection.execute(select(documents)).tuples()
+            stored = () if connection is None else connection.execute(select(documents)).all()
             for key, body, signature in stored:
                 if key not in found and self._signed(key, body, signature):
                     found[key] = body, signature

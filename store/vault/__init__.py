@@ -43,10 +43,12 @@ from store.keys.keyring import ControlKeys
 from store.ledger.alarms import Alarms
 from store.ledger.housekeeping import flush_key_use, tend
 from store.ledger.intake import Intake
+from store.ledger.log_watch import LogWatch
 from store.ledger.sweep import Sweep
 from store.ledger.upgrade import upgrade
 from store.log.checkpoints import Checkpoints
 from store.trust.head import Head
+from store.trust.mark import CONTROL, HighWater
 from store.vault.consumers import Consumers, Declaration
 from store.vault.datasets import Datasets, Upload
 from store.vault.entries import Entries
@@ -105,11 +107,12 @@ class Vault:
         """Read the keys, migrate the database, check that they belong together; raises `KeyMismatch`."""
         keys = ControlKeys.load(data)
         database = Database(url)
+        database.require_durable()
         with database.write() as connection:
             migrate(connection)
-        gate = Gate(database, keys, clock)
-        with database.read() as connection:
-            gate.ledger.head(connection)
+        gate = Gate(database, keys, clock, HighWater(data, CONTROL))
+        with database.write() as connection:
+            gate.ledger.head(connection, lock=True)
         upgrade(gate.ledger)
         return cls(gate)
 
@@ -155,6 +158,10 @@ class Vault:
     def sweep(self) -> Sweep:
         """Return what holds every row against what is signed."""
         return Sweep(self._gate.ledger)
+
+    def log_watch(self) -> LogWatch:
+        """Return what walks the log's chain."""
+        return LogWatch(self._gate.ledger)
 
     @property
     def alarms(self) -> Alarms:

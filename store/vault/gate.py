@@ -21,15 +21,22 @@ from store.ledger.manifests import Draft, Kept
 from store.log.audit import Event
 from store.log.folding import Folding
 from store.model import Scope
+from store.trust.mark import HighWater
 
 
 class Gate:
     """Holds what the verbs need: the ledger (database and writer key), the sealer, a clock. No opening key is here."""
 
-    def __init__(self, database: Database, keys: ControlKeys, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        database: Database,
+        keys: ControlKeys,
+        clock: Callable[[], float] = time.time,
+        mark: HighWater | None = None,
+    ) -> None:
         self.database = database
         self.keys = keys
-        self.ledger = Ledger(database, keys, clock)
+        self.ledger = Ledger(database, keys, clock, mark)
         self._sealer = Sealer(keys.public.sealing)
         self.clock = clock
         self.marking = Marking()

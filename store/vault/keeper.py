@@ -45,6 +45,7 @@ class Keeper:
             _Duty(INTAKE, self.intake.take),
             _Duty(TEND, vault.tend, led=True),
             _Duty(SWEEP, vault.sweep().turn, led=True),
+            _Duty(SWEEP, vault.log_watch().turn, led=True),
             # An upload's value may end in a dead cycle (a task, its exception); nobody else comes for it soon.
             _Duty(BEAT, gc.collect),
         ]
