@@ -3,7 +3,8 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 VENV := .venv
 BIN := $(VENV)/bin
-DATA ?= data
+# Where keys and database are: told to egret only if told here. An installation in ./data, from before, is kept.
+DATA ?= $(if $(wildcard data/egret.db),data)
 CONFIG ?=
 PYTEST_ARGS ?=
 
@@ -26,8 +27,8 @@ setup: $(VENV)/runtime.stamp ## make .venv with what running needs (leaves .venv
 setup-dev: $(VENV)/dev.stamp ## the same, with test and check tools
 
 run: setup ## start everything embedded: store, dashboard, forward proxy, gateway (DATA=dir, CONFIG=file)
-	@test -f $(DATA)/egret.db || $(BIN)/egret init --data $(DATA)
-	exec $(BIN)/egret serve --data $(DATA) $(if $(CONFIG),--config $(CONFIG))
+	@test -f "$(or $(DATA),$${XDG_DATA_HOME:-$$HOME/.local/share}/egret/data)/egret.db" || $(BIN)/egret init $(DATA:%=--data %)
+	exec $(BIN)/egret serve $(DATA:%=--data %) $(if $(CONFIG),--config $(CONFIG))
 
 demo: setup ## a self-contained round trip on loopback, explained as it runs
 	@$(BIN)/egret demo

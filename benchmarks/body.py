@@ -4,9 +4,9 @@ import gzip
 import os
 import time
 
-from proxy import body
-from proxy.limits import Limits
-from proxy.message import Head
+from proxy.core import body
+from proxy.core.limits import Limits
+from proxy.core.message import Head
 from store.model import Denial, Destination, Kind, Location, SecretValue, Use
 
 MIB = 1 << 20

@@ -15,9 +15,9 @@ from benchmarks.loads import PLACEHOLDER, PLAIN
 from benchmarks.report import number, table
 from benchmarks.served import Served, secrets_for
 from benchmarks.upstream import Upstream
-from proxy.events import Event, Spool
-from proxy.inject import Plan, plan
-from proxy.message import Head
+from proxy.admission.events import Event, Spool
+from proxy.core.inject import Plan, plan
+from proxy.core.message import Head
 from store.model import Destination
 from store.reader import Reader
 

@@ -13,29 +13,46 @@ from benchmarks.report import number, table
 from benchmarks.served import EGRET, Served, secrets_for
 from benchmarks.upstream import Upstream
 
-AIMS = {"egret serve, ready": 2000, "egret --help": 150, "egret run -- true, besides the command": 400}
+AIMS = {
+    "egret serve, ready": 2000,
+    "egret --help": 150,
+    "egret run --sandbox off -- true, besides the command": 400,
+    "egret run -- true, more than without the sandbox": 150,
+}
 
 
-def timed(argv: list[str], times: int, env: dict[str, str] | None = None) -> list[float]:
+def timed(argv: list[str], times: int, env: dict[str, str] | None = None, cwd: Path | None = None) -> list[float]:
     """Milliseconds from start to end of a command, once per run; a failure raises."""
     found = []
     for _ in range(times):
         began = time.perf_counter()
-        subprocess.run(argv, check=True, capture_output=True, env={**os.environ, **(env or {})}, timeout=60)
+        subprocess.run(argv, check=True, capture_output=True, env={**os.environ, **(env or {})}, timeout=60, cwd=cwd)
         found.append((time.perf_counter() - began) * 1000)
     return found
 
 
 def measure(times: int) -> dict[str, list[float]]:
-    """All three, each `times` times; the first of each is a warm-up that is dropped."""
+    """All of them, each `times` times; the first of each is a warm-up that is dropped.
+
+    With and without the sandbox take turns, so that what else the machine does falls on both.
+    """
     with tempfile.TemporaryDirectory(prefix="egret-bench-") as name, Upstream(Path(name)) as up:
         served = Served(Path(name) / "egret", up.ca)
         try:
             dataset = served.dataset("bench", secrets_for(up))
             client = {"EGRET_URL": served.urls["admin"], "EGRET_API_KEY": served.key}
-            command = [EGRET, "run", "--dataset", dataset, "--", "/bin/true"]
             alone = median(timed(["/bin/true"], times))
-            ran = [value - alone for value in timed(command, times + 1, client)]
+            ran, more, work = [], [], Path(name) / "work"
+            work.mkdir()  # no data folder in it: the sandbox would not show it
+            for _ in range(times + 1):
+                off, on = (
+                    timed(
+                        [EGRET, "run", "--dataset", dataset, "--sandbox", mode, "--", "/bin/true"], 1, client, cwd=work
+                    )[0]
+                    for mode in ("off", "require")
+                )
+                ran.append(off - alone)
+                more.append(on - off)
             helped = timed([EGRET, "--help"], times + 1)
             ready = []
             for _ in range(times):
@@ -44,7 +61,7 @@ def measure(times: int) -> dict[str, list[float]]:
                 ready.append(served.ready * 1000)
         finally:
             served.stop()
-    return dict(zip(AIMS, (ready, helped[1:], ran[1:]), strict=True))
+    return dict(zip(AIMS, (ready, helped[1:], ran[1:], more[1:]), strict=True))
 
 
 def render(found: dict[str, list[float]]) -> str:

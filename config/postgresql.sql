@@ -19,7 +19,7 @@ REVOKE CREATE ON SCHEMA :"schema" FROM PUBLIC;
 REVOKE ALL ON ALL TABLES IN SCHEMA :"schema" FROM PUBLIC;
 GRANT USAGE ON SCHEMA :"schema" TO :"control", :"data";
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA :"schema" TO :"control";
-GRANT SELECT ON head, nodes, documents TO :"data";
+GRANT SELECT ON head, nodes, documents, history TO :"data";
 GRANT SELECT (entry, number, body, signature) ON versions TO :"data";
 GRANT INSERT ON spooled TO :"data";
 COMMIT;

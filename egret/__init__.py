@@ -3,4 +3,4 @@
 from egret.secrets import secrets, variables
 
 __all__ = ["secrets", "variables"]
-__version__ = "0.1.0"
+__version__ = "0.2.0"

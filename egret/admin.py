@@ -23,16 +23,24 @@ class Admin(Transport):
         """Change a key's name, rights, networks or expiry."""
         return self.call("PATCH", f"/keys/{part(key)}", options)
 
-    def rotate_key(self, key: str, overlap: str) -> Document:
-        """Replace a key; the old one works for `overlap` longer."""
-        return self.call("POST", f"/keys/{part(key)}/rotate", {"overlap": overlap})
+    def rotate_key(self, key: str, overlap: str, *, sessions: str = "keep") -> Document:
+        """Replace a key; the old one works for `overlap` longer. Its sessions go on, unless `sessions` is "end"."""
+        return self.call("POST", f"/keys/{part(key)}/rotate", {"overlap": overlap, "sessions": sessions})
+
+    def key_sessions(self, key: str) -> Iterator[Document]:
+        """List the live sessions that a key opened, without their tokens."""
+        return self.pages(f"/keys/{part(key)}/sessions")
+
+    def end_key_sessions(self, key: str) -> None:
+        """End all sessions that a key opened, at once."""
+        self.call("DELETE", f"/keys/{part(key)}/sessions")
 
     def revoke_key(self, key: str) -> None:
-        """End an API key at once."""
+        """End an API key and the sessions that it opened, at once."""
         self.call("DELETE", f"/keys/{part(key)}")
 
     def report_leaked(self, key: str) -> None:
-        """End a key by showing it; one that is unknown makes no difference that shows."""
+        """End a key by showing it, with its sessions and the keys that it made; an unknown one gets the same answer."""
         self.call("POST", "/report-leaked", {"key": key})
 
     # members

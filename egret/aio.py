@@ -148,6 +148,8 @@ class Client:
     create_key = _one(client.Client.create_key)
     keys = _many(client.Client.keys)
     rotate_key = _one(client.Client.rotate_key)
+    key_sessions = _many(client.Client.key_sessions)
+    end_key_sessions = _one(client.Client.end_key_sessions)
     revoke_key = _one(client.Client.revoke_key)
     change_key = _one(client.Client.change_key)
     report_leaked = _one(client.Client.report_leaked)

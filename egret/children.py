@@ -1,7 +1,8 @@
 """One child of the supervisor: an OS process that serves an inherited socket, and the slot that keeps one running.
 
-A child says that it accepts by writing `ready` and a line feed to the pipe whose number it gets in `--ready-fd`. It
-ends by itself on SIGTERM. `FATAL` as its exit code means that a restart cannot help (keys and store do not match, say).
+A child says that it accepts by writing `ready` and a line feed to the pipe whose number it gets in `--ready-fd`. With
+`--spare` it says `spare` when it could, and waits for SIGUSR2 first. It ends by itself on SIGTERM. `FATAL` as its exit
+code means that a restart cannot help (keys and store do not match, say).
 """
 
 import contextlib
@@ -70,6 +71,11 @@ class Process:
             return bool(data)
         return True
 
+    @property
+    def waits(self) -> bool:
+        """Whether it is a spare that could accept, and waits to be told."""
+        return self.ready_since is None and b"spare\n" in self._said
+
     def ended(self) -> int | None:
         """Return the exit code (negative: the signal) once the process is gone."""
         return self._process.poll()
@@ -87,8 +93,9 @@ class Process:
 class Slot:
     """A place that is to be filled by one running child.
 
-    `successor` is a process that is starting to take over (a rolling restart). `due` is when to start again after a
-    death, by the monotonic clock.
+    `successor` is a process that is starting to take over (a rolling restart), `spare` one that has started and waits,
+    where the child is `alone` on its port: its death must not be an outage of a start's length. `due` is when to start
+    again after a death, `spare_due` when to start a spare, by the monotonic clock.
     """
 
     name: str
@@ -98,7 +105,10 @@ class Slot:
     fds: Sequence[int] = ()
     process: Process | None = None
     successor: Process | None = None
+    spare: Process | None = None
+    alone: bool = False
     due: float | None = 0.0
+    spare_due: float = 0.0
     failures: int = 0
     _delay: float = field(default=FIRST_DELAY)
 
@@ -107,9 +117,24 @@ class Slot:
         """Whether the child accepts."""
         return self.process is not None and self.process.ready_since is not None
 
-    def spawn(self, environ: Mapping[str, str]) -> Process:
+    def spawn(self, environ: Mapping[str, str], *, spare: bool = False) -> Process:
         """Start a process for this slot; the caller says which role it has."""
-        return Process(self.argv, self.sock_fd, environ_of(self.plane, environ), self.fds)
+        argv = [*self.argv, "--spare"] if spare else self.argv
+        return Process(argv, self.sock_fd, environ_of(self.plane, environ), self.fds)
+
+    def spare_in(self, now: float) -> float | None:
+        """Return in how many seconds a spare is to be started, if one is wanted at all."""
+        if not self.alone or self.spare is not None or self.process is None or self.process.ready_since is None:
+            return None
+        return max(0.0, self.process.ready_since + SETTLED - now, self.spare_due - now)
+
+    def promote(self) -> bool:
+        """Let the spare take over from a process that died, if there is one."""
+        if self.spare is None or not self.spare.waits:
+            return False
+        self.process, self.spare, self.due = self.spare, None, None
+        self.process.signal(signal.SIGUSR2)
+        return True
 
     def died(self, now: float) -> float:
         """Note the death of `process`, plan the next start, and return the delay in seconds."""
@@ -147,7 +172,8 @@ def slots(places: Sequence[Place], argv: Callable[[Place], Sequence[str]]) -> li
         many = len(place.listener.sockets) > 1
         for number, sock in enumerate(place.listener.sockets, 1):
             name = f"{place.name} {number}" if many else place.name
-            found.append(Slot(name, argv(place), sock.fileno(), place.plane, place.fds))
+            alone = place.plane == "data" and not many
+            found.append(Slot(name, argv(place), sock.fileno(), place.plane, place.fds, alone=alone))
     return found
 
 

@@ -159,7 +159,7 @@ class Client(Admin):
     # sessions, audit
 
     def open_session(self, /, dataset: str, project: str = "default", **options: object) -> Document:
-        """Open a session. Options: secrets, consumer, environment, origins, ttl, … The token is shown once."""
+        """Open a session. Options: secrets, consumer, environment, origins, sources, ttl, … The token is shown once."""
         return self.call("POST", Area(dataset, project).path + "/sessions/", options)
 
     def sessions(self, dataset: str, project: str = "default") -> Iterator[Document]:

@@ -1,8 +1,8 @@
 """Where the command line finds its server and API key.
 
-First `EGRET_URL` and `EGRET_API_KEY`; else what `egret login` kept: the key in the system's keyring, or, where there is
-none, in a file of mode 0600. The URL is always in the file. A file that others can read is refused, not repaired: the
-key in it may have been read already.
+First `EGRET_URL` and `EGRET_API_KEY`; else what `egret login` kept: the key in the system's keyring, or, where there
+is none at all, in a file of mode 0600. The URL is always in the file. A file that others can read is refused, not
+repaired: the key in it may have been read already.
 """
 
 import contextlib
@@ -63,9 +63,11 @@ def keep(environ: Mapping[str, str], credentials: Credentials) -> str:
     """Keep credentials for later commands; return where the key went, in words."""
     kept = {"url": credentials.url}
     where = "the system's keyring"
-    if not _keyring_set(credentials):
+    if not _has_keyring():
         kept["key"] = credentials.key
         where = str(path(environ))
+    elif not _keyring_set(credentials):
+        raise CredentialsError("the system's keyring refuses the key: unlock it, or set EGRET_URL and EGRET_API_KEY")
     _write(path(environ), kept)
     return where
 
@@ -116,6 +118,13 @@ def _keyring_get(url: str) -> str:
         return keyring.get_password(SERVICE, url) or ""
     except KeyringError:
         return ""
+
+
+def _has_keyring() -> bool:
+    """Whether there is one at all; a file is for machines without, not for a keyring that is locked just now."""
+    import keyring  # noqa: PLC0415
+
+    return keyring.get_keyring().priority >= 1  # the stand-in that always fails has 0, the one that forgets -1
 
 
 def _keyring_set(credentials: Credentials) -> bool:

@@ -11,25 +11,16 @@ import json
 import secrets
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from egret.client import ApiError, Area, Client, Document
 from egret.echo import Echo
+from egret.finding import Finding
 from egret.through import Answer, through
 
 ELSEWHERE = "elsewhere.invalid"
 PATIENCE = 5.0
 """Seconds to wait for a new session to be known, and for a revoked one to be refused."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was tried. `ok` is None for what could not be tried."""
-
-    name: str
-    ok: bool | None
-    said: str
 
 
 def examine(client: Client, project: str, echo_url: str | None) -> Iterator[Finding]:

@@ -179,6 +179,17 @@ def _pem(raw: object) -> Path:
 _port = whole(1, 65535)
 
 
+_NAME: Final = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+
+
+def _name(raw: object) -> str:
+    """Take a host name; what ends in a number is an address (WHATWG URL), and no name."""
+    name = raw.lower().removesuffix(".") if isinstance(raw, str) else ""
+    if len(name) > 253 or _NAME.fullmatch(name) is None:
+        raise Rejected
+    return name
+
+
 def _file(raw: object) -> Path | None:
     if raw is None or raw == "null":
         return None
@@ -197,7 +208,49 @@ NETWORKS: Final = Kind(
 PORTS: Final = Kind(
     "a list of ports from 1 to 65535", lambda raw: tuple(dict.fromkeys(_port.parse(item) for item in _items(raw)))
 )
+HOST_NAMES: Final = Kind(
+    "a list of host names such as pinned.example.com: no addresses, no ports, no wildcards",
+    lambda raw: tuple(dict.fromkeys(map(_name, _items(raw)))),
+)
 FILE: Final = Kind("null, or the path of a file", _file)
 PEM_FILES: Final = Kind(
     "a list of readable PEM files with certificates", lambda raw: tuple(_pem(item) for item in _items(raw))
 )
+
+
+def _folder(raw: object) -> Path:
+    if not isinstance(raw, str) or not raw.startswith("/"):
+        raise Rejected
+    return Path(raw)
+
+
+def _word(raw: object) -> str:
+    if not isinstance(raw, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", raw):
+        raise Rejected
+    return raw
+
+
+def choices(*names: str) -> Kind[tuple[str, ...]]:
+    """Any of `names`, as a list."""
+    one = choice(*names)
+    return Kind("a list of " + ", ".join(names), lambda raw: tuple(map(one.parse, _items(raw))))
+
+
+def _group(raw: object) -> str | None:
+    """Take the name of a group that this machine knows."""
+    if raw is None or raw == "null":
+        return None
+    if not isinstance(raw, str):
+        raise Rejected
+    import grp  # noqa: PLC0415  # not on Windows, where a client may run
+
+    try:
+        grp.getgrnam(raw)
+    except (KeyError, ValueError):
+        raise Rejected from None
+    return raw
+
+
+GROUP: Final = Kind("null, or the name of a group of this machine", _group)
+FOLDERS: Final = Kind("a list of absolute paths", lambda raw: tuple(map(_folder, _items(raw))))
+WORDS: Final = Kind("a list of names of variables", lambda raw: tuple(map(_word, _items(raw))))

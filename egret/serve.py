@@ -9,13 +9,16 @@ import contextlib
 import fcntl
 import os
 import resource
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from egret.children import Place, Slot, command, slots
+from egret.hardening import forget_key, undumpable
 from egret.listeners import Listener, bind
+from egret.sandbox.places import mark
 from egret.settings import Settings, environment
-from egret.supervisor import Supervisor
+from egret.supervisor import Supervisor, say
 
 
 class ServeError(Exception):
@@ -29,7 +32,11 @@ def serve(data: Path, config: Path | None, settings: Settings, passphrase: int |
     """
     if not (data / "keys").is_dir():
         raise ServeError(f"{data} holds no store: make one with `egret init --data {data}`")
+    undumpable()
+    forget_key()
+    _look_at(data, settings.store.key_group)
     with alone(data):
+        mark(data)
         _limits()
         admin = bind("admin.listen", settings.admin.listen, settings.admin.public_url)
         proxy = bind("proxy.listen", settings.proxy.listen, settings.proxy.public_url, settings.proxy.workers)
@@ -66,9 +73,15 @@ def _slots(
     )
 
 
+def _look_at(data: Path, key_group: str | None) -> None:
+    """Warn of a data folder that others may read, or a group that is not meant to."""
+    mode = data.stat().st_mode
+    if mode & stat.S_IRWXO or (mode & stat.S_IRWXG and key_group is None):
+        say(f"warning: {data} may be read by more than its user: chmod 700 {data}")
+
+
 def _limits() -> None:
-    """Forbid core dumps, which would hold values, and allow as many connections as the system lets us."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    """Allow as many connections as the system lets us."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -17,16 +17,21 @@ from egret.kinds import (
     ADDRESS,
     FILE,
     FLAG,
+    FOLDERS,
+    GROUP,
+    HOST_NAMES,
     NETWORKS,
     PEM_FILES,
     PORTS,
     PUBLIC_URL,
     STORE_URL,
+    WORDS,
     Address,
     Kind,
     Network,
     Rejected,
     choice,
+    choices,
     seconds,
     size,
     whole,
@@ -62,6 +67,12 @@ class Store:
             "kind": STORE_URL,
             "doc": "The database: sqlite (a file in the data folder) or a postgresql+psycopg:// URL.",
         },
+    )
+
+    key_group: str | None = option(
+        GROUP,
+        None,
+        "A group that may read key files by design (0640, owned by root or the reader): docs/operations.md.",
     )
 
     def at(self, data: Path) -> str:
@@ -120,10 +131,15 @@ class Egress:
         "deny",
         "A secret without hosts: deny injects it nowhere, allow anywhere (for trusted client code only).",
     )
-    intercept: str = option(
-        choice("all", "bound"),
-        "all",
-        "Which tunnels the proxy looks into: all, or bound, those to hosts that a secret or variable may go to.",
+    scrub: str = option(
+        choice("reachable", "all"),
+        "reachable",
+        "Whose answers are searched: of hosts that a value can reach, or all of them (for trusted code only).",
+    )
+    passthrough: tuple[str, ...] = option(
+        HOST_NAMES,
+        (),
+        "Hosts whose tunnels are not looked into (clients that pin certificates); no value may reach them.",
     )
     strict_bodies: bool = option(
         FLAG, False, "Refuse a request whose body has a placeholder that may not be injected, instead of carrying it."
@@ -187,6 +203,26 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Run:
+    """The sandbox of `egret run`; its options add to these. See docs/sandbox.md."""
+
+    sandbox: str = option(
+        choice("auto", "require", "landlock", "off"),
+        "auto",
+        "auto goes on without a sandbox only where there is nothing to protect; require never does; landlock is for "
+        "machines without user namespaces.",
+    )
+    share: tuple[Path, ...] = option(FOLDERS, (), "Folders that the command sees, read-only.")
+    share_rw: tuple[Path, ...] = option(FOLDERS, (), "Folders that the command sees, writable.")
+    keep_env: tuple[str, ...] = option(WORDS, (), "Variables that it keeps although they look like credentials.")
+    device: tuple[str, ...] = option(choices("nvidia", "kvm", "dri"), (), "Devices that it may use.")
+    publish: tuple[int, ...] = option(PORTS, (), "Ports inside that are reachable on 127.0.0.1 outside.")
+    allow: tuple[str, ...] = option(
+        choices("userns"), (), "userns: programs that make sandboxes themselves (Chromium)."
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings, by section."""
 
@@ -198,6 +234,7 @@ class Settings:
     opening: Opening = Opening()
     audit: Audit = Audit()
     limits: Limits = Limits()
+    run: Run = Run()
 
 
 def sections() -> dict[str, type]:
@@ -216,11 +253,11 @@ def environment() -> dict[str, str]:
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     """Read `path` (None: defaults only), apply overrides; raises `SettingsError` that lists every fault."""
-    from egret.settings_file import Raw, read  # noqa: PLC0415  # yaml costs 20 ms, which `egret --help` need not pay
-
     faults: list[str] = []
-    raw: dict[tuple[str, str], Raw] = {}
+    raw: dict[tuple[str, str], Any] = {}
     if path is not None:
+        from egret.settings_file import read  # noqa: PLC0415  # yaml costs 20 ms, which few commands need to pay
+
         raw.update(read(path, _known(), faults))
     raw.update(_overrides(environ, faults))
     built = {name: _section(name, cls, raw, faults) for name, cls in sections().items()}
@@ -230,13 +267,13 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
 
 
 def _overrides(environ: Mapping[str, str], faults: list[str]) -> "dict[tuple[str, str], Any]":
-    from egret.settings_file import Raw, unknown  # noqa: PLC0415
-
-    found: dict[tuple[str, str], Raw] = {}
+    found: dict[tuple[str, str], Any] = {}
     known = _known()
     for variable, text in sorted(environ.items()):
         if not variable.startswith("EGRET_") or "__" not in variable:
             continue
+        from egret.settings_file import Raw, unknown  # noqa: PLC0415  # yaml again
+
         section, _, key = variable.removeprefix("EGRET_").lower().partition("__")
         if fault := unknown(known, section, key):
             faults.append(f"environment variable {variable}: {fault}")

@@ -6,6 +6,9 @@ what the children do; they are told apart only by their plane: at a drain the co
 
 - SIGTERM, SIGINT: drain, then exit 0. A second one ends at once.
 - SIGHUP: replace the data plane's children one by one; each old one goes only when its successor accepts.
+
+A child of the data plane that is alone on its port has a spare: started, with a view of the store, not accepting. It
+takes over when the child dies, so that no request waits for a start.
 """
 
 import contextlib
@@ -16,7 +19,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from egret.children import FATAL, Process, Slot, describe
+from egret.children import FATAL, LONGEST_DELAY, Process, Slot, describe
 
 LAST = 2.5
 """Seconds for the control plane, after the data plane."""
@@ -83,6 +86,10 @@ class Supervisor:
     def _start_due(self) -> None:
         now = time.monotonic()
         for slot in self._slots:
+            if self._announced and slot.spare_in(now) == 0.0:
+                slot.spare_due = now + LONGEST_DELAY
+                with contextlib.suppress(OSError):
+                    slot.spare = self._spawn(slot, spare=True)
             if slot.due is None or slot.due > now:
                 continue
             try:
@@ -90,15 +97,18 @@ class Supervisor:
             except OSError as error:  # no process or memory to be had just now
                 say(f"{slot.name} could not be started: {error.strerror}; trying again in {slot.died(now):.1f} s")
 
-    def _spawn(self, slot: Slot) -> Process:
-        process = slot.spawn(self._environ)
+    def _spawn(self, slot: Slot, *, spare: bool = False) -> Process:
+        process = slot.spawn(self._environ, spare=spare)
         self._selector.register(process.pipe, selectors.EVENT_READ, process)
         return process
 
     def _timeout(self) -> float | None:
         times = [slot.due for slot in self._slots if slot.due is not None]
         times += [deadline for _, deadline in self._leaving.values()]
-        return max(0.0, min(times) - time.monotonic()) if times else None
+        now = time.monotonic()
+        if self._announced:
+            times += [now + left for slot in self._slots if (left := slot.spare_in(now)) is not None]
+        return max(0.0, min(times) - now) if times else None
 
     def _listen(self, wake: int, timeout: float | None) -> None:
         for key, _ in self._selector.select(timeout):
@@ -112,7 +122,17 @@ class Supervisor:
             self._stopping = True
         elif signal.SIGHUP in numbers and not self._rolling:
             self._rolling = [slot for slot in self._slots if slot.plane == "data"]
+            self._dismiss_spares()
             say(f"restarting {len(self._rolling)} data plane process(es), one by one")
+
+    def _dismiss_spares(self) -> None:
+        """End the spares: they were started with what was configured then."""
+        now = time.monotonic()
+        for slot in self._slots:
+            if slot.spare is not None:
+                slot.spare.signal(signal.SIGTERM)
+                self._leaving[slot.spare] = (f"spare {slot.name}", now + LAST)
+                slot.spare, slot.spare_due = None, now + LAST
 
     def _reap(self) -> bool:
         """Look after children that ended; True when serving cannot go on."""
@@ -120,6 +140,9 @@ class Supervisor:
             del self._leaving[process]
             self._forget(process)
         for slot in self._slots:
+            if slot.spare is not None and slot.spare.ended() is not None:
+                self._forget(slot.spare)
+                slot.spare = None
             if slot.successor is not None and (code := slot.successor.ended()) is not None:
                 say(f"the new {slot.name} {describe(code)} before it was ready; the old one stays")
                 self._forget(slot.successor)
@@ -135,7 +158,10 @@ class Supervisor:
         if code == FATAL or (slot.failures >= GIVE_UP and not self._announced):
             say(f"{slot.name} {describe(code)} and cannot be started; stopping")
             return True
-        say(f"{slot.name} {describe(code)}; starting it again in {delay:.1f} s")
+        if slot.promote():
+            say(f"{slot.name} {describe(code)}; its spare takes over")
+        else:
+            say(f"{slot.name} {describe(code)}; starting it again in {delay:.1f} s")
         return False
 
     def _forget(self, process: Process) -> None:
@@ -186,7 +212,8 @@ class Supervisor:
         found = list(self._leaving) if plane == "data" else []
         for slot in self._slots:
             if slot.plane == plane:
-                found += [process for process in (slot.process, slot.successor) if process is not None]
+                each = (slot.process, slot.successor, slot.spare)
+                found += [process for process in each if process is not None]
         return found
 
     def _await(self, group: Sequence[Process], deadline: float, wake: int) -> bool:

@@ -7,7 +7,6 @@ kernel then refuses ptrace and /proc to that user.
 """
 
 import contextlib
-import ctypes
 import os
 import select
 import shutil
@@ -15,12 +14,15 @@ import sys
 from pathlib import Path
 
 from egret.client import ApiError, Client
+from egret.hardening import undumpable
+from egret.sandbox.made import sweep
 
-PR_SET_DUMPABLE = 4
 
+def leave_behind(client: Client, revoke: tuple[str, str, str], folder: Path, records: Path) -> bool:
+    """Fork the watcher; False where that cannot work. `revoke` is (session, dataset, project).
 
-def leave_behind(client: Client, revoke: tuple[str, str, str], folder: Path) -> bool:
-    """Fork the watcher; False where that cannot work. `revoke` is (session, dataset, project)."""
+    It removes `folder`, and what a sandbox made for the time of its run (`egret.sandbox.made`), by its `records`.
+    """
     if sys.platform != "linux" or not hasattr(os, "pidfd_open"):
         return False
     try:
@@ -31,17 +33,17 @@ def leave_behind(client: Client, revoke: tuple[str, str, str], folder: Path) -> 
     child = os.fork()
     if child == 0:
         if os.fork() == 0:
-            _watch(watched, client, revoke, folder)
+            _watch(watched, client, revoke, folder, records)
         os._exit(0)
     os.waitpid(child, 0)
     os.close(watched)
     return True
 
 
-def _watch(watched: int, client: Client, revoke: tuple[str, str, str], folder: Path) -> None:
+def _watch(watched: int, client: Client, revoke: tuple[str, str, str], folder: Path, records: Path) -> None:
     """Wait, revoke, remove, end; whatever happens, never return into the caller's code."""
     try:
-        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+        undumpable()
         os.setsid()
         os.chdir("/")
         null = os.open(os.devnull, os.O_RDWR)
@@ -53,6 +55,7 @@ def _watch(watched: int, client: Client, revoke: tuple[str, str, str], folder: P
         with contextlib.suppress(ApiError):
             client.revoke_session(*revoke)
         shutil.rmtree(folder, ignore_errors=True)
+        sweep(records)
     finally:
         os._exit(0)
 

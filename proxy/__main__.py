@@ -3,7 +3,8 @@
     python -m proxy --role forward|gateway --data DIR [--config F] [--fd N] [--ready-fd N] [--…-url URL]
 
 With `--fd` the process serves a socket that its supervisor bound; alone it binds the address of its settings. It writes
-`ready` to `--ready-fd` when it accepts, drains on SIGTERM, and exits with 78 where a restart cannot help.
+`ready` to `--ready-fd` when it accepts, drains on SIGTERM, and exits with 78 where a restart cannot help. With
+`--spare` it writes `spare` when it could accept, and waits for SIGUSR2 first.
 """
 
 import argparse
@@ -17,7 +18,7 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -26,10 +27,8 @@ from proxy.hardening import NotHardened, harden
 
 if TYPE_CHECKING:
     from egret.settings import Settings
-    from proxy.budget import Budgets
-    from proxy.destination import AddressGuard
-    from proxy.events import Spool
-    from proxy.limits import Limits
+    from proxy.admission.events import Spool
+    from proxy.plane import Drain, Plane
     from store.log.shipping import Shipper
     from store.reader import Reader
 
@@ -42,28 +41,10 @@ LAST: Final = 3.0
 FIRST_LOOK: Final = 3.0
 """Seconds to wait for a first look at the store before accepting without one."""
 
-Drain = Callable[[float], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Plane:
-    """What an adapter is given. Its `serve(plane)` starts to accept on `sock`, and returns what drains it."""
-
-    settings: "Settings"
-    data: Path
-    limits: "Limits"
-    reader: "Reader"
-    guard: "AddressGuard"
-    spool: "Spool"
-    budgets: "Budgets"
-    sock: socket.socket
-    urls: dict[str, str]
-
-
 ADAPTERS: Final = {
-    ("forward", "mitmproxy"): "proxy.forward.master",
-    ("forward", "express"): "proxy.relay.express.serve",
-    ("gateway", ""): "proxy.relay.serve",
+    ("forward", "mitmproxy"): "proxy.engines.mitm.serve",
+    ("forward", "express"): "proxy.engines.express.serve",
+    ("gateway", ""): "proxy.engines.gateway.serve",
 }
 """By role, and by engine where there is a choice."""
 
@@ -114,6 +95,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--fd", type=int)
     parser.add_argument("--ready-fd", type=int)
     parser.add_argument("--passphrase-fd", type=int)
+    parser.add_argument("--spare", action="store_true")
     for plane in ("admin", "proxy", "gateway"):
         parser.add_argument(f"--{plane}-url")
     return parser.parse_args(argv)
@@ -121,8 +103,10 @@ def _options(argv: list[str]) -> argparse.Namespace:
 
 def _run(options: argparse.Namespace) -> int:
     from egret.settings import environment, load  # noqa: PLC0415  # after harden()
+    from store.reader import trust_group  # noqa: PLC0415
 
     settings = load(options.config, environment())
+    trust_group(settings.store.key_group)
     plane = _plane(options, settings)
     plane.reader.start()
     shipper = _shipper(options, settings, plane.spool)
@@ -133,7 +117,7 @@ def _run(options: argparse.Namespace) -> int:
 
         gc.freeze()
         gc.enable()
-        uvloop.run(_serve(plane, adapter.serve, options.ready_fd))
+        uvloop.run(_serve(plane, adapter.serve, options.ready_fd, spare=options.spare))
     finally:
         plane.reader.close()
         plane.guard.close()
@@ -156,12 +140,13 @@ def _shipper(options: argparse.Namespace, settings: "Settings", spool: "Spool") 
     return shipper
 
 
-def _plane(options: argparse.Namespace, settings: "Settings") -> Plane:
+def _plane(options: argparse.Namespace, settings: "Settings") -> "Plane":
     from egret.unlock import unlock  # noqa: PLC0415
-    from proxy.budget import Budgets  # noqa: PLC0415
-    from proxy.destination import AddressGuard  # noqa: PLC0415
-    from proxy.events import Spool  # noqa: PLC0415
-    from proxy.limits import Limits  # noqa: PLC0415
+    from proxy.admission.budget import Budgets  # noqa: PLC0415
+    from proxy.admission.destination import AddressGuard  # noqa: PLC0415
+    from proxy.admission.events import Spool  # noqa: PLC0415
+    from proxy.core.limits import Limits  # noqa: PLC0415
+    from proxy.plane import Plane  # noqa: PLC0415
     from store.reader import Reader  # noqa: PLC0415
 
     chosen = {field.name: getattr(settings.limits, field.name) for field in fields(Limits)}
@@ -226,12 +211,16 @@ async def _fresh(reader: "Reader") -> None:
         await asyncio.sleep(0.02)
 
 
-async def _serve(plane: Plane, serve: Callable[[Plane], Awaitable[Drain]], ready_fd: int | None) -> None:
+async def _serve(
+    plane: "Plane", serve: "Callable[[Plane], Awaitable[Drain]]", ready_fd: int | None, *, spare: bool
+) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.set_exception_handler(_unhandled)
+    if spare and ready_fd is not None and not await _called(plane, ready_fd, stop):
+        return
     drain = await serve(plane)
     await _fresh(plane.reader)
     if ready_fd is not None:
@@ -239,6 +228,28 @@ async def _serve(plane: Plane, serve: Callable[[Plane], Awaitable[Drain]], ready
         os.close(ready_fd)
     await stop.wait()
     await drain(max(0.0, plane.limits.drain_timeout - LAST))
+
+
+async def _called(plane: "Plane", ready_fd: int, stop: asyncio.Event) -> bool:
+    """Wait to be needed; False when told to stop instead."""
+    called = asyncio.Event()
+    await _fresh(plane.reader)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR2, called.set)
+    os.write(ready_fd, b"spare\n")
+    waiting = [asyncio.create_task(event.wait()) for event in (called, stop)]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
+    if stop.is_set():
+        return False
+    _named("egret-proxy")
+    return True
+
+
+def _named(name: str) -> None:
+    """Have who looks at the process told otherwise than by its command, which goes on saying `--spare`."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/comm").write_text(name)
 
 
 def _unhandled(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 from egret.settings import Settings, SettingsError, environment, load
 from store.database.lock import only
 from store.errors import KeyMismatch, StoreError, Tampered
+from store.keys.keyring import trust_group
 
 if TYPE_CHECKING:
     from store.api.run import Doors
@@ -43,7 +44,9 @@ def main(argv: list[str]) -> int:
         gc.disable()  # until it serves: what is imported stays, and looking through it takes a quarter of the start
         options = _options(argv)
         _log()
-        return _run(options, load(options.config, environment()))
+        settings = load(options.config, environment())
+        trust_group(settings.store.key_group)
+        return _run(options, settings)
     except (KeyMismatch, Tampered, SettingsError) as error:
         sys.stderr.write(f"egret store: {error}\n")
         return FATAL

@@ -7,8 +7,9 @@ one is the organisation's own (a back end's), and limited by what it says alone.
 outside the key's limits), 403 for what it may see but not do.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from store.errors import Forbidden, NotFound
 from store.model import Scope
@@ -22,6 +23,7 @@ __all__ = [
     "Invisible",
     "Principal",
     "forbidden",
+    "granted_by",
     "local_operator",
     "permit",
     "require",
@@ -60,6 +62,9 @@ class Principal:
     consumers: frozenset[str] | None = None
     """The consumers that it may open sessions for; None: any, and without one."""
     expires_at: float | None = None
+    access: frozenset[str] | None = None
+    sources: tuple[str, ...] = ()
+    """The networks that its key may be used from; none: any."""
     source: str = ""
     request_id: str = ""
     member: Member | None = None
@@ -71,6 +76,21 @@ class Principal:
     def asking(self, request_id: str, source: str = "") -> "Principal":
         """Return a copy for one request, so that the audit can name it."""
         return replace(self, request_id=request_id, source=source or self.source)
+
+    @property
+    def limits(self) -> Mapping[str, Any]:
+        """What its key may do, in the words of `store.bounds`: nothing that it makes has more."""
+        return {
+            "permission": self.permission,
+            "access": self.access,
+            "actions": self.granted,
+            "projects": self.projects,
+            "datasets": self.datasets,
+            "consumers": self.consumers,
+            "sources": self.sources,
+            "member": None if self.member is None else self.member.id,
+            "expires_at": None if self.expires_at is None else round(self.expires_at * 1000),
+        }
 
     @property
     def author(self) -> str:
@@ -120,6 +140,14 @@ class Principal:
         if self.datasets is not None:
             return any(name.partition("/")[0] == project for name in self.datasets)
         return self.projects is None or project in self.projects
+
+
+def granted_by(document: Mapping[str, Any]) -> frozenset[str]:
+    """Return the actions of a key. A level means today's, so that an older owner key covers what came later."""
+    if document["permission"] == "restricted":
+        return frozenset(document["actions"])
+    level, access = LEVELS[document["permission"]], document["access"]
+    return level if access is None else frozenset(each for each in level if each.partition(":")[0] in access)
 
 
 def local_operator(organisation: str = "default") -> Principal:

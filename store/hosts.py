@@ -69,6 +69,22 @@ def too_wide(name: str) -> bool:
     return "." not in name or _suffixes().get_tld(name) == name
 
 
+@functools.lru_cache(4096)
+def registrable(host: str) -> str:
+    """Return the domain that one party owns and `host` is in (Public Suffix List, private part too).
+
+    An address, a name of one label and a public suffix are in no such domain, and stand for themselves.
+    """
+    if _is_address(host) or too_wide(host):
+        return host
+    found = str(_suffixes().get_sld(host) or host)
+    return found if "." in found else ".".join(host.split(".")[-2:])  # below a suffix that the list does not know
+
+
+def _is_address(host: str) -> bool:
+    return ":" in host or host.rpartition(".")[2].isdigit()
+
+
 def bad_host(pointer: str, host: str) -> Invalid:
     """Return the error for a host that is none, with the remedy for the usual mistakes."""
     if host.strip("*.") == "" or "*" in host[1:]:

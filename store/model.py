@@ -5,8 +5,9 @@ a `str()` that reveals leaks through f-strings, and pickling leaks into caches.
 """
 
 import enum
+import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NoReturn, Protocol
 
@@ -168,6 +169,19 @@ class Scope:
         return "/".join(part for part in (self.organisation, self.project, self.dataset) if part)
 
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def inside(networks: Iterable[Network], address: str) -> bool:
+    """Whether an address is in one of the networks; what is no address is in none. Mapped IPv4 is IPv4."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    plain = getattr(parsed, "ipv4_mapped", None) or parsed
+    return any(plain in network for network in networks)
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who a request is for; everything follows from the live session. Times are Unix seconds."""
@@ -182,6 +196,8 @@ class Caller:
     label: str = ""
     egress: Mapping[str, object] = field(default_factory=dict)
     """The dataset's egress list: `{"allow": [hosts], "default": "allow" | "deny"}`; empty allows all."""
+    sources: tuple[Network, ...] = ()
+    """The networks that the session may be used from; none: any. `allowed` asks."""
 
     @property
     def organisation(self) -> str:
@@ -197,3 +213,11 @@ class Caller:
     def dataset(self) -> str:
         """The dataset's id, unique in its project only."""
         return self.scope.dataset
+
+
+def allowed(caller: Caller, address: str) -> bool:
+    """Whether the caller's session may be used from an address: the connection's own, never one that a header tells.
+
+    Code can give its token away; to whom is elsewhere, it is then of no use.
+    """
+    return not caller.sources or inside(caller.sources, address)

@@ -145,6 +145,11 @@ class SessionInfo:
     last_used_at: float | None = None
     use_count: int = 0
     consumer: str | None = None
+    key: str | None = None
+    """The key that opened it; None: the operator, or not known."""
+    sources: tuple[str, ...] = ()
+    state: str = "live"
+    """Or damaged: its document does not verify, and it is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +204,8 @@ class MemberInfo:
     created_at: float
     created_by: str
     etag: str
+    state: str = "active"
+    """Or damaged: its document does not verify, and its keys and sessions are refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,3 +252,5 @@ class ConsumerInfo:
     updated_at: float
     updated_by: str
     etag: str
+    state: str = "active"
+    """Or damaged: its document does not verify, and its sessions are refused."""

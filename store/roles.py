@@ -58,7 +58,7 @@ ADMIN, OWNER = ROLES.index("admin"), ROLES.index("owner")
 PERMISSIONS: Final = {"metadata": "m", "use": "u", "write": "w"}
 """What a group may be given on an entry, with the letter that the database keeps. To write is to see metadata too."""
 
-_BY_GROUPS: Final = frozenset({"secrets:read", "secrets:write", "variables:read", "variables:write"})
+BY_GROUPS: Final = frozenset({"secrets:read", "secrets:write", "variables:read", "variables:write"})
 """What groups can add to a role."""
 
 
@@ -106,13 +106,13 @@ class Member:
 
     def may_by_groups(self, action: str) -> bool:
         """Whether groups could add an action; which entries it is for is decided entry by entry."""
-        return bool(self.groups) and action in _BY_GROUPS
+        return bool(self.groups) and action in BY_GROUPS
 
     @property
     def anywhere(self) -> frozenset[str]:
         """Every action that the member may take somewhere."""
         by_role = frozenset[str]().union(*(INCLUDES[role] for role in self._roles()))
-        return by_role | _BY_GROUPS if self.groups else by_role
+        return by_role | BY_GROUPS if self.groups else by_role
 
     def _roles(self) -> list[str]:
         return [role for role in (self.role, *self.projects.values()) if role is not None]

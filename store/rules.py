@@ -71,11 +71,13 @@ class DestinationRule:
 
     def reaches(self, destination: Destination) -> bool:
         """Whether scheme, host and port fit (methods, paths and headers not considered)."""
-        if (self.secure, self.port) != (destination.secure, destination.port):
-            return False
+        return (self.secure, self.port) == (destination.secure, destination.port) and self.names(destination.host)
+
+    def names(self, host: str) -> bool:
+        """Whether the host fits, whatever scheme and port."""
         if self.wildcard:
-            return destination.host.endswith("." + self.host) and len(destination.host) > len(self.host) + 1
-        return destination.host == self.host
+            return host.endswith("." + self.host) and len(host) > len(self.host) + 1
+        return host == self.host
 
     def serves(self, use: Use) -> bool:
         """Whether destination, method and path fit: all but the header name."""

@@ -20,6 +20,8 @@ PROGRAMS = {
     "gdb": ("gdb",),
     "caddy": ("caddy",),
     "nginx": ("/usr/sbin/nginx", "nginx"),
+    "bwrap": ("bwrap",),
+    "nft": ("/usr/sbin/nft", "nft"),
 }
 
 

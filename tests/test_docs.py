@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from egret import __version__
 from egret.cli.__main__ import COMMANDS
 from egret.settings import sections
-from proxy.refusal import CODES
+from proxy.core.refusal import CODES
+from store.api.app import VERSION
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -74,9 +76,18 @@ def test_commands_in_the_pages_exist(page):
 
 
 def test_changes_are_written_down():
-    """The change log has an entry for what is not released yet."""
+    """What is not released comes first, and may be empty; then the version that we are, with its date and an entry."""
     text = (ROOT / "CHANGELOG.md").read_text()
-    assert re.search(r"(?m)^## Unreleased\n\n### Added\n\n- ", text)
+    sections = re.findall(r"(?m)^## (.*)\n\n((?:### .*\n\n- )?)", text)
+    assert sections[0][0] == "Unreleased"
+    assert re.fullmatch(re.escape(__version__) + r" \(\d{4}-\d\d-\d\d\)", sections[1][0])
+    assert sections[1][1]
+
+
+def test_versions_agree():
+    """The package, the client and the API say the same."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["version"] == __version__ == VERSION
 
 
 def test_the_threat_model_names_tests_that_exist():

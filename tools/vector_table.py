@@ -1,12 +1,16 @@
-"""Print the table of docs/vectors.md from tests/vectors/*.yaml; `--write` puts it into the page, `--check` compares."""
+"""Print the tables of the vectors; `--write` puts them into their pages, `--check` compares.
+
+All vectors by surface and spelling are in docs/vectors.md; what becomes of each form of a value in docs/scrubbing.md.
+"""
 
 import sys
 from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "vectors.md"
+DOCS = ROOT / "docs"
 BEGIN, END = "<!-- table: python tools/vector_table.py --write -->\n", "<!-- end of table -->\n"
+PLACES = {"raw": "body", "header": "header", "message": "message"}
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 import vectors  # noqa: E402
@@ -30,22 +34,41 @@ def table() -> str:
     return "\n".join(rows) + "\n"
 
 
-def page() -> str:
-    """Return the page with the table of now in it."""
-    before, _, rest = PAGE.read_text().partition(BEGIN)
+def forms() -> str:
+    """Return each form of a value, and what becomes of it in each part of an answer."""
+    found: dict[str, dict[str, str]] = {}
+    for vector in vectors.load():
+        if vector.why and vector.spelling.startswith("forms,"):
+            found.setdefault(vector.why, {})[PLACES[vector.surface]] = vector.expect
+    rows = [f"| form | {' | '.join(PLACES.values())} |", f"|---|{'---|' * len(PLACES)}"]
+    rows += [
+        f"| {name} | {' | '.join(cells.get(place, '-') for place in PLACES.values())} |"
+        for name, cells in found.items()
+    ]
+    return "\n".join(rows) + "\n"
+
+
+PAGES = {DOCS / "vectors.md": table, DOCS / "scrubbing.md": forms}
+
+
+def page(path: Path) -> str:
+    """Return a page with the table of now in it."""
+    before, _, rest = path.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
-    return before + BEGIN + "\n" + table() + "\n" + END + after
+    return before + BEGIN + "\n" + PAGES[path]() + "\n" + END + after
 
 
 def main() -> None:
     """Do what the option says."""
     if "--write" in sys.argv:
-        PAGE.write_text(page())
+        for path in PAGES:
+            path.write_text(page(path))
     elif "--check" in sys.argv:
-        if PAGE.read_text() != page():
-            sys.exit("docs/vectors.md is not current: python tools/vector_table.py --write")
+        stale = [path.name for path in PAGES if path.read_text() != page(path)]
+        if stale:
+            sys.exit(f"{', '.join(stale)}: not current: python tools/vector_table.py --write")
     else:
-        print(table(), end="")
+        print(table(), forms(), sep="\n", end="")
 
 
 if __name__ == "__main__":

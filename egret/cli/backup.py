@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import click
 
@@ -59,19 +60,35 @@ def restore(data: Path, config: Path | None, file: Path) -> None:
     place = _database(data, config)
     try:
         with alone(data):
-            epoch = _run(lambda: put_back(data, file, place))
+            epoch, carried = cast("tuple[int, bool]", _run(lambda: put_back(data, file, place)))
     except ServeError as error:
         fail(str(error), CONFLICT)
-    click.echo(f"egret: restored as epoch {epoch}; now run `egret trust-epoch` for each data plane", err=True)
+    if not carried:
+        click.echo(
+            "egret: what was revoked or deleted since the backup is back: look through keys and secrets", err=True
+        )
+    click.echo(
+        f"egret: restored as epoch {epoch}, all sessions ended; now run `egret trust-epoch` for each data plane",
+        err=True,
+    )
 
 
 @click.command(name="trust-epoch", cls=Command)
 @data_option
 @config_option
-def trust_epoch(data: Path, config: Path | None) -> None:
-    """Have the data plane of this folder believe the store as it is now, after a restore that was meant."""
-    from store.operator.acceptance import accept_epoch  # noqa: PLC0415
+@click.option("--dismiss", is_flag=True, help="Only where the present history continues the one believed so far.")
+def trust_epoch(data: Path, config: Path | None, *, dismiss: bool) -> None:
+    """Have the planes of this folder believe the store as it is now, after a restore that was meant.
+
+    This also ends the refusal after a fork, whose proof stays in `state/`. With `--dismiss` it ends only where the
+    present history is proven to continue the one believed so far: another database was there for a while.
+    """
+    from store.operator.acceptance import accept_epoch, dismiss_fork  # noqa: PLC0415
 
     url = settings(config).store.at(data)
+    if dismiss:
+        _run(lambda: dismiss_fork(url, data))
+        click.echo("egret: the history continues the one believed so far", err=True)
+        return
     epoch = _run(lambda: accept_epoch(url, data))
     click.echo(f"egret: epoch {epoch} is believed", err=True)

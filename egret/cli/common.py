@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from egret.cli.output import JSON, printable
+from egret.sandbox.places import data_home
 from egret.settings import Settings, SettingsError, environment, load
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ OK, ERROR, USAGE, NOT_FOUND, NOT_AUTHENTICATED, FORBIDDEN, CONFLICT, UNAVAILABLE
 data_option = click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),
-    required=True,
+    default=lambda: data_home(environment()),
+    show_default="~/.local/share/egret/data",
     help="The folder that holds keys and database.",
 )
 config_option = click.option(

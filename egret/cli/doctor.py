@@ -8,10 +8,13 @@ import click
 from egret.cli.common import ERROR, Command, fail, talks
 from egret.cli.output import json_wanted, printable, rows
 from egret.cli.scopes import project_option
+from egret.settings import environment
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from egret.client import Client
-    from egret.doctor import Finding
+    from egret.finding import Finding
 
 WORDS = {True: ("ok", "green"), False: ("FAILED", "red"), None: ("open", "yellow")}
 
@@ -19,23 +22,39 @@ WORDS = {True: ("ok", "green"), False: ("FAILED", "red"), None: ("open", "yellow
 @click.command(cls=Command)
 @project_option
 @click.option("--echo", "echo_url", metavar="URL", help="An API that answers with the request's headers.")
-@talks
-def doctor(client: "Client", project: str, echo_url: str | None) -> None:
+@click.option("--sandbox", is_flag=True, help="Prove the sandbox of `egret run` from inside; needs no server.")
+@click.pass_context
+def doctor(ctx: click.Context, project: str, echo_url: str | None, *, sandbox: bool) -> None:
     """Prove the path of a running server with a canary: in, swapped, scrubbed, refused elsewhere, revoked.
 
     Exit code 0 when everything was shown, 1 when something failed or could not be shown.
     """
+    if sandbox:
+        from egret.sandbox.launch import Wishes  # noqa: PLC0415
+        from egret.sandbox.proof import prove  # noqa: PLC0415
+
+        _show(prove(Wishes("require"), environment()), "the sandbox is not proven")
+    else:
+        ctx.invoke(_path, project=project, echo_url=echo_url)
+
+
+@talks
+def _path(client: "Client", *, project: str, echo_url: str | None) -> None:
     from egret.doctor import examine  # noqa: PLC0415
 
+    _show(examine(client, project, echo_url), "the path is not proven")
+
+
+def _show(tried: "Iterable[Finding]", otherwise: str) -> None:
     findings = []
-    for finding in examine(client, project, echo_url):
+    for finding in tried:
         findings.append(finding)
         if not json_wanted():
             _print(finding)
     if json_wanted():
         rows([{"name": one.name, "ok": one.ok, "said": one.said} for one in findings], ())
     if not all(one.ok for one in findings):
-        fail("the path is not proven", ERROR)
+        fail(otherwise, ERROR)
 
 
 def _print(finding: "Finding") -> None:

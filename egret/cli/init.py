@@ -6,12 +6,14 @@ from pathlib import Path
 import click
 
 from egret.cli.common import CONFLICT, ERROR, config_option, data_option, fail, settings
+from egret.sandbox.places import mark
 
 
 @click.command()
 @data_option
 @config_option
-def init(data: Path, config: Path | None) -> None:
+@click.pass_context
+def init(ctx: click.Context, data: Path, config: Path | None) -> None:
     """Create keys, CA and database in a folder that has none, and print the owner key.
 
     The owner key is the only line on stdout and is not shown again: KEY=$(egret init --data DIR).
@@ -30,4 +32,7 @@ def init(data: Path, config: Path | None) -> None:
         fail(error.detail, CONFLICT if isinstance(error, Conflict) else ERROR)
     except OSError as error:
         fail(f"{data}: {error.strerror}")
+    mark(data)
+    if ctx.get_parameter_source("data") is click.core.ParameterSource.DEFAULT:
+        click.echo(f"egret: made {data}", err=True)  # who did not say where is told
     click.echo(owner)

@@ -13,6 +13,7 @@ from egret.cli.secret import given
 if TYPE_CHECKING:
     from egret.client import Client
 
+SESSIONS = ("id", "label", "environment", "created_at", "expires_at", "last_used_at", "use_count", "state")
 COLUMNS = ("id", "name", "permission", "member", "state", "created_at", "expires_at", "last_used_at")
 
 
@@ -67,24 +68,40 @@ def change(client: "Client", key_id: str, **options: Any) -> None:  # noqa: ANN4
 @key.command()
 @click.argument("key_id", metavar="ID")
 @click.option("--overlap", default="0s", show_default=True, help="How much longer the old key works, such as 24h.")
+@click.option("--end-sessions", is_flag=True, help="End the sessions that the old key opened, too.")
 @talks
-def rotate(client: "Client", key_id: str, overlap: str) -> None:
-    """Replace a key; the new one is shown once."""
-    one(client.rotate_key(key_id, overlap))
+def rotate(client: "Client", key_id: str, overlap: str, *, end_sessions: bool) -> None:
+    """Replace a key; the new one is shown once. The sessions that the old one opened go on."""
+    one(client.rotate_key(key_id, overlap, sessions="end" if end_sessions else "keep"))
+
+
+@key.command()
+@click.argument("key_id", metavar="ID")
+@click.option("--end", is_flag=True, help="End them all, at once; the key lives on.")
+@talks
+def sessions(client: "Client", key_id: str, *, end: bool) -> None:
+    """List the live sessions that a key opened, in every dataset; or end them."""
+    if end:
+        client.end_key_sessions(key_id)
+        return
+    rows(client.key_sessions(key_id), ("id", "project", "dataset", *SESSIONS[1:]))
 
 
 @key.command()
 @click.argument("key_id", metavar="ID")
 @talks
 def revoke(client: "Client", key_id: str) -> None:
-    """End a key at once."""
+    """End a key and the sessions that it opened, at once."""
     client.revoke_key(key_id)
 
 
 @key.command("report-leaked")
 @talks
 def report_leaked(client: "Client") -> None:
-    """End a key that was found where it should not be: it is read from stdin, or asked for."""
+    """End a key that was found where it should not be, with its sessions and the keys that it made.
+
+    It is read from stdin, or asked for.
+    """
     found = sys.stdin.read().strip() if not sys.stdin.isatty() else click.prompt("The key", hide_input=True, err=True)
     client.report_leaked(found)
 

@@ -5,7 +5,18 @@ from pathlib import Path
 
 import click
 
-from egret.cli.common import config_option, data_option, passphrase_option, serving
+from egret.cli.common import (
+    CONFLICT,
+    ERROR,
+    Group,
+    config_option,
+    data_option,
+    fail,
+    passphrase_option,
+    serving,
+    settings,
+)
+from egret.cli.output import one
 from egret.settings import environment
 
 
@@ -19,12 +30,41 @@ def _exec(plane: str, module: list[str], data: Path, config: Path | None, passph
     os.execve(argv[0], argv, environ_of(plane, environment()))  # noqa: S606  # the plane takes this process over: its signals and exit code are its own
 
 
-@click.command()
+@click.group(cls=Group, invoke_without_command=True)
 @data_option
 @config_option
-def store(data: Path, config: Path | None) -> None:
+@click.pass_context
+def store(context: click.Context, data: Path, config: Path | None) -> None:
     """Run the control plane alone: admin API and dashboard."""
-    _exec("control", ["store"], data, config)
+    if context.invoked_subcommand is None:
+        _exec("control", ["store"], data, config)
+
+
+@store.command()
+@data_option
+@config_option
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A backup of any age: only what the signed head vouches for is taken.",
+)
+def repair(data: Path, config: Path | None, source: Path | None) -> None:
+    """Mend what does not verify in a stopped store: rows from documents, all else from a backup by its hash.
+
+    Exit code 1 where something is left that no copy at hand has.
+    """
+    from store.errors import Conflict, StoreError  # noqa: PLC0415  # the store is slow to import
+    from store.operator.repair import repair as mend  # noqa: PLC0415
+
+    try:
+        done = mend(data, settings(config).store.at(data), source)
+    except StoreError as error:
+        fail(error.detail, CONFLICT if isinstance(error, Conflict) else ERROR)
+    counts = {name: getattr(done, name) for name in ("nodes", "documents", "records", "envelopes")}
+    one({**counts, "left": done.left})
+    if done.left:
+        fail("still damaged (a backup may have it: --from FILE):\n" + "\n".join(done.left[:20]))
 
 
 @click.command()

@@ -2,22 +2,48 @@
 
 import os
 import shutil
+import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from egret.cli.common import Command, fail, talks
+from egret.cli.common import ERROR, UNAVAILABLE, USAGE, Command, config_option, fail, settings, talks
+from egret.cli.output import printable
 from egret.cli.scopes import dataset_option, project_option
 from egret.cli.secret import given
 from egret.settings import environment
 
 if TYPE_CHECKING:
     from egret.client import Area, Client, Document
+    from egret.sandbox.launch import Plan, Wishes
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 """As shells say it."""
+
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+def sandbox_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add what the sandbox is told; each may stand in the `run:` section too."""
+    for option in (
+        click.option(
+            "--sandbox", "mode", type=click.Choice(("auto", "require", "landlock", "off")), help="Default: auto."
+        ),
+        click.option("--share", multiple=True, type=FOLDER, help="Show a folder, read-only; repeat for several."),
+        click.option("--share-rw", multiple=True, type=FOLDER, help="Show a folder, writable; repeat for several."),
+        click.option("--keep-env", multiple=True, metavar="NAME", help="Keep a variable that looks like a credential."),
+        click.option("--device", "devices", multiple=True, type=click.Choice(("nvidia", "kvm", "dri"))),
+        click.option(
+            "--publish", multiple=True, type=click.IntRange(1, 65535), help="A port inside, on 127.0.0.1 outside."
+        ),
+        click.option("--allow", multiple=True, type=click.Choice(("userns",)), help="User namespaces, for Chromium."),
+        config_option,
+    ):
+        function = option(function)
+    return function
 
 
 @click.command(cls=Command, context_settings={"ignore_unknown_options": True})
@@ -29,6 +55,7 @@ NOT_FOUND, NOT_EXECUTABLE = 127, 126
 @click.option("--environment", "-e", help="The environment whose secrets apply.")
 @click.option("--ttl", type=click.IntRange(min=1), default=86_400, show_default=True, help="Seconds, at most.")
 @click.option("--shims/--no-shims", default=True, help="Load the shims into Node and Python (docs/shims.md).")
+@sandbox_options
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @talks
 def run(
@@ -40,18 +67,23 @@ def run(
     secrets: tuple[str, ...],
     shims: bool,
     command: tuple[str, ...],
+    config: Path | None,
     **options: Any,  # noqa: ANN401
 ) -> None:
-    """Run COMMAND behind the proxy, with a session of its own and a placeholder variable for each secret.
+    """Run COMMAND in a sandbox (Linux), with a session of its own and a placeholder variable for each secret.
 
-    COMMAND replaces this process: signals and exit code are its own. Its session is revoked when it ends (on Linux;
-    elsewhere after --ttl seconds).
+    It sees the system, its own folder and what is shared with it; it reaches nothing but Egret's proxy, whatever
+    client it uses; it holds no key. Signals, terminal and exit code are as without the sandbox (docs/sandbox.md). Its
+    session is revoked when it ends (on Linux; elsewhere after --ttl seconds).
     """
+    _needs_linux()
+
     from egret.client import Area  # noqa: PLC0415
-    from egret.shims import environment as with_shims  # noqa: PLC0415
+    from egret.sandbox.places import records  # noqa: PLC0415
     from egret.watcher import leave_behind  # noqa: PLC0415
 
     program = _program(command[0])
+    chosen = _plan(_wishes(options, config))
     declared = [*secrets, *_declared(manifest)] if secrets or manifest else None
     found = client.find_dataset(dataset, project)["id"]
     options |= {"label": "egret run", "secrets": declared}
@@ -60,25 +92,97 @@ def run(
         its = client.consumer(options["consumer"], project)["secrets"]
         declared = [name for name in its if declared is None or name in declared]
     folder = Path(tempfile.mkdtemp(prefix="egret-run-"))
-    environ = _environ(client, Area(found, project), session, declared, folder)
-    if shims:
-        environ = with_shims(environ)
-    leave_behind(client, (session["id"], found, project), folder)
-    _become(program, command, environ)
+    environ = _environ(client, Area(found, project), session, declared, folder=folder, chosen=chosen, shims=shims)
+    leave_behind(client, (session["id"], found, project), folder, records(environment()))
+    _go(chosen, program, command, environ=environ, proxy_url=session["proxy_url"], folder=folder)
+
+
+def _wishes(options: dict[str, Any], config: Path | None) -> "Wishes":
+    """Take the sandbox's options out of `options`; what is not given there, from the `run:` section."""
+    from egret.sandbox.launch import Wishes  # noqa: PLC0415
+
+    section = settings(config).run
+    allow = {*options.pop("allow"), *section.allow}
+    return Wishes(
+        options.pop("mode") or section.sandbox,
+        [*section.share, *options.pop("share")],
+        [*section.share_rw, *options.pop("share_rw")],
+        [*section.keep_env, *options.pop("keep_env")],
+        list(dict.fromkeys([*section.device, *options.pop("devices")])),
+        list(dict.fromkeys([*section.publish, *options.pop("publish")])),
+        "userns" in allow,
+    )
+
+
+def _needs_linux() -> None:
+    """Say so on Windows, where what the sandbox is made of cannot even be imported; macOS is told by its level."""
+    if sys.platform == "win32":
+        fail("`egret run` needs Linux, and this is Windows: use it in WSL or in a virtual machine", UNAVAILABLE)
+
+
+def _plan(wishes: "Wishes") -> "Plan":
+    from egret.sandbox.launch import plan  # noqa: PLC0415
+    from egret.sandbox.levels import NoSandbox  # noqa: PLC0415
+    from egret.sandbox.writable import Unshareable  # noqa: PLC0415
+
+    try:
+        return plan(wishes, environment())
+    except NoSandbox as error:
+        fail(str(error), UNAVAILABLE)
+    except Unshareable as error:
+        fail(str(error), USAGE)
 
 
 def _environ(
-    client: "Client", where: "Area", session: "Document", declared: list[str] | None, folder: Path
+    client: "Client",
+    where: "Area",
+    session: "Document",
+    declared: list[str] | None,
+    *,
+    folder: Path,
+    chosen: "Plan",
+    shims: bool,
 ) -> dict[str, str]:
-    from egret.sandbox import reserved, variables, write  # noqa: PLC0415
+    from egret.sandbox.environment import reserved, variables, write  # noqa: PLC0415
+    from egret.sandbox.levels import Level  # noqa: PLC0415
     from egret.secrets import variables_inside  # noqa: PLC0415
+    from egret.shims import environment as with_shims  # noqa: PLC0415
 
     secrets = [item["name"] for item in client.secrets(where)] if declared is None else declared
     plain = [item["name"] for item in client.secrets(where, "variables")]
     for name in filter(reserved, [*secrets, *plain]):
-        click.echo(f"egret: warning: {name} steers programs and is not set; write its placeholder instead", err=True)
+        _say(f"warning: {name} steers programs and is not set; write its placeholder instead")
     inside = variables_inside(session["id"], secrets, plain)
-    return variables(session["proxy_url"], write(folder, client.ca()), inside, environment())
+    placeholders = [name for name in (*secrets, *plain) if not reserved(name)]
+    base = chosen.environ(environment(), placeholders, where.dataset or "", folder, _say)
+    proxy_url, captured = chosen.proxy_url(session["proxy_url"]), chosen.level is Level.FULL
+    made = variables(proxy_url, write(folder, client.ca()), inside, base, captured=captured)
+    return with_shims(made) if shims else made
+
+
+def _go(
+    chosen: "Plan", program: str, command: tuple[str, ...], *, environ: dict[str, str], proxy_url: str, folder: Path
+) -> NoReturn:
+    from egret.sandbox import launch  # noqa: PLC0415
+    from egret.sandbox.levels import SAID, Level, NoSandbox  # noqa: PLC0415
+    from egret.sandbox.writable import Unshareable  # noqa: PLC0415
+
+    if chosen.level is Level.OFF:
+        _say(SAID[Level.OFF])
+        _become(program, command, environ)
+    try:
+        code = launch.run(chosen, launch.Job(program, command, environ, proxy_url, [folder], environment(), _say))
+    except NoSandbox as error:
+        fail(str(error), UNAVAILABLE)
+    except Unshareable as error:
+        fail(str(error), USAGE)
+    except OSError as error:
+        fail(f"the sandbox: {error.strerror}", ERROR)
+    os._exit(code)  # nothing is left to do: taking the interpreter down costs as much as the sandbox's network
+
+
+def _say(text: str) -> None:
+    click.echo(f"egret: {printable(text)}", err=True)
 
 
 def _program(name: str) -> str:

@@ -28,6 +28,7 @@ def session() -> None:
 @click.option(
     "--origin", "origins", multiple=True, help="A page's origin that may use the gateway; repeat for several."
 )
+@click.option("--source", "sources", multiple=True, help="Only from this network; repeat for several.")
 @click.option("--environment", "-e", help="The environment whose secrets apply.")
 @click.option("--ttl", type=click.IntRange(min=1), help="Seconds it lives; 3600 by default.")
 @click.option("--max-requests", type=click.IntRange(min=1), help="Requests it may make.")

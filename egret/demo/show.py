@@ -19,7 +19,7 @@ from egret.client import Client, Document
 from egret.demo.installation import Installation
 from egret.demo.screen import box, heading, painter
 from egret.echo import Echo
-from egret.sandbox import variables, write
+from egret.sandbox.environment import variables, write
 from egret.secrets import variables_inside
 from egret.settings import environment
 

@@ -11,15 +11,15 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
-from proxy.inject import Plan
-from proxy.message import Fields, Head
+from proxy.core.inject import Plan
+from proxy.core.message import Fields, Head
 from proxy.protocol.wire import Malformed, values
 
 GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 DEFLATE: Final = b"permessage-deflate"
 OFFER: Final = b"permessage-deflate; client_no_context_takeover"
 _OURS: Final = frozenset((b"sec-websocket-key", b"sec-websocket-version", b"sec-websocket-extensions"))
-_ANSWER: Final = frozenset((b"sec-websocket-accept", b"sec-websocket-extensions", b"sec-websocket-protocol"))
+ANSWER: Final = frozenset((b"sec-websocket-accept", b"sec-websocket-extensions", b"sec-websocket-protocol"))
 _PARAMETER: Final = re.compile(rb'([a-z_]+)(?:\s*=\s*"?([0-9]{1,2})"?)?')
 _KEY: Final = re.compile(rb"[A-Za-z0-9+/]{22}==")
 
@@ -57,7 +57,7 @@ def parameters(element: bytes) -> dict[bytes, bytes | None] | None:
 
 def agree(fields: Fields) -> Deflate | None:
     """Choose from a client's offers. We compress each message on its own, with a window of 4 KiB."""
-    for value in values(list(fields), b"sec-websocket-extensions"):
+    for value in values(fields, b"sec-websocket-extensions"):
         for element in value.split(b","):
             offered = parameters(element.strip())
             if offered is None:
@@ -93,21 +93,21 @@ class Handshake:
             ours.append((b"Sec-WebSocket-Extensions", OFFER))
         return (*[pair for pair in fields if pair[0].lower() not in _OURS], *ours)
 
-    def answered(self, fields: list[tuple[bytes, bytes]], scrubbed: Fields) -> Fields:
+    def answered(self, fields: Fields, scrubbed: Fields) -> Fields:
         """Check a 101 as it came, and return the fields of ours; raises `Malformed` for one that nobody asked for."""
         if values(fields, b"sec-websocket-accept") != [accept(self._key)]:
             raise Malformed("accept")
         upgrade = [value.lower() for value in values(fields, b"upgrade")]
         if upgrade != [b"websocket"]:
             raise Malformed("upgrade")
-        self.upstream = self._agreed(_elements(tuple(fields), b"sec-websocket-extensions"))
+        self.upstream = self._agreed(_elements(fields, b"sec-websocket-extensions"))
         chosen = values(fields, b"sec-websocket-protocol")
         answer = [(b"Sec-WebSocket-Accept", accept(self.head.values(b"sec-websocket-key")[0]))]
         if chosen:
             answer.append((b"Sec-WebSocket-Protocol", self._spelled(chosen)))
         if self.client is not None:
             answer.append((b"Sec-WebSocket-Extensions", self.client.answer))
-        return (*[pair for pair in scrubbed if pair[0].lower() not in _ANSWER], *answer)
+        return (*[pair for pair in scrubbed if pair[0].lower() not in ANSWER], *answer)
 
     def _agreed(self, elements: list[bytes]) -> Deflate | None:
         if not elements:
@@ -127,9 +127,9 @@ class Handshake:
 
 def readable(fields: Fields) -> bool:
     """Whether a client's handshake fields can be answered."""
-    keys = values(list(fields), b"sec-websocket-key")
+    keys = values(fields, b"sec-websocket-key")
     return len(keys) == 1 and _KEY.fullmatch(keys[0]) is not None
 
 
 def _elements(fields: Fields, name: bytes) -> list[bytes]:
-    return [part.strip() for value in values(list(fields), name) for part in value.split(b",") if part.strip()]
+    return [part.strip() for value in values(fields, name) for part in value.split(b",") if part.strip()]

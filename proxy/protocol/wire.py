@@ -7,9 +7,10 @@ one framing. Whatever else comes raises `Malformed`.
 
 import re
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Final
 
-Fields = list[tuple[bytes, bytes]]
+from proxy.core.message import Fields
 
 _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _REQUEST: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}) ([\x21-\x7e\x80-\xff]+) HTTP/1\.([01])")
@@ -18,6 +19,10 @@ _DIGITS: Final = re.compile(rb"[0-9]{1,18}")
 _CHUNK: Final = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?")
 _LEGAL: Final = bytes({9, *range(0x20, 0x7F), *range(0x80, 0x100)})
 """What may stand in a head besides the line ends: no NUL, no bare CR or LF, no other control character, no DEL."""
+
+PHRASES: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
+USUAL: Final = frozenset({b"", *PHRASES.values()})
+"""Reason phrases that need not be searched: short, and known."""
 
 UNTIL_CLOSE: Final = -1
 CHUNKED: Final = -2
@@ -47,7 +52,7 @@ def fields(split: list[bytes]) -> Fields:
         if not colon or _TOKEN.fullmatch(name) is None:  # a folded line starts with a blank, which is no token
             raise Malformed("field line")
         parsed.append((name, value.strip(b" \t")))
-    return parsed
+    return tuple(parsed)
 
 
 def request_line(line: bytes) -> tuple[bytes, bytes, int]:
@@ -126,7 +131,7 @@ class Body:
     def __init__(self, framing: int, buffer: bytearray, trailer_limit: int) -> None:
         self.framing = framing
         self.ended = framing == 0
-        self.trailers: Fields = []
+        self.trailers: Fields = ()
         self._buffer = buffer
         self._limit = trailer_limit
         self._left = max(framing, 0)
@@ -145,6 +150,13 @@ class Body:
                 self._left -= len(data)
                 self.ended = self._left == 0
             yield data
+
+    def whole(self, most: int) -> bytes | None:
+        """Return all of a body that was not begun, if its length is known, it is here, and has `most` bytes at most."""
+        if not 0 < self.framing == self._left <= min(most, len(self._buffer)):
+            return None
+        self._left, self.ended = 0, True
+        return taken(self._buffer, self.framing)
 
     def close(self) -> None:
         """Take the end of the connection: ends a body that lasts until close, breaks every other."""
@@ -219,6 +231,22 @@ class Body:
         self.ended = True
 
 
-def head_block(first: bytes, parsed: "Fields | tuple[tuple[bytes, bytes], ...]") -> bytes:
+def head_block(first: bytes, parsed: Fields) -> bytes:
     """Serialise a head. The caller answers for the bytes: everything here was parsed by us or encoded by the core."""
     return b"".join([first, b"\r\n", *[b"%s: %s\r\n" % field for field in parsed], b"\r\n"])
+
+
+def with_length(fields: Fields, length: int | None) -> Fields:
+    """Return fields with this Content-Length, where it stood before; without one for None."""
+    number = b"" if length is None else b"%d" % length
+    kept = []
+    for pair in fields:
+        if len(pair[0]) == 14 and pair[0].lower() == b"content-length":
+            if number:
+                kept.append((pair[0], number))
+                number = b""
+        else:
+            kept.append(pair)
+    if number:
+        kept.append((b"Content-Length", number))
+    return tuple(kept)

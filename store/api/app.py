@@ -26,7 +26,7 @@ from store.api.state import Described, State
 
 type Mount = Callable[[web.Application, State], None]
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"
 
 
 def operations() -> list[Operation]:

@@ -27,6 +27,7 @@ class ConsumerOut(Out):
     created_by: str
     updated_at: Time
     updated_by: str
+    state: str = Field(description="active; damaged: it does not verify, and its sessions are refused.")
 
 
 class ConsumerList(Out):

@@ -60,6 +60,14 @@ class EgressIn(Model):
 
     allow: Annotated[list[Annotated[str, shape(EGRESS_HOST)]], Field(max_length=200)] = Field(default=[])
     default: Literal["allow", "deny"] = "deny"
+    scrub_hosts: Annotated[list[Annotated[str, shape(EGRESS_HOST)]], Field(max_length=200)] = Field(
+        default=[], description="Hosts whose answers are searched for every value, beside those its own rules reach."
+    )
+
+    def given(self) -> dict[str, object]:
+        """Return what the vault takes."""
+        scrub = {"scrub_hosts": self.scrub_hosts} if self.scrub_hosts else {}
+        return {"allow": self.allow, "default": self.default, **scrub}
 
 
 class DatasetPut(Model):
@@ -85,7 +93,7 @@ class DatasetPut(Model):
             [each.entry() for each in self.secrets],
             [each.entry() for each in self.variables],
             plain(self.hosts) or (),
-            {} if self.egress is None else {"allow": self.egress.allow, "default": self.egress.default},
+            {} if self.egress is None else self.egress.given(),
             self.immutable,
             self.strict_bodies,
         )

@@ -77,6 +77,8 @@ Prose = Annotated[str, shape(f"^{_LINE}$", maxLength=1024)]
 Environment = Annotated[str, Field(pattern="^([a-z0-9][a-z0-9_-]{0,31})?$")]
 Duration = Annotated[str, Field(min_length=1), shape(f"^({DURATION})$", examples=["90d"])]
 Origin = Annotated[str, shape("^(null|https?://[a-z][a-z0-9]{0,30}(\\.[a-z][a-z0-9]{0,30}){0,3}(:[1-9][0-9]{0,3})?)$")]
+NETWORK = "^(10|172|192)\\.([1-9]?[0-9])\\.([1-9]?[0-9])\\.([1-9]?[0-9])(/(8|16|24|32))?$"
+Sources = Annotated[list[Annotated[str, shape(NETWORK)]], Field(max_length=64)]
 Filename = Annotated[
     str,
     Field(pattern=r"^[^/\\]+$", max_length=255),

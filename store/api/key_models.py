@@ -6,19 +6,17 @@ from pydantic import Field, WithJsonSchema
 from pydantic.config import JsonDict
 
 from store.access import ACTIONS, AREAS
-from store.api.fields import Id, Label, Model, Out, Patch, Seconds, Time, shape
+from store.api.fields import Id, Label, Model, Out, Patch, Seconds, Sources, Time, shape
 
 YEAR = 366 * 86_400
 MONTH = 30 * 86_400
 _DATASET = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}/[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
-_NETWORK = "^(10|172|192)\\.([1-9]?[0-9])\\.([1-9]?[0-9])\\.([1-9]?[0-9])(/(8|16|24|32))?$"
 
 Permission = Literal["full", "read_only", "rater_only", "restricted", "owner"]
 Area = Annotated[str, WithJsonSchema({"type": "string", "enum": sorted(AREAS)})]
 Action = Annotated[str, WithJsonSchema({"type": "string", "enum": sorted(ACTIONS)})]
 Ids = Annotated[list[Id], Field(max_length=200)]
 Datasets = Annotated[list[Annotated[str, shape(_DATASET)]], Field(max_length=200)]
-Sources = Annotated[list[Annotated[str, shape(_NETWORK)]], Field(max_length=64)]
 
 
 _LISTED: JsonDict = {
@@ -30,15 +28,17 @@ _LISTED: JsonDict = {
 
 
 class KeyIn(Model, json_schema_extra=_LISTED):
-    """A new key: the least that is useful unless you say more. It never gets more rights than its maker's."""
+    """A new key: the least that is useful unless you say more. It never has more than its maker, nor lives longer."""
 
     name: Label
     permission: Permission = "rater_only"
     access: Annotated[list[Area], Field(max_length=20)] | None = Field(None, description="Areas it is limited to.")
     actions: Annotated[list[Action], Field(max_length=40)] = Field(default=[], description="For `restricted` only.")
-    projects: Ids | None = Field(None, description="Null: all that its maker may see.")
-    datasets: Datasets | None = Field(None, description="As `project/dataset`. Null: all.")
-    sources: Sources = Field(default=[], description="Networks it may come from; none: anywhere.")
+    projects: Ids | None = Field(None, description="Null: all; a limited maker names some of its own.")
+    datasets: Datasets | None = Field(None, description="As `project/dataset`. Null: all; a limited maker names some.")
+    sources: Sources = Field(
+        default=[], description="Networks it may come from; none: anywhere. A limited maker names some of its own."
+    )
     consumers: Ids | None = Field(None, description="It opens sessions for these consumers only. Null: any, or none.")
     member: Id | None = Field(
         None, description="Whose it is, and whose rights bound it at all times. Null: its maker's."
@@ -61,9 +61,10 @@ class KeyPatch(Patch, json_schema_extra={**_LISTED, "minProperties": 1}):
 
 
 class RotateIn(Model):
-    """How long the old key still works."""
+    """How long the old key still works, and what becomes of the sessions that it opened."""
 
     overlap: Annotated[int, Seconds(0, MONTH)] = 0
+    sessions: Literal["keep", "end"] = Field("keep", description="Sessions outlive a rotation, unless they are ended.")
 
 
 class LeakIn(Model):
@@ -85,7 +86,7 @@ class KeyOut(Out):
     sources: list[str]
     consumers: list[str] | None
     member: str | None
-    state: str
+    state: str = Field(description="active, rotated, expired; damaged: it does not verify and is refused. Revoke it.")
     created_at: Time
     created_by: str
     expires_at: Time | None

@@ -43,6 +43,7 @@ class MemberOut(Out):
     groups: list[str]
     created_at: Time
     created_by: str
+    state: str = Field(description="active; damaged: it does not verify, and its keys and sessions are refused.")
 
 
 class MemberList(Out):

@@ -43,7 +43,8 @@ class Readiness:
                     "database": await self._database(),
                     "disk": self._disk(),
                     "intake": self._intake(),
-                    "audit": "ok" if not self._keeper.checkpoints.fault else "no checkpoints",
+                    "rows": self._alarm(log=False, said="edited, see the log"),
+                    "audit": self._audit(),
                 }
                 self._until = time.monotonic() + FRESH
         return self._found
@@ -56,6 +57,13 @@ class Readiness:
         except (StoreError, TimeoutError):
             return "cannot write"
         return "ok"
+
+    def _alarm(self, *, log: bool, said: str) -> str:
+        found = [each for each in self._vault.alarms.present() if each.startswith("the log") is log]
+        return said if found else "ok"
+
+    def _audit(self) -> str:
+        return "no checkpoints" if self._keeper.checkpoints.fault else self._alarm(log=True, said="changed, verify it")
 
     def _disk(self) -> str:
         return "ok" if self.free() >= FREE else "nearly full"

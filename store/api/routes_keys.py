@@ -4,6 +4,7 @@ from store.api.call import Call
 from store.api.key_models import KeyIn, KeyList, KeyMade, KeyOut, KeyPatch, LeakIn, RotateIn
 from store.api.operation import Operation, Reply, registrar
 from store.api.page import PageQuery
+from store.api.session_models import SessionList, SessionOut
 from store.model import SecretValue
 from store.records import KeyInfo
 from store.vault import KeyChange, NewKey
@@ -49,19 +50,35 @@ async def patch_key(call: Call) -> Reply:
 
 @route("DELETE", "/keys/{key}", status=204, tagged=True)
 async def revoke_key(call: Call) -> Reply:
-    """End a key at once."""
+    """End a key and the sessions that it opened, at once."""
     await call.write(call.vault.keys.revoke, call.path["key"], if_match=call.match())
     return Reply()
 
 
 @route("POST", "/keys/{key}/rotate", body=RotateIn, answer=KeyMade, status=201, once=True, tagged=True)
 async def rotate_key(call: Call) -> Reply:
-    """Make a successor with the same rights; the old key ends after `overlap`."""
-    return _made(*await call.write(call.vault.keys.rotate, call.path["key"], call.body.overlap))
+    """Make a successor with the same rights; the old key ends after `overlap`, its sessions do not."""
+    verb, how = call.vault.keys.rotate, call.body
+    return _made(*await call.write(verb, call.path["key"], how.overlap, sessions=how.sessions))
+
+
+@route("GET", "/keys/{key}/sessions", query=PageQuery, answer=SessionList)
+async def list_key_sessions(call: Call) -> Reply:
+    """List the live sessions that a key opened, in every dataset, without their tokens."""
+    page = await call.read(call.vault.sessions.of_key, call.path["key"], limit=call.query.limit, cursor=call.cursor())
+    items = [SessionOut.model_validate(each) for each in page.items]
+    return Reply(SessionList(items=items, next=call.following(page.next)))
+
+
+@route("DELETE", "/keys/{key}/sessions", status=204)
+async def end_key_sessions(call: Call) -> Reply:
+    """End all sessions that a key opened, at once; the key lives on."""
+    await call.write(call.vault.keys.end_sessions, call.path["key"])
+    return Reply()
 
 
 @route("POST", "/report-leaked", body=LeakIn, status=204, public=True)
 async def report_leaked(call: Call) -> Reply:
-    """Revoke a key by showing it: whoever finds one may end it. Unknown keys get the same answer."""
+    """End a key, its sessions and the keys that it made: whoever shows it may. Unknown keys get the same answer."""
     await call.state.report_leaked(call.body.key, call.request)
     return Reply()

@@ -26,6 +26,7 @@ async def open_session(call: Call) -> Reply:
         wish.label or "",
         wish.ttl,
         wish.consumer,
+        wish.sources,
     )
     verb = call.vault.sessions.open
     info, token = await call.write(verb, call.path["project"], call.path["dataset"], options)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from store.api.fields import Environment, Id, Model, Name, Note, Origin, Out, Seconds, Time, Word
+from store.api.fields import Environment, Id, Model, Name, Note, Origin, Out, Seconds, Sources, Time, Word
 
 WEEK = 7 * 86_400
 LARGEST = 2**53 - 1
@@ -18,6 +18,9 @@ class SessionIn(Model):
     consumer: Id | None = Field(None, description="For this consumer of the project: it gets exactly its secrets.")
     environment: Environment | None = None
     origins: Annotated[list[Origin], Field(max_length=32)] = Field(default=[], description="Pages that may use it.")
+    sources: Sources | None = Field(
+        None, description="Networks it may be used from; none: any. Null: those of the key that opens it."
+    )
     max_requests: Annotated[int, Field(ge=1, le=LARGEST)] | None = None
     label: Note | None = None
     ttl: Annotated[int, Seconds(1, WEEK)] = 3600
@@ -33,13 +36,16 @@ class SessionOut(Out):
     secrets: list[str] | None
     consumer: str | None
     origins: list[str]
+    sources: list[str]
     max_requests: int | None
     label: str
     created_at: Time
     created_by: str
+    key: str | None = Field(description="The id of the key that opened it.")
     expires_at: Time
     last_used_at: Time | None
     use_count: int
+    state: str = Field(description="live; damaged: it does not verify and is refused. Revoke it.")
 
 
 class SessionOpened(SessionOut):

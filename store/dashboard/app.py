@@ -32,6 +32,7 @@ def _routes() -> list[tuple[str, str, Page]]:
         ("POST", "/keys/{key}/revoke", routes_keys.revoke_key),
         ("POST", "/keys/{key}/permission", routes_keys.change_key),
         ("POST", "/keys/{key}/rotate", routes_keys.rotate_key),
+        ("POST", "/keys/{key}/sessions/end", routes_keys.end_sessions),
         ("GET", "/audit/", routes_keys.audit),
         ("GET", "/members/", routes_members.members),
         ("POST", "/members/", routes_members.add_member),

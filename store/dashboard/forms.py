@@ -12,7 +12,7 @@ from store.api.routes_sessions import shown_once
 from store.dashboard.routes_scopes import Trouble, home, scope_page
 from store.dashboard.view import see_other
 from store.dashboard.visit import Visit, link_to
-from store.errors import Conflict, Invalid, Problem, StoreError
+from store.errors import Conflict, Forbidden, Invalid, Problem, StoreError
 from store.model import Kind, SecretValue
 from store.records import Change, GroupGrant, NewEntry
 from store.vault import NewSession, Upload
@@ -115,11 +115,16 @@ async def open_session(visit: Visit) -> web.Response:
     scope, form = visit.scope, visit.form
     origins, label = form.words("origins"), form.text("label")
     options = NewSession(
-        None, form.text("environment"), origins, None, label, _seconds(form.text("hours")), form.optional("consumer")
+        environment=form.text("environment"),
+        origins=origins,
+        label=label,
+        ttl=_seconds(form.text("hours")),
+        consumer=form.optional("consumer"),
+        sources=form.words("sources") or None,
     )
     try:
         info, token = await visit.write(visit.state.vault.sessions.open, scope.project, scope.dataset, options)
-    except (Invalid, Conflict) as error:
+    except (Invalid, Conflict, Forbidden) as error:
         return await scope_page(visit, trouble(visit, "sessions", error))
     shown = shown_once(token.reveal().decode(), visit.state.urls)
     return visit.show("opened", scope=scope, session=info, shown=shown)

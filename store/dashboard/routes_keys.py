@@ -45,7 +45,7 @@ async def create_key(visit: Visit) -> web.Response:
     )
     try:
         info, key = await visit.write(visit.state.vault.keys.create, wish)
-    except (Invalid, Forbidden) as error:
+    except (Invalid, Conflict, Forbidden) as error:
         return await keys(visit, trouble(visit, "keys", error))
     return _made(visit, info, key)
 
@@ -69,8 +69,9 @@ async def rotate_key(visit: Visit) -> web.Response:
     """Replace a key and show the new one, once; the old one works for some hours longer."""
     hours = _number(visit.form.text("hours")) * 3600
     try:
-        info, key = await visit.write(visit.state.vault.keys.rotate, visit.path["key"], hours)
-    except (Invalid, Forbidden) as error:
+        verb, sessions = visit.state.vault.keys.rotate, visit.form.text("sessions") or "keep"
+        info, key = await visit.write(verb, visit.path["key"], hours, sessions=sessions)
+    except (Invalid, Conflict, Forbidden) as error:
         return await keys(visit, trouble(visit, "keys", error))
     return _made(visit, info, key)
 
@@ -78,6 +79,15 @@ async def rotate_key(visit: Visit) -> web.Response:
 def _number(text: str) -> int:
     """Return a small number; what is none is 0, which the vault judges."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 5 else 0
+
+
+async def end_sessions(visit: Visit) -> web.Response:
+    """End the sessions that a key opened."""
+    try:
+        await visit.write(visit.state.vault.keys.end_sessions, visit.path["key"])
+    except (Conflict, Forbidden) as error:
+        return await keys(visit, trouble(visit, "keys", error))
+    return see_other(KEYS)
 
 
 async def revoke_key(visit: Visit) -> web.Response:

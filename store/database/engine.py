@@ -74,6 +74,23 @@ class Database:
         with _as_unavailable(), self._readers.connect() as connection, connection.begin():
             yield connection
 
+    def require_durable(self) -> None:
+        """Return when what is committed survives; raises `Unavailable` for a server that answers before.
+
+        A standby that may be promoted must have a commit before somebody is told of it, or the mark outside the
+        database is ahead of it after a failover.
+        """
+        if self.sqlite:
+            return
+        with self.read() as connection:
+            show = "SELECT current_setting('synchronous_commit'), current_setting('synchronous_standby_names')"
+            level, standbys = connection.exec_driver_sql(show).one()
+        if level == "off" or (standbys and level == "local"):
+            raise Unavailable(
+                f"PostgreSQL runs with synchronous_commit = {level}: what was acknowledged could be lost. "
+                "Set it to on, for this role too."
+            )
+
     def lone_connection(self) -> Connection:
         """Open a connection outside of transactions; what holds on to it must `invalidate` it at the end."""
         return self._writer.connect().execution_options(isolation_level="AUTOCOMMIT")

@@ -18,13 +18,12 @@ from sqlalchemy import (
     bindparam,
     delete,
     insert,
-    or_,
     select,
     tuple_,
     update,
 )
 
-from store.database.schema import documents, entries, head, nodes, versions
+from store.database.schema import documents, entries, head, history, nodes, versions
 from store.model import Scope
 
 Row = RowMapping
@@ -35,6 +34,9 @@ _HEAD = select(head.c.body, head.c.signature)
 _LOCK_HEAD = _HEAD.with_for_update()
 _NODE = select(nodes.c.body).where(nodes.c.path == bindparam("path"))
 _DOCUMENT = select(documents.c.body, documents.c.signature).where(documents.c.key == bindparam("key"))
+_HISTORY = select(history).where(
+    tuple_(history.c.level, history.c.number).in_(bindparam("places", expanding=True)),
+)
 _VERSION = select(versions.c.body, versions.c.signature).where(
     versions.c.entry == bindparam("entry"),
     versions.c.number == bindparam("number"),
@@ -56,6 +58,12 @@ def read_document(connection: Connection, key: str) -> tuple[bytes, bytes] | Non
     """Return a document's body and signature."""
     row = connection.execute(_DOCUMENT, {"key": key}).one_or_none()
     return (row[0], row[1]) if row else None
+
+
+def read_history(connection: Connection, places: Iterable[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
+    """Return hashes of whole subtrees of the history."""
+    found = connection.execute(_HISTORY, {"places": sorted(set(places))})
+    return {(row[0], row[1]): bytes(row[2]) for row in found}
 
 
 def read_version(connection: Connection, entry: str, number: int) -> tuple[bytes, bytes] | None:
@@ -148,36 +156,24 @@ def within(table: Table, scope: Scope) -> list[Any]:
     return [table.c[name] == value for name, value in place(scope).items()]
 
 
-_ALL = select(entries).where(*_where(entries, _SCOPE)).order_by(entries.c.name, entries.c.environment, entries.c.id)
-_LIVE = _ALL.where(entries.c.deleted_at.is_(None))
+_LIVE = (
+    select(entries)
+    .where(*_where(entries, _SCOPE), entries.c.deleted_at.is_(None))
+    .order_by(entries.c.name, entries.c.environment, entries.c.id)
+)
 _NAMED = _LIVE.where(*_where(entries, ("kind", "name", "environment")))
 _LIGHT = [column for column in versions.c if column.name not in {"body", "signature"}]
-_CURRENT = (
+_BY_ID = select(entries).where(entries.c.id.in_(bindparam("ids", expanding=True)))
+_VERSIONS_OF = (
     select(*_LIGHT)
-    .join(entries, entries.c.id == versions.c.entry)
-    .where(
-        *_where(entries, _SCOPE),
-        versions.c.state != "destroyed",
-        or_(versions.c.number == entries.c.active_version, versions.c.retired_at > bindparam("since")),
-    )
-    .order_by(versions.c.entry, versions.c.number)
-)
-_BY_ID = select(entries).where(*_where(entries, _SCOPE), entries.c.id.in_(bindparam("ids", expanding=True)))
-_CURRENT_OF = (
-    select(*_LIGHT)
-    .join(entries, entries.c.id == versions.c.entry)
-    .where(
-        versions.c.entry.in_(bindparam("ids", expanding=True)),
-        versions.c.state != "destroyed",
-        or_(versions.c.number == entries.c.active_version, versions.c.retired_at > bindparam("since")),
-    )
+    .where(versions.c.entry.in_(bindparam("ids", expanding=True)))
     .order_by(versions.c.entry, versions.c.number)
 )
 
 
-def entries_of(connection: Connection, scope: Scope, *, deleted: bool = False) -> Sequence[Row]:
-    """Return a scope's entries, sorted; `deleted` includes those kept for scrubbing only."""
-    return connection.execute(_ALL if deleted else _LIVE, _keyed(place(scope))).mappings().all()
+def entries_of(connection: Connection, scope: Scope) -> Sequence[Row]:
+    """Return what is listed as a scope's entries, sorted."""
+    return connection.execute(_LIVE, _keyed(place(scope))).mappings().all()
 
 
 def entry_named(connection: Connection, scope: Scope, kind: str, name: str, environment: str) -> Row | None:
@@ -186,44 +182,23 @@ def entry_named(connection: Connection, scope: Scope, kind: str, name: str, envi
     return connection.execute(_NAMED, _keyed(key)).mappings().one_or_none()
 
 
-def current_versions(connection: Connection, scope: Scope, since: int) -> dict[str, list[Row]]:
-    """Return what a manifest lists: per entry the active version and those retired after `since` (milliseconds)."""
-    found: dict[str, list[Row]] = {}
-    for row in connection.execute(_CURRENT, {**_keyed(place(scope)), "since": since}).mappings():
-        found.setdefault(row["entry"], []).append(row)
-    return found
-
-
-def entries_by_id(connection: Connection, scope: Scope, ids: Sequence[str]) -> list[Row]:
-    """Return these entries of a scope, deleted ones included; those that are gone are left out."""
+def _many(connection: Connection, query: Select[Any], ids: Sequence[str]) -> list[Row]:
     found: list[Row] = []
     for start in range(0, len(ids), _MANY):
-        asked = {**_keyed(place(scope)), "ids": ids[start : start + _MANY]}
-        found += connection.execute(_BY_ID, asked).mappings()
+        found += connection.execute(query, {"ids": list(ids[start : start + _MANY])}).mappings()
     return found
 
 
-def current_versions_of(connection: Connection, ids: Sequence[str], since: int) -> dict[str, list[Row]]:
-    """Return the same as `current_versions` for these entries."""
-    found: dict[str, list[Row]] = {}
-    for start in range(0, len(ids), _MANY):
-        asked = {"ids": ids[start : start + _MANY], "since": since}
-        for row in connection.execute(_CURRENT_OF, asked).mappings():
-            found.setdefault(row["entry"], []).append(row)
-    return found
+def entries_of_ids(connection: Connection, ids: Sequence[str]) -> list[Row]:
+    """Return these entries, of whatever scope; those that are gone are left out."""
+    return _many(connection, _BY_ID, ids)
 
 
-def versions_of(connection: Connection, entry: str) -> Sequence[Row]:
+def versions_of_ids(connection: Connection, ids: Sequence[str]) -> list[Row]:
+    """Return all versions of these entries without their bodies, oldest first."""
+    return _many(connection, _VERSIONS_OF, ids)
+
+
+def versions_of(connection: Connection, entry: str) -> list[Row]:
     """Return all versions of an entry without their bodies, oldest first."""
-    query = select(*_LIGHT).where(versions.c.entry == entry).order_by(versions.c.number)
-    return connection.execute(query).mappings().all()
-
-
-def active_versions(connection: Connection, found: Sequence[Row]) -> dict[str, Row]:
-    """Return the active version of each entry (those that have one), without bodies."""
-    active: dict[str, Row] = {}
-    for start in range(0, len(found), 500):
-        ids = [row["id"] for row in found[start : start + 500]]
-        query = select(*_LIGHT).where(versions.c.entry.in_(ids), versions.c.state == "active")
-        active.update((row["entry"], row) for row in connection.execute(query).mappings())
-    return active
+    return _many(connection, _VERSIONS_OF, [entry])

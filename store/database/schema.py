@@ -1,8 +1,8 @@
 """The tables. Times are Unix milliseconds; ids are text; JSON is canonical text.
 
-The data plane believes three of them, each verified: `head` (signed), `nodes` (hashed up to the head's root) and
-`documents` (manifests, sessions, keys: signed, and anchored in the nodes). Of `versions` it takes envelopes by their
-hash. All else is the control plane's working set.
+The data plane believes four of them, each verified: `head` (signed), `history` (up to the head's peaks), `nodes`
+(hashed up to the head's root) and `documents` (manifests, sessions, keys: signed, and anchored in the nodes). Of
+`versions` it takes envelopes by their hash. All else is the control plane's working set.
 """
 
 from sqlalchemy import (
@@ -51,6 +51,16 @@ documents = Table(
     Column("body", LargeBinary, nullable=False),
     Column("signature", LargeBinary, nullable=False),
 )
+
+history = Table(
+    "history",
+    metadata,
+    Column("level", Integer),
+    _count("number"),
+    Column("hash", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("level", "number"),
+)
+"""Whole subtrees of the history of changes (`store.trust.history`)."""
 
 organisations = Table(
     "organisations",
@@ -112,6 +122,7 @@ entries = Table(
     _count("rotate_after", null=True),
     Column("keep_versions", Integer, nullable=False, server_default="10"),
     Column("groups", Text, nullable=False, server_default="{}"),
+    _text("record", null=True),
     _time("created_at"),
     _text("created_by"),
     _time("updated_at"),
@@ -173,7 +184,9 @@ sessions = Table(
     _count("use_count"),
     _text("member", null=True),
     _text("consumer", null=True),
+    _text("key", null=True),
 )
+Index("ix_sessions_key", sessions.c.key)
 Index("ix_sessions_scope", sessions.c.organisation, sessions.c.project, sessions.c.dataset, sessions.c.created_at)
 Index("ix_sessions_expires", sessions.c.expires_at)
 

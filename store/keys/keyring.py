@@ -5,10 +5,12 @@
     keys/data/     opening.key, ca.key             the data plane
     keys/shared/   session.key                     both planes
 
-Private files are 0600 raw bytes; one that others may read is refused, like ssh does.
+Private files are 0600 raw bytes; one that others may read is refused, like ssh does. Where the planes are different
+users the settings name a group (`store.key_group`) that may read what both need: 0640, owned by root or by the reader.
 """
 
 import base64
+import grp
 import hashlib
 import json
 import os
@@ -20,16 +22,35 @@ from store.errors import KeyMismatch
 from store.keys.envelope import PUBLIC_SIZE, SUITE, SUITES, key_id
 from store.trust.signing import Verifier, Writer
 
+_readers: set[int] = set()
+"""Groups that may read key files, beside their owner; empty unless the settings name one."""
+
+
+def trust_group(name: str | None) -> None:
+    """Let a group read key files from now on (`store.key_group`): planes of different users share some."""
+    _readers.clear()
+    if name is not None:
+        _readers.add(grp.getgrnam(name).gr_gid)
+
 
 def read_private(path: Path) -> bytes:
-    """Read a private key file; raises `KeyMismatch` with the remedy when it is missing or open to others."""
+    """Read a private key file; raises `KeyMismatch` with the remedy when it is missing or open to others.
+
+    Open to others is what its group may do anything with; unless it is the one group that is meant to, may only read,
+    and the file is root's or our own, so that nobody else can put another in its place.
+    """
     try:
-        mode = path.stat().st_mode
-        data = path.read_bytes()
+        with path.open("rb") as stream:
+            found, data = os.fstat(stream.fileno()), stream.read()
     except OSError as error:
         raise KeyMismatch(f"The key file {path} cannot be read ({error.strerror}).") from error
-    if stat.S_IMODE(mode) & 0o077:
-        raise KeyMismatch(f"The key file {path} is open to others; run: chmod 600 {path}")
+    mode = stat.S_IMODE(found.st_mode)
+    by_design = found.st_gid in _readers and found.st_uid in (0, os.getuid()) and not mode & 0o037
+    if mode & 0o077 and not by_design:
+        remedy = f"chmod 600 {path}"
+        if _readers and not mode & 0o037:
+            remedy = f"chown root:GROUP {path}, with the group of store.key_group"
+        raise KeyMismatch(f"The key file {path} is open to others; run: {remedy}")
     return data
 
 

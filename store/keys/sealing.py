@@ -6,9 +6,10 @@ from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, MLKEM768X25519PublicKey, Suite
 
+from store.errors import Tampered
 from store.keys.envelope import PUBLIC_SIZE, SUITE, Binding, Envelope, key_id, pad
 from store.model import SecretValue
-from store.trust.signing import ENVELOPE, Writer
+from store.trust.signing import ENVELOPE, Verifier, Writer
 
 _SUITE = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 _MLKEM_SIZE = 1184
@@ -40,3 +41,13 @@ def sign_envelope(writer: Writer, envelope: bytes, binding: Binding) -> bytes:
     """Sign as the writer: HPKE's base mode proves no sender, and anyone may hold the public key."""
     parts = hashlib.sha256(binding.info()).digest(), hashlib.sha256(envelope).digest()
     return writer.sign(ENVELOPE, *parts)
+
+
+def is_signed(verifier: Verifier, signature: bytes | None, envelope: bytes, binding: Binding) -> bool:
+    """Whether the writer signed an envelope for what it is bound to."""
+    parts = hashlib.sha256(binding.info()).digest(), hashlib.sha256(envelope).digest()
+    try:
+        verifier.check(signature or b"", ENVELOPE, *parts)
+    except Tampered:
+        return False
+    return True

@@ -1,43 +1,45 @@
 """One writing transaction: rows, manifests, documents, tree, head and audit change together or not at all."""
 
-import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, insert, text
 
 from store.cache import Bounded
 from store.database import rows
 from store.database.engine import Database
-from store.database.schema import datasets, documents, head, nodes, shares
+from store.database.proofs import prove
+from store.database.schema import documents, head, nodes
+from store.database.schema import history as history_table
 from store.errors import KeyMismatch, Unavailable
 from store.keys.keyring import ControlKeys
-from store.ledger.manifest_writer import Kept, ManifestWriter
+from store.ledger.alarms import Alarms
+from store.ledger.manifests import Draft, Kept, Manifests
+from store.ledger.mirror import Mirror
 from store.log import audit
 from store.model import Scope
-from store.rules import Hosts, Rules
-from store.trust import tree
+from store.trust import history, tree
 from store.trust.documents import believed, believed_hash
 from store.trust.head import Head, channel_of
-from store.trust.manifest import manifest_key, users
+from store.trust.manifest import manifest_key
+from store.trust.mark import HighWater
 from store.trust.signing import DOCUMENT, canonical, digest
 
 _RING = text("SELECT pg_notify(:channel, :revision)")
+_GROW = insert(history_table)
 NODES = 1024
 """Nodes of the hash tree that the writer remembers: about two megabytes."""
 
 
 class Recent:
-    """What is remembered between transactions. All of it counts only under the hash that is asked for.
-
-    Nodes are for any thread, manifests for the one that writes.
-    """
+    """What is remembered between transactions, for any thread. It counts only under the hash that is asked for."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self.manifests = ManifestWriter()
+        self.manifests = Manifests()
+        self.alarms = Alarms()
         self._nodes: Bounded[str, tuple[bytes, bytes]] = Bounded(NODES)
 
     def node(self, connection: Connection, path: str, expected: bytes) -> bytes:
@@ -68,33 +70,44 @@ class Transaction:
         self.kid = last.kid
         self._last = last
         self._recent = recent
-        self._touched: dict[Scope, set[str] | None] = {}
-        self._whole: set[Scope] = set()
+        self.mirror = Mirror(connection, now, self._edited)
+        self._drafts: dict[Scope, Draft | None] = {}
         self._documents: dict[str, bytes | None] = {}
         self._events: list[audit.Event] = []
+        self.signature = b""
+        """The new head's, once finished."""
 
     @property
     def head(self) -> Head:
         """The head that this transaction started from."""
         return self._last
 
-    def touch(self, scope: Scope, entry: str | None = None) -> None:
-        """Have the scope's manifest rewritten at the end: the line of one entry (by id), or the whole."""
-        ids = self._touched.get(scope)
-        if ids is None:
-            ids = self._touched[scope] = set()
-        if entry is None:
-            self._whole.add(scope)
-        else:
-            ids.add(entry)
+    def draft(self, scope: Scope) -> Draft | None:
+        """Return a scope's manifest, to be changed; None where the head vouches for none. Raises `Tampered`."""
+        if scope not in self._drafts:
+            before = self._before(scope)
+            self._drafts[scope] = None if before is None else Draft(scope, before, before.settings, self.mirror)
+        return self._drafts[scope]
+
+    def found(self, scope: Scope, listed: Mapping[str, object] | None = None, **settings: object) -> Draft:
+        """Begin the manifest of a scope that is new."""
+        self._drafts[scope] = draft = Draft(scope, None, {}, self.mirror)
+        draft.set(listed, **{"created_at": self.now, **settings})
+        return draft
 
     def forget(self, scope: Scope) -> None:
-        """Have the scope's manifest removed at the end."""
-        self._touched[scope] = None
+        """Take a scope away: its manifest and its rows."""
+        self._drafts[scope] = None
+        self._documents[manifest_key(scope)] = None
+        self.mirror.forget_scope(scope)
 
     def put_document(self, key: str, body: object) -> None:
         """Publish a signed document."""
         self._documents[key] = canonical(body)
+
+    def put_text(self, key: str, body: bytes) -> None:
+        """Publish a document that was one before, byte for byte."""
+        self._documents[key] = body
 
     def drop_document(self, key: str) -> None:
         """Withdraw a document: after the commit nobody can use its row again."""
@@ -106,11 +119,14 @@ class Transaction:
 
     def finish(self) -> Head:
         """Write manifests, documents, tree, audit and the new head."""
-        for scope, ids in self._touched.items():
-            self._documents[manifest_key(scope)] = None if ids is None else self._manifest(scope, ids)
+        for scope, draft in self._drafts.items():
+            if draft is not None and draft.touched:
+                draft.tidy(self.now)
+                self._documents[manifest_key(scope)], kept = draft.body()
+                self._recent.manifests.keep(kept)
         root = self._write_documents()
         seq, last = audit.append(self.connection, self._events, self.now, self._last.audit_seq, self._last.audit_hash)
-        changed = root != self._last.root
+        changed = (root, self.epoch, self.kid) != (self._last.root, self._last.epoch, self._last.kid)
         new = self._last.later(
             revision=self._last.revision + changed,
             epoch=self.epoch,
@@ -121,17 +137,16 @@ class Transaction:
             audit_seq=seq,
             audit_hash=last,
         )
-        write_head(self.connection, new, self.keys)
+        if changed:
+            peaks, fresh = history.append(new.peaks, new.size, new.leaf())
+            new = new.later(size=new.size + 1, history=" ".join(peak.hex() for peak in peaks))
+            subtrees = [{"level": level, "number": number, "hash": hash_} for (level, number), hash_ in fresh.items()]
+            self.connection.execute(_GROW, subtrees)
+        self.signature = write_head(self.connection, new, self.keys)
         if changed and self.connection.dialect.name == "postgresql":
             ring = {"channel": channel_of(self.keys.public.store_id), "revision": str(new.revision)}
             self.connection.execute(_RING, ring)
         return new
-
-    def _manifest(self, scope: Scope, ids: set[str]) -> bytes:
-        last = None if scope in self._whole else self._before(scope)
-        if last is None:
-            return self._recent.manifests.whole(self.connection, scope, self._settings(scope), self.now)
-        return self._recent.manifests.changed(self.connection, scope, last, ids, self.now)
 
     def _before(self, scope: Scope) -> Kept | None:
         """Return the scope's manifest as the head that this transaction started from vouches for it."""
@@ -140,28 +155,14 @@ class Transaction:
             return None
         return self._recent.manifests.recall(scope, sha256, lambda: self._document(manifest_key(scope), sha256))
 
-    def rules(self, scope: Scope, entry: str, number: int) -> Rules | None:
-        """Return the destinations and locations that a version has now, verified: what a rotation inherits."""
-        before = self._before(scope)
-        return None if before is None else before.rules(entry, number)
+    def _edited(self, scope: Scope, target: str, columns: list[str]) -> None:
+        """Raise the alarm over a row that was not as it was written."""
+        self._recent.alarms.sound(f"a row was edited: {target.partition('/')[0]} of {scope}")
+        self.log(audit.Event("store:mend", scope, target, "edited", "store", detail={"columns": columns}))
 
-    def default_hosts(self, scope: Scope) -> Hosts:
-        """Return the dataset's destinations for secrets that name none, verified."""
-        before = self._before(scope)
-        if before is None or before.hosts is None:  # written by a release before it was signed
-            return self._settings(scope).get("hosts", [])  # type: ignore[return-value]
-        return before.hosts
-
-    def _settings(self, scope: Scope) -> dict[str, object]:
-        """Return what a manifest says beside its entries."""
-        place = rows.place(scope)
-        shared = rows.find(self.connection, shares, **place)
-        said: dict[str, object] = {} if shared is None else {"use": users(json.loads(shared["groups"]))}
-        row = rows.find(self.connection, datasets, id=place.pop("dataset"), **place) if scope.dataset else None
-        if row is not None:
-            said |= {"egress": json.loads(row["egress"]), "hosts": json.loads(row["hosts"])}
-            said |= {"strict_bodies": bool(row["strict_bodies"]), "state": row["state"]}
-        return said
+    def damaged(self, scope: Scope, target: str) -> None:
+        """Raise the alarm over what only a backup can bring back."""
+        self._recent.alarms.sound(f"damaged, see `egret store repair`: {target} of {scope}")
 
     def _document(self, key: str, sha256: str) -> bytes:
         fetch, verifier = (lambda name: rows.read_document(self.connection, name)), self.keys.public.verifier
@@ -189,16 +190,26 @@ class Transaction:
         return self._recent.node(self.connection, path, expected)
 
 
-def write_head(connection: Connection, new: Head, keys: ControlKeys) -> None:
-    """Sign and write the head row."""
-    rows.put(connection, head, {"id": 1}, {"body": new.body(), "signature": new.sign(keys.writer)})
+def write_head(connection: Connection, new: Head, keys: ControlKeys) -> bytes:
+    """Sign and write the head row; returns the signature."""
+    signature = new.sign(keys.writer)
+    rows.put(connection, head, {"id": 1}, {"body": new.body(), "signature": signature})
+    return signature
 
 
 class Ledger:
     """Opens transactions on the head, which it verifies each time, so that it never signs over a forged one."""
 
-    def __init__(self, database: Database, keys: ControlKeys, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        database: Database,
+        keys: ControlKeys,
+        clock: Callable[[], float] = time.time,
+        mark: HighWater | None = None,
+    ) -> None:
         self.database = database
+        self._mark = mark
+        """What this store believed last; None for what an operator does on purpose (`init`, `restore`)."""
         self.keys = keys
         self.clock = clock
         self._seen: tuple[str, Head] | None = None
@@ -212,6 +223,9 @@ class Ledger:
             transaction = Transaction(connection, self.keys, last, int(self.clock() * 1000), self._recent)
             yield transaction
             new = transaction.finish()
+        # Commit, then the mark, then the answer: what somebody was told is never gone without being missed.
+        if self._mark is not None and (new.size, new.audit_seq) != (last.size, last.audit_seq):
+            self._mark.wrote(new, transaction.signature)
         self._seen = (new.body(), new)
 
     def head(self, connection: Connection, *, lock: bool = False) -> Head:
@@ -227,6 +241,8 @@ class Ledger:
         found = Head.read(*row, self.keys.public.verifier, self.keys.public.store_id)
         if lock and self._seen is not None and _before(found, self._seen[1]):
             raise Unavailable("The database went back in time while the store was running; restart it after a restore.")
+        if lock and self._mark is not None:
+            self._mark.check(found, row[1], lambda old, new: prove(connection, old, new))
         return found
 
     def document(self, connection: Connection, key: str) -> bytes | None:
@@ -240,6 +256,21 @@ class Ledger:
         if sha256 is None:
             return None
         return believed(lambda name: rows.read_document(connection, name), key, sha256, self.keys.public.verifier)
+
+    def manifest(self, connection: Connection, scope: Scope) -> Kept | None:
+        """Return a scope's manifest as the head vouches for it; raises `Tampered`."""
+        key, head = manifest_key(scope), self.head(connection)
+        sha256 = believed_hash(lambda path, expected: self._recent.node(connection, path, expected), head.root, key)
+        if sha256 is None:
+            return None
+        verifier = self.keys.public.verifier
+        fetch = lambda: believed(lambda name: rows.read_document(connection, name), key, sha256, verifier)  # noqa: E731
+        return self._recent.manifests.recall(scope, sha256, fetch)
+
+    @property
+    def alarms(self) -> Alarms:
+        """What did not fit what is signed."""
+        return self._recent.alarms
 
     def beat(self) -> None:
         """Renew the head, so that the data plane knows that the store is alive."""

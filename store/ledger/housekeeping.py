@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Select, delete, select
+from sqlalchemy import Select, select
 
 from store.database import rows
-from store.database.schema import api_keys, entries, sessions, versions
+from store.database.schema import api_keys, entries, sessions
 from store.ledger.commit import Ledger, Transaction
 from store.log.audit import Event
 from store.model import Scope
-from store.trust.manifest import RETIRED_FOR, session_key_of
+from store.trust.entry import WINDOW
+from store.trust.manifest import session_key_of
 
 BATCH = 500
 KEPT = 60_000
@@ -39,14 +40,18 @@ def _expired(now: int) -> Select[Any]:
 
 
 def _deleted(now: int) -> Select[Any]:
-    return select(entries).where(entries.c.deleted_at < now - int(RETIRED_FOR * 1000)).limit(BATCH)
+    return select(entries).where(entries.c.deleted_at < now - WINDOW).limit(BATCH)
 
 
 def _erase(transaction: Transaction, entry: rows.Row) -> None:
+    """Erase an entry whose row says that it was deleted long ago, if that is so."""
     scope = Scope(entry["organisation"], entry["project"], entry["dataset"])
-    transaction.connection.execute(delete(versions).where(versions.c.entry == entry["id"]))
-    rows.remove(transaction.connection, entries, id=entry["id"])
-    transaction.touch(scope, entry["id"])
+    draft = transaction.draft(scope)
+    if draft is not None:
+        draft.tidy(transaction.now)
+    if draft is not None and draft.entry(entry["id"]) is not None:
+        return  # its row was edited, and is mended by now
+    transaction.mirror.erase(entry["id"])
     target = f"{entry['kind']}s/{entry['name']}"
     transaction.log(Event("store:erase", scope, target, actor="store"))
 

@@ -101,8 +101,21 @@ def link_fault(row: AuditRow, expected: int, previous: str) -> str:
 def walk(connection: Connection) -> Iterator[AuditRow]:
     """Yield the whole log, oldest first, as it is stored."""
     after = 0
-    query = select(audit.c.seq, audit.c.hash, audit.c.body).order_by(audit.c.seq).limit(1000)
-    while rows := connection.execute(query.where(audit.c.seq > after)).all():
-        for seq, hash_, body in rows:
-            yield AuditRow(seq, hash_, json.loads(body))
-        after = rows[-1][0]
+    while rows := read_rows(connection, after, 1000):
+        yield from rows
+        after = rows[-1].seq
+
+
+def read_rows(connection: Connection, after: int, limit: int) -> list[AuditRow]:
+    """Return the rows after one, oldest first, as they are stored; what is no JSON any more has no body."""
+    query = select(audit.c.seq, audit.c.hash, audit.c.body).where(audit.c.seq > after)
+    found = connection.execute(query.order_by(audit.c.seq).limit(limit))
+    return [AuditRow(seq, hash_, _loads(body)) for seq, hash_, body in found]
+
+
+def _loads(body: str) -> dict[str, object]:
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

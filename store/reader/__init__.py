@@ -5,7 +5,8 @@ mark), what its root vouches for (manifests, sessions), and envelopes by the has
 signature, and by opening for exactly their binding. Loaded lazily: memory grows with what is in use.
 """
 
+from store.keys.keyring import trust_group
 from store.reader.gate import Reader
 from store.reader.view import StoredGrant, View
 
-__all__ = ["Reader", "StoredGrant", "View"]
+__all__ = ["Reader", "StoredGrant", "View", "trust_group"]

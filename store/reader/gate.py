@@ -131,7 +131,7 @@ class Reader:
             if before is not None:
                 self._index(look, before.made_of[2][0].manifest.scope)  # its dataset may be gone as well: forget copies
             raise NotAuthenticated(_UNKNOWN)
-        standing = self._standings.of(look, session)
+        standing = self._standings.of(look, session, now)
         if standing is None:
             raise NotAuthenticated(_UNKNOWN)
         scope = session.caller.scope

@@ -1,9 +1,11 @@
 """Session documents as the data plane reads them."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from store.bounds import parse_networks
 from store.errors import Tampered
+from store.lineage import Document, opener_of
 from store.model import Caller, Scope
 
 
@@ -14,8 +16,9 @@ class Session:
     token: str
     sha256: str
     caller: Caller
-    consumer: str | None = None
-    member: str | None = None
+    opener: str | None = None
+    """The key that opened it; None: nothing to be asked."""
+    document: Document = field(default_factory=dict, compare=False)
 
 
 def parse_session(body: bytes, sha256: str, id_: str) -> Session:
@@ -34,7 +37,8 @@ def parse_session(body: bytes, sha256: str, id_: str) -> Session:
             origins=tuple(document["origins"]),
             max_requests=document["max_requests"],
             label=document["label"],
+            sources=parse_networks(document.get("sources", ())),
         )
-        return Session(document["token"], sha256, caller, document.get("consumer"), document.get("member"))
+        return Session(document["token"], sha256, caller, opener_of(document), document)
     except (KeyError, TypeError, ValueError) as error:
         raise Tampered("a session document is of another format") from error

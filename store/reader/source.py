@@ -19,12 +19,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from store.cache import Bounded
 from store.database import rows
 from store.database.engine import read_only_engine
+from store.database.proofs import prove
 from store.errors import Unavailable
 from store.keys.keyring import PublicKeys
 from store.reader.bell import Bell
-from store.reader.water import Behind, HighWater
 from store.trust.documents import believed, believed_hash
 from store.trust.head import Head
+from store.trust.mark import Behind, HighWater
 from store.trust.tree import checked
 
 BEHIND = 3
@@ -97,14 +98,14 @@ class Source:
             changed, self._stamp = stamp != self._stamp, stamp
             return changed
 
-    def adopt(self, row: tuple[str, bytes] | None) -> Head:
+    def adopt(self, row: tuple[str, bytes] | None, connection: Connection) -> Head:
         """Verify a head and believe it if it is newer; returns the one believed."""
         if row is None:
             raise Unavailable("The database has no head: it is empty, or not a store.")
         if row[0] == self._body and self.head is not None:
             return self.head
         head = Head.read(*row, self.public.verifier, self.public.store_id)
-        self._water.check(head)
+        self._water.check(head, row[1], lambda old, new: prove(connection, old, new))
         if self.head is None or _order(head) > _order(self.head):
             # Both clocks must agree: the monotonic one sees a store that stands still, the wall clock one that is
             # played back late, head by head.
@@ -186,13 +187,13 @@ class Look:
             with ExitStack() as stack:
                 stack.enter_context(connection.begin())
                 try:
-                    head = source.adopt(rows.read_head(connection))
+                    head = source.adopt(rows.read_head(connection), connection)
                 except Behind:
                     continue
                 self._stack.enter_context(stack.pop_all())
                 return connection, head
         self._stack.enter_context(connection.begin())
-        return connection, source.adopt(rows.read_head(connection))
+        return connection, source.adopt(rows.read_head(connection), connection)
 
     def document(self, key: str, known: str | None = None) -> tuple[str, bytes | None] | None:
         """Return (sha256, body) of a document that the head vouches for; the body is None when `known` still holds."""

@@ -1,7 +1,7 @@
-"""What a session's consumer and member leave it.
+"""What a session's key, consumer and member leave it.
 
-A session that was opened for a consumer, or by a member, names it; what either may do is in its own document, which is
-read anew whenever the store has moved.
+A session names the key that opened it, and the consumer or member that it was opened for or by. What each may do is in
+its own document, which is read anew whenever the store has moved: so what ends a key ends its sessions, with no list.
 """
 
 import json
@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from store.cache import Bounded
 from store.errors import Tampered
+from store.lineage import Document, Fetch, carries, document_key, member_of
 from store.reader.session import Session
 from store.reader.source import Look
-from store.roles import ADMIN, Member, consumer_key, member_key
+from store.roles import ADMIN, consumer_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,56 +20,58 @@ class Standing:
     """What a session may use besides what its own document says.
 
     `declared`: the consumer's names, None without a consumer. `groups`: those of the member who opened it, None where
-    groups do not bind it.
+    groups do not bind it. `ends`: when its key ends (Unix seconds).
     """
 
     declared: frozenset[str] | None = None
     groups: frozenset[str] | None = None
+    ends: float = float("inf")
 
 
-def standing_of(session: Session, consumer: bytes | None, member: bytes | None) -> Standing | None:
-    """Return what follows from the believed documents of consumer and member; None when either is gone or may not."""
-    scope = session.caller.scope
-    declared = groups = None
+def standing_of(session: Session, fetch: Fetch, now: float) -> Standing | None:
+    """Return what follows from the believed documents of key, consumer and member; None when one of them ended."""
+    document, scope, declared, groups, ends = session.document, session.caller.scope, None, None, float("inf")
     try:
-        if session.consumer is not None:
-            if consumer is None:
+        if session.opener is not None:
+            key = fetch(document_key(session.opener))
+            if key is None or not carries(key, document.get("era", 0), fetch, now):
                 return None
-            declared = frozenset(map(str, json.loads(consumer)["secrets"]))
-        if session.member is not None:
-            known = None if member is None else Member.of(json.loads(member))
-            if known is None or not known.may("sessions:open", scope):
+            ends = ends if key["expires_at"] is None else key["expires_at"] / 1000
+        if (name := document.get("consumer")) is not None:
+            consumer = fetch(consumer_key(scope.organisation, scope.project, name))
+            if consumer is None or document.get("consumer_born") not in {None, consumer["created_at"]}:
                 return None
-            groups = None if known.rank_at(scope) >= ADMIN else known.groups
+            declared = frozenset(map(str, consumer["secrets"]))
+        if document.get("member") is not None:
+            member = member_of(document, fetch)
+            if member is None or not member.may("sessions:open", scope):
+                return None
+            groups = None if member.rank_at(scope) >= ADMIN else member.groups
     except (KeyError, TypeError, ValueError) as error:
         raise Tampered("a document of a session is of another format") from error
-    return Standing(declared, groups)
+    return Standing(declared, groups, ends)
 
 
 class Standings:
-    """Reads consumers' and members' documents, each once while it stays the same."""
+    """Reads documents of keys, consumers and members, each once while it stays the same."""
 
     def __init__(self) -> None:
-        self._texts: Bounded[str, tuple[str, bytes]] = Bounded(2_000)
+        self._known: Bounded[str, tuple[str, Document]] = Bounded(4_000)
 
-    def of(self, look: Look, session: Session) -> Standing | None:
-        """Return what is left to a session; None when its consumer or its member's right to open it ended."""
-        scope, consumer, member = session.caller.scope, None, None
-        if session.consumer is not None:
-            consumer = self._text(look, consumer_key(scope.organisation, scope.project, session.consumer))
-        if session.member is not None:
-            member = self._text(look, member_key(scope.organisation, session.member))
-        return standing_of(session, consumer, member)
+    def of(self, look: Look, session: Session, now: float) -> Standing | None:
+        """Return what is left to a session; None when its key, its consumer or its member's right to open it ended."""
+        return standing_of(session, lambda key: self._document(look, key), now)
 
-    def _text(self, look: Look, key: str) -> bytes | None:
-        cached = self._texts.look(key)
+    def _document(self, look: Look, key: str) -> Document | None:
+        cached = self._known.look(key)
         found = look.document(key, cached[0] if cached is not None else None)
         if found is None:
             _ = look.connection  # it may be there since the last poll: ask the database before saying no
-            self._texts.pop(key, None)
+            self._known.pop(key, None)
             return None
         sha256, body = found
         if body is None and cached is not None:
             return cached[1]
-        self._texts.keep(key, (sha256, body or b""))
-        return body
+        document: Document = json.loads(body or b"")
+        self._known.keep(key, (sha256, document))
+        return document

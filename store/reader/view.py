@@ -3,14 +3,17 @@
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from store.errors import Tampered
 from store.keys.envelope import Binding
 from store.model import Denial, Destination, Grant, Kind, Location, SecretValue, Use
+from store.reach import WEAK_FOR, Stored, among, members, scrub_hosts
 from store.reader.session import Session
 from store.reader.standing import Standing
 from store.rules import DestinationRule
-from store.trust.manifest import RETIRED_FOR, Entry, Manifest, Version
+from store.trust.entry import RETIRED_FOR
+from store.trust.manifest import Entry, Manifest, Version
 from store.trust.signing import canonical, digest
 
 Fetch = Callable[[Entry, Version], SecretValue]
@@ -62,7 +65,7 @@ class Index:
         values = [(e.name, v.sha256) for e in manifest.entries if e.kind is Kind.SECRET for v in e.versions]
         self.envelopes = frozenset(version.sha256 for entry in manifest.entries for version in entry.versions)
         self.values_id = digest(canonical(sorted(values)))
-        self.windows = sorted(at + RETIRED_FOR for at in retired if at is not None)
+        self.windows = sorted(at + window for at in retired if at is not None for window in (WEAK_FOR, RETIRED_FOR))
 
     def pick(self, kind: Kind, name: str, environment: str) -> Entry | None:
         """Return the entry of that name for the environment: the exact one, else the one for all."""
@@ -91,7 +94,8 @@ class View:
         self.revision = revision
         self.made_of = (session, standing, indexes)
         declared = _both(session.caller.declared, standing.declared)
-        self.caller = replace(session.caller, egress=indexes[0].manifest.egress, declared=declared)
+        ends = min(session.caller.expires_at, standing.ends)
+        self.caller = replace(session.caller, egress=indexes[0].manifest.egress, declared=declared, expires_at=ends)
         self._groups = standing.groups
         self._indexes = indexes
         self._fetch = fetch
@@ -102,7 +106,8 @@ class View:
         """Told which versions are about to be opened, so that they are read from the database in one go."""
         self.until = min([self.caller.expires_at, *windows])
         """When (Unix seconds) this view must be made anew, even if the revision stands."""
-        self.key: Hashable = (tuple(index.values_id for index in indexes), len(windows))
+        self._scrub_hosts = scrub_hosts(self.egress)
+        self.key: Hashable = (tuple(index.values_id for index in indexes), len(windows), self._scrub_hosts)
         """Equal keys, equal `values()`: what a scrubber is kept by. Sessions of one dataset share it."""
 
     @property
@@ -132,12 +137,13 @@ class View:
             self._reachable[asked] = any(self._reaches(entry, *asked) for entry in self._effective())
         return self._reachable[asked]
 
-    def values(self) -> list[tuple[str, SecretValue]]:
-        """Every secret value that the dataset could use, declared or not, of every environment.
+    def values(self) -> list[Stored]:
+        """Every secret value that the dataset could use, declared or not, of every environment, and where it reaches.
 
-        Active and disabled ones, and those rotated out or deleted within the last hour.
+        Active and disabled ones, and those rotated out or deleted lately: within a day, a weak one within an hour.
         """
-        since = time.time() - RETIRED_FOR
+        now = time.time()
+        since = now - RETIRED_FOR
         wanted = [
             (entry, version)
             for index in self._indexes
@@ -147,7 +153,28 @@ class View:
             if version.retired_at is None or version.retired_at > since
         ]
         self.prepare([version for _, version in wanted])
-        return [(entry.name, self._fetch(entry, version)) for entry, version in wanted]
+        stored = (
+            Stored(
+                entry.name,
+                value,
+                version.sealed_rules,
+                free=not version.sealed_rules and self._unbound,
+                age=0.0 if version.retired_at is None else max(now - version.retired_at, 0.0),
+            )
+            for entry, version in wanted
+            for value in members(self._fetch(entry, version), entry.kind)
+        )
+        return [each for each in stored if each.counts]
+
+    def searched(self, host: str) -> bool:
+        """Whether the dataset's `scrub_hosts` names a host: answers of it are searched for every value."""
+        return among(host, self._scrub_hosts)
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Names of the secrets that the session may use; of others an answer does not tell it."""
+        known = {name for index in self._indexes for kind, name in index.by_name if kind is Kind.SECRET}
+        return frozenset(name for name in known if self._find(Kind.SECRET, name) is not None)
 
     def binds(self, destination: Destination) -> bool:
         """Whether any name can go there, or any of `values()` ever could: by what was sealed, not by what was narrowed.

@@ -1,8 +1,8 @@
 """The head: one signed row that dates everything. Rewritten at each commit, and every two seconds by the heartbeat.
 
 `revision` counts what the data plane can see, `beat` every commit, `epoch` restores; `root` is the hash tree's;
-`audit_seq` and `audit_hash` are the log's last row. `issued_at` (Unix milliseconds) and `beat` let the data plane
-refuse a store that stands still.
+`audit_seq` and `audit_hash` are the log's last row; `size` counts the changes in the history, `history` are its peaks.
+`issued_at` (Unix milliseconds) and `beat` let the data plane refuse a store that stands still.
 """
 
 import json
@@ -30,6 +30,17 @@ class Head:
     audit_seq: int
     audit_hash: str
     kid: str
+    size: int = 0
+    history: str = ""
+
+    @property
+    def peaks(self) -> list[bytes]:
+        """The peaks of the history (`store.trust.history`)."""
+        return [bytes.fromhex(peak) for peak in self.history.split()]
+
+    def leaf(self) -> bytes:
+        """Return what this head's change is in the history: all that a heartbeat does not move."""
+        return canonical([self.store_id, self.epoch, self.revision, self.root, self.kid])
 
     def body(self) -> str:
         """Return the canonical text that is signed."""

@@ -1,27 +1,24 @@
-"""Per scope one signed document: what the data plane may believe about its secrets. Built here, parsed here.
+"""Per scope one signed document: what the data plane may believe about its secrets. Built in `store.ledger`.
 
-`use`, of an entry or of a whole scope, is there when groups were given any right: then only the groups that it lists
-may use the entry. An entry's `versions` are the active one and those rotated out lately, which are only scrubbed.
-`sealed` is what the envelope is bound to; `hosts` and `locations` are what is left of it after narrowing. Both must
-allow a use.
+`groups`, of an entry or of a whole scope, is there when groups were given any right, with the letters of each: then
+only those with the letter for use may use the entry. An entry's `versions` are the active one and those rotated out
+lately, which are only scrubbed. `sealed` is what the envelope is bound to; `narrowed` is what is left of it. Both must
+allow a use. `record` names what is kept beside the line (`store.trust.entry`); what else a scope's settings say is for
+the control plane.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
-from store.errors import Invalid, Tampered
+from store.errors import Invalid, Tampered, Unavailable
 from store.model import Kind, Location, Scope
 from store.rules import DestinationRule
 from store.trust.signing import canonical
 
-type Row = Mapping[Any, Any]
-"""A row of the database."""
-
-RETIRED_FOR = 3600.0
-"""Seconds for which a value that was rotated out, or deleted, is still scrubbed (spec 3)."""
+FORMAT = 2
+"""Of manifests; a store of an earlier release is brought to it when it is opened (`store.ledger.upgrade`)."""
 
 
 def manifest_key(scope: Scope) -> str:
@@ -32,47 +29,6 @@ def manifest_key(scope: Scope) -> str:
 def session_key_of(session: str) -> str:
     """Return the document key of a session."""
     return f"session/{session}"
-
-
-def line_of(entry: Row, versions: Sequence[Row]) -> dict[str, object]:
-    """Return an entry's line from the versions that count (`rows.current_versions`)."""
-    deleted = entry["deleted_at"] is not None
-    groups = json.loads(entry["groups"])
-    use = {"use": users(groups)} if groups else {}
-    return {
-        **use,
-        "id": entry["id"],
-        "kind": entry["kind"],
-        "name": entry["name"],
-        "environment": entry["environment"],
-        "state": "deleted" if deleted else entry["state"],
-        "version": 0 if deleted else entry["active_version"],
-        "versions": [_version(row) for row in versions],
-    }
-
-
-@lru_cache(1024)
-def _loads(text: str) -> object:
-    """Read a canonical list once: the versions of a dataset tend to have the same. Not to be changed."""
-    return json.loads(text)
-
-
-def users(grants: Mapping[str, str]) -> list[str]:
-    """Return the groups that may use something, of those that may do anything with it."""
-    return sorted(group for group, letters in grants.items() if "u" in letters)
-
-
-def _version(row: Row) -> dict[str, object]:
-    line: dict[str, object] = {
-        "number": row["number"],
-        "sha256": row["sha256"],
-        "kid": row["kid"],
-        "sealed": [_loads(row["sealed_hosts"]), _loads(row["sealed_locations"])],
-        "retired_at": row["retired_at"],
-    }
-    if (row["hosts"], row["locations"]) != (row["sealed_hosts"], row["sealed_locations"]):
-        line["narrowed"] = [_loads(row["hosts"]), _loads(row["locations"])]
-    return line
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +80,10 @@ def parse(body: bytes, sha256: str, scope: Scope) -> Manifest:
     """Read a manifest whose signature and hash were checked; raises `Tampered` when it is another scope's."""
     try:
         document = json.loads(body)
+        if document.get("format") != FORMAT:
+            raise Unavailable(
+                "The store is one of another release of Egret; start its `egret store` once to upgrade it."
+            )
         if document["scope"] != str(scope) or document["level"] != scope.level:
             raise Tampered("a manifest belongs to another scope")
         return Manifest(
@@ -166,12 +126,12 @@ def _rules(hosts: list[str | dict[str, object]]) -> tuple[DestinationRule, ...]:
 
 
 def _groups(document: Mapping[str, object]) -> frozenset[str] | None:
-    found = document.get("use")
+    found = document.get("groups")
     if found is None:
         return None
-    if not isinstance(found, list):
-        raise TypeError("use")
-    return frozenset(map(str, found))
+    if not isinstance(found, dict):
+        raise TypeError("groups")
+    return frozenset(group for group, letters in found.items() if "u" in letters)
 
 
 @lru_cache(4096)

@@ -89,6 +89,12 @@ def update(fetch: Fetch, root: bytes, changes: Mapping[str, str | None]) -> tupl
     return root, nodes
 
 
+def build(hashes: Mapping[str, str]) -> dict[str, bytes]:
+    """Return the nodes of a tree over these documents, by path."""
+    empty: Fetch = lambda path, expected: b""  # noqa: E731, ARG005
+    return update(empty, EMPTY, hashes)[1]
+
+
 def _replace(body: bytes, step: int, child: bytes) -> bytes:
     full = body or bytes(32 * FAN)
     out = full[: step * 32] + child + full[step * 32 + 32 :]

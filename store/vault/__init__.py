@@ -17,14 +17,16 @@ Sync; call it from one thread at a time for writes (`store.database.writer.Write
     groups          create   list   get   rename   delete     grant(p, scope, GroupGrant)   ungrant   grants(p, scope)
     consumers       declare(p, project, consumer, Declaration)   list   get   delete
     sessions        open(p, project, dataset, NewSession) -> (SessionInfo, token)   list   get   revoke   revoke_all
+                    of_key(p, key)
     keys            authenticate(api_key, source=, request_id=) -> Principal   resume   report_leaked(api_key)
-                    create(p, NewKey) -> (KeyInfo, key)   list   get   patch   revoke   rotate(p, id, overlap)
+                    create(p, NewKey) -> (KeyInfo, key)   list   get   patch   revoke
+                    rotate(p, id, overlap, sessions=) -> (KeyInfo, key)   end_sessions(p, id)
                     recover_owner(p) -> key               the operator at the data folder alone
     log             list(p, LogQuery) -> Page   verify(p) -> Verdict
     once            recall(mark) -> Answer | None   marked(mark, verb)   keep_answer(mark, Answer)     Idempotency-Key
     sealing_keys    active()   list(p)   register(p, public)   take_resealed(p, batch)   retire(p, kid)
                     put_recovery(p, bundle)
-    beat()  intake(data).take()  tend()       the store's own duties; `store.vault.keeper.Keeper` runs them
+    beat()  intake(data).take()  tend()  sweep().turn()     the store's own duties; `store.vault.keeper` runs them
 
 `scope` is `principal.scope(project, dataset)`: dataset, project or organisation, all alike. Input errors are
 `store.errors.Invalid` with pointers relative to the body of that request.
@@ -40,10 +42,15 @@ from store.database.engine import Database, file_of
 from store.database.leader import Leader
 from store.database.migrations import migrate
 from store.keys.keyring import ControlKeys
+from store.ledger.alarms import Alarms
 from store.ledger.housekeeping import flush_key_use, tend
 from store.ledger.intake import Intake
+from store.ledger.log_watch import LogWatch
+from store.ledger.sweep import Sweep
+from store.ledger.upgrade import upgrade
 from store.log.checkpoints import Checkpoints
 from store.trust.head import Head
+from store.trust.mark import CONTROL, HighWater
 from store.vault.consumers import Consumers, Declaration
 from store.vault.datasets import Datasets, Upload
 from store.vault.entries import Entries
@@ -59,7 +66,8 @@ from store.vault.organisations import Organisations
 from store.vault.projects import Projects
 from store.vault.rights import NewKey
 from store.vault.sealing_keys import Resealed, SealingKeys
-from store.vault.sessions import NewSession, Sessions
+from store.vault.session_documents import NewSession
+from store.vault.sessions import Sessions
 
 __all__ = [
     "Answer",
@@ -102,11 +110,13 @@ class Vault:
         """Read the keys, migrate the database, check that they belong together; raises `KeyMismatch`."""
         keys = ControlKeys.load(data)
         database = Database(url)
+        database.require_durable()
         with database.write() as connection:
             migrate(connection)
-        gate = Gate(database, keys, clock)
-        with database.read() as connection:
-            gate.ledger.head(connection)
+        gate = Gate(database, keys, clock, HighWater(data, CONTROL))
+        with database.write() as connection:
+            gate.ledger.head(connection, lock=True)
+        upgrade(gate.ledger)
         return cls(gate)
 
     def close(self) -> None:
@@ -147,6 +157,19 @@ class Vault:
     def backup(self, target: Path) -> None:
         """Write a consistent copy of the database beside the running store (SQLite)."""
         backup(file_of(self._gate.database.url), target)
+
+    def sweep(self) -> Sweep:
+        """Return what holds every row against what is signed."""
+        return Sweep(self._gate.ledger)
+
+    def log_watch(self) -> LogWatch:
+        """Return what walks the log's chain."""
+        return LogWatch(self._gate.ledger)
+
+    @property
+    def alarms(self) -> Alarms:
+        """What did not fit what is signed, lately."""
+        return self._gate.ledger.alarms
 
     def tend(self) -> int:
         """Clean up: expired sessions, deleted values, last use of keys (call every minute or so)."""

@@ -6,6 +6,7 @@ exactly these names, at once when they change, and nothing once the consumer is 
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from store.access import Principal
 from store.checks import Faults, check_id, check_name, check_text, is_plain
 from store.database import rows
 from store.database.schema import consumers, sessions
+from store.errors import NotFound, Tampered
 from store.model import Scope
 from store.records import ConsumerInfo, Page
 from store.roles import consumer_key
@@ -84,7 +86,7 @@ class Consumers(Verbs):
             if cursor:
                 where.append(consumers.c.id > decode_cursor(cursor, (str,))[0])
             query = select(consumers).where(*where).order_by(consumers.c.id)
-            made = lambda found: [_info(self._consumer(connection, scope, row["id"])) for row in found]  # noqa: E731
+            made = lambda found: [each for row in found for each in self._shown(connection, scope, row["id"])]  # noqa: E731
             return page(connection, query, limit, made, lambda row: (row["id"],))
 
     def get(self, principal: Principal, project: str, consumer: str) -> ConsumerInfo:
@@ -100,7 +102,8 @@ class Consumers(Verbs):
         with self._gate.change(principal, "consumers:write", scope, f"consumers/{consumer[:64]}") as transaction:
             connection = transaction.connection
             find_scope(connection, scope)
-            check_match(_etag(self._consumer(connection, scope, consumer)), if_match)
+            with suppress(Tampered):  # where nothing believable is left of it, it may go
+                check_match(_etag(self._consumer(connection, scope, consumer)), if_match)
             table = sessions.c
             where = (table.organisation == scope.organisation, table.project == project, table.consumer == consumer)
             for session in connection.execute(select(table.id).where(*where)).scalars().all():
@@ -108,6 +111,15 @@ class Consumers(Verbs):
                 transaction.drop_document(session_key_of(session))
             rows.remove(connection, consumers, **_row(scope, consumer))
             transaction.drop_document(consumer_key(scope.organisation, project, consumer))
+
+    def _shown(self, connection: Connection, scope: Scope, consumer: str) -> Sequence[ConsumerInfo]:
+        """Return what a list says of a row: nothing of one that stands for no consumer."""
+        try:
+            return (_info(self._consumer(connection, scope, consumer)),)
+        except NotFound:
+            return ()
+        except Tampered:
+            return (ConsumerInfo(consumer, scope.project, "", "", (), 0, "", 0, "", "", state="damaged"),)
 
     def _consumer(self, connection: Connection, scope: Scope, consumer: str) -> dict[str, Any]:
         found = self._find(connection, scope, consumer)

@@ -1,29 +1,30 @@
 """Datasets: create, get, list, replace by a new upload, delete."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, select
 
 from store.access import Principal
 from store.checks import Faults, check_id, check_text
 from store.database import rows
-from store.database.schema import datasets, entries, sessions, versions
+from store.database.schema import datasets, sessions
 from store.errors import Conflict
 from store.keys.tokens import random_text
 from store.ledger.commit import Transaction
+from store.ledger.manifests import Draft, Kept
 from store.model import Kind, Scope
 from store.records import DatasetInfo, EntryInfo, NewEntry, Page, Rule
 from store.rules import canonical_rules, parse_rules
 from store.trust.manifest import session_key_of
 from store.vault.egress import check_egress
-from store.vault.gate import Verbs, check_match, find_scope
+from store.vault.gate import Verbs, check_match, find_scope, need_draft
 from store.vault.listing import decode_cursor, page
-from store.vault.sharing import Ward, packed
+from store.vault.sharing import packed, ward
 from store.vault.upload import Ready, check_all
 from store.vault.versions import Author, delete_entry, write_version
-from store.vault.views import entry_infos
+from store.vault.views import entry_infos, entry_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class _Checked:
     hosts: list[str | dict[str, object]]
     egress: dict[str, object]
     entries: list[Ready]
-    groups: Mapping[tuple[Kind, str, str], str]
+    groups: Mapping[tuple[Kind, str, str], Mapping[str, str]]
     """What groups may do with those entries of which the upload says it; the others stay as they are."""
 
 
@@ -64,16 +65,15 @@ class Datasets(Verbs):
         chosen = id or random_text(16)
         scope = principal.scope(project, chosen)
         with self._gate.change(principal, "datasets:write", scope, "") as transaction:
-            find_scope(transaction.connection, principal.scope(project))
+            need_draft(transaction, principal.scope(project))
             checked = self._check(transaction.connection, scope.organisation, upload, id)
-            _need_rights(transaction.connection, principal, scope, checked)
-            if rows.find(transaction.connection, datasets, **_key(scope)) is not None:
+            self._need_rights(transaction, principal, scope, checked)
+            if transaction.draft(scope) is not None:
                 raise Conflict("A dataset with this id exists in the project.", code="exists")
-            stamp = {"created_at": transaction.now, "created_by": principal.author, "revision": 1}
-            values = {**_key(scope), **_columns(checked), **stamp, **_updated(transaction, principal)}
-            transaction.connection.execute(insert(datasets).values(**values))
-            self._write_all(transaction, scope, principal, checked)
-            return _whole(transaction, scope, principal)
+            made = {"created_by": principal.author, "revision": 1}
+            draft = transaction.found(scope, _updated(transaction, principal), **_settings(checked), **made)
+            self._write_all(transaction, draft, principal, checked)
+            return self._whole(transaction, draft, principal)
 
     def replace(
         self, principal: Principal, project: str, dataset: str, upload: Upload, *, if_match: str | None = None
@@ -81,27 +81,25 @@ class Datasets(Verbs):
         """Take a new upload: replaces the whole set in one transaction. Sessions live on, and see the new set."""
         scope = principal.scope(project, dataset)
         with self._gate.change(principal, "datasets:write", scope, "") as transaction:
-            row = find_scope(transaction.connection, scope)
+            draft = need_draft(transaction, scope)
             checked = self._check(transaction.connection, scope.organisation, upload, None)
-            _need_rights(transaction.connection, principal, scope, checked)
-            check_match(dataset_etag(row) if row is not None else None, if_match)
-            revision = (row["revision"] if row is not None else 0) + 1
-            values = {**_columns(checked), **_updated(transaction, principal), "revision": revision}
-            transaction.connection.execute(update(datasets).where(*_is(scope)).values(**values))
+            self._need_rights(transaction, principal, scope, checked)
+            check_match(dataset_etag(draft.settings), if_match)
+            changes = {**_settings(checked), "revision": draft.settings["revision"] + 1, "state_before": None}
+            draft.set(_updated(transaction, principal), **changes)
             wanted = {(ready.kind.value, ready.name, ready.environment) for ready in checked.entries}
-            for entry in rows.entries_of(transaction.connection, scope):
-                if (entry["kind"], entry["name"], entry["environment"]) not in wanted:
-                    delete_entry(transaction, scope, entry)
-            self._write_all(transaction, scope, principal, checked)
-            return _whole(transaction, scope, principal)
+            for state in draft.live():
+                if state.key not in wanted:
+                    delete_entry(transaction, draft, state)
+            self._write_all(transaction, draft, principal, checked)
+            return self._whole(transaction, draft, principal)
 
     def get(self, principal: Principal, project: str, dataset: str) -> DatasetInfo:
         """Return a dataset with its secrets and variables (metadata)."""
         scope = principal.scope(project, dataset)
         with self._gate.look(principal, "datasets:read", scope) as connection:
-            row = find_scope(connection, scope)
-            found = entry_infos(connection, _seen(connection, principal, scope))
-            return _info(row, found)  # type: ignore[arg-type]  # a dataset scope has a row
+            kept, row = self._gate.manifest(connection, scope), rows.find(connection, datasets, **_key(scope))
+            return _info(scope, kept.settings, row or _UNLISTED, self._seen(connection, principal, kept))
 
     def list(
         self, principal: Principal, project: str, *, limit: int = 50, cursor: str | None = None
@@ -118,40 +116,38 @@ class Datasets(Verbs):
             if cursor:
                 where.append(datasets.c.id > decode_cursor(cursor, (str,))[0])
             query = select(datasets).where(*where).order_by(datasets.c.id)
-            return page(connection, query, limit, lambda found: [_info(row) for row in found], lambda row: (row["id"],))
+
+            def made(found: Sequence[rows.Row]) -> list[DatasetInfo]:
+                known = [(row, self._gate.ledger.manifest(connection, Scope(*_place(row)))) for row in found]
+                return [_info(kept.scope, kept.settings, row) for row, kept in known if kept is not None]
+
+            return page(connection, query, limit, made, lambda row: (row["id"],))
 
     def delete(self, principal: Principal, project: str, dataset: str, *, if_match: str | None = None) -> None:
         """Delete a dataset: sessions and secrets go with it, at once and for ever."""
         scope = principal.scope(project, dataset)
         with self._gate.change(principal, "datasets:write", scope, "delete") as transaction:
-            row = find_scope(transaction.connection, scope)
-            _need_rights(transaction.connection, principal, scope, None)
-            check_match(dataset_etag(row) if row is not None else None, if_match)
+            draft = need_draft(transaction, scope)
+            self._need_rights(transaction, principal, scope, None)
+            check_match(dataset_etag(draft.settings), if_match)
             connection = transaction.connection
             for session in connection.execute(select(sessions.c.id).where(*rows.within(sessions, scope))).scalars():
                 transaction.drop_document(session_key_of(session))
-            ids = connection.execute(select(entries.c.id).where(*rows.within(entries, scope))).scalars().all()
-            for start in range(0, len(ids), 500):
-                connection.execute(delete(versions).where(versions.c.entry.in_(ids[start : start + 500])))
-            for table in (sessions, entries):
-                connection.execute(delete(table).where(*rows.within(table, scope)))
-            connection.execute(delete(datasets).where(*_is(scope)))
+            connection.execute(delete(sessions).where(*rows.within(sessions, scope)))
             transaction.forget(scope)
 
     def disable(self, principal: Principal, project: str, dataset: str, *, disabled: bool = True) -> DatasetInfo:
         """Emergency stop: every session of the dataset is refused until it is enabled again."""
         scope = principal.scope(project, dataset)
         with self._gate.change(principal, "datasets:write", scope, "disable" if disabled else "enable") as transaction:
-            row = find_scope(transaction.connection, scope)
-            if row is not None and (row["state"] == "disabled") is not disabled:
+            draft = need_draft(transaction, scope)
+            said = draft.settings
+            if (said["state"] == "disabled") is not disabled:
                 # What waits for its file waits again afterwards, with a new URL: the ETag moves on.
-                values = {"state": "disabled", "state_before": row["state"]}
-                if not disabled:
-                    values = {"state": row["state_before"] or "ready", "state_before": None}
-                stamped = {**values, "revision": row["revision"] + 1, **_updated(transaction, principal)}
-                transaction.connection.execute(update(datasets).where(*_is(scope)).values(**stamped))
-                transaction.touch(scope)
-            return _whole(transaction, scope, principal)
+                state, before = ("disabled", said["state"]) if disabled else (said.get("state_before", "ready"), None)
+                stamp = _updated(transaction, principal)
+                draft.set(stamp, state=state, state_before=before, revision=said["revision"] + 1)
+            return self._whole(transaction, draft, principal)
 
     def _check(self, connection: Connection, organisation: str, upload: Upload, id_: str | None) -> _Checked:
         faults = Faults()
@@ -170,41 +166,84 @@ class Datasets(Verbs):
         }
         return _Checked(upload, hosts, egress, ready, groups)
 
-    def _write_all(self, transaction: Transaction, scope: Scope, principal: Principal, checked: _Checked) -> None:
-        author = Author(scope, principal.author, checked.hosts)
+    def _write_all(self, transaction: Transaction, draft: Draft, principal: Principal, checked: _Checked) -> None:
+        author = Author(principal.author, checked.hosts)
         sealer = self._gate.sealing(transaction.connection)
         for ready in checked.entries:
-            id_ = write_version(transaction, sealer, author, ready, inherit=False)
             groups = checked.groups.get((ready.kind, ready.name, ready.environment))
-            if groups is not None:
-                rows.change(transaction.connection, entries, {"id": id_}, {"groups": groups})
-        transaction.touch(scope)
+            write_version(transaction, draft, sealer, author, ready, inherit=False, groups=groups)
+
+    def _need_rights(
+        self, transaction: Transaction, principal: Principal, scope: Scope, wanted: _Checked | None
+    ) -> None:
+        """Return when the principal may write all that an upload brings and replaces; raises `Forbidden`.
+
+        The right to datasets alone must not be a way to erase secrets, or to put others in their place.
+        """
+        draft = transaction.draft(scope)
+        present = draft.live() if draft is not None else []
+        for kind in Kind:
+            of_kind = ward(self._gate, transaction.connection, principal, scope, f"{kind}s")
+            if wanted is not None and any(ready.kind is kind for ready in wanted.entries):
+                of_kind.need_write(None)
+            if wanted is not None and wanted.groups:
+                of_kind.need_sharing()
+            for state in present:
+                if state.kind == kind:
+                    of_kind.need_write(state)
+
+    def _seen(self, connection: Connection, principal: Principal, kept: Kept) -> Sequence[EntryInfo]:
+        """Return the entries of a dataset that the principal may know of."""
+        found = rows.entries_of(connection, kept.scope)
+        return [
+            info
+            for kind in Kind
+            for info in entry_infos(
+                connection,
+                kept,
+                [row for row in found if row["kind"] == kind],
+                ward(self._gate, connection, principal, kept.scope, f"{kind}s"),
+            )
+        ]
+
+    def _whole(self, transaction: Transaction, draft: Draft, principal: Principal) -> DatasetInfo:
+        """Return the dataset as this transaction leaves it."""
+        wards = {kind: ward(self._gate, transaction.connection, principal, draft.scope, f"{kind}s") for kind in Kind}
+        found = [
+            entry_of(transaction.connection, state, draft.row(state.id))
+            for state in draft.live()
+            if wards[Kind(state.kind)].sees(state)
+        ]
+        return _info(draft.scope, draft.settings, draft.listed, found)
 
 
-def dataset_etag(row: rows.Row) -> str:
+def dataset_etag(settings: Mapping[str, Any]) -> str:
     """Return a dataset's ETag."""
-    return f'"d{row["revision"]}"'
+    return f'"d{settings["revision"]}"'
 
 
 def _key(scope: Scope) -> dict[str, str]:
     return {"organisation": scope.organisation, "project": scope.project, "id": scope.dataset}
 
 
-def _is(scope: Scope) -> list[ColumnElement[bool]]:
-    return [datasets.c[name] == value for name, value in _key(scope).items()]
+def _place(row: rows.Row) -> tuple[str, str, str]:
+    return row["organisation"], row["project"], row["id"]
 
 
-def _columns(checked: _Checked) -> dict[str, object]:
+_UNLISTED = {"updated_at": 0, "updated_by": ""}
+"""What is told of a dataset whose row somebody deleted."""
+
+
+def _settings(checked: _Checked) -> dict[str, Any]:
     upload = checked.upload
     return {
-        "state_before": None,
         "name": upload.name,
         "filename": upload.filename,
         "state": "draft" if upload.filename else "ready",
-        "immutable": int(upload.immutable),
-        "strict_bodies": int(upload.strict_bodies),
-        "hosts": json.dumps(checked.hosts),
-        "egress": json.dumps(checked.egress),
+        "immutable": upload.immutable,
+        "strict_bodies": upload.strict_bodies,
+        "hosts": checked.hosts,
+        "egress": checked.egress,
     }
 
 
@@ -212,15 +251,9 @@ def _updated(transaction: Transaction, principal: Principal) -> dict[str, object
     return {"updated_at": transaction.now, "updated_by": principal.author}
 
 
-def _seen(connection: Connection, principal: Principal, scope: Scope) -> list[rows.Row]:
-    """Return the entries of a dataset that the principal may know of."""
-    wards = {kind: Ward(connection, principal, scope, f"{kind}s") for kind in Kind}
-    return [row for row in rows.entries_of(connection, scope) if wards[Kind(row["kind"])].sees(row)]
-
-
 def _groups(
     connection: Connection, organisation: str, kind: Kind, uploaded: Sequence[NewEntry], pointer: str
-) -> dict[tuple[Kind, str, str], str]:
+) -> dict[tuple[Kind, str, str], dict[str, str]]:
     return {
         (kind, entry.name, entry.environment): packed(
             connection, organisation, entry.groups, f"{pointer}/{index}/groups"
@@ -230,45 +263,24 @@ def _groups(
     }
 
 
-def _need_rights(connection: Connection, principal: Principal, scope: Scope, wanted: _Checked | None) -> None:
-    """Return when the principal may write all that an upload brings and replaces; raises `Forbidden`.
-
-    The right to datasets alone must not be a way to erase secrets, or to put others in their place.
-    """
-    present = rows.entries_of(connection, scope)
-    for kind in Kind:
-        ward = Ward(connection, principal, scope, f"{kind}s")
-        if wanted is not None and any(ready.kind is kind for ready in wanted.entries):
-            ward.need_write(None)
-        if wanted is not None and wanted.groups:
-            ward.need_sharing()
-        for row in present:
-            if row["kind"] == kind:
-                ward.need_write(row)
-
-
-def _whole(transaction: Transaction, scope: Scope, principal: Principal) -> DatasetInfo:
-    row = find_scope(transaction.connection, scope)
-    found = entry_infos(transaction.connection, _seen(transaction.connection, principal, scope))
-    return _info(row, found)  # type: ignore[arg-type]  # a dataset scope has a row
-
-
-def _info(row: rows.Row, found: Sequence[EntryInfo] = ()) -> DatasetInfo:
+def _info(
+    scope: Scope, said: Mapping[str, Any], listed: Mapping[Any, Any], found: Sequence[EntryInfo] = ()
+) -> DatasetInfo:
     return DatasetInfo(
-        id=row["id"],
-        project=row["project"],
-        name=row["name"],
-        filename=row["filename"],
-        state=row["state"],
-        immutable=bool(row["immutable"]),
-        strict_bodies=bool(row["strict_bodies"]),
-        hosts=json.loads(row["hosts"]),
-        egress=json.loads(row["egress"]),
-        created_at=row["created_at"] / 1000,
-        created_by=row["created_by"],
-        updated_at=row["updated_at"] / 1000,
-        updated_by=row["updated_by"],
-        etag=dataset_etag(row),
+        id=scope.dataset,
+        project=scope.project,
+        name=said["name"],
+        filename=said["filename"],
+        state=said["state"],
+        immutable=said["immutable"],
+        strict_bodies=said["strict_bodies"],
+        hosts=said["hosts"],
+        egress=said["egress"],
+        created_at=said["created_at"] / 1000,
+        created_by=said["created_by"],
+        updated_at=listed["updated_at"] / 1000,
+        updated_by=listed["updated_by"],
+        etag=dataset_etag(said),
         secrets=tuple(info for info in found if info.kind is Kind.SECRET),
         variables=tuple(info for info in found if info.kind is Kind.VARIABLE),
     )

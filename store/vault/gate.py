@@ -1,8 +1,10 @@
 """What every verb of the vault passes: authorise, open one transaction, audit in it; denials are audited too."""
 
+import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -11,28 +13,45 @@ from store.checks import is_plain
 from store.database import rows
 from store.database.engine import Database
 from store.database.marks import Marking, write_mark
-from store.database.schema import api_keys, datasets, members, organisations, projects
+from store.database.schema import datasets, organisations, projects
 from store.errors import Conflict, Forbidden, NotAuthenticated, NotFound, PreconditionFailed, Tampered
 from store.keys.keyring import ControlKeys
 from store.keys.sealing import Sealer
 from store.keys.sealing_keys import DOCUMENT, SealingKeyList
 from store.ledger.commit import Ledger, Transaction
+from store.ledger.manifests import Draft, Kept
+from store.lineage import Fetch, document_key, lives, member_of
 from store.log.audit import Event
 from store.log.folding import Folding
 from store.model import Scope
+from store.trust.mark import HighWater
 
 
 class Gate:
     """Holds what the verbs need: the ledger (database and writer key), the sealer, a clock. No opening key is here."""
 
-    def __init__(self, database: Database, keys: ControlKeys, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        database: Database,
+        keys: ControlKeys,
+        clock: Callable[[], float] = time.time,
+        mark: HighWater | None = None,
+    ) -> None:
         self.database = database
         self.keys = keys
-        self.ledger = Ledger(database, keys, clock)
+        self.ledger = Ledger(database, keys, clock, mark)
         self._sealer = Sealer(keys.public.sealing)
         self.clock = clock
         self.marking = Marking()
         self.folding = Folding(clock)
+
+    def manifest(self, connection: Connection, scope: Scope) -> Kept:
+        """Return what the head vouches for in a scope; raises `NotFound`, `Tampered`."""
+        plain = all(is_plain(part) for part in (scope.organisation, scope.project, scope.dataset))
+        found = self.ledger.manifest(connection, scope) if plain else None
+        if found is None:
+            raise nothing()
+        return found
 
     def sealing_keys(self, connection: Connection) -> SealingKeyList:
         """Return the sealing keys that the head vouches for."""
@@ -53,7 +72,7 @@ class Gate:
         with self._denials(principal, action, scope, target):
             require(principal, action, scope)
             with self.ledger.change() as transaction:
-                _still_lives(transaction.connection, principal)
+                _still_lives(fetching(self.ledger, transaction.connection), principal, self.clock())
                 if self.marking.mark is not None:
                     write_mark(transaction.connection, self.marking.mark, transaction.now)
                 yield transaction
@@ -86,15 +105,27 @@ def _event(principal: Principal, action: str, scope: Scope, target: str, outcome
     return Event(action, scope, target, outcome, principal.actor, principal.source, principal.request_id)
 
 
-def _still_lives(connection: Connection, principal: Principal) -> None:
+def fetching(ledger: Ledger, connection: Connection) -> Fetch:
+    """Return what reads believed documents for `store.lineage`, each once."""
+    known: dict[str, Any] = {}
+
+    def fetch(key: str) -> Mapping[str, Any] | None:
+        if key not in known:
+            body = ledger.document(connection, key)
+            known[key] = None if body is None else json.loads(body)
+        found: Mapping[str, Any] | None = known[key]
+        return found
+
+    return fetch
+
+
+def _still_lives(fetch: Fetch, principal: Principal, now: float) -> None:
     """Stop a change whose key, or member, ended since the request began: its body may have taken half a minute."""
     if principal.key == LOCAL:
         return
-    gone = rows.find(connection, api_keys, id=principal.key) is None
-    if principal.member is not None and not gone:
-        key = {"organisation": principal.organisation, "id": principal.member.id}
-        gone = rows.find(connection, members, **key) is None
-    if gone:
+    key = fetch(document_key(principal.key))
+    gone = key is None or not lives(key, fetch, now)
+    if gone or (principal.member is not None and key is not None and member_of(key, fetch) is None):
         raise NotAuthenticated("The API key is missing, unknown, expired or revoked.")
 
 
@@ -135,6 +166,15 @@ def find_scope(connection: Connection, scope: Scope) -> rows.Row | None:
     return None
 
 
+def need_draft(transaction: Transaction, scope: Scope) -> Draft:
+    """Return the manifest of a scope, to be changed; raises `NotFound` where there is none, `Tampered`."""
+    plain = all(is_plain(part) for part in (scope.organisation, scope.project, scope.dataset))
+    draft = transaction.draft(scope) if plain else None
+    if draft is None:
+        raise nothing()
+    return draft
+
+
 def check_match(etag: str | None, if_match: str | None, *, if_none_match: bool = False) -> None:
     """Hold If-Match and If-None-Match: * against the object's ETag (None: it is not there)."""
     if if_none_match and etag is not None:
@@ -145,9 +185,9 @@ def check_match(etag: str | None, if_match: str | None, *, if_none_match: bool =
         raise PreconditionFailed("It does not exist.")
 
 
-def refuse_immutable(dataset: rows.Row | None) -> None:
+def refuse_immutable(draft: Draft) -> None:
     """Stop changes of an immutable dataset's secrets."""
-    if dataset is not None and dataset["immutable"]:
+    if draft.settings.get("immutable"):
         raise Conflict(
             "The dataset is immutable: replace it by a new upload (PUT), or disable the secret.", code="immutable"
         )

@@ -1,8 +1,5 @@
 """Groups of members, and what they may do with everything in a scope. What one entry's groups may do is set with it."""
 
-import json
-from dataclasses import replace
-
 from sqlalchemy import Connection, insert, select, update
 
 from store.access import Principal
@@ -11,10 +8,9 @@ from store.database import rows
 from store.database.schema import entries, group_members, groups, shares
 from store.errors import Conflict
 from store.keys.tokens import random_text
-from store.ledger.commit import Transaction
 from store.model import Scope
 from store.records import GroupGrant, GroupInfo, Page
-from store.vault.gate import Verbs, check_match, find_scope, nothing
+from store.vault.gate import Verbs, check_match, need_draft, nothing
 from store.vault.listing import decode_cursor, page
 from store.vault.members import document_of, leave_group
 from store.vault.sharing import MAX_GROUPS, packed, unpacked
@@ -85,47 +81,30 @@ class Groups(Verbs):
     def grants(self, principal: Principal, scope: Scope) -> tuple[GroupGrant, ...]:
         """Return what groups may do with everything in this very scope."""
         with self._gate.look(principal, "members:read", scope, "groups") as connection:
-            find_scope(connection, scope)
-            return unpacked(_shared(connection, scope))
+            return unpacked(self._gate.manifest(connection, scope).settings.get("groups", {}))
 
     def grant(self, principal: Principal, scope: Scope, grant: GroupGrant) -> GroupGrant:
         """Give a group permissions for everything in a scope, now and later; those it had there are replaced."""
         with self._gate.change(principal, "members:write", scope, f"groups/{grant.group[:64]}/grant") as transaction:
-            connection = transaction.connection
-            find_scope(connection, scope)
+            draft = need_draft(transaction, scope)
             if not is_plain(grant.group):
                 raise nothing()
-            _need(connection, principal.scope(), grant.group)
-            mine = json.loads(packed(connection, scope.organisation, [grant], ""))
-            everyone = {**json.loads(_shared(connection, scope)), **mine}
+            _need(transaction.connection, principal.scope(), grant.group)
+            mine = packed(transaction.connection, scope.organisation, [grant], "")
+            everyone = {**draft.settings.get("groups", {}), **mine}
             if len(everyone) > MAX_GROUPS:
                 raise Conflict(f"At most {MAX_GROUPS} groups.", code="too_many")
-            _share(transaction, scope, everyone)
-            return replace(unpacked(json.dumps(mine))[0])
+            draft.set(groups=everyone)
+            return unpacked(mine)[0]
 
     def ungrant(self, principal: Principal, scope: Scope, group: str) -> None:
         """Take a group's permissions in a scope away."""
         with self._gate.change(principal, "members:write", scope, f"groups/{group[:64]}/grant") as transaction:
-            find_scope(transaction.connection, scope)
-            shared = json.loads(_shared(transaction.connection, scope))
+            draft = need_draft(transaction, scope)
+            shared: dict[str, str] = draft.settings.get("groups", {})
             if group not in shared:
                 raise nothing()
-            del shared[group]
-            _share(transaction, scope, shared)
-
-
-def _shared(connection: Connection, scope: Scope) -> str:
-    row = rows.find(connection, shares, **rows.place(scope))
-    return "{}" if row is None else str(row["groups"])
-
-
-def _share(transaction: Transaction, scope: Scope, grants: dict[str, str]) -> None:
-    text = json.dumps(grants, sort_keys=True, separators=(",", ":"))
-    if grants:
-        rows.put(transaction.connection, shares, rows.place(scope), {"groups": text})
-    else:
-        rows.remove(transaction.connection, shares, **rows.place(scope))
-    transaction.touch(scope)
+            draft.set(groups={name: letters for name, letters in shared.items() if name != group} or None)
 
 
 def _is_used(connection: Connection, home: Scope, group: str) -> bool:

@@ -18,6 +18,8 @@ OVERDUE = 5.0
 """Age of the head, in seconds, at which a store beats that does not lead: the one that does may be cut off."""
 INTAKE = 0.5
 TEND = 20.0
+SWEEP = 1.0
+"""A slice of rows is held against what is signed; see `store.ledger.sweep`."""
 
 
 @dataclass(slots=True)
@@ -42,6 +44,8 @@ class Keeper:
             self._beat,
             _Duty(INTAKE, self.intake.take),
             _Duty(TEND, vault.tend, led=True),
+            _Duty(SWEEP, vault.sweep().turn, led=True),
+            _Duty(SWEEP, vault.log_watch().turn, led=True),
             # An upload's value may end in a dead cycle (a task, its exception); nobody else comes for it soon.
             _Duty(BEAT, gc.collect),
         ]

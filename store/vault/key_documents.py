@@ -1,23 +1,27 @@
-"""What is kept of an API key: a signed document, and a row for lists."""
+"""What is kept of an API key: a signed document, which outlives the key, and a row for lists."""
 
 from typing import Any
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, insert, update
 
-from store.access import LEVELS, Principal
+from store.access import LEVELS, LOCAL, Principal, granted_by
+from store.bounds import Rights
 from store.checks import is_plain
 from store.database import rows
-from store.database.schema import api_keys
+from store.database.schema import api_keys, sessions
+from store.errors import Conflict, Tampered
 from store.keys.tokens import API_KEY, mint
-from store.ledger.commit import Transaction
+from store.ledger.commit import Ledger, Transaction
+from store.lineage import DEPTH, REPORTED, REVOKED, Document, Fetch, document_key, ends_at, member_of
 from store.log.audit import Event
 from store.model import Scope, SecretValue
 from store.records import KeyInfo
 from store.roles import OWNER, Member
-from store.vault.gate import nothing
+from store.vault.gate import fetching, nothing
 from store.vault.views import seconds
 
-Document = dict[str, Any]
+MAKERS = 8
+"""Keys that may widen one key."""
 
 RIGHTS = ("name", "permission", "access", "actions", "projects", "datasets", "sources", "consumers", "member")
 """What a successor has too."""
@@ -32,17 +36,13 @@ _OWNER: Document = {
     "sources": [],
     "consumers": None,
     "member": None,
+    "expires_at": None,
 }
-
-
-def document_key(key: str) -> str:
-    """Return the document key of an API key."""
-    return f"apikey/{key}"
 
 
 def principal_of(document: Document, member: Member | None, source: str, request_id: str) -> Principal:
     """Return who a key's document stands for."""
-    ends, permission = document["expires_at"], document["permission"]
+    ends, permission = ends_at(document), document["permission"]
     if permission == "owner" and member is not None and member.rank_at(Scope(member.organisation)) < OWNER:
         permission = "full"  # the member is no owner any more
     return Principal(
@@ -50,23 +50,17 @@ def principal_of(document: Document, member: Member | None, source: str, request
         name=document["name"],
         organisation=document["organisation"],
         permission=permission,
-        granted=_granted(document),
+        granted=granted_by(document),
         projects=_some(document, "projects"),
         datasets=_some(document, "datasets"),
         consumers=_some(document, "consumers"),
         expires_at=None if ends is None else ends / 1000,
+        access=_some(document, "access"),
+        sources=tuple(document["sources"]),
         source=source,
         request_id=request_id,
         member=member,
     )
-
-
-def _granted(document: Document) -> frozenset[str]:
-    """Return the actions of a key. A level means today's, so that an older owner key covers what came later."""
-    if document["permission"] == "restricted":
-        return frozenset(document["actions"])
-    level, access = LEVELS[document["permission"]], document["access"]
-    return level if access is None else frozenset(each for each in level if each.partition(":")[0] in access)
 
 
 def _some(document: Document, name: str) -> frozenset[str] | None:
@@ -74,40 +68,123 @@ def _some(document: Document, name: str) -> frozenset[str] | None:
     return None if found is None else frozenset(found)
 
 
-def new_document(
-    transaction: Transaction, organisation: str, actor: str, rights: Document, expires_at: int | None
-) -> Document:
-    """Return a key's document, but for id and token."""
-    stamp = {"organisation": organisation, "created_at": transaction.now, "created_by": actor}
-    return {**rights, **stamp, "expires_at": expires_at, "revision": 1}
+def in_words(document: Document) -> Rights:
+    """Return a key's document as `store.bounds` compares it. Areas say nothing beside a list of actions.
+
+    Documents of the first releases have neither consumers nor member.
+    """
+    access = () if document["permission"] in {"restricted", "rater_only"} else document["access"]
+    said = {"actions": granted_by(document), "access": access, "expires_at": ends_at(document)}
+    return {"consumers": None, "member": None, **document, **said}
 
 
-def insert_key(transaction: Transaction, document: Document) -> None:
-    """Store a key."""
+def fresh(transaction: Transaction, rights: Document, made_by: Document) -> dict[str, Any]:
+    """Return a new key's document, but for id and token; `made_by` is its line and author."""
+    return {
+        **rights,
+        "created_at": transaction.now,
+        "revision": 1,
+        "superseded_at": None,
+        "sessions_era": 0,
+        "ended": None,
+        "run": None,
+        "nth": 0,
+        "leaked_from": None,
+        **made_by,
+    }
+
+
+def line_of(principal: Principal, fetch: Fetch, old: Document | None = None) -> dict[str, Any]:
+    """Return what is said of who makes a key, of itself (`old`) or another; raises `Conflict` where it is long."""
+    made_by: dict[str, Any] = {"organisation": principal.organisation, "created_by": principal.author}
+    if old is not None and old["id"] == principal.key:
+        run = {"run": old.get("run") or old["id"], "nth": old.get("nth", 0) + 1}
+        return {**made_by, **run, "makers": old.get("makers", []), "depth": old.get("depth", 0)}
+    maker = None if principal.key == LOCAL else fetch(document_key(principal.key))
+    if maker is None:
+        return {**made_by, "makers": [], "depth": 0}
+    if maker.get("depth", 0) >= DEPTH:
+        raise Conflict(f"Keys make keys up to {DEPTH} deep; take an older one for this.", code="too_deep")
+    return {**made_by, "makers": [principal.key], "depth": maker.get("depth", 0) + 1}
+
+
+def widened_by(document: Document, by: Document) -> Document:
+    """Return the line of a key that was given more: who gave it is one of its makers from then on."""
+    makers = sorted({*document.get("makers", ()), *by["makers"]} - {document["id"]})
+    if len(makers) > MAKERS:
+        raise Conflict(f"More than {MAKERS} keys have widened this one; make another.", code="too_many")
+    return {"makers": makers, "depth": max(document.get("depth", 0), by["depth"])}
+
+
+def insert_key(transaction: Transaction, document: dict[str, Any]) -> SecretValue:
+    """Mint and store a key; returns it, once. `document` gets its id."""
+    minted = mint(API_KEY, transaction.keys.pepper)
+    document.update(id=minted.id, token=minted.keyed)
     row = {name: document[name] for name in ("id", "organisation", "created_at", "member")}
     transaction.connection.execute(insert(api_keys).values(**row))
-    transaction.put_document(document_key(document["id"]), document)
+    transaction.put_document(document_key(minted.id), document)
+    return minted.token
 
 
-def end_key(transaction: Transaction, key: str) -> None:
-    """Withdraw a key."""
-    rows.remove(transaction.connection, api_keys, id=key)
-    transaction.drop_document(document_key(key))
+def end_key(transaction: Transaction, document: Document, how: str = REVOKED) -> None:
+    """End a key for good: its document says so, and is kept for what depends on it."""
+    rows.remove(transaction.connection, api_keys, id=document["id"])
+    transaction.put_document(document_key(document["id"]), {**document, "ended": how, "revision": _next(document)})
+    wither(transaction, document["id"])
+
+
+def end_unread(transaction: Transaction, organisation: str, key: str) -> None:
+    """End a key whose document does not verify, and what it made: it may have said that the key was reported."""
+    end_key(transaction, {"id": key, "organisation": organisation, "revision": 0, "leaked_from": 0}, REPORTED)
+
+
+def end_leaked(transaction: Transaction, document: Document, fetch: Fetch) -> None:
+    """End a key that was reported, and with it what it made; `store.lineage` says how."""
+    place = document.get("nth", 0)
+    first = fetch(document_key(document["run"])) if place else None
+    if first is not None:
+        place = min(place, first.get("leaked_from") or place)
+        transaction.put_document(document_key(first["id"]), {**first, "leaked_from": place})
+    end_key(transaction, {**document, "leaked_from": 0}, REPORTED)
+
+
+def end_sessions(transaction: Transaction, document: Document) -> None:
+    """End all sessions that a key opened: they count under another era of it."""
+    raised = {"sessions_era": document.get("sessions_era", 0) + 1, "revision": _next(document)}
+    transaction.put_document(document_key(document["id"]), {**document, **raised})
+    wither(transaction, document["id"])
+
+
+def wither(transaction: Transaction, key: str) -> None:
+    """Have the sessions of a key tidied up. They are over by its document; the rows are for lists and for counting."""
+    table = sessions.c
+    where = (table.key == key, table.expires_at > transaction.now)
+    transaction.connection.execute(update(sessions).where(*where).values(expires_at=transaction.now))
+
+
+def _next(document: Document) -> int:
+    return int(document["revision"]) + 1
 
 
 def found_owner(transaction: Transaction, organisation: str, actor: str) -> SecretValue:
     """Make an owner key that belongs to no member; returns it, once."""
-    minted = mint(API_KEY, transaction.keys.pepper)
-    document = new_document(transaction, organisation, actor, _OWNER, None)
-    document.update(id=minted.id, token=minted.keyed)
-    insert_key(transaction, document)
-    transaction.log(Event("keys:write", Scope(organisation), f"keys/{minted.id}", actor=actor))
-    return minted.token
+    by = {"organisation": organisation, "created_by": actor, "makers": [], "depth": 0}
+    document = fresh(transaction, _OWNER, by)
+    key = insert_key(transaction, document)
+    transaction.log(Event("keys:write", Scope(organisation), f"keys/{document['id']}", actor=actor))
+    return key
+
+
+def owners_rights() -> Rights:
+    """Return the rights of a founded owner's key."""
+    return in_words(_OWNER)
 
 
 def is_way_in(document: Document) -> bool:
     """Whether a key is an owner's for good: of no member, without end and from anywhere."""
-    free = document.get("member") is None and document["expires_at"] is None and not document["sources"]
+    if document.get("ended") is not None or ends_at(document) is not None:
+        return False
+    free = document.get("member") is None and not document["sources"]
     whole = all(document.get(name) is None for name in ("access", "projects", "datasets", "consumers"))
     return bool(document["permission"] == "owner" and free and whole)
 
@@ -117,13 +194,34 @@ def own_only(principal: Principal) -> bool:
     return principal.member is not None and not principal.member.may("members:write", Scope(principal.organisation))
 
 
-def need(connection: Connection, principal: Principal, key: str) -> rows.Row:
-    """Return the row of a key that the principal may know of; raises `NotFound`."""
-    row = rows.find(connection, api_keys, id=key, organisation=principal.organisation) if is_plain(key) else None
-    foreign = principal.member is not None and own_only(principal) and row and row["member"] != principal.member.id
-    if row is None or foreign:
+def find_key(ledger: Ledger, connection: Connection, principal: Principal, key: str) -> Document | None:
+    """Return the document of a key that the principal may know of, None for one that does not verify.
+
+    The document decides: a row is neither needed nor believed. Raises `NotFound`, also for keys that ended.
+    """
+    document: Document | None = None
+    try:
+        if is_plain(key):
+            fetch = fetching(ledger, connection)
+            document = fetch(document_key(key))
+        if document is not None and document.get("member") is not None and member_of(document, fetch) is None:
+            document = None
+    except Tampered:
+        row = rows.find(connection, api_keys, id=key)
+        if own_only(principal) or (row is not None and row["organisation"] != principal.organisation):
+            raise nothing() from None
+        return None
+    if document is None or document["organisation"] != principal.organisation or document.get("ended") is not None:
         raise nothing()
-    return row
+    if own_only(principal) and principal.member is not None and document.get("member") != principal.member.id:
+        raise nothing()
+    return document
+
+
+def last_used(connection: Connection, key: str) -> float | None:
+    """Return when a key was used last, as far as a row knows."""
+    row = rows.find(connection, api_keys, id=key)
+    return None if row is None else seconds(row["last_used_at"])
 
 
 def etag_of(document: Document) -> str:
@@ -131,7 +229,14 @@ def etag_of(document: Document) -> str:
     return f'"k{document["revision"]}"'
 
 
-def info_of(document: Document, last_used: float | None = None) -> KeyInfo:
+def damaged(id_: str, created_at: int, member: str | None = None) -> KeyInfo:
+    """Return what is told of a key whose document does not verify: that it can be revoked."""
+    nothing_known: tuple[str, ...] = ()
+    made = created_at / 1000
+    return KeyInfo(id_, "", "", nothing_known, None, None, nothing_known, "damaged", made, "", None, member=member)
+
+
+def info_of(document: Document, last_used: float | None = None, *, state: str = "active") -> KeyInfo:
     """Return what is told of a key."""
 
     def some(name: str) -> tuple[str, ...] | None:
@@ -142,16 +247,16 @@ def info_of(document: Document, last_used: float | None = None) -> KeyInfo:
         name=document["name"],
         permission=document["permission"],
         access=some("access"),
-        actions=tuple(sorted(_granted(document))),
+        actions=tuple(sorted(granted_by(document))),
         projects=some("projects"),
         datasets=some("datasets"),
         sources=tuple(document["sources"]),
         consumers=some("consumers"),
         member=document.get("member"),
-        state="active",
+        state=state,
         created_at=document["created_at"] / 1000,
         created_by=document["created_by"],
-        expires_at=seconds(document["expires_at"]),
+        expires_at=seconds(ends_at(document)),
         last_used_at=last_used,
         etag=etag_of(document),
     )

@@ -1,10 +1,5 @@
-"""API keys: authenticate, create, list, patch, revoke, rotate with overlap, report, recover.
+"""API keys: create, list, patch, revoke, rotate with overlap, recover. What is made has no more than its maker."""
 
-A key's rights are a signed document: whoever edits the database can neither raise nor revive a key. The rights of a
-member's key are read together with the member's own document at each request.
-"""
-
-import hmac
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,39 +7,44 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from store.access import LOCAL, Principal
-from store.checks import is_plain, problem
+from store.access import LOCAL, Principal, granted_by
+from store.bounds import earliest, exceeded
+from store.checks import problem
 from store.database import rows
 from store.database.schema import api_keys
-from store.errors import Conflict, Forbidden, NotAuthenticated
-from store.keys.tokens import API_KEY, keyed_hash, mint, token_id
+from store.errors import Conflict, Forbidden, NotFound, Tampered
 from store.ledger.commit import Transaction
-from store.log.audit import Event
+from store.lineage import Document, Fetch, document_key, ends_at
 from store.model import Scope, SecretValue
 from store.records import KeyInfo, Page
-from store.roles import OWNER, Member, member_key, rank
-from store.vault.gate import Gate, Verbs, check_match, find_scope, nothing
+from store.roles import OWNER
+from store.vault.authentication import Authentication
+from store.vault.gate import check_match, fetching, find_scope
 from store.vault.key_documents import (
     RIGHTS,
-    Document,
-    document_key,
+    damaged,
     end_key,
+    end_sessions,
+    end_unread,
     etag_of,
+    find_key,
     found_owner,
+    fresh,
+    in_words,
     info_of,
     insert_key,
     is_way_in,
-    need,
-    new_document,
+    last_used,
+    line_of,
     own_only,
-    principal_of,
+    owners_rights,
+    widened_by,
 )
 from store.vault.listing import decode_cursor, keyset, page
-from store.vault.rights import NewKey, admits, expiry, rights_of
+from store.vault.rights import NewKey, expiry, hold, is_gone, member_for, renewed, rights_of
 from store.vault.views import seconds
 
 MAX_OVERLAP = 30 * 86400
-_UNKNOWN = "The API key is missing, unknown, expired or revoked."
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,50 +62,19 @@ class KeyChange:
     ttl: int | None = None
 
 
-class Keys(Verbs):
+class Keys(Authentication):
     """Verbs on API keys."""
-
-    def __init__(self, gate: Gate) -> None:
-        super().__init__(gate)
-        self._used_keys: dict[str, int] = {}
-
-    def take_used(self) -> dict[str, int]:
-        """Return when keys were used last (Unix milliseconds) since this was asked before."""
-        used, self._used_keys = self._used_keys, {}
-        return used
-
-    def authenticate(self, api_key: str, *, source: str = "", request_id: str = "", note: bool = True) -> Principal:
-        """Return the principal of a live key; raises `NotAuthenticated`, audited, for all others alike (`note`)."""
-        known = self._known(api_key)
-        if known is not None and admits(known[0], source, self._gate.clock()):
-            self._used_keys[known[0]["id"]] = int(self._gate.clock() * 1000)
-            return principal_of(*known, source, request_id)
-        if note:
-            self._note_failure(self._believed_key(token_id(api_key, API_KEY) or "?"), source, request_id)
-        raise NotAuthenticated(_UNKNOWN)
-
-    def resume(self, key: str, *, source: str = "", request_id: str = "") -> Principal:
-        """Return the principal of a key that was shown before (a login); raises `NotAuthenticated` once it ended."""
-        found = self._believed_key(key)
-        if found is None or not admits(found[0], source, self._gate.clock()):
-            raise NotAuthenticated(_UNKNOWN)
-        self._used_keys[key] = int(self._gate.clock() * 1000)
-        return principal_of(*found, source, request_id)
 
     def create(self, principal: Principal, wish: NewKey) -> tuple[KeyInfo, SecretValue]:
         """Make a key with at most the maker's own rights; the key is given here and never again."""
         with self._gate.change(principal, "keys:write", _home(principal), "keys") as transaction:
-            rights = rights_of(principal, wish)
-            rights["member"] = self._member_for(transaction.connection, principal, wish.member)
-            minted = mint(API_KEY, self._gate.keys.pepper)
-            ends = expiry(principal, wish.ttl, transaction.now)
-            document = new_document(transaction, principal.organisation, principal.author, rights, ends)
-            document.update(id=minted.id, token=minted.keyed)
-            insert_key(transaction, document)
-            return info_of(document), minted.token
+            fetch = fetching(self._gate.ledger, transaction.connection)
+            rights = {**rights_of(wish), **member_for(fetch, principal, wish.member)}
+            rights["expires_at"] = expiry(principal, wish.ttl, transaction.now)
+            return _make(transaction, principal, fresh(transaction, rights, line_of(principal, fetch)))
 
     def list(self, principal: Principal, *, limit: int = 50, cursor: str | None = None) -> Page[KeyInfo]:
-        """Return the organisation's keys, newest first."""
+        """Return the organisation's keys, newest first; what does not verify is shown as damaged."""
         with self._gate.look(principal, "keys:read", _home(principal), "keys") as connection:
             where = [api_keys.c.organisation == principal.organisation]
             if own_only(principal) and principal.member is not None:
@@ -117,142 +86,128 @@ class Keys(Verbs):
                 connection,
                 query,
                 limit,
-                lambda found: [info_of(*self._stored(connection, row)) for row in found],
+                lambda found: [each for row in found for each in self._shown(connection, principal, row)],
                 lambda row: (row["created_at"], row["id"]),
             )
 
     def get(self, principal: Principal, key: str) -> KeyInfo:
         """Return one key's metadata."""
         with self._gate.look(principal, "keys:read", _home(principal), f"keys/{key[:64]}") as connection:
-            return info_of(*self._stored(connection, need(connection, principal, key)))
+            document = find_key(self._gate.ledger, connection, principal, key)
+            if document is None:
+                return damaged(key, 0)
+            return info_of(document, last_used(connection, key), state=self._state(document))
 
     def patch(self, principal: Principal, key: str, change: KeyChange, *, if_match: str | None = None) -> KeyInfo:
-        """Change a key; what it may do afterwards must be within the changer's rights."""
+        """Change a key. What it may do more afterwards must be within the changer's rights, and ends with it."""
         with self._gate.change(principal, "keys:write", _home(principal), f"keys/{key[:64]}") as transaction:
-            document, used = self._editable(transaction, principal, key)
-            check_match(etag_of(document), if_match)
-            rights = rights_of(principal, _merged(document, change))
-            ends = document["expires_at"] if change.ttl is None else expiry(principal, change.ttl, transaction.now)
-            changed = {**document, **rights, "expires_at": ends, "revision": document["revision"] + 1}
-            if not is_way_in(changed):
-                self._keep_an_owner(transaction, document)
-            transaction.put_document(document_key(key), changed)
-            return info_of(changed, used)
+            fetch = fetching(self._gate.ledger, transaction.connection)
+            before = self._editable(transaction, principal, key, fetch)
+            check_match(etag_of(before), if_match)
+            after = {**before, **rights_of(_merged(before, change)), "revision": before["revision"] + 1}
+            if change.ttl is not None:
+                after["expires_at"] = expiry(principal, change.ttl, transaction.now)
+            if exceeded(in_words(before), in_words(after)):
+                hold(principal, in_words(after))
+                after.update(widened_by(after, line_of(principal, fetch)))
+            if not is_way_in(after):
+                self._keep_an_owner(transaction, before)
+            transaction.put_document(document_key(key), after)
+            return info_of(after, last_used(transaction.connection, key), state=self._state(after))
 
     def revoke(self, principal: Principal, key: str, *, if_match: str | None = None) -> None:
-        """End a key at once."""
+        """End a key and the sessions that it opened, at once; also one that does not verify any more."""
         with self._gate.change(principal, "keys:write", _home(principal), f"keys/{key[:64]}") as transaction:
-            document, _ = self._editable(transaction, principal, key, ending=True)
+            connection = transaction.connection
+            if find_key(self._gate.ledger, connection, principal, key) is None:
+                end_unread(transaction, principal.organisation, key)
+                return
+            fetch = fetching(self._gate.ledger, connection)
+            document = self._editable(transaction, principal, key, fetch, ending=True)
             check_match(etag_of(document), if_match)
             self._keep_an_owner(transaction, document)
-            end_key(transaction, key)
+            end_key(transaction, document)
 
-    def rotate(self, principal: Principal, key: str, overlap: int = 0) -> tuple[KeyInfo, SecretValue]:
-        """Make a successor with the same rights; the old key ends after `overlap` seconds (0: now)."""
+    def rotate(
+        self, principal: Principal, key: str, overlap: int = 0, *, sessions: str = "keep"
+    ) -> tuple[KeyInfo, SecretValue]:
+        """Make a successor with the same rights, as far as they are its maker's too.
+
+        The old key ends after `overlap` seconds (0: now). Its sessions do not, unless `sessions` is "end".
+        """
         if not 0 <= overlap <= MAX_OVERLAP:
             raise problem("/overlap", "overlap_invalid", "An overlap is 0 seconds to 30 days.")
         with self._gate.change(principal, "keys:write", _home(principal), f"keys/{key[:64]}/rotate") as transaction:
-            old, _ = self._editable(transaction, principal, key)
-            rights = {name: old.get(name) for name in RIGHTS}
-            ends = None if old["expires_at"] is None else transaction.now + old["expires_at"] - old["created_at"]
-            minted = mint(API_KEY, self._gate.keys.pepper)
-            document = new_document(transaction, principal.organisation, principal.author, rights, ends)
-            document.update(id=minted.id, token=minted.keyed)
-            insert_key(transaction, document)
+            fetch = fetching(self._gate.ledger, transaction.connection)
+            old = self._editable(transaction, principal, key, fetch)
+            rights = {name: old.get(name) for name in (*RIGHTS, "member_born")}
+            rights["expires_at"] = renewed(principal, old, transaction.now)
+            successor = fresh(transaction, rights, line_of(principal, fetch, old))
+            made = _make(transaction, principal, successor)
+            if is_way_in(old) and not is_way_in(successor):
+                self._keep_an_owner(transaction, old)
+            last = earliest(transaction.now + overlap * 1000, ends_at(old))
+            ending = {**old, "superseded_at": last, "revision": old["revision"] + 1}
+            transaction.put_document(document_key(key), ending)
             if overlap == 0:
-                end_key(transaction, key)
-            else:
-                last = min(transaction.now + overlap * 1000, old["expires_at"] or 2**62)
-                transaction.put_document(
-                    document_key(key), {**old, "expires_at": last, "revision": old["revision"] + 1}
-                )
-            return info_of(document), minted.token
+                rows.remove(transaction.connection, api_keys, id=key)
+            if sessions == "end":
+                end_sessions(transaction, ending)
+            return made
 
-    def report_leaked(self, api_key: str, *, source: str = "", request_id: str = "") -> bool:
-        """Revoke a key by showing it: whoever finds one may end it, from anywhere, the last owner's too."""
-        known = self._known(api_key)
-        if known is None:
-            self._note_failure(None, source, request_id)
-            raise NotAuthenticated(_UNKNOWN)
-        principal = principal_of(*known, source, request_id)
-        with self._gate.ledger.change() as transaction:
-            end_key(transaction, principal.key)
-            event = Event("keys:report", _home(principal), f"keys/{principal.key}", "ok", "anyone", source, request_id)
-            transaction.log(event)
-        return True
+    def end_sessions(self, principal: Principal, key: str) -> None:
+        """End all sessions that a key opened, at once; the key lives on. Whoever may end the key may."""
+        with self._gate.change(principal, "keys:write", _home(principal), f"keys/{key[:64]}/sessions") as transaction:
+            fetch = fetching(self._gate.ledger, transaction.connection)
+            end_sessions(transaction, self._editable(transaction, principal, key, fetch, ending=True))
 
     def recover_owner(self, principal: Principal) -> SecretValue:
         """Make a new owner key, for the operator at the data folder (no route calls this); returns it, once."""
         with self._gate.change(principal, "keys:write", _home(principal), "keys/recover") as transaction:
             if principal.key != LOCAL:
                 raise Forbidden("An owner's key is recovered on the machine that holds the data folder.")
+            hold(principal, owners_rights())
             find_scope(transaction.connection, _home(principal))
             return found_owner(transaction, principal.organisation, principal.author)
 
-    def _known(self, api_key: str) -> tuple[Document, Member | None] | None:
-        """Return what a shown key stands for, expired or not; None for a key that is not one of ours."""
-        id_ = token_id(api_key, API_KEY)
-        keyed = keyed_hash(api_key, self._gate.keys.pepper) if api_key.isascii() else ""
-        found = self._believed_key(id_) if id_ is not None else None
-        return found if found is not None and hmac.compare_digest(found[0]["token"], keyed) else None
+    def _shown(self, connection: Connection, principal: Principal, row: rows.Row) -> Sequence[KeyInfo]:
+        """Return what a list says of a row: nothing of one that stands for no key."""
+        try:
+            document = find_key(self._gate.ledger, connection, principal, row["id"])
+        except NotFound:
+            return ()
+        if document is None:
+            return (damaged(row["id"], row["created_at"], row["member"]),)
+        return (info_of(document, seconds(row["last_used_at"]), state=self._state(document)),)
 
-    def _believed_key(self, id_: str) -> tuple[Document, Member | None] | None:
-        """Return a key's document and its member; None once either is gone."""
-        with self._gate.database.read() as connection:
-            body = self._gate.ledger.document(connection, document_key(id_))
-            document = None if body is None else json.loads(body)
-            if document is None or document.get("member") is None:
-                return None if document is None else (document, None)
-            stored = self._gate.ledger.document(connection, member_key(document["organisation"], document["member"]))
-            return None if stored is None else (document, Member.of(json.loads(stored)))
-
-    def _note_failure(self, found: tuple[Document, Member | None] | None, source: str, request_id: str) -> None:
-        organisation = found[0]["organisation"] if found is not None else "default"
-        target = f"keys/{found[0]['id']}" if found is not None else "keys/?"
-        event = Event("keys:authenticate", Scope(organisation), target, "denied", "", source, request_id)
-        with self._gate.ledger.change() as transaction:
-            transaction.log(event)
-
-    def _stored(self, connection: Connection, row: rows.Row) -> tuple[Document, float | None]:
-        body = self._gate.ledger.document(connection, document_key(row["id"]))
-        if body is None:
-            raise nothing()
-        return json.loads(body), seconds(row["last_used_at"])
+    def _state(self, document: Document) -> str:
+        """Say active, expired, rotated (in its overlap, or after it)."""
+        if document.get("superseded_at") is not None:
+            return "rotated"
+        ends = document["expires_at"]
+        return "active" if ends is None or ends > self._gate.clock() * 1000 else "expired"
 
     def _editable(
-        self, transaction: Transaction, principal: Principal, key: str, *, ending: bool = False
-    ) -> tuple[Document, float | None]:
+        self, transaction: Transaction, principal: Principal, key: str, fetch: Fetch, *, ending: bool = False
+    ) -> Document:
         """Return a key that the principal may change: none with more rights than its own, none of a higher member.
 
         The organisation's own keys outlive every member, so a member that is no owner may end them only.
         """
-        connection = transaction.connection
-        document, used = self._stored(connection, need(connection, principal, key))
-        if not set(document["actions"]) <= principal.granted:
+        document = find_key(self._gate.ledger, transaction.connection, principal, key)
+        if document is None:
+            raise Conflict("The key's document does not verify: it can be revoked, and nothing else.", code="damaged")
+        if not granted_by(document) <= principal.granted:
             raise Forbidden("The key has rights that this one has not.")
         if document["permission"] == "owner" and principal.permission != "owner":
             raise Forbidden("Only an owner changes an owner's key.")
         lower = principal.member is not None and principal.member.rank_at(_home(principal)) < OWNER
-        if document.get("member") is None and lower and not ending:
+        whose = document.get("member")
+        if whose is None and lower and not ending:
             raise Forbidden("The key is the organisation's own; only an owner changes it.")
-        if document.get("member") is not None:
-            self._member_for(connection, principal, document["member"])
-        return document, used
-
-    def _member_for(self, connection: Connection, principal: Principal, wanted: str | None) -> str | None:
-        """Return whose a key shall be: a member makes keys for itself, and with `members:write` for lower ones."""
-        own = principal.member.id if principal.member is not None else None
-        if wanted is None or wanted == own:
-            return own
-        if not principal.holds("members:write", _home(principal)):
-            raise Forbidden("This key makes keys for its own member only.")
-        named = member_key(principal.organisation, wanted)
-        body = self._gate.ledger.document(connection, named) if is_plain(wanted) else None
-        if body is None:
-            raise problem("/member", "member_unknown", "There is no such member.")
-        if rank(Member.of(json.loads(body)).role) > principal.rank_at(_home(principal)):
-            raise Forbidden("The member has a higher role than this key.")
-        return wanted
+        if whose is not None and not (ending and is_gone(fetch, principal.organisation, whose)):
+            member_for(fetch, principal, whose)
+        return document
 
     def _keep_an_owner(self, transaction: Transaction, ending: Document) -> None:
         """Stop the end of the last owner key that needs no member and no network: nothing could replace it."""
@@ -261,10 +216,23 @@ class Keys(Verbs):
         table = api_keys.c
         where = (table.organisation == ending["organisation"], table.id != ending["id"], table.member.is_(None))
         for other in transaction.connection.execute(select(table.id).where(*where)).scalars():
-            body = self._gate.ledger.document(transaction.connection, document_key(other))
-            if body is not None and is_way_in(json.loads(body)):
+            if self._is_way_in(transaction.connection, other):
                 return
         raise Conflict("It is the last owner key, and nothing could replace it; rotate it.", code="last_owner")
+
+    def _is_way_in(self, connection: Connection, key: str) -> bool:
+        try:
+            body = self._gate.ledger.document(connection, document_key(key))
+        except Tampered:
+            return False
+        return body is not None and is_way_in(json.loads(body))
+
+
+def _make(transaction: Transaction, principal: Principal, document: dict[str, Any]) -> tuple[KeyInfo, SecretValue]:
+    """Store a new key that has no more than its maker."""
+    hold(principal, in_words(document))
+    key = insert_key(transaction, document)
+    return info_of(document), key
 
 
 def _home(principal: Principal) -> Scope:

@@ -12,8 +12,10 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, not_, or_,
 from store.checks import check_environment, check_text, is_plain, problem
 from store.database import rows
 from store.database.schema import entries
-from store.model import Kind, Scope
+from store.ledger.manifests import Kept
+from store.model import Kind
 from store.records import EntryInfo, Page
+from store.vault.sharing import Ward
 from store.vault.views import entry_infos
 
 MAX_LIMIT = 200
@@ -98,12 +100,12 @@ def _order(sort: str) -> ColumnElement[Any]:
 
 def list_entries(
     connection: Connection,
-    scope: Scope,
+    kept: Kept,
     kind: Kind,
     listing: Listing,
-    now: float,
     *,
-    visible: Sequence[ColumnElement[bool]] = (),
+    now: float,
+    ward: Ward,
 ) -> Page[EntryInfo]:
     """Return one page of a scope's secrets or variables."""
     down, sort = listing.sort.startswith("-"), listing.sort.removeprefix("-")
@@ -111,11 +113,11 @@ def list_entries(
         raise problem("/sort", "sort_invalid", "Sort by " + ", ".join(SORTS) + '; "-" in front for descending.')
     order = _order(sort).label("sort_key")
     where = [
-        *rows.within(entries, scope),
+        *rows.within(entries, kept.scope),
         entries.c.kind == kind.value,
         entries.c.deleted_at.is_(None),
         *_filters(listing, now),
-        *visible,
+        *ward.visible(),
     ]
     if listing.cursor:
         cursor = decode_cursor(listing.cursor, (str if sort == "name" else int, str))
@@ -126,7 +128,7 @@ def list_entries(
         connection,
         query,
         listing.limit,
-        lambda found: entry_infos(connection, found),
+        lambda found: entry_infos(connection, kept, found, ward),
         lambda row: (row["sort_key"], row["id"]),
     )
 

@@ -6,25 +6,27 @@ change of role is felt by the next of either.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select
 
 from store.access import Principal
+from store.bounds import of_role
 from store.checks import Faults, check_id, check_text, is_plain
 from store.database import rows
 from store.database.schema import api_keys, group_members, groups, member_projects, members, sessions
-from store.errors import Conflict, Forbidden
+from store.errors import Conflict, Forbidden, NotFound, Tampered
 from store.keys.tokens import random_text
 from store.ledger.commit import Ledger, Transaction
 from store.model import Scope
 from store.records import MemberInfo, Page, ProjectMember
-from store.roles import ROLES, Member, member_key, rank
+from store.roles import BY_GROUPS, INCLUDES, ROLES, Member, member_key, rank
 from store.trust.manifest import session_key_of
 from store.vault.gate import Verbs, check_match, find_scope, nothing
-from store.vault.key_documents import end_key
 from store.vault.listing import decode_cursor, page
+from store.vault.rights import hold
 
 Document = dict[str, Any]
 
@@ -57,6 +59,7 @@ class Members(Verbs):
         with self._gate.change(principal, "members:write", home, f"members/{chosen[:64]}") as transaction:
             _check(wish.name, wish.email, wish.role, wish.id)
             _need_rank(principal, home, wish.role)
+            _hold_role(principal, home, chosen, None, wish.role)
             if rows.find(transaction.connection, members, organisation=home.organisation, id=chosen) is not None:
                 raise Conflict("A member with this id exists.", code="exists")
             stamp = {"created_at": transaction.now, "created_by": principal.author}
@@ -87,7 +90,7 @@ class Members(Verbs):
                 connection,
                 query,
                 limit,
-                lambda found: [_info(document_of(self._gate.ledger, connection, home, row["id"])) for row in found],
+                lambda found: [each for row in found for each in self._shown(connection, home, row["id"])],
                 lambda row: (row["id"],),
             )
 
@@ -110,16 +113,27 @@ class Members(Verbs):
             changed = {**document, **wanted, "role": role}
             _check(changed["name"], changed["email"], role, None)
             _need_rank(principal, home, document["role"], role)
+            _hold_role(principal, home, member, document["role"], role)
             return _keep(transaction, changed)
 
     def remove(self, principal: Principal, member: str, *, if_match: str | None = None) -> None:
         """Remove a member; its keys and the sessions that it opened end at once."""
         home = _home(principal)
         with self._gate.change(principal, "members:write", home, f"members/{member[:64]}") as transaction:
-            document = document_of(self._gate.ledger, transaction.connection, home, member)
-            check_match(_etag(document), if_match)
-            _need_rank(principal, home, document["role"], *document["projects"].values())
-            _forget(transaction, home.organisation, document["id"])
+            with suppress(Tampered):  # where nothing believable is left of it, it may go
+                document = document_of(self._gate.ledger, transaction.connection, home, member)
+                check_match(_etag(document), if_match)
+                _need_rank(principal, home, document["role"], *document["projects"].values())
+            _forget(transaction, home.organisation, member)
+
+    def _shown(self, connection: Connection, scope: Scope, member: str) -> Sequence[MemberInfo]:
+        """Return what a list says of a row: nothing of one that stands for no member."""
+        try:
+            return (_info(document_of(self._gate.ledger, connection, scope, member)),)
+        except NotFound:
+            return ()
+        except Tampered:
+            return (MemberInfo(member, "", "", None, {}, (), 0, "", "", state="damaged"),)
 
     # roles in a project
 
@@ -131,6 +145,7 @@ class Members(Verbs):
             document = document_of(self._gate.ledger, transaction.connection, scope, member)
             _check(document["name"], document["email"], role, None)
             _need_rank(principal, scope, document["projects"].get(project), role)
+            _hold_role(principal, scope, member, document["projects"].get(project), role)
             key = {"organisation": scope.organisation, "project": project, "member": document["id"]}
             rows.remove(transaction.connection, member_projects, **key)
             rows.add(transaction.connection, member_projects, key)
@@ -165,8 +180,8 @@ class Members(Verbs):
             query = select(member_projects).where(*where).order_by(table.member)
 
             def made(found: Sequence[rows.Row]) -> list[ProjectMember]:
-                documents = [document_of(self._gate.ledger, connection, scope, row["member"]) for row in found]
-                return [ProjectMember(d["id"], d["name"], d["projects"].get(project), d["role"]) for d in documents]
+                shown = [each for row in found for each in self._shown(connection, scope, row["member"])]
+                return [ProjectMember(each.id, each.name, each.projects.get(project), each.role) for each in shown]
 
             return page(connection, query, limit, made, lambda row: (row["member"],))
 
@@ -184,6 +199,8 @@ class Members(Verbs):
             _need_rank(principal, home, document["role"])
             if leave and group not in document["groups"]:
                 raise nothing()
+            if not leave:
+                hold(principal, of_role(BY_GROUPS, home, member))
             key = {"organisation": home.organisation, "group_id": group, "member": document["id"]}
             rows.remove(connection, group_members, **key)
             left = [each for each in document["groups"] if each != group]
@@ -222,7 +239,7 @@ def _forget(transaction: Transaction, organisation: str, member: str) -> None:
     connection = transaction.connection
     of_keys = select(api_keys.c.id).where(api_keys.c.organisation == organisation, api_keys.c.member == member)
     for key in connection.execute(of_keys).scalars().all():
-        end_key(transaction, key)
+        rows.remove(connection, api_keys, id=key)  # its document names a member that is gone: it stands for nothing
     of_sessions = select(sessions.c.id).where(sessions.c.organisation == organisation, sessions.c.member == member)
     for session in connection.execute(of_sessions).scalars().all():
         rows.remove(connection, sessions, id=session)
@@ -241,6 +258,12 @@ def _need_rank(principal: Principal, scope: Scope, *roles: str | None) -> None:
     """Stop whoever would give, or touch, a role above its own."""
     if max(map(rank, roles), default=-1) > principal.rank_at(scope):
         raise Forbidden("Nobody sets a role above the own one, or changes a member who has one.")
+
+
+def _hold_role(principal: Principal, scope: Scope, member: str, before: str | None, after: str | None) -> None:
+    """Stop a limited key that would raise a member above its limits: the member's keys do not have them."""
+    if after is not None and rank(after) > rank(before):
+        hold(principal, of_role(INCLUDES[after], scope, member))
 
 
 def _check(name: str, email: str, role: str | None, id_: str | None) -> None:

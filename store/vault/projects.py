@@ -1,6 +1,6 @@
 """Projects, and organisations for the operator."""
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
 from store.access import Principal, permit
 from store.checks import Faults, check_id, check_text
@@ -10,7 +10,7 @@ from store.errors import Conflict
 from store.keys.tokens import random_text
 from store.model import Scope
 from store.records import Page, ProjectInfo
-from store.vault.gate import Verbs, find_scope
+from store.vault.gate import Verbs, need_draft
 from store.vault.listing import decode_cursor, page
 
 
@@ -22,14 +22,11 @@ class Projects(Verbs):
         chosen = id or random_text(16)
         scope = Scope(principal.organisation)
         with self._gate.change(principal, "projects:write", scope, f"projects/{chosen}") as transaction:
-            find_scope(transaction.connection, scope)
+            need_draft(transaction, scope)
             _check(name, id)
-            key = {"organisation": scope.organisation, "id": chosen}
-            if rows.find(transaction.connection, projects, **key) is not None:
+            if transaction.draft(Scope(scope.organisation, chosen)) is not None:
                 raise Conflict("A project with this id exists.", code="exists")
-            values = {**key, "name": name, "created_at": transaction.now, "created_by": principal.author}
-            transaction.connection.execute(insert(projects).values(**values))
-            transaction.touch(Scope(scope.organisation, chosen))
+            transaction.found(Scope(scope.organisation, chosen), name=name, created_by=principal.author)
             return ProjectInfo(chosen, name, transaction.now / 1000, principal.author)
 
     def list(self, principal: Principal, *, limit: int = 50, cursor: str | None = None) -> Page[ProjectInfo]:

@@ -1,16 +1,20 @@
 """The rights of a new or changed key: checked, and never more than its maker has."""
 
-import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from store.access import ACTIONS, AREAS, LEVELS, Principal
-from store.checks import check_id, check_text, problem
-from store.errors import Forbidden
+from store.bounds import Rights, earliest, exceeded, parse_networks, sentence
+from store.checks import check_id, check_text, is_plain, problem
+from store.errors import Forbidden, Tampered
+from store.lineage import Fetch
+from store.model import Scope, inside
+from store.roles import Member, member_key, rank
 
 DEFAULT_TTL = 90 * 86400
 MAX_TTL = 366 * 86400
+MAX_SOURCES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,54 +39,77 @@ class NewKey:
     ttl: int | None = DEFAULT_TTL
 
 
-def rights_of(principal: Principal, wish: NewKey) -> dict[str, Any]:
-    """Return the members of a key's document that grant; raises `Invalid` or `Forbidden`."""
+def rights_of(wish: NewKey) -> dict[str, Any]:
+    """Return the members of a key's document that are wished for, in one spelling; raises `Invalid`."""
     check_text(wish.name, "/name", 64, empty=False)
     projects = None if wish.projects is None else _ids(wish.projects, "/projects")
-    datasets = None if wish.datasets is None else _datasets(wish.datasets, projects)
-    actions, consumers = _actions(wish), None if wish.consumers is None else _ids(wish.consumers, "/consumers")
-    if not actions <= principal.granted or (wish.permission == "owner" and principal.permission != "owner"):
-        raise Forbidden("A key cannot grant what its maker may not do.")
-    if not _inside(principal.projects, projects) or not _inside(principal.datasets, datasets):
-        raise Forbidden("A key cannot reach projects or datasets that its maker cannot.")
-    if not _inside(principal.consumers, consumers):
-        raise Forbidden("A key cannot open sessions of consumers that its maker cannot.")
     return {
         "name": wish.name,
         "permission": wish.permission,
         "access": None if wish.access is None else sorted(set(wish.access)),
-        "actions": sorted(actions),
+        "actions": sorted(_actions(wish)),
         "projects": projects,
-        "datasets": datasets,
-        "sources": [_network(source, f"/sources/{index}") for index, source in enumerate(wish.sources)],
-        "consumers": consumers,
+        "datasets": None if wish.datasets is None else _datasets(wish.datasets, projects),
+        "sources": networks(wish.sources),
+        "consumers": None if wish.consumers is None else _ids(wish.consumers, "/consumers"),
     }
+
+
+def hold(principal: Principal, made: Rights) -> None:
+    """Return when what is made has no more than its maker; raises `Forbidden`, with a sentence for each limit."""
+    if over := exceeded(principal.limits, made):
+        raise Forbidden(" ".join(dict.fromkeys(map(sentence, over))))
 
 
 def expiry(principal: Principal, ttl: int | None, now: int) -> int | None:
     """Return when a new key ends (Unix ms): within a year, and not after its maker."""
-    if ttl is None:
-        if principal.permission != "owner":
-            raise problem("/ttl", "ttl_invalid", "Only the owner makes keys without expiry.")
-        return None
-    if not 1 <= ttl <= MAX_TTL:
+    if ttl is None and principal.permission != "owner":
+        raise problem("/ttl", "ttl_invalid", "Only the owner makes keys without expiry.")
+    if ttl is not None and not 1 <= ttl <= MAX_TTL:
         raise problem("/ttl", "ttl_invalid", f"A key lives 1 to {MAX_TTL} seconds (366 days).")
-    ends = now + ttl * 1000
-    return ends if principal.expires_at is None else min(ends, int(principal.expires_at * 1000))
+    return earliest(None if ttl is None else now + ttl * 1000, principal.limits["expires_at"])
 
 
-def admits(document: Mapping[str, Any], source: str, now: float) -> bool:
-    """Whether a key is unexpired and may be used from there (an unknown source fails a limited key)."""
-    if document["expires_at"] is not None and document["expires_at"] <= now * 1000:
-        return False
-    if not document["sources"]:
-        return True
+def renewed(principal: Principal, old: Mapping[str, Any], now: int) -> int | None:
+    """Return when a successor ends: it lives as long as the old key was to, and not longer than its maker."""
+    life = None if old["expires_at"] is None else now + old["expires_at"] - old["created_at"]
+    return earliest(life, principal.limits["expires_at"])
+
+
+def member_for(fetch: Fetch, principal: Principal, wanted: str | None) -> dict[str, Any]:
+    """Return whose a key shall be: a member makes keys for itself, and with `members:write` for lower ones."""
+    own = principal.member.id if principal.member is not None else None
+    chosen, home = own if wanted is None else wanted, Scope(principal.organisation)
+    if chosen is None:
+        return {"member": None, "member_born": None}
+    if chosen != own and not principal.holds("members:write", home):
+        raise Forbidden("This key makes keys for its own member only.")
+    found = fetch(member_key(principal.organisation, chosen)) if is_plain(chosen) else None
+    if found is None:
+        raise problem("/member", "member_unknown", "There is no such member.")
+    if chosen != own and rank(Member.of(found).role) > principal.rank_at(home):
+        raise Forbidden("The member has a higher role than this key.")
+    return {"member": chosen, "member_born": found["created_at"]}
+
+
+def is_gone(fetch: Fetch, organisation: str, member: str) -> bool:
+    """Whether nothing believable is left of a member: what was its may be ended by whoever ends keys."""
     try:
-        address = ipaddress.ip_address(source)
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return any((mapped or address) in ipaddress.ip_network(network) for network in document["sources"])
+        return fetch(member_key(organisation, member)) is None
+    except Tampered:
+        return True
+
+
+def admits(document: Mapping[str, Any], source: str) -> bool:
+    """Whether a key may be used from there (an unknown source fails a limited key)."""
+    return not document["sources"] or inside(parse_networks(document["sources"]), source)
+
+
+def networks(texts: Sequence[str]) -> list[str]:
+    """Return networks in one spelling; raises `Invalid`."""
+    if len(texts) > MAX_SOURCES:
+        raise problem("/sources", "too_many", f"At most {MAX_SOURCES} networks.")
+    return [_network(text, f"/sources/{index}") for index, text in enumerate(texts)]
 
 
 def _actions(wish: NewKey) -> frozenset[str]:
@@ -124,12 +151,8 @@ def _datasets(names: Sequence[str], projects: list[str] | None) -> list[str]:
     return sorted(found)
 
 
-def _inside(limit: frozenset[str] | None, wanted: list[str] | None) -> bool:
-    return limit is None or (wanted is not None and set(wanted) <= limit)
-
-
 def _network(text: str, pointer: str) -> str:
     try:
-        return str(ipaddress.ip_network(text, strict=False))
+        return str(parse_networks([text])[0])
     except ValueError:
         raise problem(pointer, "source_invalid", 'Write a network such as "10.0.0.0/8" or an address.') from None

@@ -14,14 +14,12 @@ from store.database.schema import entries, versions
 from store.errors import Conflict, Forbidden, NotFound
 from store.keys.canary import canary_document
 from store.keys.envelope import PUBLIC_SIZE, SUITE, SUITES, Envelope, key_id
-from store.keys.sealing import sign_envelope
 from store.keys.sealing_keys import ACTIVE, DECRYPT_ONLY, DOCUMENT, RETIRED, SealingKey, SealingKeyList
 from store.ledger.commit import Transaction
 from store.model import Scope
-from store.trust.signing import digest
 from store.vault.gate import Verbs
 from store.vault.organisations import OPERATOR
-from store.vault.versions import binding_of_row
+from store.vault.versions import resealed
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,23 +125,16 @@ class SealingKeys(Verbs):
             transaction.put_document(DOCUMENT, SealingKeyList(keys).body())
 
     def _take_one(self, transaction: Transaction, item: Resealed) -> bool:
-        connection = transaction.connection
-        version = rows.find(connection, versions, entry=item.entry, number=item.number)
-        entry = rows.find(connection, entries, id=item.entry)
-        if version is None or entry is None or version["body"] is None or version["sha256"] != item.before:
+        row = rows.find(transaction.connection, entries, id=item.entry)
+        draft = None if row is None else transaction.draft(Scope(row["organisation"], row["project"], row["dataset"]))
+        state = None if draft is None else draft.entry(item.entry)
+        version = None if state is None else state.version(item.number)
+        if state is None or version is None or version.sha256 != item.before:
             return False  # replaced or destroyed meanwhile: what is there now is newer
-        sealer = self._gate.sealing(connection)
+        sealer = self._gate.sealing(transaction.connection)
         if Envelope.unpack(item.envelope).kid != sealer.kid:
             raise Conflict("Sealed to a key that is not the active one.", code="sealed_key")
-        binding = replace(binding_of_row(transaction.keys.public.store_id, entry, version), kid=sealer.kid)
-        values = {
-            "body": item.envelope,
-            "signature": sign_envelope(transaction.keys.writer, item.envelope, binding),
-            "sha256": digest(item.envelope),
-            "kid": sealer.kid.hex(),
-        }
-        rows.change(connection, versions, {"entry": item.entry, "number": item.number}, values)
-        transaction.touch(Scope(entry["organisation"], entry["project"], entry["dataset"]), item.entry)
+        resealed(transaction, state, item.number, sealer, item.envelope)
         return True
 
 

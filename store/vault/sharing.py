@@ -4,20 +4,24 @@ An entry's groups are its own, its scope's and those of the wider scopes. An ent
 for owners, admins and the organisation's own keys, alone; one that has none is for whom the role includes it.
 """
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from sqlalchemy import ColumnElement, Connection, or_
 
 from store.access import Principal, forbidden
 from store.checks import Faults, check_id
 from store.database import rows
-from store.database.schema import entries, groups, shares
+from store.database.schema import entries, groups
 from store.errors import Forbidden
+from store.ledger.manifests import Kept
 from store.model import Scope
 from store.records import GroupGrant
 from store.roles import PERMISSIONS, pack, unpack
-from store.vault.gate import nothing
+from store.trust.entry import EntryState
+from store.vault.gate import Gate, nothing
+
+type Grants = Mapping[str, str]
+"""Group to letters."""
 
 MAX_GROUPS = 32
 """Groups of one entry or scope."""
@@ -26,26 +30,26 @@ MAX_GROUPS = 32
 class Ward:
     """What one principal may do with the entries of one scope; `area` is secrets or variables."""
 
-    def __init__(self, connection: Connection, principal: Principal, scope: Scope, area: str) -> None:
+    def __init__(self, wide: Callable[[Scope], Grants], principal: Principal, scope: Scope, area: str) -> None:
         self._principal, self._scope, self._area = principal, scope, area
         self._above = principal.above_groups(scope)
         self._groups = principal.member.groups if principal.member is not None else frozenset()
-        self._wide = {} if self._above else scope_grants(connection, scope)
+        self._wide: Grants = {} if self._above else wide(scope)
 
-    def sees(self, entry: rows.Row) -> bool:
+    def sees(self, entry: EntryState) -> bool:
         """Whether the entry may be known of."""
         return self._allowed(entry, "m", "read")
 
-    def writes(self, entry: rows.Row | None) -> bool:
+    def writes(self, entry: EntryState | None) -> bool:
         """Whether the entry may be changed; None: a new one."""
         return self._allowed(entry, "w", "write")
 
-    def need_write(self, entry: rows.Row | None) -> None:
+    def need_write(self, entry: EntryState | None) -> None:
         """Return when the entry may be written; raises `Forbidden`, the same for one that is hidden and for none."""
         if not self.writes(entry):
             raise self._refusal("write")
 
-    def need_change(self, entry: rows.Row) -> None:
+    def need_change(self, entry: EntryState) -> None:
         """Return when an entry that must be there may be changed; raises `NotFound` for what is hidden."""
         if self.writes(entry):
             return
@@ -66,11 +70,11 @@ class Ward:
             own.append(entries.c.groups == "{}")
         return [or_(*own)] if own else [entries.c.id.is_(None)]
 
-    def _allowed(self, entry: rows.Row | None, letter: str, verb: str) -> bool:
+    def _allowed(self, entry: EntryState | None, letter: str, verb: str) -> bool:
         action = f"{self._area}:{verb}"
         if self._above or action not in self._principal.granted:
             return self._principal.holds(action, self._scope)
-        own: Mapping[str, str] = json.loads(entry["groups"]) if entry is not None else {}
+        own: Grants = entry.groups if entry is not None else {}
         if own or self._wide:
             return self._has(own, letter) or self._has(self._wide, letter)
         return self._principal.holds(action, self._scope)
@@ -82,18 +86,25 @@ class Ward:
         return forbidden(self._principal, f"{self._area}:{verb}", self._scope)
 
 
-def scope_grants(connection: Connection, scope: Scope) -> dict[str, str]:
-    """Return what groups may do with everything in a scope, given there or further out; group to letters."""
+def ward(gate: Gate, connection: Connection, principal: Principal, scope: Scope, area: str) -> Ward:
+    """Return what the principal may do with the entries of a scope."""
+    return Ward(
+        lambda each: scope_grants(lambda one: gate.ledger.manifest(connection, one), each), principal, scope, area
+    )
+
+
+def scope_grants(manifest: Callable[[Scope], Kept | None], scope: Scope) -> dict[str, str]:
+    """Return what groups may do with everything in a scope, given there or further out; group to letters. Verified."""
     found: dict[str, str] = {}
     for each in scope.parents:
-        row = rows.find(connection, shares, **rows.place(each))
-        for group, letters in json.loads(row["groups"]).items() if row is not None else ():
+        kept = manifest(each)
+        for group, letters in kept.settings.get("groups", {}).items() if kept is not None else ():
             found[group] = "".join(sorted(set(found.get(group, "")) | set(letters)))
     return found
 
 
-def packed(connection: Connection, organisation: str, grants: Sequence[GroupGrant], pointer: str) -> str:
-    """Check grants and return them as the database keeps them, added up by group; raises `Invalid`."""
+def packed(connection: Connection, organisation: str, grants: Sequence[GroupGrant], pointer: str) -> dict[str, str]:
+    """Check grants and return them as manifests have them, added up by group; raises `Invalid`."""
     faults, found = Faults(), dict[str, str]()
     if len(grants) > MAX_GROUPS:
         faults.add(pointer, "too_many", f"At most {MAX_GROUPS} groups.")
@@ -110,9 +121,9 @@ def packed(connection: Connection, organisation: str, grants: Sequence[GroupGran
         if rows.find(connection, groups, organisation=organisation, id=grant.group) is None:
             faults.add(f"{pointer}/{index}/group", "group_unknown", "There is no such group.")
     faults.stop()
-    return json.dumps(found, sort_keys=True, separators=(",", ":"))
+    return found
 
 
-def unpacked(text: str) -> tuple[GroupGrant, ...]:
+def unpacked(grants: Grants) -> tuple[GroupGrant, ...]:
     """Return grants as they are told."""
-    return tuple(GroupGrant(group, tuple(unpack(letters))) for group, letters in sorted(json.loads(text).items()))
+    return tuple(GroupGrant(group, tuple(unpack(letters))) for group, letters in sorted(grants.items()))

@@ -1,20 +1,27 @@
-"""Rows turned into what the vault gives."""
+"""What the vault tells: what decides from what is signed, the rest from rows."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select, tuple_
 
 from store.checks import format_duration
 from store.database import rows
-from store.model import Kind, Scope
+from store.database.schema import entries, versions
+from store.ledger.manifests import Kept, Key
+from store.model import Kind
 from store.records import EntryInfo, VersionInfo, Warned
-from store.vault.sharing import unpacked
+from store.trust.entry import EntryState
+from store.trust.signing import digest
+from store.vault.sharing import Ward, unpacked
+
+DAMAGED = Warned("damaged", "What is stored is not what was signed; see the store's log and `egret store repair`.")
 
 
-def entry_etag(row: rows.Row) -> str:
+def entry_etag(state: EntryState) -> str:
     """Return an entry's ETag: it changes with every change, never with use."""
-    return f'"{row["active_version"]}.{row["revision"]}"'
+    return f'"{state.active}.{state.revision}"'
 
 
 def seconds(milliseconds: int | None) -> float | None:
@@ -22,34 +29,78 @@ def seconds(milliseconds: int | None) -> float | None:
     return None if milliseconds is None else milliseconds / 1000
 
 
-def entry_info(connection: Connection, entry: rows.Row) -> EntryInfo:
-    """Return one entry's metadata."""
-    return entry_infos(connection, [entry])[0]
+def one_entry(connection: Connection, kept: Kept, key: Key) -> tuple[EntryState, Mapping[Any, Any]] | None:
+    """Return a live entry and what is listed of it; None where the manifest has none of this name."""
+    id_ = kept.named(key)
+    row = rows.find(connection, entries, id=id_) if id_ is not None else None
+    if id_ is None:
+        return None
+    if row is None:
+        return kept.entry(id_, None), {**_UNLISTED, "id": id_}
+    state = kept.entry(id_, _record(row))
+    return state, {**row, "warnings": _warnings(connection, [state]).get(id_, "[]")}
 
 
-def entry_infos(connection: Connection, found: Sequence[rows.Row]) -> list[EntryInfo]:
-    """Return metadata of several entries; of variables the value too."""
-    versions = rows.active_versions(connection, found)
-    return [_entry(connection, row, versions.get(row["id"])) for row in found]
+_UNLISTED = {
+    **dict.fromkeys(("provider", "description", "created_by", "updated_by"), ""),
+    **dict.fromkeys(("created_at", "updated_at", "rotated_at", "use_count"), 0),
+    "rotate_after": None,
+    "last_used_at": None,
+    "warnings": "[]",
+}
+"""What is told of an entry whose row somebody deleted."""
 
 
-def _entry(connection: Connection, row: rows.Row, active: rows.Row | None) -> EntryInfo:
-    value = None
-    if row["kind"] == Kind.VARIABLE and active is not None:
-        stored = rows.read_version(connection, row["id"], active["number"])
-        value = stored[0].decode() if stored else None
+def entry_infos(
+    connection: Connection, kept: Kept, found: Iterable[rows.Row], ward: Ward | None = None
+) -> list[EntryInfo]:
+    """Return metadata of several entries; of variables the value too.
+
+    Rows of which the manifest does not know, or that the ward hides, are left out.
+    """
+    known = [(kept.entry(row["id"], _record(row)), row) for row in found if row["id"] in kept.lines]
+    shown = [(state, row) for state, row in known if state.state != "deleted" and (ward is None or ward.sees(state))]
+    warnings = _warnings(connection, [state for state, _ in shown])
+    return [entry_of(connection, state, {**row, "warnings": warnings.get(state.id, "[]")}) for state, row in shown]
+
+
+def _record(row: Mapping[Any, Any]) -> bytes | None:
+    return None if row["record"] is None else row["record"].encode()
+
+
+def _warnings(connection: Connection, states: Sequence[EntryState]) -> dict[str, str]:
+    """Return what is listed as warnings of the active versions."""
+    found: dict[str, str] = {}
+    keys = [(state.id, state.active) for state in states if state.active]
+    for start in range(0, len(keys), 250):
+        pair = tuple_(versions.c.entry, versions.c.number).in_(keys[start : start + 250])
+        found.update(
+            (id_, told) for id_, told in connection.execute(select(versions.c.entry, versions.c.warnings).where(pair))
+        )
+    return found
+
+
+def entry_of(connection: Connection, state: EntryState, row: Mapping[Any, Any]) -> EntryInfo:
+    """Return what is told of an entry: what decides from its state, the rest from its row."""
+    active, value = state.version(state.active), None
+    warnings = tuple(Warned(*pair) for pair in json.loads(row["warnings"]))
+    if state.kind == Kind.VARIABLE and active is not None:
+        stored = rows.read_version(connection, state.id, active.number)
+        whole = stored is not None and digest(stored[0]) == active.sha256
+        value = stored[0].decode() if stored is not None and whole else None
+        warnings = warnings if whole else (*warnings, DAMAGED)
     rotate = row["rotate_after"]
     return EntryInfo(
-        id=row["id"],
-        scope=Scope(row["organisation"], row["project"], row["dataset"]),
-        kind=Kind(row["kind"]),
-        name=row["name"],
-        environment=row["environment"],
-        version=row["active_version"],
-        last_version=row["last_version"],
-        state=row["state"],
-        hosts=json.loads(active["hosts"]) if active is not None else [],
-        locations=json.loads(active["locations"]) if active is not None else [],
+        id=state.id,
+        scope=state.scope,
+        kind=Kind(state.kind),
+        name=state.name,
+        environment=state.environment,
+        version=state.active,
+        last_version=state.last,
+        state=state.state,
+        hosts=list(active.rules[0]) if active is not None else [],
+        locations=list(active.rules[1]) if active is not None else [],
         provider=row["provider"],
         description=row["description"],
         rotate_after=None if rotate is None else format_duration(rotate),
@@ -60,22 +111,24 @@ def _entry(connection: Connection, row: rows.Row, active: rows.Row | None) -> En
         updated_by=row["updated_by"],
         last_used_at=seconds(row["last_used_at"]),
         use_count=row["use_count"],
-        etag=entry_etag(row),
-        warnings=tuple(Warned(*pair) for pair in json.loads(active["warnings"])) if active is not None else (),
+        etag=entry_etag(state),
+        warnings=warnings,
         value=value,
-        keep_versions=row["keep_versions"],
-        groups=unpacked(row["groups"]),
+        keep_versions=state.keep,
+        groups=unpacked(state.groups),
     )
 
 
-def version_info(row: rows.Row) -> VersionInfo:
-    """Return one version's metadata."""
+def version_info(state: EntryState, row: Mapping[Any, Any]) -> VersionInfo:
+    """Return one version's metadata; of one that is kept, what decides from the entry's state."""
+    kept = state.version(row["number"])
+    hosts, locations = (json.loads(row["hosts"]), json.loads(row["locations"])) if kept is None else kept.rules
     return VersionInfo(
         number=row["number"],
-        state=row["state"],
-        hosts=json.loads(row["hosts"]),
-        locations=json.loads(row["locations"]),
+        state="destroyed" if kept is None else "active" if kept.number == state.active else "inactive",
+        hosts=hosts,
+        locations=locations,
         created_at=row["created_at"] / 1000,
         created_by=row["created_by"],
-        retired_at=seconds(row["retired_at"]),
+        retired_at=seconds(row["retired_at"] if kept is None else kept.retired_at),
     )

@@ -13,7 +13,7 @@ from gatehouse import LOOPBACK, Gatehouse
 from served import wait_for
 from site_pages import Api, Pages, chromium
 
-from proxy.destination import AddressGuard
+from proxy.admission.destination import AddressGuard
 
 pytestmark = pytest.mark.needs("chromium")
 

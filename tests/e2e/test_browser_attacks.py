@@ -8,10 +8,10 @@ import threading
 
 import pytest
 from certificates import Authority
-from gatehouse import LOOPBACK, Gatehouse
+from gatehouse import ANYWHERE, LOOPBACK, Gatehouse
 from site_pages import Api, Pages, chromium
 
-from proxy.destination import AddressGuard
+from proxy.admission.destination import AddressGuard
 
 pytestmark = pytest.mark.needs("chromium")
 
@@ -136,6 +136,7 @@ def test_unknown_and_foreign_token(world, base, visit):
     page = visit()
     status, text = page.evaluate(FETCH, base.replace("egs_", "egs_x") + "https/api.example.com/x")
     assert (status, json.loads(text)["code"]) == (401, "session_invalid")
+    gate.reader.egress["other-dataset"] = ANYWHERE
     foreign = gate.reader.open("other-dataset", origins=(pages.origin("app"),))
     status, text = page.evaluate(
         FETCH, f"http://127.0.0.1:{gate.port}/s/{foreign}/https/api.example.com/x?t=%23%7BSECRETS.KEY%7D"

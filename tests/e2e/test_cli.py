@@ -147,6 +147,24 @@ def test_keys_are_rotated_and_revoked(cli):
     assert cli("key", "ls", env={"EGRET_API_KEY": new["key"]}).returncode == 4
 
 
+def test_the_sessions_of_a_key(cli):
+    """Listed with their dataset, and ended; a rotation keeps them unless it is told."""
+    key = json.loads(cli("key", "create", "opener", "--permission", "full", "--json").stdout)
+    hers = {"EGRET_API_KEY": key["key"]}
+    opened = json.loads(cli("session", "open", "-d", "cli", "--source", "10.0.0.0/8", "--json", env=hers).stdout)
+    assert opened["sources"] == ["10.0.0.0/8"]
+    listed = cli("key", "sessions", key["id"])
+    assert listed.returncode == 0
+    assert listed.stdout.split("\t")[0] == opened["id"]
+    new = json.loads(cli("key", "rotate", key["id"], "--overlap", "1h", "--json").stdout)
+    assert opened["id"] in cli("key", "sessions", key["id"]).stdout
+    assert cli("key", "sessions", key["id"], "--end").returncode == 0
+    assert cli("key", "sessions", key["id"]).stdout == ""
+    opened = json.loads(cli("session", "open", "-d", "cli", "--json", env={"EGRET_API_KEY": new["key"]}).stdout)
+    assert cli("key", "rotate", new["id"], "--end-sessions").returncode == 0
+    assert opened["id"] not in cli("session", "ls", "-d", "cli").stdout
+
+
 def test_audit(cli):
     """The log is listed newest first, and verifies."""
     lines = [line.split("\t") for line in cli("audit", "ls", "-n", "3").stdout.splitlines()]

@@ -1,4 +1,4 @@
-"""`egret serve` with `proxy.engine: express` and `egress.intercept: bound`: one pass through what a user meets."""
+"""`egret serve` with `proxy.engine: express`: one pass through what a user meets."""
 
 import signal
 import ssl
@@ -13,7 +13,7 @@ VALUE = "sk-express-7Xk2Mw9"
 
 @pytest.fixture(scope="module")
 def egret(tmp_path_factory):
-    config = "proxy: {listen: '127.0.0.1:0', workers: 2, engine: express}\negress: {@PRIVATE@, intercept: bound}\n"
+    config = "proxy: {listen: '127.0.0.1:0', workers: 2, engine: express}\n"
     with Egret(tmp_path_factory.mktemp("express"), config) as it:
         yield it
 
@@ -86,37 +86,32 @@ def test_replacing_the_workers_refuses_nobody(egret, token):
     assert faults == []
 
 
-def test_unbound_host_is_passed_on_until_it_is_bound(egret, dataset, token):
-    """The client sees the upstream's own certificate; a secret put for that host ends the tunnel, and the next is ours."""
-    other = type(egret.upstream)(egret.authority.leaf())
-    sock, answer = egret.connect(token, other.origin)
-    assert answer.startswith(b"HTTP/1.1 200")
-    with ssl.create_default_context(cafile=egret.authority.path).wrap_socket(sock, server_hostname="localhost") as tls:
-        tls.sendall(b"GET /x HTTP/1.1\r\nHost: %s\r\nX: #{SECRETS.HERE}\r\n\r\n" % other.origin.encode())
-        assert receive(tls).startswith(b"HTTP/1.1 200")
-        assert other.log[0].header("X") == b"#{SECRETS.HERE}"
-        body = {"value": "another-value-1", "hosts": [other.origin]}
-        path = f"/projects/default/datasets/{dataset['id']}/secrets/THERE"
-        assert egret.api("PUT", path, body)[0] in (200, 201)
-        tls.settimeout(3)
-        try:
-            assert tls.recv(1) == b""
-        except (ssl.SSLError, ConnectionError):
-            pass
-
-    def ours():
-        try:
-            issuer = egret.tunnel(token, other.origin).getpeercert()["issuer"]
-        except OSError:  # passed on still, or cut off in its handshake
-            return False  # the other worker looks at the store a tenth of a second later
-        return issuer[0][0] == ("organizationName", "Egret")
-
-    wait_for(ours, "our certificate", 1.5)
-    other.close()
-    events = wait_for(
-        lambda: [row for row in egret.api("GET", "/audit/?limit=200")[1]["items"] if row["action"] == "use:tunnel"]
-    )
-    assert events[0]["detail"]["destination"] == other.origin
+def test_listed_host_is_passed_on_until_a_value_can_reach_it(tmp_path):
+    """The client sees the upstream's own certificate; a secret put for that host ends the tunnel, and refuses the next."""
+    config = "proxy: {listen: '127.0.0.1:0', engine: express}\negress: {@PRIVATE@, passthrough: [localhost]}\n"
+    with Egret(tmp_path, config) as egret:
+        dataset = egret.dataset({"name": "HERE", "value": VALUE, "hosts": ["api.example.com"]})
+        token, origin = egret.session(dataset)["token"], egret.upstream.origin
+        sock, answer = egret.connect(token, origin)
+        assert answer.startswith(b"HTTP/1.1 200")
+        trusting = ssl.create_default_context(cafile=egret.authority.path)
+        with trusting.wrap_socket(sock, server_hostname="localhost") as tls:
+            tls.sendall(b"GET /x HTTP/1.1\r\nHost: %s\r\nX: #{SECRETS.HERE}\r\n\r\n" % origin.encode())
+            assert receive(tls).startswith(b"HTTP/1.1 200")
+            assert egret.upstream.log[0].header("X") == b"#{SECRETS.HERE}"
+            body = {"value": "another-value-1", "hosts": [origin]}
+            path = f"/projects/default/datasets/{dataset['id']}/secrets/THERE"
+            assert egret.api("PUT", path, body)[0] in (200, 201)
+            tls.settimeout(5)
+            try:
+                assert tls.recv(1) == b""
+            except (ssl.SSLError, ConnectionError):
+                pass
+        assert code(egret.connect(token, origin)[1]) == "destination_blocked"
+        events = wait_for(
+            lambda: [row for row in egret.api("GET", "/audit/?limit=200")[1]["items"] if row["action"] == "use:tunnel"]
+        )
+        assert events[0]["detail"]["destination"] == origin
 
 
 def test_revoked_session(egret, dataset):

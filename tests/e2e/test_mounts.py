@@ -9,7 +9,7 @@ import re
 import socket
 import ssl
 import subprocess
-import time
+import threading
 from pathlib import Path
 
 import pytest
@@ -26,12 +26,16 @@ CADDY, CADDY_MOUNTED = re.findall(r"Caddy:\n\n((?:    .*\n|\n)+)", PAGE)
 MOUNTED = re.search(r"nginx: as above with\n\n((?:    .*\n|\n)+)", PAGE)[1]
 
 
+seen = threading.Event()
+"""The events have come, with nothing behind them to push them out."""
+
+
 def events(request, conn):
     conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
     with contextlib.suppress(OSError):
-        for _ in range(40):
+        for _ in range(3):
             conn.sendall(b"9\r\ndata: x\n\n\r\n")
-            time.sleep(0.1)
+        seen.wait(20)
 
 
 def echo_frames(ends, send):
@@ -158,14 +162,13 @@ def test_events_come_at_once(mount):
     """Nothing is buffered on the way."""
     dial, prefix, gate, _ = mount
     with dial() as sock:
-        start = time.monotonic()
         sock.sendall(
             f"GET {prefix}{gate.path('/sse')} HTTP/1.1\r\nHost: localhost\r\nOrigin: {ORIGIN}\r\n\r\n".encode()
         )
         got = b""
         while got.count(b"data: x") < 3:
             got += sock.recv(4096)
-        assert time.monotonic() - start < 1.5
+    seen.set()
 
 
 def test_websocket_passes(mount):

@@ -10,15 +10,10 @@ import subprocess
 
 import pytest
 from certificates import Authority
-from served import EGRET, Egret, wait_for
+from served import EGRET, Egret, free_ports, wait_for
 from upstream import Upstream
 
 VALUE = "sk-planes-8Yd3Fk6Hs"
-
-
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        return [stack.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1] for _ in range(count)]
 
 
 class Planes(Egret):

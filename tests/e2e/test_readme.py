@@ -20,12 +20,14 @@ def shell_blocks() -> list[str]:
     return re.findall(r"(?ms)^```sh\n(.*?)^```", (ROOT / "README.md").read_text())
 
 
-@pytest.mark.needs("curl")
+@pytest.mark.needs("curl", "bwrap", "nft")
 def test_the_quick_start(tmp_path):
     """All blocks in one shell, in order: the API receives the value twice, the shell sees the placeholder."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     authority = Authority(tmp_path)
+    work = tmp_path / "work"
+    work.mkdir()
     with Upstream(authority.leaf()) as upstream:
         script = "set -eu\n" + "\n".join(shell_blocks())
         script = script.replace("make setup", "true  # the test's environment is set up")
@@ -33,6 +35,7 @@ def test_the_quick_start(tmp_path):
         script = script.replace("api.example.com", upstream.origin).replace("127.0.0.1:8700", f"127.0.0.1:{port}")
         environ = {name: value for name, value in os.environ.items() if not name.upper().endswith("_PROXY")} | {
             "MY_API_TOKEN": VALUE,
+            "XDG_DATA_HOME": str(tmp_path / "data-home"),
             "EGRET_ADMIN__LISTEN": f"127.0.0.1:{port}",
             "EGRET_PROXY__LISTEN": "127.0.0.1:0",
             "EGRET_GATEWAY__LISTEN": "127.0.0.1:0",
@@ -41,7 +44,7 @@ def test_the_quick_start(tmp_path):
         }
         shell = subprocess.Popen(
             ["bash", "-c", script + "\nkill %1; wait %1"],
-            cwd=tmp_path, env=environ, text=True, start_new_session=True,
+            cwd=work, env=environ, text=True, start_new_session=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         try:

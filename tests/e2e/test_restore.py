@@ -41,4 +41,6 @@ def test_restore_drill(tmp_path):
         egret.stop()
         assert egret.cli("trust-epoch", "--data", str(egret.data)).returncode == 0
         egret.start()
+        assert injected(egret, token) != FIRST.encode()  # a restore ends every session
+        token = egret.session(dataset)["token"]
         wait_for(lambda: injected(egret, token) == FIRST.encode(), "the first version")

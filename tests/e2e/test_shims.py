@@ -1,7 +1,10 @@
 """`https://host/path?token=#{SECRETS.X}`, literally, from unmodified programs under `egret run`."""
 
 import json
+import os
 import sys
+import tempfile
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -12,6 +15,10 @@ from python_clients import separate
 from websocket_route import websocket
 
 SEVERAL = NODE_PROGRAMS.parents[2] / "clients" / "several.py"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "egret-tests"
+SHARED = ["--share", str(NODE_PROGRAMS.parents[2]), "--share", str(CACHE)]
+"""The sandbox shows neither the repository nor the folder with the clients by itself."""
+
 VALUE = "tok/en+with=odd&chars9Qd7Xw"
 PLACEHOLDER = "#{SECRETS.API_TOKEN}"
 
@@ -41,8 +48,10 @@ def check(egret, programs, options=()):
     egret.upstream.forget()
     urls = [f"{egret.upstream.url}/ws?n={n}&token={PLACEHOLDER}" for n in range(len(programs))]
     commands = [[*map(str, program), url] for program, url in zip(programs, urls, strict=True)]
-    command = ["run", "--dataset", "shims", *options, "--", sys.executable, str(SEVERAL)]
-    done = egret.cli(*command, input=json.dumps(commands), env={"CLIENTS": str(installed())}, timeout=170)
+    command = ["run", "--dataset", "shims", *SHARED, *options, "--", sys.executable, str(SEVERAL)]
+    with tempfile.TemporaryDirectory() as here:
+        environ = {"CLIENTS": str(installed())}
+        done = egret.cli(*command, input=json.dumps(commands), env=environ, timeout=170, cwd=here)
     sent = {request.target.partition(b"&")[0]: request.target for request in egret.upstream.log}
     wrong = []
     for n, (code, out, err) in enumerate(json.loads(done.stdout)):
@@ -69,10 +78,11 @@ def test_python_clients(egret, dataset):
     check(egret, programs)
 
 
-def test_without_the_shims_the_literal_is_cut(egret, dataset):
+def test_without_the_shims_the_literal_is_cut(egret, dataset, tmp_path, monkeypatch):
     """`--no-shims`: the request arrives, and ends where the fragment began."""
+    monkeypatch.chdir(tmp_path)
     egret.upstream.forget()
     command = [sys.executable, str(PYTHON_PROGRAMS / "clients.py"), "requests_get"]
     url = f"{egret.upstream.url}/x?token={PLACEHOLDER}"
-    egret.cli("run", "--dataset", "shims", "--no-shims", "--", *command, url)
+    egret.cli("run", "--dataset", "shims", *SHARED, "--no-shims", "--", *command, url)
     assert [request.target for request in egret.upstream.log] == [b"/x?token="]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from egret.sandbox import variables, write
+from egret.sandbox.environment import variables, write
 
 CLIENTS = Path(__file__).parents[1] / "clients"
 VALUE = "sk-strict-tls-5Hn8Rt2"

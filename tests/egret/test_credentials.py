@@ -74,3 +74,47 @@ def test_clear_text_to_another_machine_is_noticed():
     assert not any(
         is_exposed(url) for url in ("https://store", "http://127.0.0.1:1", "http://localhost", "http://[::1]")
     )
+
+
+class Ring:
+    """A keyring that is there; `locked` refuses."""
+
+    def __init__(self, locked):
+        from keyring.backend import KeyringBackend
+
+        kept = {}
+
+        class Backend(KeyringBackend):
+            priority = 5
+
+            def get_password(self, service, username):
+                return kept.get((service, username))
+
+            def set_password(self, service, username, password):
+                if locked:
+                    from keyring.errors import KeyringLocked
+
+                    raise KeyringLocked
+                kept[service, username] = password
+
+            def delete_password(self, service, username):
+                kept.pop((service, username), None)
+
+        self.backend, self.kept = Backend(), kept
+
+
+@pytest.mark.parametrize("locked", [False, True])
+def test_where_there_is_a_keyring_the_key_is_nowhere_else(environ, locked):
+    """Also when it refuses: then nothing is kept, and the message says what to do."""
+    import keyring
+
+    ring = Ring(locked)
+    keyring.set_keyring(ring.backend)
+    if locked:
+        with pytest.raises(CredentialsError, match="unlock it"):
+            keep(environ, Credentials("http://127.0.0.1:8700", "egk_ring"))
+        assert not path(environ).exists()
+    else:
+        assert keep(environ, Credentials("http://127.0.0.1:8700", "egk_ring")) == "the system's keyring"
+        assert "egk_ring" not in path(environ).read_text()
+        assert find(environ).key == "egk_ring"

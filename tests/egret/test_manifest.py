@@ -1,7 +1,5 @@
 """Plugin manifests: what they declare, and what is wrong with them."""
 
-import time
-
 import pytest
 
 from egret.manifest import MAX_BYTES, ManifestError, declared
@@ -98,12 +96,10 @@ def test_a_tag_makes_no_object(manifest):
 
 
 def test_aliases_do_not_multiply(manifest):
-    """A nest of aliases is read in the time of its text."""
+    """A nest of aliases is read as the text that it is: twelve quintillion entries would have no end."""
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 20)]
-    start = time.monotonic()
     assert declared(manifest("\n".join([*lines, "secrets: [A]"]))) == ["A"]
-    assert time.monotonic() - start < 5
 
 
 def test_a_folder_stands_for_the_manifest_in_it(manifest, tmp_path):

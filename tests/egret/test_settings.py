@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from egret.settings import Address, Settings, SettingsError, load, sections
-from proxy.limits import Limits
+from proxy.core.limits import Limits
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "egret.example.yaml"
 CANARY = "canary-7Gq2"

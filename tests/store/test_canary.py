@@ -82,9 +82,11 @@ REVEALS = {
     "store/dashboard/forms.py": 1,  # a session's token, shown once
     "store/dashboard/routes_keys.py": 1,  # an API key, shown once
     "egret/cli/key.py": 1,  # the owner key, recovered by the operator
-    "proxy/inject.py": 1,  # at the border
-    "proxy/edit.py": 1,  # at the border
-    "proxy/scrub/scrubber.py": 1,  # what is searched for
+    "proxy/core/inject.py": 1,  # at the border
+    "proxy/core/edit.py": 1,  # at the border
+    "proxy/core/scrub/scrubber.py": 1,  # what is searched for
+    "proxy/core/searches.py": 1,  # the same, of what reaches a host
+    "store/reach.py": 1,  # how strong it is, in the data plane
 }
 """Who may read a value's bytes. A new line here needs a reason, and a reviewer."""
 

@@ -68,5 +68,5 @@ def test_a_full_disk(store):
     )
     store.put(secret(value=CANARY))
     reader = store.reader()
-    assert CANARY in {value.reveal() for _, value in reader.view(store.caller(reader)).values()}
+    assert CANARY in {each.value.reveal() for each in reader.view(store.caller(reader)).values()}
     reader.close()

@@ -48,12 +48,12 @@ def test_another_process_that_reads_on_first_is_no_rollback(store, monkeypatch):
     slow, quick = Reader(store.url, store.data), Reader(store.url, store.data)
     check, overtaken = slow._source._water.check, []
 
-    def overtake(head):
+    def overtake(head, *proof):
         if not overtaken:
             overtaken.append(head.revision)
             store.put(secret(value=b"rotated-value-1"))
             quick._refresh()
-        check(head)
+        check(head, *proof)
 
     monkeypatch.setattr(slow._source._water, "check", overtake)
     slow._refresh()
@@ -161,6 +161,7 @@ def test_a_backup_put_back_is_refused_until_its_epoch_is_accepted(store, tmp_pat
     with pytest.raises(Unavailable):
         reader.caller(token)
     assert accept_epoch(store.url, store.data) == 2
+    token = store.token()
     eventually(lambda: usable(reader, token))
     reader.close()
 

@@ -179,7 +179,7 @@ class Machine(RuleBasedStateMachine):
         active = {
             entry.versions[entry.active][0] for level in self.model.values() for entry in level.values() if entry.active
         }
-        assert active <= {value.reveal() for _, value in view.values()}
+        assert active <= {each.value.reveal() for each in view.values()}
 
     @invariant()
     def sessions_are_limited_to_what_they_declared(self):

@@ -11,7 +11,7 @@ from certificates import Authority
 from postgres import cluster
 from stores import CANARY, Store, eventually, secret, use
 
-from proxy.events import Event, Spool, SpoolError
+from proxy.admission.events import Event, Spool, SpoolError
 from store.errors import StoreError, Unavailable
 from store.log.shipping import Shipper
 from store.model import Kind
@@ -197,7 +197,7 @@ def test_a_restart_of_the_server_is_survived(made):
 
     def served():
         made.vault.beat()
-        values = {value.reveal() for _, value in reader.view(reader.caller(token)).values()}
+        values = {each.value.reveal() for each in reader.view(reader.caller(token)).values()}
         assert b"after-the-crash" in values
 
     eventually(served, 10)

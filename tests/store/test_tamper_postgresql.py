@@ -7,8 +7,8 @@ from stores import CANARY, Store, secret, use
 
 from store.errors import KeyMismatch, StoreError, Tampered
 from store.model import Kind
+from store.operator.acceptance import accept_epoch
 from store.reader import Reader
-from store.reader.water import HighWater
 from store.trust.tree import bucket_of
 
 pytestmark = pytest.mark.needs("postgresql")
@@ -128,10 +128,11 @@ def test_yesterday_is_refused_until_the_operator_accepts_it(world):
     reader = Reader(world.url, world.data, max_stale=3600)
     with pytest.raises(StoreError):
         reader._refresh()
-    with world.vault._gate.database.read() as connection:
-        fresh = type(world.vault).open(world.url, world.data)
-        HighWater(world.data).accept(fresh._gate.ledger.head(connection))
-        fresh.close()
+    with pytest.raises(StoreError):
+        type(world.vault).open(world.url, world.data)
+    accept_epoch(world.url, world.data)
+    world.vault.close()
+    world.vault = type(world.vault).open(world.url, world.data)
     reader.close()
     assert attempt(world) == CANARY
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from names import Known, Names
 from vectors import Sent, Vector
 
-from proxy import body, inject
-from proxy.limits import DEFAULT, Limits
-from proxy.message import Fields, Head
-from proxy.refusal import Refusal, Refused
-from proxy.scrub import Scrubber
-from proxy.socket_message import MessageRewriter
+from proxy.core import body, inject
+from proxy.core.limits import DEFAULT, Limits
+from proxy.core.message import Fields, Head
+from proxy.core.refusal import Refusal, Refused
+from proxy.core.scrub import Scrubber
+from proxy.core.socket_message import MessageRewriter
 from store.model import Destination
 
 PLACES = {"bound": Destination(True, "api.example.com", 443), "other": Destination(True, "other.example.net", 443)}
@@ -58,14 +58,10 @@ def send(vector: Vector, size: int = 0, limits: Limits = DEFAULT) -> Passed | Re
 def _send(vector: Vector, size: int, limits: Limits) -> Passed | Refusal:
     head, names = head_of(vector), names_of(vector)
     plan = inject.plan(head, names, limits)
-    if isinstance(plan, Refusal):
-        return plan
     passed = Passed(injected=set(plan.names), plan=plan)
     if vector.request.body is not None:
         wire = vector.request.wire
         rewriter = body.rewriter(head, names, limits, strict=vector.strict, budget=plan.budget)
-        if isinstance(rewriter, Refusal):
-            return rewriter
         if rewriter is None:
             passed.wire = wire
         else:
@@ -98,7 +94,8 @@ class Back:
 
 def answer(vector: Vector, sent: Sent, size: int = 0) -> Back | Refusal:
     """Bring an answer of the upstream back to the client."""
-    scrubber = Scrubber(names_of(vector).values())
+    there = [known for known in names_of(vector).known if PLACES[vector.destination] in known.hosts]
+    scrubber = Scrubber(Names(there).values())
     try:
         fields, _ = scrubber.fields(sent.fields)
         back = Back(fields, scrubber.text(sent.reason))

@@ -7,28 +7,27 @@ import socket
 import ssl
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
+import uvloop
 from certificates import Authority as UpstreamAuthority
 from memory import Reader
 from served import receive
 from upstream import Upstream
 
 from proxy.__main__ import _unhandled
-from proxy.authority import Authority, create
-from proxy.budget import Budgets
-from proxy.destination import AddressGuard
-from proxy.events import Spool
-from proxy.forward.addon import Addon
-from proxy.forward.master import Master
-from proxy.forward.tls import ClientContexts, UpstreamContext
-from proxy.limits import Limits
-from proxy.relay.express import services as express
-from proxy.relay.express import tls as express_tls
-from proxy.relay.express.pool import Pool
-from proxy.relay.express.server import Server
-from proxy.relay.express.tls import upstream_context
-from proxy.services import Services
+from proxy.admission.budget import Budgets
+from proxy.admission.destination import AddressGuard
+from proxy.admission.events import Spool
+from proxy.admission.services import Services
+from proxy.authority import create
+from proxy.border.border import Border
+from proxy.border.pool import Pool
+from proxy.core.limits import Limits
+from proxy.engines.express.serve import serve as serve_express
+from proxy.engines.mitm.serve import serve as serve_mitmproxy
 
+SERVE = {"express": serve_express, "mitmproxy": serve_mitmproxy}
 ENGINES = ("mitmproxy", "express")
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 
@@ -39,7 +38,17 @@ class Forward:
     engine = "mitmproxy"
     """What carries the next one that is made (the fixture `engine` sets it)."""
 
-    def __init__(self, folder: Path, *, resolve=None, allow_private=LOOPBACK, ports=(80, 443), routes=None, **limits):
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        resolve=None,
+        allow_private=LOOPBACK,
+        ports=(80, 443),
+        routes=None,
+        passthrough=(),
+        **limits,
+    ):
         self.folder, self.engine = folder, Forward.engine
         self.reader = Reader()
         self.authority = UpstreamAuthority(folder)
@@ -48,33 +57,33 @@ class Forward:
         self.ca = create(folder / "data")
         self.limits = dataclasses.replace(Limits(), **limits)
         self.spool = folder / "data" / "spool"
-        self._loop = asyncio.new_event_loop()
+        self._loop = uvloop.new_event_loop()
         self._loop.set_exception_handler(_unhandled)
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self.master: Master | Server = self.run(self._start(resolve, allow_private, ports))
+        self.drain = self.run(self._start(resolve, allow_private, ports, passthrough))
 
-    async def _start(self, resolve, allow_private, ports) -> "Master | Server":
+    async def _start(self, resolve, allow_private, ports, passthrough):
         self.socket = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self.port = self.socket.getsockname()[1]
         guard = AddressGuard(
             allow_private=allow_private, ports=ports, own=[("127.0.0.1", self.port)], resolve=resolve or self.resolve
         )
         spool, budgets = Spool(self.spool), Budgets(self.folder / "budgets", self.limits)
-        authority = Authority.load(self.folder / "data")
-        if self.engine == "express":
-            pool = Pool(guard, self.limits, upstream_context([self.authority.path]))
-            contexts = express_tls.ClientContexts(authority)
-            server = Server(
-                express.Services(self.reader, guard, self.limits, spool, budgets, pool=pool, contexts=contexts)
-            )
-            await server.serve(self.socket)
-            return server
-        services = Services(self.reader, guard, self.limits, spool, budgets)
-        addon = Addon(ClientContexts(authority), UpstreamContext([self.authority.path]))
-        master = Master(services, addon)
-        await master.serve([self.socket])
-        return master
+        services = Services(self.reader, guard, self.limits, spool, budgets, passthrough=frozenset(passthrough))
+        self.border = Border(services, Pool(guard, self.limits, [self.authority.path]))
+        plane = SimpleNamespace(data=self.folder / "data", sock=self.socket, border=lambda: self.border)
+        return await SERVE[self.engine](plane)
+
+    @property
+    def services(self) -> Services:
+        """What the proxy's connections share."""
+        return self.border.services
+
+    @property
+    def connections(self) -> set:
+        """The proxy's connections with clients."""
+        return self.drain.__self__.connections
 
     async def resolve(self, host: str, port: int) -> list[str]:
         """Every name of the tests is loopback."""
@@ -88,9 +97,10 @@ class Forward:
 
     def close(self) -> None:
         with contextlib.suppress(Exception):
-            self.run(self.master.drain(0.1))
+            self.run(self.drain(0.1))
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
+        self._loop.close()
         self.upstream.close()
         self.plain.close()
 

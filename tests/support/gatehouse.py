@@ -11,20 +11,26 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import uvloop
 from certificates import Authority
 from memory import Reader
 from upstream import Upstream
 
-from proxy.budget import Budgets
-from proxy.destination import AddressGuard
-from proxy.events import Spool
-from proxy.limits import Limits
-from proxy.relay import upstream as upstream_module
-from proxy.relay.serve import serve
+from proxy.__main__ import _unhandled
+from proxy.admission.budget import Budgets
+from proxy.admission.destination import AddressGuard
+from proxy.admission.events import Spool
+from proxy.admission.services import Services
+from proxy.border.border import Border
+from proxy.border.pool import Pool
+from proxy.core.limits import Limits
+from proxy.engines.gateway.serve import serve
 from store.model import Destination
 
 ORIGIN = "https://app.test"
 LOOPBACK = ("127.0.0.0/8", "::1/128")
+ANYWHERE = {"default": "allow"}
+"""An egress list for datasets whose pages ask hosts that nothing is bound to."""
 
 
 class Gatehouse:
@@ -48,12 +54,11 @@ class Gatehouse:
         self.up = Upstream(self.authority.leaf(), routes)
         self.plain = Upstream(None, routes)
         self.reader = Reader()
+        self.reader.egress["d1"] = ANYWHERE
         self.limits = replace(limits or Limits(), **fields)
-        self.budgets = Budgets(self.folder / "budgets", self.limits)
         self.public_url = public_url
         self.elsewhere = elsewhere or {}
         self.trust = trust
-        self.spool = Spool(self.folder / "spool")
         self.sock = socket.create_server(("127.0.0.1", 0), backlog=2048)
         self.port = self.sock.getsockname()[1]
         self.guard = guard or AddressGuard(allow_private=LOOPBACK, own=[("127.0.0.1", self.port)])
@@ -63,38 +68,30 @@ class Gatehouse:
         self.token = self.reader.open(origins=(ORIGIN,))
         self._ready = threading.Event()
         self._stop = None
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
+        self._thread = threading.Thread(target=lambda: uvloop.run(self._run()), daemon=True)
 
     async def _run(self):
         self._stop = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        settings = SimpleNamespace(
-            egress=SimpleNamespace(trust=[self.authority.path, *self.trust], strict_bodies=False),
-            gateway=SimpleNamespace(public_url=self.public_url),
-        )
-        drain = await serve(
-            SimpleNamespace(
-                settings=settings, limits=self.limits, reader=self.reader, guard=self.guard, spool=self.spool,
-                budgets=self.budgets, sock=self.sock,
-            )
-        )  # fmt: skip
+        self._loop.set_exception_handler(_unhandled)
+        spool, budgets = Spool(self.folder / "spool"), Budgets(self.folder / "budgets", self.limits)
+        services = Services(self.reader, self.guard, self.limits, spool, budgets)
+        pool = Elsewhere(self.guard, self.limits, [self.authority.path, *self.trust])
+        pool.ports = self.elsewhere
+        self.border = Border(services, pool)
+        settings = SimpleNamespace(gateway=SimpleNamespace(public_url=self.public_url))
+        drain = await serve(SimpleNamespace(settings=settings, sock=self.sock, border=lambda: self.border))
         self._ready.set()
         await self._stop.wait()
         await drain(self.limits.drain_timeout)
 
     def __enter__(self):
-        # `elsewhere` stands in for a port that a test may not bind: 443 of a real-looking name.
-        self._connect = upstream_module.Upstream._connect
-        if self.elsewhere:
-            connect, ports = self._connect, self.elsewhere
-            upstream_module.Upstream._connect = lambda pool, found, port: connect(pool, found, ports.get(port, port))
         self._thread.start()
         assert self._ready.wait(10)
         return self
 
     def __exit__(self, *_):
         self.stop()
-        upstream_module.Upstream._connect = self._connect
         self.up.close()
         self.plain.close()
 
@@ -135,6 +132,13 @@ class Gatehouse:
             for path in sorted((self.folder / "spool").glob("*.jsonl"))
             for line in path.read_text().splitlines()
         ]
+
+
+class Elsewhere(Pool):
+    """Stands in for ports that a test may not bind: 443 of a real-looking name. `ports`: by what was asked for."""
+
+    async def _first(self, pinned, port):
+        return await super()._first(pinned, self.ports.get(port, port))
 
 
 def drained(sock) -> bytes:

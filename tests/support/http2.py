@@ -135,13 +135,14 @@ class Client:
 
 
 class Upstream:
-    """A TLS upstream that speaks HTTP/2 only. `answer(stream)` gives (fields, body, trailers)."""
+    """A TLS upstream that speaks HTTP/2 only. `answer(stream)` gives (fields, body, trailers). `acknowledge`: as above."""
 
-    def __init__(self, pem: Path, answer=None, window: int | None = None):
+    def __init__(self, pem: Path, answer=None, window: int | None = None, *, acknowledge=True):
         self.log: list[Stream] = []
         self.answer = answer or self.echo
         self.connections = 0
         self.window = window
+        self.acknowledge = acknowledge
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(pem)
         self._context.set_alpn_protocols(["h2"])
@@ -183,6 +184,7 @@ class Upstream:
         conn = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding=None))
         if self.window is not None:
             conn.local_settings.initial_window_size = self.window
+            conn.local_settings.acknowledge()  # or the old one is announced, and this one is held against the peer
         conn.initiate_connection()
         tls.sendall(conn.data_to_send())
         streams: dict[int, Stream] = {}
@@ -194,7 +196,8 @@ class Upstream:
                     self.log.append(stream)
                 elif isinstance(event, h2.events.DataReceived):
                     streams[event.stream_id].body += event.data
-                    conn.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+                    if self.acknowledge:
+                        conn.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
                 elif isinstance(event, h2.events.TrailersReceived):
                     streams[event.stream_id].trailers = [(bytes(k), bytes(v)) for k, v in event.headers]
                 elif isinstance(event, h2.events.StreamReset):

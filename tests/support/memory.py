@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from store.errors import NotAuthenticated, Unavailable
 from store.model import DEFAULT_LOCATIONS, Caller, Denial, Destination, Kind, Location, Scope, SecretValue, Use
+from store.reach import Stored, among, scrub_hosts
+from store.rules import DestinationRule
 
 
 def allows(rule: str, destination: Destination) -> bool:
@@ -61,9 +63,30 @@ class View:
     def binds(self, destination: Destination) -> bool:
         return any(allows(rule, destination) for secret in self.all for rule in secret.hosts)
 
+    @property
+    def names(self):
+        return frozenset(s.name for s in self.secrets.values()) | {name for name, _ in self.extra}
+
+    def searched(self, host):
+        return among(host, scrub_hosts(self.egress))
+
     def values(self):
-        found = [(s.name, SecretValue(s.value)) for s in self.secrets.values() if s.kind is Kind.SECRET]
-        return found + [(name, SecretValue(value)) for name, value in self.extra]
+        rules = [rule for secret in self.secrets.values() for rule in secret.hosts]
+        found = [
+            Stored(s.name, SecretValue(s.value), _rules(s.hosts))
+            for s in self.secrets.values()
+            if s.kind is Kind.SECRET
+        ]
+        return found + [Stored(name, SecretValue(value), _rules(rules)) for name, value in self.extra]
+
+
+def _rules(hosts):
+    return [DestinationRule.parse(str(host)) for host in hosts]
+
+
+def _where(scope: Scope) -> str:
+    """Tests name datasets of the first organisation by themselves; the second one's have the same names."""
+    return scope.dataset if scope.organisation == "default" else str(scope)
 
 
 class Reader:
@@ -79,18 +102,22 @@ class Reader:
         self.revision = 1
         self.failure: Exception | None = None
         self._callbacks = []
+        self._views: dict[str, tuple[tuple, View]] = {}
 
-    def open(self, dataset: str = "d1", token: str | None = None, **options) -> str:
+    def open(self, dataset: str = "d1", token: str | None = None, organisation: str = "default", **options) -> str:
         """Make a session and return its token."""
-        token = token or f"egs_{len(self.sessions):04d}secretsecret"
+        token = token or f"egs_{len(self.sessions):012d}_{'secret' * 6}00"
         options = {"environment": "prod", "expires_at": 4e9} | options
-        self.sessions[token] = Caller(f"ses_{len(self.sessions)}", Scope("default", "default", dataset), **options)
+        self.sessions[token] = Caller(f"ses_{len(self.sessions)}", Scope(organisation, "default", dataset), **options)
         return token
 
-    def put(self, name: str, value: bytes, *hosts: str, dataset: str = "d1", **options) -> Secret:
+    def put(
+        self, name: str, value: bytes, *hosts: str, dataset: str = "d1", organisation: str = "default", **options
+    ) -> Secret:
         secret = Secret(name, value, hosts, **options)
-        kept = [s for s in self.secrets.get(dataset, []) if (s.kind, s.name) != (secret.kind, name)]
-        self.secrets[dataset] = [*kept, secret]
+        where = _where(Scope(organisation, "default", dataset))
+        kept = [s for s in self.secrets.get(where, []) if (s.kind, s.name) != (secret.kind, name)]
+        self.secrets[where] = [*kept, secret]
         self.moved()
         return secret
 
@@ -116,18 +143,26 @@ class Reader:
         return self.sessions[token]
 
     def view(self, caller: Caller) -> View:
+        """The same object while nothing has changed, as the store's reader gives."""
         self._check()
         if caller not in self.sessions.values():
             raise NotAuthenticated("no such session")
-        declared = caller.declared
-        secrets = {
-            (s.kind, s.name): s for s in self.secrets.get(caller.dataset, []) if declared is None or s.name in declared
-        }
-        key = (caller.dataset, self.revision, declared)
-        return View(
-            caller, secrets, key, self.egress.get(caller.dataset, {}), caller.dataset in self.strict,
-            self.rotated.get(caller.dataset, ()), tuple(self.secrets.get(caller.dataset, ())),
+        where, declared = _where(caller.scope), caller.declared
+        everything = tuple(self.secrets.get(where, ()))
+        made = (
+            caller, self.revision, tuple(map(id, everything)),
+            repr((self.egress.get(where), where in self.strict, self.rotated.get(where))),
         )  # fmt: skip
+        before = self._views.get(caller.session)
+        if before is not None and before[0] == made:
+            return before[1]
+        secrets = {(s.kind, s.name): s for s in everything if declared is None or s.name in declared}
+        view = View(
+            caller, secrets, (where, self.revision, declared), self.egress.get(where, {}), where in self.strict,
+            self.rotated.get(where, ()), everything,
+        )  # fmt: skip
+        self._views[caller.session] = made, view
+        return view
 
     def subscribe(self, callback) -> None:
         self._callbacks.append(callback)

@@ -59,4 +59,5 @@ class Names:
         return any(destination in known.hosts and location in known.locations for known in self.known)
 
     def values(self) -> list[tuple[str, SecretValue]]:
+        """What a `Scrubber` is made of by hand."""
         return [(known.name, SecretValue(known.value)) for known in self.known if known.kind is Kind.SECRET]

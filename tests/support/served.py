@@ -29,6 +29,12 @@ def wait_for(condition, what: str = "the condition", seconds: float = 15.0):
     return result
 
 
+def free_ports(count: int) -> list[int]:
+    """Ports that were free a moment ago, for processes that bind theirs themselves."""
+    with contextlib.ExitStack() as stack:
+        return [stack.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1] for _ in range(count)]
+
+
 class Egret:
     """Starts at construction. `key` is the owner key; `urls` come from the ready line."""
 
@@ -62,7 +68,12 @@ class Egret:
             environ |= {"EGRET_URL": self.urls["admin"], "EGRET_API_KEY": self.key}
         environ |= kwargs.pop("env", {})
         done = subprocess.run(
-            [EGRET, *args], text=True, capture_output=True, env=environ, timeout=kwargs.pop("timeout", 60), **kwargs
+            [*kwargs.pop("prefix", ()), EGRET, *args],
+            text=True,
+            capture_output=True,
+            env=environ,
+            timeout=kwargs.pop("timeout", 60),
+            **kwargs,
         )
         assert not check or done.returncode == 0, done.stderr
         return done
@@ -99,7 +110,8 @@ class Egret:
             with contextlib.suppress(OSError):
                 command = (entry / "cmdline").read_bytes().split(b"\0")
                 parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-                if parent == self.process.pid and f" -m {module} " in b" ".join(command).decode():
+                waits = b"--spare" in command and (entry / "comm").read_text() != "egret-proxy\n"
+                if parent == self.process.pid and not waits and f" -m {module} " in b" ".join(command).decode():
                     found.append(int(entry.name))
         return sorted(found)
 

@@ -15,7 +15,9 @@ from pathlib import Path
 
 def main() -> None:
     mode = sys.argv[1]
-    options = dict(zip(sys.argv[2::2], sys.argv[3::2], strict=True))
+    spare = "--spare" in sys.argv
+    words = [word for word in sys.argv[2:] if word != "--spare"]
+    options = dict(zip(words[::2], words[1::2], strict=True))
     if mode == "fatal":
         sys.exit(78)
     if mode == "broken" or (mode.startswith("flag:") and Path(mode[5:]).exists()):
@@ -26,7 +28,13 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN if mode == "deaf" else lambda *_: stopping.set())
     hushed = threading.Event()
     signal.signal(signal.SIGUSR1, lambda *_: hushed.set())
-    if mode != "mute":
+    if spare:
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
+        os.write(int(options["--ready-fd"]), b"spare\n")
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])  # by this a test sees that it has said so
+        while not stopping.is_set() and signal.sigtimedwait([signal.SIGUSR2], 0.02) is None:
+            pass
+    if mode != "mute" and not stopping.is_set():
         os.write(int(options["--ready-fd"]), b"ready\n")
     os.close(int(options["--ready-fd"]))
     while not stopping.is_set():

@@ -79,6 +79,12 @@ class Store:
         engine.dispose()
         return rows
 
+    def later(self, seconds: float) -> None:
+        """Let the store's clock go ahead."""
+        ledger = self.vault._gate.ledger
+        clock = ledger.clock
+        ledger.clock = lambda: clock() + seconds
+
     def dump(self) -> bytes:
         """Every byte of the folder, and every row of every table."""
         rows = [bytes(cell) if isinstance(cell, bytes | memoryview) else str(cell).encode() for table in metadata.tables for row in self.sql(f"SELECT * FROM {table}") for cell in row]  # fmt: skip

@@ -24,7 +24,7 @@ import zstandard
 from store.model import DEFAULT_LOCATIONS, Kind, Location
 
 FOLDER = Path(__file__).parent.parent / "vectors"
-OUTCOMES = ("injected", "refused", "carried", "untouched", "scrubbed", "clean", "withheld")
+OUTCOMES = ("injected", "refused", "carried", "untouched", "scrubbed", "clean", "withheld", "documented")
 SURFACES = (
     "path", "query", "header", "cookie", "basic", "protocol", "json", "form", "multipart", "markup", "raw", "message",
     "trailer", "status",

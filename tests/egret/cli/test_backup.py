@@ -6,7 +6,7 @@ import sys
 import pytest
 from stores import Store, secret
 
-from store.errors import StoreError
+from store.errors import NotAuthenticated, StoreError
 from store.vault import Vault
 
 
@@ -42,7 +42,10 @@ def test_the_restore_drill(tmp_path):
     assert egret("trust-epoch", "--data", store.data)[0] == 0
     store.vault.beat()
     reader = store.reader()
-    assert [value.reveal() for _, value in reader.view(reader.caller(token)).values()] == [b"value-of-the-backup"]
+    with pytest.raises(NotAuthenticated):  # a restore ends all sessions
+        reader.caller(token)
+    token = store.token()
+    assert [each.value.reveal() for each in reader.view(reader.caller(token)).values()] == [b"value-of-the-backup"]
     reader.close()
     store.close()
 

@@ -32,7 +32,7 @@ def test_a_rotation_beside_a_running_store(tmp_path):
     assert egret("retire", *folder, "ff" * 8).returncode == 3
     assert egret("reseal", *folder).returncode == 0
     reader._refresh()
-    assert [value.reveal() for _, value in reader.view(caller).values()] == [CANARY]
+    assert [each.value.reveal() for each in reader.view(caller).values()] == [CANARY]
     store.put(secret(value=b"after-rotation"))
     assert store.vault.log.verify(store.owner).ok
     reader.close()

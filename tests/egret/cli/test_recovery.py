@@ -7,7 +7,7 @@ import inside
 import pytest
 from stores import CANARY, Store, secret
 
-from store.errors import KeyMismatch, Tampered
+from store.errors import KeyMismatch, NotAuthenticated, Tampered
 from store.operator import recovery
 from store.operator.recovery import Kit
 from store.trust.signing import Writer
@@ -56,7 +56,10 @@ def test_the_drill(store, tmp_path):
     url = f"sqlite:///{fresh / 'egret.db'}"
     again = Store(fresh, url, store.key, Vault.open(url, fresh), store.owner)
     reader = again.reader()
-    values = {value.reveal() for _, value in reader.view(reader.caller(token)).values()}
+    with pytest.raises(NotAuthenticated):  # a restore ends all sessions
+        reader.caller(token)
+    token = again.token()
+    values = {each.value.reveal() for each in reader.view(reader.caller(token)).values()}
     assert values == {CANARY, b"later-value-1"}
     assert again.vault.keys.authenticate(store.key).permission == "owner"
     again.put(secret("NEW", b"after-recovery"))

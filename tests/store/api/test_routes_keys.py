@@ -110,3 +110,58 @@ def test_last_use_is_shown(shared):
     shared("GET", "/keys/", key=made["key"])
     shared.store.vault.tend()
     assert shared("GET", f"/keys/{made['id']}").json["last_used_at"]
+
+
+def test_the_sessions_of_a_key(shared):
+    """Listed with the key that opened them and the networks they are for, and ended all at once."""
+    made = shared("POST", "/keys/", {"name": "opener", "permission": "full"}).json
+    path = f"/projects/default/datasets/{shared.dataset()['id']}/sessions/"
+    session = shared("POST", path, {"sources": ["10.0.0.0/8"]}, key=made["key"]).json
+    assert (session["key"], session["sources"], session["state"]) == (made["id"], ["10.0.0.0/8"], "live")
+    shared("POST", path, key=made["key"])
+    page = shared("GET", f"/keys/{made['id']}/sessions?limit=1").json
+    rest = shared("GET", f"/keys/{made['id']}/sessions?cursor={page['next']}").json
+    assert session["id"] in {each["id"] for each in page["items"] + rest["items"]}
+    assert len(page["items"] + rest["items"]) == 2 and rest["next"] is None
+    assert b"egs_" not in shared("GET", f"/keys/{made['id']}/sessions").body
+    assert shared("DELETE", f"/keys/{made['id']}/sessions").status == 204
+    assert shared("GET", f"/keys/{made['id']}/sessions").json["items"] == []
+    assert shared("GET", path + session["id"]).status == 404
+    assert shared("GET", "/keys/nobody/sessions").status == shared("DELETE", "/keys/nobody/sessions").status == 404
+    least = shared.new_key(permission="rater_only")
+    assert shared("DELETE", f"/keys/{made['id']}/sessions", key=least).status == 403
+
+
+def test_rotation_ends_sessions_where_it_says_so(shared):
+    """And only there."""
+    path = f"/projects/default/datasets/{shared.dataset()['id']}/sessions/"
+    for options, alive in (({}, 200), ({"sessions": "keep"}, 200), ({"sessions": "end"}, 404)):
+        made = shared("POST", "/keys/", {"name": "opener", "permission": "full"}).json
+        session = shared("POST", path, key=made["key"]).json["id"]
+        assert shared("POST", f"/keys/{made['id']}/rotate", options).status == 201
+        assert shared("GET", path + session).status == alive
+    assert ("/sessions", "not_allowed") in shared("POST", f"/keys/{made['id']}/rotate", {"sessions": "all"}).pointers
+
+
+def test_one_forged_document_does_not_hide_the_keys(shared):
+    """The list says which one is damaged, and it can be revoked."""
+    made = shared("POST", "/keys/", {"name": "forged"}).json
+    shared.store.sql("UPDATE documents SET body = :body WHERE key = :key", body=b"{}", key=f"apikey/{made['id']}")
+    listed = {each["id"]: each["state"] for each in shared("GET", "/keys/?limit=200").json["items"]}
+    assert listed[made["id"]] == "damaged" and "active" in listed.values()
+    assert shared("PATCH", f"/keys/{made['id']}", {"name": "x"}).code == "damaged"
+    assert shared("DELETE", f"/keys/{made['id']}").status == 204
+    assert made["id"] not in {each["id"] for each in shared("GET", "/keys/?limit=200").json["items"]}
+
+
+def test_a_limit_is_not_lifted(shared):
+    """403 with a sentence that says which limit, and what to name."""
+    limited = shared.new_key(permission="full", sources=["127.0.0.0/8"])
+    mine = limited.split("_")[1]
+    for answer in (
+        shared("POST", "/keys/", {"name": "x"}, key=limited),
+        shared("PATCH", f"/keys/{mine}", {"sources": []}, key=limited),
+        shared("PATCH", f"/keys/{mine}", {"sources": ["0.0.0.0/0"]}, key=limited),
+    ):
+        assert answer.status == 403 and "limited to networks" in answer.json["detail"]
+    assert shared("POST", "/keys/", {"name": "x", "sources": ["127.0.0.1"]}, key=limited).status == 201

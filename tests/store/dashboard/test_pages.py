@@ -259,3 +259,18 @@ def test_keys_are_limited_edited_and_rotated_by_forms(shared, visitor):
     rotated = visitor.post(path + "/rotate", {"hours": "1"})
     assert rotated.status == 200 and b"egk_" in rotated.body
     assert visitor.post(path + "/rotate", {"hours": "9999"}).status == 422
+
+
+def test_sessions_by_forms(shared, visitor, dataset):
+    """Limited to networks; those of a key ended all at once, or with its rotation."""
+    made = shared("POST", "/keys/", {"name": "opener", "permission": "full"}).json
+    sessions = dataset.removeprefix("/dashboard") + "sessions/"
+    for ending in ({"path": "sessions/end"}, {"path": "rotate", "hours": "1", "sessions": "end"}):
+        opened = shared("POST", sessions, key=made["key"]).json["id"]
+        path = f"/dashboard/keys/{made['id']}/{ending.pop('path')}"
+        assert visitor.post(path, ending).status in {200, 303}
+        assert shared("GET", sessions + opened).status == 404
+    assert b"rotated" in visitor.get("/dashboard/keys/").body
+    assert visitor.post(dataset + "sessions", {"hours": "1", "sources": "10.1.0.0/16"}).status == 200
+    assert b"from 10.1.0.0/16" in visitor.get(dataset).body
+    assert visitor.post(dataset + "sessions", {"hours": "1", "sources": "everywhere"}).status == 422

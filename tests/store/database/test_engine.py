@@ -62,7 +62,7 @@ def test_an_unsafe_release_falls_back_loudly(tmp_path, monkeypatch, caplog):
         assert pragma(connection, "journal_mode") == "truncate"
         assert pragma(connection, "synchronous") == 3
     reader = made.reader()
-    assert [value.reveal() for _, value in reader.view(made.caller(reader)).values()] == [CANARY]
+    assert [each.value.reveal() for each in reader.view(made.caller(reader)).values()] == [CANARY]
     reader.close()
     made.close()
 

@@ -182,7 +182,7 @@ def test_a_store_with_a_wrapped_key(store, way):
         with pytest.raises(KeyMismatch):
             store.reader()
     reader = store.reader(unlock=unlock)
-    assert [value.reveal() for _, value in reader.view(store.caller(reader)).values()] == [CANARY]
+    assert [each.value.reveal() for each in reader.view(store.caller(reader)).values()] == [CANARY]
     Vault.open(store.url, store.data).close()
     reader.close()
     rewrap(store.data, unlock, None)

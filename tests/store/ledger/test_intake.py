@@ -5,7 +5,7 @@ import json
 import pytest
 from stores import secret
 
-from proxy.events import Event, Spool
+from proxy.admission.events import Event, Spool
 from store.errors import Unavailable
 from store.vault import LogQuery
 

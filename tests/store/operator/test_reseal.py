@@ -68,7 +68,7 @@ def test_the_old_key_can_go_when_nothing_is_under_it(store):
     ]
     (store.data / "keys/data/opening.key").unlink()
     reader = store.reader()
-    assert {value.reveal() for _, value in reader.view(store.caller(reader)).values()} == {CANARY, b"second-value-1"}
+    assert {each.value.reveal() for each in reader.view(store.caller(reader)).values()} == {CANARY, b"second-value-1"}
     reader.close()
     store.vault.entries.activate(store.owner, store.scope(), Kind.SECRET, "API_KEY", 1)
     with pytest.raises(Conflict):

@@ -32,6 +32,55 @@ def test_denials_name_the_rule_that_failed(store, reader):
     assert view.resolve(Kind.SECRET, "NOWHERE", use()) is Denial.DESTINATION
 
 
+def test_an_unbound_secret_goes_anywhere_but_in_the_clear(store):
+    """Where secrets without destinations are allowed at all; a variable is public, and goes there too."""
+    everywhere = sorted(location.value for location in Location)
+    store.dataset(secret(hosts=(), locations=everywhere))
+    store.put(secret("REGION", b"eu-west-1", hosts=None, locations=everywhere), kind=Kind.VARIABLE)
+    reader = store.reader(unbound_secrets=True)
+    view = reader.view(store.caller(reader))
+    reader.close()
+    for location in Location:
+        assert opened(view, at=use("any.example", location)) == CANARY
+        clear = use("any.example", location, secure=False)
+        assert view.resolve(Kind.SECRET, "API_KEY", clear) is Denial.DESTINATION
+        assert opened(view, "REGION", clear, Kind.VARIABLE) == b"eu-west-1"
+        assert view.reachable(use("any.example").destination, location)
+    store.vault.entries.delete(store.owner, store.scope(), Kind.VARIABLE, "REGION")
+    reader = store.reader(unbound_secrets=True)
+    view = reader.view(store.caller(reader))
+    reader.close()
+    for location in Location:
+        assert view.reachable(use("any.example").destination, location)
+        assert not view.reachable(use("any.example", secure=False).destination, location)
+
+
+@pytest.mark.parametrize(
+    ("sealed", "narrowed", "location"),
+    [
+        ({"headers": ["x-key", "authorization"]}, {"headers": ["x-key"]}, Location.HEADER),
+        ({}, {"headers": ["x-key"]}, Location.HEADER),
+        ({"methods": ["GET", "POST"]}, {"methods": ["POST"]}, Location.BODY),
+        ({"paths": ["/v1/*"]}, {"paths": ["/v1/me"]}, Location.BODY),
+    ],
+)
+def test_what_was_sealed_and_what_was_narrowed_must_both_permit(store, reader, sealed, narrowed, location):
+    """A use that the first rules permit and the narrower ones do not is denied."""
+    store.dataset(secret(hosts=[{"host": "api.example.com", **sealed}], locations=["header", "body"]))
+
+    def asked():
+        view = reader.view(store.caller(reader))
+        was = use(location=location, method="GET", path="/v1/other", header="authorization")
+        left = use(location=location, method="POST", path="/v1/me", header="x-key")
+        return [isinstance(view.resolve(Kind.SECRET, "API_KEY", each), Denial) for each in (was, left)]
+
+    assert asked() == [False, False]
+    change = Change(hosts=[{"host": "api.example.com", **narrowed}])
+    store.vault.entries.patch(store.owner, store.scope(), Kind.SECRET, "API_KEY", change)
+    reader._refresh()
+    assert asked() == [True, False]
+
+
 def test_a_new_version_reaches_a_view_within_a_second(store, reader):
     """PUT, then the next view opens the new value, and the old one is still scrubbed."""
     store.dataset(secret())
@@ -40,7 +89,7 @@ def test_a_new_version_reaches_a_view_within_a_second(store, reader):
     store.put(NewEntry("API_KEY", SecretValue(b"second-value")))
     eventually(lambda: opened(reader.view(caller)) == b"second-value", 1.0)
     assert reader.view(caller).key != key
-    assert {value.reveal() for _, value in reader.view(caller).values()} == {CANARY, b"second-value"}
+    assert {each.value.reveal() for each in reader.view(caller).values()} == {CANARY, b"second-value"}
 
 
 def test_revocation_reaches_the_reader_within_a_second(store, reader):
@@ -67,7 +116,7 @@ def test_a_new_upload_replaces_the_whole_set(store, reader):
     eventually(lambda: opened(reader.view(caller), "NEW") == b"new-value-123", 1.0)
     view = reader.view(caller)
     assert view.resolve(Kind.SECRET, "OLD", use()) is Denial.UNKNOWN
-    assert {value.reveal() for _, value in view.values()} == {CANARY, b"old-value-123", b"new-value-123"}
+    assert {each.value.reveal() for each in view.values()} == {CANARY, b"old-value-123", b"new-value-123"}
 
 
 def test_binds_is_about_whatever_could_come_back(store, reader):
@@ -102,3 +151,24 @@ def test_a_variable_without_hosts_binds_every_host(store, reader):
     reader._refresh()
     view = reader.view(store.caller(reader))
     assert view.binds(use("other.example.com").destination)
+
+
+def test_a_value_reaches_what_was_sealed_with_it(store, reader):
+    """Whatever was narrowed since, declared or not; `scrub_hosts` adds hosts, and is signed with the egress list."""
+    strong = secret("STRONG", b"Zk3vQ9xPw2LmN8rT5yB1cD6fG4hJ7sA0eU", hosts=["a.example.com", "*.example.net"])
+    upload = Upload(
+        "set", secrets=[strong, secret("WEAK", b"weak-value", hosts=["a.example.com"])],
+        egress={"default": "allow", "scrub_hosts": ["Logs.Example.org", "*.dumps.example.org"]},
+    )  # fmt: skip
+    store.vault.datasets.create(store.owner, "default", upload, "ds")
+    store.vault.entries.patch(store.owner, store.scope(), Kind.SECRET, "STRONG", Change(hosts=["a.example.com"]))
+    view = reader.view(store.caller(reader, secrets=["WEAK"]))
+    found = {each.name: each for each in view.values()}
+    assert [found["STRONG"].reaches(host) for host in ("a.example.com", "b.example.net", "example.com", "x.org")] == [
+        True, True, True, False,
+    ]  # fmt: skip
+    assert [found["WEAK"].reaches(host) for host in ("a.example.com", "b.example.com")] == [True, False]
+    assert [view.searched(host) for host in ("logs.example.org", "x.dumps.example.org", "dumps.example.org")] == [
+        True, True, False,
+    ]  # fmt: skip
+    assert view.names == {"WEAK"}

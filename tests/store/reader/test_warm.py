@@ -53,12 +53,17 @@ def test_a_copy_under_another_name_does_not_open():
         warm.open("b", b"2", Envelopes())
 
 
-def test_what_is_forgotten_is_opened_anew():
+@pytest.mark.parametrize("ages", [0, 1])
+def test_what_is_forgotten_is_opened_anew(monkeypatch, ages):
     """Of whatever age."""
+    monkeypatch.setattr("store.reader.warm.IDLE", 0.0)
     warm, envelope, other = Warm(), Envelopes(), Envelopes()
     warm.open("a", b"1", envelope)
     warm.open("b", b"2", other)
+    for _ in range(ages):
+        warm.age()
     warm.forget(["a", "unknown"])
+    assert set(warm._young) | set(warm._old) == {"b"}
     warm.open("a", b"1", envelope)
     warm.open("b", b"2", other)
     assert (envelope.opened, other.opened) == (2, 1)

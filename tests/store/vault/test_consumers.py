@@ -114,3 +114,14 @@ def test_an_edited_declaration_is_refused(filled, reader):
     with pytest.raises(Tampered):
         reader.caller(token)
     assert reader.alarms > alarms
+
+
+def test_one_forged_consumer_does_not_hide_the_others(filled):
+    """The list says which one is damaged; it can be deleted."""
+    declare(filled, "A_KEY")
+    declare(filled, "B_KEY", consumer="other")
+    filled.sql("UPDATE documents SET body = :body WHERE key = :key", body=b"{}", key="consumer/default/default/plugin")
+    states = {each.id: each.state for each in filled.vault.consumers.list(filled.owner, "default").items}
+    assert states == {"plugin": "damaged", "other": "active"}
+    filled.vault.consumers.delete(filled.owner, "default", "plugin")
+    assert [each.id for each in filled.vault.consumers.list(filled.owner, "default").items] == ["other"]

@@ -220,3 +220,16 @@ def test_what_ended_changes_nothing_any_more(store, end):
     with pytest.raises(NotAuthenticated):
         store.vault.entries.put(who, store.scope(), Kind.SECRET, secret())
     assert store.info().version == 1
+
+
+def test_one_forged_member_does_not_hide_the_others(store):
+    """Lists say which one is damaged; it can be removed."""
+    store.vault.members.set_role(store.owner, "default", member(store, "developer") and "mia", "developer")
+    member(store, "viewer", "max")
+    store.sql("UPDATE documents SET body = :body WHERE key = :key", body=b"{}", key="member/default/mia")
+    states = {each.id: each.state for each in store.vault.members.list(store.owner).items}
+    assert states == {"mia": "damaged", "max": "active"}
+    assert [each.id for each in store.vault.members.list_in(store.owner, "default").items] == ["mia"]
+    assert {each.state for each in store.vault.keys.list(store.owner).items} == {"active", "damaged"}
+    store.vault.members.remove(store.owner, "mia")
+    assert [each.id for each in store.vault.members.list(store.owner).items] == ["max"]

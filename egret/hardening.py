@@ -1,0 +1,33 @@
+"""What a process does so that others of its user learn nothing from it: no core, no ptrace, no key in /proc."""
+
+import contextlib
+import ctypes
+import os
+import resource
+import sys
+from typing import Final
+
+PR_SET_DUMPABLE: Final = 4
+KEY: Final = "EGRET_API_KEY"
+
+
+def undumpable() -> None:
+    """Have the kernel refuse ptrace, /proc/PID/mem and /proc/PID/environ to this user, and write no core (Linux)."""
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def forget_key() -> None:
+    """Take the API key out of this process's environment, the copy that /proc shows included.
+
+    `unsetenv` only drops the pointer; the bytes at which /proc/PID/environ looks stay. They are overwritten in place.
+    """
+    if KEY not in os.environ:  # noqa: TID251  # to remove it, not to read it
+        return
+    libc = ctypes.CDLL(None)
+    libc.getenv.restype = ctypes.c_void_p
+    if address := libc.getenv(KEY.encode()):
+        ctypes.memset(address, 0, len(ctypes.string_at(address)))
+    del os.environ[KEY]  # noqa: TID251

@@ -1,0 +1,129 @@
+"""The environment of code behind the proxy: proxy and CA variables of every client we know, and placeholders.
+
+Variables are a convenience, not a fence: some clients go direct whatever is set (docs/clients.md lists them). What
+keeps code from going round the proxy is the sandbox's network.
+"""
+
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from egret.trust import JAVA_PASSWORD, bundle, java_trust_store
+
+PROXY: Final = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "WSS_PROXY", "WS_PROXY")
+BUNDLES: Final = (
+    "SSL_CERT_FILE",  # OpenSSL, Go, Python's ssl, httpx, aiohttp, Ruby, uv
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "GIT_SSL_CAINFO",
+    "AWS_CA_BUNDLE",
+    "DENO_CERT",
+    "PIP_CERT",
+    "CARGO_HTTP_CAINFO",
+    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
+    "npm_config_cafile",
+    "WEBSOCKET_CLIENT_CA_BUNDLE",
+    "PERL_LWP_SSL_CA_FILE",
+    "HTTPLIB2_CA_CERTS",
+    "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE",
+)
+
+OURS: Final = ("EGRET_URL", "EGRET_API_KEY")
+"""Never passed on: with the API key the code could open sessions and replace secrets."""
+
+MARKS: Final = ("EGRET_SESSION", "EGRET_SECRETS", "EGRET_VARS")
+"""What `egret.secrets` reads."""
+
+RESERVED: Final = re.compile(
+    r"PATH|HOME|SHELL|USER|LOGNAME|TERM|LANG|PWD|IFS|ENV|BASH_ENV|TMPDIR|WGETRC|CLASSPATH|PROMPT_COMMAND|NO_PROXY"
+    r"|(LD|DYLD|PYTHON|NODE|JAVA|JDK|PERL5?|RUBY|GIT|SSL|EGRET|XDG|LC|BASH_FUNC|GCONV|MALLOC|GLIBC)_.*"
+    r"|PYTHON.*|RUBY(OPT|LIB)|PERL5?(OPT|LIB|DB)|.*_PROXY|.*CERT.*_FILE"
+)
+"""Names that steer programs. A secret of such a name is not put into the environment: uploading a secret must not be a
+way to change which program runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What `write` wrote."""
+
+    bundle: Path
+    ca: Path
+    wgetrc: Path
+    java: Path | None
+
+
+def write(folder: Path, ca: bytes) -> Files:
+    """Write trust stores into `folder`, which only its owner can enter. Java's is made where there is a Java."""
+    pem = bundle(ca)
+    certs = folder / "certs"
+    certs.mkdir(mode=0o700)
+    java = folder / "trust.p12" if shutil.which("java") else None
+    files = Files(certs / "bundle.pem", folder / "ca.pem", folder / "wgetrc", java)
+    _put(files.bundle, pem)
+    _put(files.ca, ca)
+    _put(files.wgetrc, f"ca_certificate = {files.bundle}\n".encode())
+    if java is not None:
+        _put(java, java_trust_store(pem))
+    return files
+
+
+def _put(path: Path, data: bytes) -> None:
+    path.touch(mode=0o600)
+    path.write_bytes(data)
+
+
+def variables(
+    proxy_url: str, files: Files, inside: Mapping[str, str], environ: Mapping[str, str], *, captured: bool = False
+) -> dict[str, str]:
+    """Return the whole environment: `environ` without our key, with proxy, CA and placeholder variables.
+
+    `inside` is what `egret.secrets.variables_inside` gives: placeholders, and the marks that this is a session. Where
+    connections are `captured` Java is told of no proxy: it would ask it without the token, which it has no place for.
+    """
+    made = {name: value for name, value in environ.items() if name not in OURS}
+    made |= {name: value for name, value in inside.items() if name in MARKS or not reserved(name)}
+    for name in PROXY:
+        made[name] = made[name.lower()] = proxy_url
+    made["NO_PROXY"] = made["no_proxy"] = ""
+    made |= dict.fromkeys(BUNDLES, str(files.bundle))
+    made["SSL_CERT_DIR"] = str(files.bundle.parent)
+    made["NODE_EXTRA_CA_CERTS"] = str(files.ca)  # added to Node's own roots
+    made["NODE_USE_ENV_PROXY"] = "1"
+    made["WGETRC"] = str(files.wgetrc)
+    if files.java is not None:
+        made["JAVA_TOOL_OPTIONS"] = _java(
+            None if captured else proxy_url, files.java, environ.get("JAVA_TOOL_OPTIONS", "")
+        )
+    return made
+
+
+def reserved(name: str) -> bool:
+    """Whether a secret of this name stays out of the environment."""
+    return RESERVED.fullmatch(name) is not None
+
+
+def _java(proxy_url: str | None, store: Path, before: str) -> str:
+    """Return Java's options, without the token: every JVM prints them at start."""
+    options = [] if proxy_url is None else _java_proxy(proxy_url)
+    options += [
+        f"-Djavax.net.ssl.trustStore={store}",
+        "-Djavax.net.ssl.trustStoreType=PKCS12",
+        f"-Djavax.net.ssl.trustStorePassword={JAVA_PASSWORD}",
+    ]
+    return " ".join(filter(None, [before, *options]))
+
+
+def _java_proxy(proxy_url: str) -> list[str]:
+    parts = urlsplit(proxy_url)
+    options = [
+        f"-D{scheme}.proxy{what}={value}"
+        for scheme in ("http", "https")
+        for what, value in (("Host", parts.hostname), ("Port", parts.port))
+    ]
+    # The last one lets a program's Authenticator answer the proxy with Basic.
+    return [*options, "-Dhttp.nonProxyHosts=", "-Djdk.http.auth.tunneling.disabledSchemes="]

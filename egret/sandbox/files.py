@@ -1,0 +1,200 @@
+"""The file system inside: an allow-list, as options of bubblewrap."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from egret.sandbox import system
+from egret.sandbox.places import (
+    EMPTY,
+    SYSTEM,
+    entries,
+    hidden,
+    holds,
+    home,
+    is_data_folder,
+    real,
+    state_home,
+    within,
+)
+from egret.sandbox.roots import of as roots_of
+from egret.sandbox.system import Mounts
+from egret.sandbox.writable import Look, Unshareable, check, look, protected
+
+WRITABLE_EMPTY: Final = ("/tmp", "/run", "/var/tmp", "/var/run", "/var/cache", "/var/log")  # noqa: S108
+ROOTS_OWN: Final = (
+    "/proc/sys",
+    "/proc/sysrq-trigger",
+    "/proc/irq",
+    "/proc/bus",
+    "/proc/acpi",
+    "/proc/scsi",
+    "/proc/fs",
+)
+"""What root may write without any capability, because the kernel asks for its number alone."""
+
+DEVICES: Final = {"kvm": ("/dev/kvm",), "dri": ("/dev/dri",), "nvidia": ()}
+"""`--device`: what is mounted from /dev; nvidia's nodes are looked for."""
+
+OPT_DEPTH: Final = 3
+"""How deep /opt is looked through: whole distributions live there."""
+
+MOST_COVERED: Final = 60
+"""More sockets, pipes and devices than this below a folder say that it is the wrong one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the user gives beside the allow-list; folders resolved."""
+
+    cwd: Path
+    share: Sequence[Path] = ()
+    share_rw: Sequence[Path] = ()
+    devices: Sequence[str] = ()
+
+    @property
+    def writable(self) -> list[Path]:
+        """Return the writable folders, the outer ones first."""
+        return sorted(dict.fromkeys([self.cwd, *self.share_rw]), key=lambda path: len(path.parts))
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a look through the user's folders found."""
+
+    looks: Mapping[Path, Look]
+    covered: Sequence[Path]
+
+
+def examine(shared: Shared, environ: Mapping[str, str]) -> Seen:
+    """Judge every folder that the user shows; raises `Unshareable`."""
+    found: dict[Path, Look] = {}
+    away = hidden(environ)
+    user = real(home(environ))
+    for folder in [*shared.writable, *shared.share]:
+        if not within(folder, SYSTEM) or folder in shared.writable:
+            check(folder, user, away)
+        writable = folder in shared.writable
+        if within(folder, [one for one in found if found and (one in shared.writable) >= writable]) is None:
+            found[folder] = look(folder, writable=writable)
+    covered = [path for one in found.values() for path in one.covered]
+    if len(covered) > MOST_COVERED:
+        raise Unshareable(f"{len(covered)} sockets, pipes and devices are below {shared.cwd}: work in another folder")
+    return Seen(found, covered)
+
+
+def home_of(dataset: str, environ: Mapping[str, str]) -> Path:
+    """Return the HOME that is kept for a dataset, made where it is missing. Never the user's own."""
+    folder = state_home(environ) / "homes" / (Path(dataset).name or "none")
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return real(folder)
+
+
+def mount(
+    program: str,
+    shared: Shared,
+    seen: Seen | None,
+    *,
+    kept_home: Path,
+    extra: Iterable[Path],
+    environ: Mapping[str, str],
+) -> Mounts:
+    """Return the mounts for a command. `extra` are files and folders of ours that it needs, read-only."""
+    if seen is None:
+        raise Unshareable("the folders were not looked through")
+    made = Mounts()
+    _system(made, kept_home)
+    away = hidden(environ)
+    read_only = [path for path in roots_of(program, environ, shared.cwd) if not _touches(path, away)]
+    for path in read_only:
+        _refuse_data(path)
+    _folders(made, {**dict.fromkeys(read_only, "--ro-bind"), **dict.fromkeys(shared.share, "--ro-bind")})
+    _folders(made, {kept_home: "--bind", **dict.fromkeys(shared.writable, "--bind")})
+    for path in shared.share:  # below a writable folder they are read-only still
+        if within(path, shared.writable):
+            made.add("--ro-bind", path, path)
+    _folders(made, dict.fromkeys(extra, "--ro-bind"))
+    for path in _protected(shared, seen):
+        if path.parent.name == ".git" and path.parent not in made.held:
+            made.add(
+                "--bind", path.parent, path.parent
+            )  # as a mount it cannot be renamed, and another put in its place
+            made.held.add(path.parent)
+        made.add("--ro-bind", path, path)
+    for path in seen.covered:
+        made.add("--ro-bind", os.devnull, path)
+    for name in shared.devices:
+        _device(made, name)
+    made.add("--remount-ro", "/")
+    return made
+
+
+def _refuse_data(root: Path, depth: int = 2) -> None:
+    """Raise `Unshareable` for an installation in which somebody keeps Egret's data; it would be shown with it."""
+    listed = list(entries(str(root)))
+    if is_data_folder((entry.name for entry in listed), str(root)):
+        raise Unshareable(f"{root} is an Egret data folder, in what the command or PATH needs: move it")
+    for entry in listed:
+        if depth and entry.is_dir(follow_symlinks=False):
+            _refuse_data(Path(entry.path), depth - 1)
+
+
+def _touches(path: Path, away: Iterable[Path]) -> bool:
+    resolved = real(path)
+    return any(within(one, away) or holds(one, away) for one in (path, resolved))
+
+
+def _system(made: Mounts, kept_home: Path) -> None:
+    for name in SYSTEM:
+        path = Path(name)
+        if path.is_symlink():
+            made.add("--symlink", path.readlink(), path)
+        elif name == "/opt" and path.is_dir():
+            system.tree(made, name, depth=OPT_DEPTH)
+        elif path.is_dir():
+            made.add("--ro-bind", path, path)
+    made.add("--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp")  # noqa: S108
+    for name in ROOTS_OWN if os.getuid() == 0 else ():
+        made.add("--ro-bind-try", name, name)
+    made.add("--tmpfs", "/run", "--dir", "/var", "--perms", "1777", "--tmpfs", "/var/tmp")  # noqa: S108
+    for name in EMPTY[3:]:
+        made.add("--dir", name)
+    system.etc(made, kept_home)
+
+
+def _folders(made: Mounts, wanted: Mapping[Path, str]) -> None:
+    """Mount folders, outer ones first, each at its own path; through a link on the way, at both of its paths."""
+    shown: list[Path] = []
+    for path, option in sorted(wanted.items(), key=lambda item: len(item[0].parts)):
+        resolved = real(path)
+        if within(resolved, shown) is None:
+            made.add(option, resolved, resolved)
+        if resolved != path and within(real(path.parent), [*shown, *SYSTEM]) is None:
+            _link(made, path, resolved)
+        shown.append(resolved)
+
+
+def _link(made: Mounts, path: Path, resolved: Path) -> None:
+    if path.is_symlink() and real(path.parent) == path.parent:
+        made.add("--symlink", path.readlink(), path)
+    else:
+        made.add("--ro-bind", resolved, path)
+
+
+def _protected(shared: Shared, seen: Seen) -> list[Path]:
+    top = [path for folder in shared.writable for path in protected(folder)]
+    return list(dict.fromkeys([*top, *(path for one in seen.looks.values() for path in one.kept)]))
+
+
+def _device(made: Mounts, name: str) -> None:
+    nodes = DEVICES[name] or [str(path) for path in sorted(Path("/dev").glob("nvidia*"))]
+    for node in nodes:
+        if not Path(node).exists():
+            raise Unshareable(f"--device {name}: this machine has no {node}")
+        made.add("--dev-bind", node, node)
+    if not nodes:
+        raise Unshareable(f"--device {name}: this machine has none")
+    if name in ("dri", "nvidia"):
+        made.add("--ro-bind", "/sys", "/sys")

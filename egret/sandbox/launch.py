@@ -1,0 +1,184 @@
+"""From the user's wishes to a command that has ended: the one way into the sandbox."""
+
+import contextlib
+import os
+import socket
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NoReturn
+
+from egret.hardening import forget_key, undumpable
+from egret.sandbox import machine as machines
+from egret.sandbox.bubblewrap import Bubblewrap, Inside, StartError
+from egret.sandbox.files import Seen, Shared, examine, home_of, mount
+from egret.sandbox.identity import git_identity
+from egret.sandbox.inherited import variables as inherited
+from egret.sandbox.levels import SAID, Level, choose, no_sandbox, protects
+from egret.sandbox.machine import Machine
+from egret.sandbox.made import Made
+from egret.sandbox.namespace import PROXY, Helper, Listeners, NamespaceError, enter
+from egret.sandbox.places import real, records
+from egret.sandbox.roots import companions
+from egret.sandbox.roots import of as roots_of
+from egret.sandbox.terminal import Terminal
+from egret.sandbox.way_out import WayOut
+from egret.sandbox.writable import Unshareable
+
+PACKAGE: Final = Path(__file__).resolve().parents[1]
+"""`egret` itself: the shims, and `from egret import secrets`, whose source may be elsewhere than the environment."""
+
+MOUNTED: Final = (Level.FULL, Level.PROXY_ONLY)
+"""Levels with namespaces, where the proxy is on the sandbox's own loopback."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """The options of `egret run`, and the `run:` section."""
+
+    mode: str = "auto"
+    share: Sequence[Path] = ()
+    share_rw: Sequence[Path] = ()
+    keep_env: Sequence[str] = ()
+    devices: Sequence[str] = ()
+    publish: Sequence[int] = ()
+    userns: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What was decided before a session is opened. `seen` is None where nothing is mounted."""
+
+    level: Level
+    machine: Machine
+    wishes: Wishes
+    shared: Shared
+    seen: Seen | None
+    published: Sequence[socket.socket] = ()
+
+    def proxy_url(self, session_url: str) -> str:
+        """Return the proxy's URL as the command has it."""
+        return WayOut.of(session_url).inside(PROXY) if self.level in MOUNTED else session_url
+
+    def environ(
+        self, environ: Mapping[str, str], names: Collection[str], dataset: str, folder: Path, say: Callable[[str], None]
+    ) -> dict[str, str]:
+        """Return the user's variables that the command gets. `names` are the dataset's; `folder` is for our files."""
+        if self.level is Level.OFF:
+            return dict(environ)
+        passed, left = inherited(environ, names, self.wishes.keep_env)
+        if left:
+            say(f"left out, for they look like credentials (--keep-env NAME keeps one): {', '.join(left)}")
+        home = str(home_of(dataset, environ))
+        return (
+            companions(environ) | passed | {"HOME": home, "PWD": str(self.shared.cwd)} | git_identity(folder, environ)
+        )
+
+
+def plan(wishes: Wishes, environ: Mapping[str, str]) -> Plan:
+    """Decide on the level and look through the folders; raises `NoSandbox` and `Unshareable`."""
+    machine = machines.find()
+    level = choose(wishes.mode, machine, protects(environ))
+    shared = Shared(
+        real(Path.cwd()),
+        [real(path) for path in wishes.share],
+        [real(path) for path in wishes.share_rw],
+        wishes.devices,
+    )
+    seen = None if level is Level.OFF else examine(shared, environ)
+    return Plan(level, machine, wishes, shared, seen, _published(wishes.publish) if level in MOUNTED else ())
+
+
+def _published(ports: Sequence[int]) -> list[socket.socket]:
+    if not ports:
+        return []
+    from egret.sandbox.publish import bind  # noqa: PLC0415  # asyncio, which few need this early
+
+    try:
+        return bind(ports)
+    except OSError as error:
+        raise Unshareable(f"--publish {', '.join(map(str, ports))}: {error.strerror}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A command and what it needs: its words, its environment (`inside`), the session's proxy, and files of ours.
+
+    `environ` is the user's environment; `say` gets lines for the user.
+    """
+
+    program: str
+    words: Sequence[str]
+    inside: Mapping[str, str]
+    session_url: str
+    extra: Sequence[Path]
+    environ: Mapping[str, str]
+    say: Callable[[str], None]
+
+
+def run(chosen: Plan, job: Job) -> int:
+    """Run the command in namespaces of its own; return its exit code. Raises `NoSandbox` before it started.
+
+    From here on this process is undumpable and knows no API key.
+    """
+    undumpable()
+    forget_key()
+    if chosen.level is Level.LANDLOCK:
+        _become(chosen, job)
+    terminal = Terminal()
+    program = os.path.abspath(job.program)  # noqa: PTH100  # resolve() would follow a virtual environment's links
+    inside = Inside(program, job.words[1:], job.inside, chosen.shared.cwd, bool(terminal), chosen.wishes.userns)
+    with contextlib.ExitStack() as stack:
+        for folder in chosen.shared.writable:
+            stack.callback(Made(folder, records(job.environ)).close)
+        mounts = mount(
+            program,
+            chosen.shared,
+            chosen.seen,
+            kept_home=Path(job.inside["HOME"]),
+            extra=[*job.extra, PACKAGE],
+            environ=job.environ,
+        )
+        return _run(chosen, job, Bubblewrap(chosen.machine, mounts, inside), terminal)
+
+
+def _become(chosen: Plan, job: Job) -> NoReturn:
+    """Confine this process and replace it by the command; it finds room for temporary files in our folder."""
+    from egret.sandbox import landlock  # noqa: PLC0415
+
+    room = job.extra[0] / "tmp"
+    room.mkdir(mode=0o700, exist_ok=True)
+    roots = roots_of(job.program, job.environ, chosen.shared.cwd)
+    read = landlock.readable([*roots, *chosen.shared.share, *job.extra, PACKAGE])
+    write = [*chosen.shared.writable, Path(job.inside["HOME"]), room, *landlock.devices()]
+    landlock.confine(read, write, WayOut.of(job.session_url).port)
+    job.say(SAID[Level.LANDLOCK])
+    landlock.become(job.program, job.words, {**job.inside, "TMPDIR": str(room)})
+
+
+def _run(chosen: Plan, job: Job, started: Bubblewrap, terminal: Terminal) -> int:
+    try:
+        init = started.child()
+        helper = enter(init, chosen.machine.nft if chosen.level is Level.FULL else None)
+        from egret.sandbox.keeper import Keeper  # noqa: PLC0415  # asyncio loads while bubblewrap and the helper work
+
+        level, listeners = _network(helper, init, job.say)
+    except (StartError, NamespaceError) as error:
+        started.abandon()
+        raise no_sandbox(
+            machines.why_not(machines.probe(chosen.machine) or str(error)), protects(job.environ)
+        ) from None
+    job.say(SAID[level])
+    way_out = WayOut.of(job.session_url)
+    return Keeper(started, init, listeners, way_out, terminal, published=chosen.published).run(job.say)
+
+
+def _network(helper: Helper, init: int, say: Callable[[str], None]) -> tuple[Level, Listeners]:
+    """Take the listeners; where the kernel has no nftables, go on without capture."""
+    if not helper.captured:
+        return Level.PROXY_ONLY, helper.listeners()
+    try:
+        return Level.FULL, helper.listeners()
+    except NamespaceError as error:
+        say(f"connections cannot be captured here: {error}")
+        return Level.PROXY_ONLY, enter(init, None).listeners()

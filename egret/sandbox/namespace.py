@@ -1,0 +1,222 @@
+"""The network inside, set up from outside.
+
+A helper, forked off while we have one thread, joins the user namespace that owns the sandbox's network namespace, and
+that namespace itself; there it may do what root may. It makes every address local, redirects what would leave to our
+listeners, makes those, hands them out over a socket (SCM_RIGHTS), and ends. Nothing stays behind inside that has a
+capability, and the listeners belong to a process outside that the command can neither see nor signal.
+
+(The other order, unsharing first and starting bubblewrap inside, fails where AppArmor gives bubblewrap's children no
+capabilities: Ubuntu 25.04 and later.)
+"""
+
+import array
+import contextlib
+import ctypes
+import fcntl
+import os
+import signal
+import socket
+import struct
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NoReturn
+
+PROXY, CAPTURE, DNS = 47128, 47129, 47053
+"""Ports of our listeners inside: high ones, so that programs find the usual ones free."""
+
+BACKLOG: Final = 1024
+NS_GET_USERNS: Final = 0xB701
+"""ioctl_ns(2)."""
+
+NET_ADMIN: Final = 12
+RULES: Final = f"""table inet egret {{
+  chain nat {{ type nat hook output priority -100;
+    udp dport 53 redirect to :{DNS}
+    tcp dport 53 redirect to :{DNS}
+    ip daddr 127.0.0.0/8 accept
+    ip6 daddr ::1 accept
+    meta l4proto tcp redirect to :{CAPTURE}
+  }}
+  chain out {{ type filter hook output priority 0;
+    ip daddr 127.0.0.0/8 accept
+    ip6 daddr ::1 accept
+    meta l4proto tcp accept
+    udp sport {DNS} accept
+    reject with icmpx port-unreachable
+  }}
+}}
+"""
+"""Loopback is free; other TCP and all DNS come to us; the rest is rejected, so that nobody waits for a timeout."""
+
+
+class NamespaceError(Exception):
+    """The network inside could not be set up; the message says which part."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """What was made inside; `capture` and `dns` only where connections are captured."""
+
+    proxy: socket.socket
+    capture: Sequence[socket.socket] = ()
+    dns: Sequence[socket.socket] = ()
+    resolver: Sequence[socket.socket] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Helper:
+    """The process that sets the network up, while we do something else."""
+
+    channel: socket.socket
+    pid: int
+    captured: bool
+
+    def listeners(self) -> Listeners:
+        """Wait for it and return what it made; raises `NamespaceError`."""
+        with self.channel:
+            return _receive(self.channel, self.pid, captured=self.captured)
+
+
+def enter(child: int, nft: str | None) -> Helper:
+    """Begin to set up the network of process `child`; with `nft` (a path) everything is captured."""
+    ours, theirs = socket.socketpair()
+    pid = os.fork()
+    if pid == 0:
+        ours.close()
+        _help(theirs, child, nft)
+    theirs.close()
+    return Helper(ours, pid, nft is not None)
+
+
+def connector(child: int) -> socket.socket:
+    """Leave a helper in the network of process `child` that hands out a fresh socket of it for each byte it gets.
+
+    It ends when our end of the channel is closed. Sockets belong to the namespace that they were made in, so whoever
+    connects from outside needs one from inside.
+    """
+    ours, theirs = socket.socketpair()
+    if os.fork() == 0:
+        try:
+            ours.close()
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the command's
+            _join(child)
+            while theirs.recv(1):
+                with socket.socket() as made:
+                    theirs.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [made.fileno()]))])
+        finally:
+            os._exit(0)
+    theirs.close()
+    return ours
+
+
+def _receive(channel: socket.socket, helper: int, *, captured: bool) -> Listeners:
+    said, ancillary, _, _ = channel.recvmsg(512, socket.CMSG_SPACE(8 * 4))
+    os.waitpid(helper, 0)
+    numbers = array.array("i")
+    for _, _, data in ancillary:
+        numbers.frombytes(data[: len(data) - len(data) % numbers.itemsize])
+    sockets = [socket.socket(fileno=number) for number in numbers]
+    if not sockets:
+        raise NamespaceError(said.decode(errors="replace") or "the helper ended without a word")
+    if not captured:
+        return Listeners(sockets[0])
+    streams = [one for one in sockets[1:] if one.type == socket.SOCK_STREAM]
+    datagrams = [one for one in sockets if one.type == socket.SOCK_DGRAM]
+    return Listeners(sockets[0], streams[:1], datagrams, streams[1:])
+
+
+def _help(channel: socket.socket, child: int, nft: str | None) -> NoReturn:
+    """Run in the helper; never return into the caller's code."""
+    try:
+        _join(child)
+        made = [_listen("127.0.0.1", PROXY)]
+        if nft is not None:
+            _capture(nft)
+            made += _listeners()
+        numbers = array.array("i", [one.fileno() for one in made])
+        channel.sendmsg([b"ok"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, numbers)])
+    except (OSError, NamespaceError, subprocess.SubprocessError) as error:
+        with contextlib.suppress(OSError):
+            channel.send(f"{type(error).__name__}: {error}"[:500].encode())
+    finally:
+        os._exit(0)
+
+
+def _join(child: int) -> None:
+    network = os.open(f"/proc/{child}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    owner = fcntl.ioctl(network, NS_GET_USERNS)
+    os.setns(owner, os.CLONE_NEWUSER)
+    os.setns(network, os.CLONE_NEWNET)
+
+
+def _capture(nft: str) -> None:
+    _route(socket.AF_INET)
+    with contextlib.suppress(OSError):  # a kernel without IPv6
+        _route(socket.AF_INET6)
+    done = subprocess.run(  # noqa: S603
+        [nft, "-f", "-"],
+        input=RULES.encode(),
+        capture_output=True,
+        check=False,
+        timeout=20,
+        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+        preexec_fn=_ambient,
+    )
+    if done.returncode:
+        raise NamespaceError("nft: " + done.stderr.decode(errors="replace").strip()[:300])
+
+
+def _ambient() -> None:
+    """Keep NET_ADMIN over exec, for nft, although we are not uid 0 (capabilities(7), ambient set)."""
+    libc, bits = ctypes.CDLL(None, use_errno=True), 1 << NET_ADMIN
+    header = struct.pack("II", 0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this process
+    libc.capset(header, struct.pack("6I", bits, bits, bits, 0, 0, 0))
+    libc.prctl(47, 2, NET_ADMIN, 0, 0)  # PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE
+
+
+def _route(family: int) -> None:
+    """`ip route add local default dev lo`: every address is ours (rtnetlink(7))."""
+    route = struct.pack("BBBBBBBBI", family, 0, 0, 0, 255, 3, 254, 2, 0)  # table local, boot, scope host, local
+    oif = struct.pack("HHI", 8, 4, 1)  # RTA_OIF: lo
+    header = struct.pack("IHHII", 16 + len(route) + len(oif), 24, 0x605, 1, 0)  # NEWROUTE; REQUEST ACK EXCL CREATE
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as netlink:
+        netlink.send(header + route + oif)
+        answer = netlink.recv(4096)
+    code = struct.unpack_from("i", answer, 16)[0]
+    if code:
+        raise OSError(-code, os.strerror(-code))
+
+
+def _listeners() -> list[socket.socket]:
+    """Capture and DNS, both families; datagrams on loopback addresses: from a wildcard, answers were lost."""
+    makers: list[Callable[[], socket.socket]] = [
+        lambda: _listen("::", CAPTURE),
+        lambda: _datagrams("127.0.0.1"),
+        lambda: _listen("::", DNS),
+    ]
+    if not Path("/proc/sys/net/ipv6").is_dir():
+        makers = [
+            lambda: _listen("0.0.0.0", CAPTURE),  # noqa: S104  # the sandbox's own namespace
+            lambda: _datagrams("127.0.0.1"),
+            lambda: _listen("0.0.0.0", DNS),  # noqa: S104
+        ]
+    else:
+        makers.append(lambda: _datagrams("::1"))
+    return [make() for make in makers]
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    if ":" in host:
+        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    made.bind((host, port))
+    made.listen(BACKLOG)
+    return made
+
+
+def _datagrams(host: str) -> socket.socket:
+    made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+    made.bind((host, DNS))
+    return made

@@ -1,0 +1,275 @@
+"""Every decision about a tunnel and a request head, in the order of the rules that users are told; for all engines.
+
+Caller, authority, network, then the names in the head. A decision that fails raises `Refused`, so what is not decided
+is not forwarded. Nothing here touches a value. An engine says by which way a request came: `plain` (absolute-form),
+`tunnelled` (inside CONNECT, which `connect` granted), or `addressed` (by the gateway's URL, which holds the token).
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
+
+from proxy.admission import hops
+from proxy.admission.destination import egress_allows
+from proxy.admission.services import Services, View, log
+from proxy.admission.session import credential, tells, untold
+from proxy.admission.target import (
+    FORBIDDEN,
+    absolute,
+    connect_target,
+    host_of,
+    origin,
+    plain_host,
+    same_host,
+)
+from proxy.admission.trail import Trail
+from proxy.core import inject
+from proxy.core.body import Rewriter, rewriter
+from proxy.core.inject import Plan
+from proxy.core.message import Fields, Head
+from proxy.core.refusal import Refusal, Refused
+from proxy.core.scrub import Scrubber, searchable
+from proxy.protocol.handshake import readable
+from store.model import Caller, Destination, Location, allowed
+
+
+class Asked(NamedTuple):
+    """A request head as it came, read strictly. `length` is its body's framing (`proxy.protocol.wire`)."""
+
+    method: bytes
+    target: bytes
+    fields: Fields
+    length: int
+
+
+@dataclass(slots=True, eq=False)
+class Admitted:
+    """A request that may cross the border, and all that was decided about it. Ends with `close`."""
+
+    services: Services
+    trail: Trail
+    caller: Caller
+    view: View
+    head: Head
+    length: int
+    plan: Plan
+    rewriter: Rewriter | None
+    scrubber: Scrubber
+    open: bool = True
+
+    def again(self) -> None:
+        """Decide anew, for a request that is sent once more: the store may have changed. Raises `Refused`."""
+        view = self.view = self.services.view(self.caller)
+        if not egress_allows(view.egress, self.head.destination):
+            raise Refused(Refusal("destination_blocked"))
+        self.scrubber = self.services.searches.scrubber(view, self.head.destination)
+        self.trail.injected.clear()
+        self.trail.carried.clear()
+        self.plan, self.rewriter = _planned(self.services, self.trail, view, self.head, length=self.length)
+
+    def close(self) -> None:
+        """Take the request off the budget, however it ended."""
+        if self.open:
+            self.open = False
+            self.services.budgets.end(self.caller)
+
+
+NOTHING: Final = Asked(b"", b"", (), 0)
+
+
+@dataclass(slots=True)
+class Memory:
+    """The last request of a tunnel, and what was decided about it: names and grants, never a value.
+
+    A client that sends the very same fields again (the same object: its engine compared the bytes), while its view of
+    the store is the same, is not decided about again.
+    """
+
+    asked: Asked = NOTHING
+    admitted: Admitted | None = None
+
+    def keep(self, asked: Asked, admitted: Admitted) -> Admitted:
+        """Remember, and return what was decided."""
+        self.asked, self.admitted = asked, admitted
+        return admitted
+
+    def of(self, asked: Asked, view: View) -> Admitted | None:
+        """Return what was decided about the same method and fields."""
+        last = self.admitted
+        if last is None or last.view is not view or asked.fields is not self.asked.fields:
+            return None
+        return last if asked.method == self.asked.method else None
+
+
+class Tunnel(NamedTuple):
+    """What CONNECT granted: who may ask, and of which host and port."""
+
+    caller: Caller
+    target: Destination
+    memory: Memory
+
+
+async def connect(services: Services, trail: Trail, asked: Asked) -> Tunnel:
+    """Decide about a CONNECT; raises `Refused`. Its connection is counted, until `Budgets.disconnect`."""
+    view = entering(services, trail, credential(hops.values(asked.fields, b"proxy-authorization")))
+    trail.caller = view.caller
+    target = trail.destination = connect_target(asked.target)
+    if not same_host(asked.fields, target):
+        raise Refused(Refusal("authority_mismatch"))
+    await _network(services, view, target)
+    services.budgets.connect(view.caller)
+    return Tunnel(view.caller, target, Memory())
+
+
+async def tunnelled(
+    services: Services, trail: Trail, asked: Asked, tunnel: Tunnel, *, secure: bool, server_name: str | None
+) -> Admitted:
+    """Decide about a request inside a tunnel; raises `Refused`. `server_name` is what its TLS asked for."""
+    caller, target, memory = tunnel
+    trail.caller = caller
+    view = services.view(caller)
+    _from(view, trail)
+    last = memory.of(asked, view)
+    if last is not None:
+        destination = trail.destination = last.head.destination
+        head = last.head
+        if asked.target != memory.asked.target:
+            head = head.with_parts(origin(asked.method, asked.target, destination), head.fields)
+        return memory.keep(asked, _counted(services, trail, view, head, length=asked.length, last=last))
+    destination = trail.destination = Destination(secure, target.host, target.port)
+    if asked.method.upper() in FORBIDDEN:
+        raise Refused(Refusal("method_not_allowed"))
+    path = origin(asked.method, asked.target, destination)
+    if server_name not in (None, target.host) or host_of(asked.fields, destination) != destination:
+        raise Refused(Refusal("authority_mismatch"))
+    if not egress_allows(view.egress, destination):
+        raise Refused(Refusal("destination_blocked"))
+    fields = plain_host(hops.request_fields(asked.fields, tunnel=True), destination)
+    return memory.keep(asked, await _admit(services, trail, view, asked, path=path, fields=fields))
+
+
+async def plain(services: Services, trail: Trail, asked: Asked) -> Admitted:
+    """Decide about a request outside a tunnel, which names its upstream in its target; raises `Refused`."""
+    view = entering(services, trail, credential(hops.values(asked.fields, b"proxy-authorization")))
+    trail.caller = view.caller
+    if asked.method.upper() in FORBIDDEN:
+        raise Refused(Refusal("method_not_allowed"))
+    named, destination = absolute(asked.target)
+    trail.destination = destination
+    path = origin(asked.method, asked.target, destination)
+    fields = asked.fields
+    if not hops.values(fields, b"host"):  # HTTP/1.0
+        fields = ((b"Host", named), *fields)
+    if host_of(fields, destination) != destination:
+        raise Refused(Refusal("authority_mismatch"))
+    await _network(services, view, destination)
+    fields = plain_host(hops.request_fields(fields, tunnel=False), destination)
+    return await _admit(services, trail, view, asked, path=path, fields=fields)
+
+
+async def addressed(
+    services: Services, trail: Trail, view: View, asked: Asked, *, destination: Destination, fields: Fields
+) -> Admitted:
+    """Decide about a request whose URL named its session and its upstream; raises `Refused`.
+
+    `asked.target` is the path at the upstream, `fields` what is left for it of the page's; `Host` is written anew.
+    """
+    trail.caller, trail.destination = view.caller, destination
+    if asked.method.upper() in FORBIDDEN:
+        raise Refused(Refusal("method_not_allowed"))
+    await _network(services, view, destination)
+    named = str(destination).rpartition("://")[2].encode()
+    return await _admit(services, trail, view, asked, path=asked.target, fields=((b"Host", named), *fields))
+
+
+def entering(services: Services, trail: Trail, token: str) -> View:
+    """Return the view of who a token stands for, where the session may be used from there; raises `Refused`."""
+    view = services.entering(token)
+    _from(view, trail)
+    return view
+
+
+def _from(view: View, trail: Trail) -> None:
+    """Raise `Refused` for a client that is where the session may not be used; it learns what a stranger does."""
+    if not allowed(view.caller, trail.address):
+        raise Refused(Refusal("session_invalid"))
+
+
+async def _network(services: Services, view: View, destination: Destination) -> None:
+    """Raise `Refused` for a destination that the egress list or the address guard does not let through.
+
+    Who sees a page sees the token of its session. So one with `origins` is no way to everywhere: without an egress list
+    it reaches what something of its dataset is bound to.
+    """
+    if not egress_allows(view.egress, destination):
+        raise Refused(Refusal("destination_blocked"))
+    if view.caller.origins and not view.egress and not _bound(view, destination):
+        raise Refused(Refusal("destination_blocked"))
+    await services.guard.check(destination.host, destination.port)
+
+
+def _bound(view: View, destination: Destination) -> bool:
+    """Whether something of the dataset can go there, or ever could, over TLS or not."""
+    if view.reachable(destination, Location.HEADER):  # which is remembered
+        return True
+    other = replace(destination, secure=not destination.secure)
+    return view.binds(destination) or view.binds(other)
+
+
+async def _admit(
+    services: Services, trail: Trail, view: View, asked: Asked, *, path: bytes, fields: Fields
+) -> Admitted:
+    """Decide about a head whose authority is settled."""
+    destination, caller = trail.destination, view.caller
+    websocket = hops.is_websocket(asked.method, asked.fields)
+    if destination is None or (websocket and not readable(fields)):
+        raise Refused(Refusal("bad_request"))
+    if tells(path) or tells(destination.host.encode()):
+        raise Refused(Refusal("session_exposed"))
+    fields = untold(fields)
+    if not services.searches.knows(view):
+        await services.searches.prepare(view)
+        view = services.view(caller)
+    scrubber = services.searches.scrubber(view, destination)
+    if not scrubber.empty:
+        fields = searchable(fields)
+    head = Head(trail.method, path, fields, destination, websocket)
+    return _counted(services, trail, view, head, length=asked.length, last=scrubber)
+
+
+def _counted(
+    services: Services, trail: Trail, view: View, head: Head, *, length: int, last: "Admitted | Scrubber"
+) -> Admitted:
+    """Count the request, and decide about the names in it. `last` was admitted with the same fields."""
+    caller = view.caller
+    trail.path = head.path
+    services.budgets.begin(caller)
+    try:
+        if isinstance(last, Admitted):
+            scrubber = last.scrubber
+            plan = last.plan.renewed(services.limits) if head is last.head else None
+        else:
+            scrubber, plan = last, None
+        plan, found = _planned(services, trail, view, head, length=length, plan=plan)
+    except BaseException:
+        services.budgets.end(caller)
+        raise
+    return Admitted(services, trail, caller, view, head, length, plan, found, scrubber)
+
+
+def _planned(
+    services: Services, trail: Trail, view: View, head: Head, *, length: int, plan: Plan | None = None
+) -> tuple[Plan, Rewriter | None]:
+    """Decide every occurrence in the head, unless that was done, and how the body will be searched."""
+    limits = services.limits
+    if plan is None:
+        plan = inject.plan(head, view, limits)
+        if (
+            inject.cut_hint(head)
+            and view.reachable(head.destination, Location.URL)
+            and services.first("cut", view.caller)
+        ):
+            log.warning("%s: a target that ends in an empty parameter was probably cut at #", trail.request_id)
+    if length == 0 and not head.values(b"content-encoding"):
+        return plan, None
+    strict = services.strict_bodies or view.strict_bodies
+    return plan, rewriter(head, view, limits, strict=strict, budget=plan.budget)

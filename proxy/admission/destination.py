@@ -1,0 +1,263 @@
+"""Authorities, the dataset's egress list, and the address guard.
+
+The guard's argument: a host name is a promise of somebody else's DNS, so nothing is decided by name. Every address
+that the resolver gives is judged, one bad address refuses the name, and the addresses that passed are the ones that
+are dialled (`Pinned`), so an answer that changes between check and connect (DNS rebinding) changes nothing. Each new
+connection asks again; answers are kept for a moment only, against a flood of look-ups.
+
+Callers must dial a `Pinned` address and verify TLS for the *name*. They must not resolve on their own.
+"""
+
+import asyncio
+import ipaddress
+import re
+import socket
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, NamedTuple
+
+import idna
+
+from proxy.admission.addresses import Address, Network, exempt, fault
+from proxy.core.refusal import Refusal, Refused
+from store.model import Destination
+
+PORTS: Final = frozenset({80, 443})
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
+_NUMERIC = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_PORT = re.compile(r"[0-9]{1,5}")
+
+
+class Pinned(NamedTuple):
+    """An address that passed, to be dialled as it is."""
+
+    ip: str
+    family: socket.AddressFamily
+
+
+Resolve = Callable[[str, int], Awaitable[list[str]]]
+"""Host and port to textual addresses; raises `OSError` when the name does not resolve."""
+
+
+def normalise(host: str) -> str:
+    """Return a host as `Destination.host` has it: lower-case A-label without trailing dot, or a plain IP literal.
+
+    Raises `Refused("bad_request")` for what no host can be, and `Refused("destination_blocked")` for the spellings of
+    an IPv4 address that resolvers accept and people misread (octal, hex, short, one number; inet_aton(3)) and for
+    IPv6 scope ids: no public API needs them, and filters are bypassed with them.
+    """
+    if host.startswith("["):
+        return _literal6(host)
+    if not host.isascii():
+        try:
+            host = idna.encode(host, uts46=True, transitional=False).decode()
+        except (idna.IDNAError, UnicodeError):
+            raise Refused(Refusal("bad_request")) from None
+    host = host.lower().removesuffix(".")
+    labels = host.split(".")
+    if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
+        raise Refused(Refusal("bad_request"))
+    if _NUMERIC.fullmatch(labels[-1]):
+        # WHATWG URL "ends in a number": only the four plain decimal parts are let through.
+        try:
+            return str(ipaddress.IPv4Address(host))
+        except ValueError:
+            raise Refused(Refusal("destination_blocked")) from None
+    return host
+
+
+def _literal6(host: str) -> str:
+    if "%" in host:
+        raise Refused(Refusal("destination_blocked"))
+    try:
+        return str(ipaddress.IPv6Address(host[1:-1] if host.endswith("]") else ""))
+    except ValueError:
+        raise Refused(Refusal("bad_request")) from None
+
+
+def parse_authority(authority: str, *, secure: bool) -> Destination:
+    """Parse `host[:port]`, port 443 or 80 by `secure`. Raises `Refused` as `normalise`; user info is `bad_request`."""
+    head, colon, port = authority.rpartition(":")
+    if not colon or authority.endswith("]"):
+        return Destination(secure, normalise(authority), 443 if secure else 80)
+    if not _PORT.fullmatch(port) or not 0 < int(port) < 65536:
+        raise Refused(Refusal("bad_request"))
+    return Destination(secure, normalise(head), int(port))
+
+
+def egress_allows(egress: Mapping[str, object], destination: Destination) -> bool:
+    """Whether a dataset's egress list lets the destination through.
+
+    `{"allow": [hosts], "default": "allow" | "deny"}`. Empty allows all. Without `default`, a list with `allow` denies
+    the rest. A host is `api.example.com`, `*.example.com` (one or more labels, never the apex), either with `:port` or
+    `http://` or `https://` in front; without a port every port that the address guard allows. What cannot be
+    understood denies.
+    """
+    if not egress:
+        return True
+    allow = egress.get("allow", ())
+    if isinstance(allow, (list, tuple)) and any(_host_matches(rule, destination) for rule in allow):
+        return True
+    return egress.get("default", "deny" if "allow" in egress else "allow") == "allow"
+
+
+def _host_matches(rule: object, destination: Destination) -> bool:
+    if not isinstance(rule, str):
+        return False
+    scheme, separator, authority = rule.strip().rpartition("://")
+    if separator and scheme.lower() not in (("https", "wss") if destination.secure else ("http", "ws")):
+        return False
+    wildcard = authority.startswith("*.")
+    has_port = ":" in authority.rpartition("]")[2]
+    try:
+        wanted = parse_authority(authority.removeprefix("*."), secure=destination.secure)
+    except Refused:
+        return False
+    if has_port and wanted.port != destination.port:
+        return False
+    if wildcard:
+        return destination.host.endswith("." + wanted.host)
+    return destination.host == wanted.host
+
+
+async def system_resolve(host: str, port: int, *, executor: ThreadPoolExecutor) -> list[str]:
+    """Ask the system's resolver, in a thread of `executor`."""
+    loop = asyncio.get_running_loop()
+    found = await loop.run_in_executor(executor, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    return [str(entry[4][0]) for entry in found]
+
+
+def is_own(address: Address) -> bool:
+    """Whether the address belongs to one of this machine's interfaces.
+
+    The kernel picks the destination itself as the source only for its own addresses. Connecting a datagram socket
+    sends nothing.
+    """
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((str(address), 9))
+            return str(ipaddress.ip_address(str(probe.getsockname()[0]))) == str(address)
+    except OSError:
+        return False  # no route: it cannot be dialled either
+
+
+class AddressGuard:
+    """Judges destinations by the addresses they resolve to.
+
+    `allow_private`: networks exempt from the check, whose ports are then free too. `ports`: the ports allowed
+    elsewhere. `own`: listeners of ours as (address, port), refused even inside `allow_private`, so that nobody reaches
+    the admin API or loops through the proxy; a wildcard address stands for all of the machine's. `resolve`: for tests.
+    `timeout` and `ttl` in seconds.
+    """
+
+    MAX_NAMES = 2048
+
+    def __init__(
+        self,
+        *,
+        allow_private: Iterable[str | Network] = (),
+        ports: Iterable[int] = PORTS,
+        own: Iterable[tuple[str, int]] = (),
+        resolve: Resolve | None = None,
+        timeout: float = 5.0,
+        ttl: float = 2.0,
+    ) -> None:
+        self._networks = tuple(ipaddress.ip_network(network) for network in allow_private)
+        self._ports = frozenset(ports)
+        self._own = frozenset((ipaddress.ip_address(host), port) for host, port in own)
+        # Own threads: a flood of slow names must not starve whatever else uses the loop's default executor.
+        self._threads = ThreadPoolExecutor(32, thread_name_prefix="resolve") if resolve is None else None
+        self._resolve = resolve or self._ask_system
+        self._timeout = timeout
+        self._ttl = ttl
+        self._answers: dict[str, tuple[float, tuple[Address, ...]]] = {}
+        self._passed: dict[tuple[str, int], tuple[float, list[Pinned]]] = {}
+        self._pending: dict[str, asyncio.Task[tuple[Address, ...]]] = {}
+
+    async def check(self, host: str, port: int) -> list[Pinned]:
+        """Return the addresses to dial for a normalised host, in the resolver's order, without repeats.
+
+        Raises `Refused`: `destination_blocked` when one address, the port or the spelling is not allowed,
+        `upstream_unreachable` when the name does not resolve in time.
+        """
+        passed = self._passed.get((host, port))
+        if passed is not None and passed[0] > time.monotonic():
+            return passed[1]
+        name = normalise(f"[{host}]" if ":" in host else host)
+        try:
+            addresses: tuple[Address, ...] = (ipaddress.ip_address(name),)
+        except ValueError:
+            addresses = await self._lookup(name, port)
+        if not all(self.permits(address, port) for address in addresses):
+            raise Refused(Refusal("destination_blocked"))
+        pinned = [
+            Pinned(str(address), socket.AF_INET if address.version == 4 else socket.AF_INET6)
+            for address in dict.fromkeys(addresses)
+        ]
+        while len(self._passed) >= self.MAX_NAMES:
+            self._passed.pop(next(iter(self._passed)))
+        until = self._answers[name][0] if name in self._answers else time.monotonic() + self._ttl
+        self._passed[host, port] = until, pinned  # for as long as the answer is believed, and no longer
+        return pinned
+
+    def permits(self, address: Address | str, port: int) -> bool:
+        """Whether one address may be dialled at a port: also the last look before a socket connects."""
+        try:
+            address = ipaddress.ip_address(address) if isinstance(address, str) else address
+        except ValueError:
+            return False
+        if not 0 < port < 65536 or self._is_listener(address, port):
+            return False
+        if exempt(address, self._networks):
+            return True
+        return port in self._ports and fault(address) is None and not is_own(address)
+
+    def close(self) -> None:
+        """Let go of the resolver's threads."""
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _is_listener(self, address: Address, port: int) -> bool:
+        mapped = getattr(address, "ipv4_mapped", None) or address
+        if (mapped, port) in self._own:
+            return True
+        wildcards = any(port == bound and listener.is_unspecified for listener, bound in self._own)
+        return wildcards and (mapped.is_loopback or is_own(mapped))
+
+    async def _lookup(self, name: str, port: int) -> tuple[Address, ...]:
+        now = time.monotonic()
+        known = self._answers.get(name)
+        if known is not None and known[0] > now:
+            return known[1]
+        task = self._pending.get(name)
+        if task is None:
+            # One look-up per name at a time, and not cancelled with the request that happened to start it.
+            task = self._pending[name] = asyncio.create_task(self._fetch(name, port))
+            task.add_done_callback(lambda done: self._finished(name, done))
+        try:
+            return await asyncio.wait_for(asyncio.shield(task), self._timeout)
+        except (OSError, ValueError, UnicodeError):  # TimeoutError is an OSError
+            raise Refused(Refusal("upstream_unreachable")) from None
+
+    async def _fetch(self, name: str, port: int) -> tuple[Address, ...]:
+        found = await self._resolve(name, port)
+        if not found:
+            raise OSError("no address")
+        # A textual scope id (fe80::1%eth0) stays part of the address and is judged with it.
+        return tuple(ipaddress.ip_address(text) for text in found)
+
+    def _finished(self, name: str, task: asyncio.Task[tuple[Address, ...]]) -> None:
+        self._pending.pop(name, None)
+        if task.cancelled() or task.exception() is not None:
+            return
+        while len(self._answers) >= self.MAX_NAMES:
+            self._answers.pop(next(iter(self._answers)))
+        self._answers.pop(name, None)
+        self._answers[name] = (time.monotonic() + self._ttl, task.result())
+
+    async def _ask_system(self, host: str, port: int) -> list[str]:
+        if self._threads is None:
+            raise OSError("closed")
+        return await system_resolve(host, port, executor=self._threads)

@@ -1,0 +1,120 @@
+"""Audit of use: one line per injection, carry and refusal, spooled before bytes leave.
+
+A spool is a file `DATA/spool/ID.jsonl` of one process. A line is a JSON object, written whole and unbuffered, so it
+survives the death of the process; `(spool, seq)` is unique, so that the store can take lines in twice and count once.
+The writer holds an exclusive `flock` on its spool for as long as it may still write to it: a spool whose lock is free
+is sealed, and its taker deletes it after the last line. A line that cannot be written refuses the request it is about.
+"""
+
+import fcntl
+import functools
+import json
+import os
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+ROTATE_BYTES: Final = 8 << 20
+MAX_PATH: Final = 1024
+
+
+@functools.lru_cache(maxsize=256)
+def _whose(session: str, organisation: str, project: str, dataset: str) -> str:
+    members = {"session": session, "organisation": organisation, "project": project, "dataset": dataset}
+    return json.dumps(members, separators=(",", ":"))[1:-1]
+
+
+@functools.lru_cache(maxsize=256)
+def _what(event: str, names: tuple[str, ...], code: str) -> str:
+    return json.dumps({"event": event, "secrets": names, "code": code}, separators=(",", ":"))[1:-1]
+
+
+@functools.lru_cache(maxsize=256)
+def _where(destination: str, location: str, method: str) -> str:
+    members = {"destination": destination, "location": location, "method": method}
+    return json.dumps(members, separators=(",", ":"))[1:-1]
+
+
+class SpoolError(Exception):
+    """The spool cannot take a line: disk full, folder gone. Nothing may be forwarded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One use, or one refusal. `path` is without query and holds placeholders only; there are no values anywhere."""
+
+    event: str
+    session: str = ""
+    organisation: str = ""
+    project: str = ""
+    dataset: str = ""
+    secrets: tuple[str, ...] = ()
+    destination: str = ""
+    location: str = ""
+    method: str = ""
+    path: str = ""
+    code: str = ""
+    request_id: str = ""
+
+
+class Spool:
+    """Writes events of one process. Opens its file at the first event."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.held: Callable[[], bool] = bool
+        """Whether to accept no more lines, because those from before cannot be handed on."""
+        self._file = -1
+        self._id = ""
+        self._sequence = 0
+        self._size = 0
+
+    def write(self, event: Event) -> None:
+        """Write one line; raises `SpoolError`."""
+        if self.held():
+            raise SpoolError("held")
+        try:
+            if self._file < 0 or self._size >= ROTATE_BYTES:
+                self._open()
+            line = self._line(event)
+            written = os.write(self._file, line)
+            if written != len(line):
+                os.ftruncate(self._file, self._size)  # half a line must not swallow the next one
+                raise SpoolError("short write")
+        except OSError as error:
+            raise SpoolError("cannot write") from error
+        self._size += written
+        self._sequence += 1
+
+    def close(self) -> None:
+        """Seal the spool."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def _open(self) -> None:
+        self.close()
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        name = f"{time.time_ns():x}-{os.getpid()}-{secrets.token_hex(4)}"
+        file = os.open(
+            self._folder / f"{name}.jsonl", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640
+        )  # the folder decides
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(file)
+            raise
+        self._file, self._id, self._sequence, self._size = file, name, 0, 0
+
+    def _line(self, event: Event) -> bytes:
+        # Written out: the encoder takes as long as all else that an event costs.
+        whose = _whose(event.session, event.organisation, event.project, event.dataset)
+        what = _what(event.event, event.secrets, event.code)
+        where = _where(event.destination, event.location, event.method[:32])
+        return (
+            f'{{"spool":"{self._id}","seq":{self._sequence},"time":{time.time():.3f},{whose},{what},{where},'
+            f'"path":{json.dumps(event.path[:MAX_PATH])},"request_id":{json.dumps(event.request_id)}}}\n'
+        ).encode()

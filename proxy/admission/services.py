@@ -1,0 +1,139 @@
+"""What every connection of one process shares: the store's reader, the guard, the spool, the budgets, the automata."""
+
+import hashlib
+import logging
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from proxy.admission.budget import Budgets
+from proxy.admission.destination import AddressGuard
+from proxy.admission.events import Spool
+from proxy.core.limits import Limits
+from proxy.core.refusal import Refusal, Refused
+from proxy.core.searches import Searches
+from store.errors import NotAuthenticated, StoreError
+from store.model import Caller, Destination, Resolver
+from store.reach import Stored
+
+log = logging.getLogger("egret.proxy")
+
+SAID: Final = 4096
+"""How many sessions are remembered for hints that were given."""
+
+CALLERS: Final = 4096
+"""How many tokens are known to be genuine."""
+
+
+class View(Resolver, Protocol):
+    """What `store.reader.Reader.view` gives."""
+
+    @property
+    def caller(self) -> Caller:
+        """Who the view is for, as the store says now."""
+
+    @property
+    def key(self) -> Hashable:
+        """Changes whenever values or rules do."""
+
+    @property
+    def egress(self) -> Mapping[str, object]:
+        """The dataset's egress list."""
+
+    @property
+    def strict_bodies(self) -> bool:
+        """Whether the dataset refuses what it could carry."""
+
+    def values(self) -> list[Stored]:
+        """Every value that responses are searched for, and where it reaches."""
+
+    def searched(self, host: str) -> bool:
+        """Whether the dataset wants the answers of a host searched for every value."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Names of the secrets that the session may use; of others an answer does not tell it."""
+
+    def binds(self, destination: Destination) -> bool:
+        """Whether a name of the dataset can go there, or a value that responses are searched for ever could."""
+
+
+class Reader(Protocol):
+    """What the data plane needs of `store.reader.Reader`."""
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the view of the store is young enough."""
+
+    def caller(self, token: str) -> Caller:
+        """Return the live session's caller; raises `store.errors`."""
+
+    def view(self, caller: Caller) -> View:
+        """Return the fresh effective set; raises `store.errors`."""
+
+    def subscribe(self, callback: Callable[[], None]) -> None:
+        """Call back, from another thread, when the store changed or was lost."""
+
+
+@dataclass(slots=True)
+class Services:
+    """What every connection of one process shares."""
+
+    reader: Reader
+    guard: AddressGuard
+    limits: Limits
+    spool: Spool
+    budgets: Budgets
+    strict_bodies: bool = False
+    passthrough: frozenset[str] = frozenset()
+    """Hosts whose tunnels are not looked into (`proxy.border.passage`)."""
+    searches: Searches = field(default_factory=Searches)
+    _callers: dict[bytes, Caller] = field(default_factory=dict)
+    _said: dict[tuple[str, str], None] = field(default_factory=dict)
+
+    def view(self, caller: Caller) -> View:
+        """Return the caller's view as of now; raises `Refused`."""
+        try:
+            return self.reader.view(caller)
+        except NotAuthenticated:
+            raise Refused(Refusal("session_invalid")) from None
+        except StoreError:
+            raise Refused(Refusal("store_unavailable")) from None
+
+    def entering(self, token: str) -> View:
+        """Return the view of who a token stands for; raises `Refused`.
+
+        That a token belongs to a session is proven once, by a keyed hash under a lock; that the session still lives,
+        and what it stands for now, is asked of the reader each time.
+        """
+        proof = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()  # no token outlives its requests here
+        known = self._callers.get(proof)
+        if known is None:
+            return self._proven(token, proof)
+        try:
+            return self.view(known)
+        except Refused:
+            self._callers.pop(proof, None)
+            raise
+
+    def _proven(self, token: str, proof: bytes) -> View:
+        try:
+            found = self.reader.caller(token)
+        except NotAuthenticated:
+            raise Refused(Refusal("session_invalid")) from None
+        except StoreError:
+            raise Refused(Refusal("store_unavailable")) from None
+        while len(self._callers) >= CALLERS:
+            self._callers.pop(next(iter(self._callers)))
+        self._callers[proof] = found
+        return self.view(found)
+
+    def first(self, what: str, caller: Caller) -> bool:
+        """Whether this is the first time for a session: a hint is given once, so that nobody fills the log with it."""
+        seen = (what, caller.session)
+        if seen in self._said:
+            return False
+        while len(self._said) >= SAID:
+            self._said.pop(next(iter(self._said)))
+        self._said[seen] = None
+        return True

@@ -1,0 +1,90 @@
+"""What one request leaves in the audit: who asked for what, which names were used, and why it was refused.
+
+A line is written before the bytes that it is about leave. Holds names and placeholders, never a value.
+"""
+
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from proxy.admission.events import Event, Spool, SpoolError
+from proxy.admission.services import log
+from proxy.core.inject import Plan
+from proxy.core.refusal import Refusal
+from store.model import Caller, Destination
+
+
+def _drawn() -> Iterator[str]:
+    """Yield new names for requests, drawn sixty-four at a time: each draw is a system call."""
+    while True:
+        drawn = secrets.token_hex(12 * 64)
+        for start in range(0, len(drawn), 24):
+            yield "req_" + drawn[start : start + 24]
+
+
+_names: Final = _drawn()
+"""Not counters: a client must not learn how many others ask."""
+
+
+@dataclass(slots=True, eq=False)
+class Trail:
+    """One request's. `injected` and `carried` are the names that its response tells."""
+
+    spool: Spool
+    method: str = ""
+    caller: Caller | None = None
+    address: str = ""
+    """Where the client is, as its connection says."""
+    destination: Destination | None = None
+    path: str = ""
+    request_id: str = field(default_factory=_names.__next__)
+    injected: dict[str, None] = field(default_factory=dict)
+    carried: dict[str, None] = field(default_factory=dict)
+
+    def record(self, event: str, names: Iterable[str] = (), location: str = "", code: str = "") -> None:
+        """Write one line; raises `SpoolError`, and then nothing may be forwarded."""
+        caller = self.caller
+        self.spool.write(
+            Event(
+                event,
+                session=caller.session if caller else "",
+                organisation=caller.organisation if caller else "",
+                project=caller.project if caller else "",
+                dataset=caller.dataset if caller else "",
+                secrets=tuple(names),
+                destination=str(self.destination) if self.destination else "",
+                location=location,
+                method=self.method,
+                path=self.path,
+                code=code,
+                request_id=self.request_id,
+            )
+        )
+
+    def refused(self, refusal: Refusal, location: str = "") -> None:
+        """Write a refusal down. Those of strangers are not: anybody could fill the disk with them."""
+        if self.caller is None:
+            return
+        try:
+            self.record("refuse", [refusal.secret] if refusal.secret else [], location, refusal.code)
+        except SpoolError:
+            log.error("cannot write the audit spool; the request is refused anyway")  # no traceback
+
+    def used(self, plan: Plan) -> None:
+        """Write down what a head injects, a line per location, before it leaves."""
+        for location in dict.fromkeys(use.location for _, use in plan.uses):
+            self.record("inject", [grant.name for grant, use in plan.uses if use.location is location], location)
+        self.injected.update(dict.fromkeys(plan.names))
+
+    def noted(self, injected: Mapping[str, str], carried: Mapping[str, str], location: str) -> None:
+        """Write down what is new of what a rewriter did, before its output leaves."""
+        if len(injected) > 0:
+            fresh = [name for name in injected if name not in self.injected]
+            if fresh:
+                self.record("inject", fresh, location)
+                self.injected.update(dict.fromkeys(fresh))
+        for name, code in carried.items():
+            if name not in self.carried:
+                self.record("carry", [name], location, code)
+                self.carried[name] = None

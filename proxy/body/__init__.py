@@ -1,5 +1,0 @@
-"""Streaming rewriters for bodies, per content type and content encoding."""
-
-from proxy.body.rewriter import Rewriter, rewriter
-
-__all__ = ["Rewriter", "rewriter"]

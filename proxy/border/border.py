@@ -1,0 +1,110 @@
+"""The border of one process: what its exchanges share, what is open, and what the store and the clock say to that."""
+
+import asyncio
+import contextlib
+import functools
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from proxy.admission.services import Services, View, log
+from proxy.border.pool import Pool
+from proxy.core.refusal import Refusal, Refused
+
+SWEEP: Final = 0.5
+"""Seconds between looks at everything that depends on time."""
+
+
+class Open(Protocol):
+    """Something that lives on while the store changes: an exchange, or a tunnel that is not looked into."""
+
+    def moved(self) -> None:
+        """Look at the session again."""
+
+    def sweep(self, now: float) -> None:
+        """Enforce what depends on time."""
+
+    def stop(self, failure: Exception) -> None:
+        """End."""
+
+
+class Border:
+    """Made in the loop that it serves."""
+
+    def __init__(self, services: Services, pool: Pool) -> None:
+        self.services = services
+        self.pool = pool
+        self._open: set[Open] = set()
+        self._loop = asyncio.get_running_loop()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        services.reader.subscribe(self._moved)
+        self._timer = self._loop.call_later(SWEEP, self._sweep)
+
+    def add(self, open: Open) -> None:  # noqa: A002  # what it is
+        """Take note of something that goes on."""
+        self._open.add(open)
+        self._idle.clear()
+
+    def discard(self, open: Open) -> None:  # noqa: A002
+        """Take note that it is over."""
+        self._open.discard(open)
+        if not self._open:
+            self._idle.set()
+
+    def count(self) -> int:
+        """Return how much is open."""
+        return len(self._open)
+
+    async def idle(self, seconds: float) -> None:
+        """Wait until nothing is open, for at most `seconds`."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+
+    def close(self) -> None:
+        """End what is left."""
+        self._timer.cancel()
+        for each in list(self._open):
+            each.stop(Refused(Refusal("upstream_unreachable")))
+        self.pool.close()
+
+    def later(self, open: Open, view: View) -> None:  # noqa: A002
+        """Look again once the search for a view's values is built, which takes a while."""
+        task = self._loop.create_task(self._prepared(open, view))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _prepared(self, open: Open, view: View) -> None:  # noqa: A002
+        try:
+            await self.services.searches.prepare(view)
+        except Exception as error:  # noqa: BLE001  # what cannot be searched for must not pass
+            log.error("search failed closed: %s", type(error).__name__)  # no traceback
+            open.stop(Refused(Refusal("internal")))
+        else:
+            self._each(open.moved, open)
+
+    def _moved(self) -> None:
+        """Look soon (called from the reader's thread); a loop that is closed needs no news."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._look)
+
+    def _look(self) -> None:
+        for each in list(self._open):
+            self._each(each.moved, each)
+
+    def _sweep(self) -> None:
+        self._timer = self._loop.call_later(SWEEP, self._sweep)
+        now = self._loop.time()
+        self.services.searches.age(now)
+        self.pool.sweep()
+        for each in list(self._open):
+            self._each(functools.partial(each.sweep, now), each)
+
+    @staticmethod
+    def _each(look: Callable[[], None], open: Open) -> None:  # noqa: A002
+        try:
+            look()
+        except Exception as error:  # noqa: BLE001  # one odd session must not shield the others
+            log.error("session check failed closed: %s", type(error).__name__)  # no traceback
+            open.stop(Refused(Refusal("internal")))

@@ -1,0 +1,223 @@
+"""One admitted request, carried over the border and answered. Holds grants, and values for as long as it writes them.
+
+Runs in the task that calls `run`, and ends it: with an answer that is whole, or by raising why there is none. From then
+on nothing of it is left: no upload, no lane, no count in a budget.
+"""
+
+import asyncio
+import time
+from typing import Final
+
+from proxy.admission.admit import Admitted
+from proxy.admission.services import log
+from proxy.border.border import Border
+from proxy.border.bridge import Bridge
+from proxy.border.client import Client, Gone
+from proxy.border.incoming import Incoming
+from proxy.border.lane import Key, Lane, Stale
+from proxy.border.outgoing import Outgoing
+from proxy.border.upload import Upload, coded
+from proxy.core.refusal import Refusal, Refused
+from proxy.protocol.handshake import Handshake
+
+NEVER: Final = float("inf")
+
+REPEATABLE: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+"""Methods that may be sent twice (RFC 9110 9.2.2), without a body, when a kept connection turns out to be closed."""
+
+PATIENCE: Final = 1.0
+"""Seconds that an upstream has to say if it wants a body, before the client is told to send it (RFC 9110 10.1.1)."""
+
+
+class Exchange:
+    """See the module. `http2`: the client speaks it, so the upstream may. `expects`: the client waits for a 100."""
+
+    __slots__ = (
+        "_border",
+        "_bridge",
+        "_client",
+        "_deadline",
+        "_expects",
+        "_failure",
+        "_incoming",
+        "_key",
+        "_lane",
+        "_task",
+        "_upload",
+        "admitted",
+    )
+
+    def __init__(
+        self, border: Border, admitted: Admitted, client: Client, *, http2: bool = False, expects: bool = False
+    ) -> None:
+        self.admitted = admitted
+        self._border = border
+        self._client = client
+        self._expects = expects
+        self._key = Key(admitted.caller.scope, admitted.head.destination, http2 and not admitted.head.websocket)
+        self._upload: Upload | None = None
+        if admitted.length != 0:
+            encoded = coded(admitted.head.fields)
+            self._upload = Upload(client, admitted.length, admitted.services.limits, encoded=encoded)
+        self._lane: Lane | None = None
+        self._incoming: Incoming | None = None
+        self._bridge: Bridge | None = None
+        self._deadline = NEVER
+        """When the upstream's answer is late, on the loop's clock."""
+        self._task: asyncio.Task[object] | None = None
+        self._failure: Exception | None = None
+
+    async def run(self) -> None:
+        """Carry it; raises `Refused`, which the client is told where it still can be, or `Gone`."""
+        self._task = asyncio.current_task()
+        self._border.add(self)
+        try:
+            await self._run()
+        except asyncio.CancelledError:
+            if self._failure is None or self._task is None:
+                raise
+            self._task.uncancel()
+            raise self._failure from None
+        except (Refused, Gone):
+            raise
+        except Stale:
+            raise Refused(Refusal("upstream_unreachable")) from None
+        except ConnectionError:
+            raise Gone from None
+        except Exception as error:  # noqa: BLE001  # fail closed, whatever it is
+            log.error("exchange failed closed: %s", type(error).__name__)  # the text may hold a value
+            raise Refused(Refusal("internal")) from None
+        finally:
+            self._task = None
+            self._border.discard(self)
+            self._let_go(whole=False)
+            self.admitted.close()
+
+    def stop(self, failure: Exception) -> None:
+        """End it from outside."""
+        if self._task is not None and self._failure is None:
+            self._failure = failure
+            self._task.cancel()
+
+    async def _run(self) -> None:
+        """Send the request, once more on a new connection when a kept one turned out to be closed."""
+        admitted, upload = self.admitted, self._upload
+        head = admitted.head
+        if upload is not None:
+            await self._prepare(upload)
+        repeatable = upload is None and head.method in REPEATABLE and not head.websocket
+        fresh = head.websocket
+        while True:
+            self._lane = await self._border.pool.lane(self._key, repeatable=repeatable, fresh=fresh)
+            try:
+                await self._attempt(self._lane)
+            except Stale as stale:
+                self._let_go(whole=False)
+                if fresh or not (repeatable or (stale.unseen and (upload is None or upload.repeatable))):
+                    raise
+                admitted.again()
+                fresh = True
+            else:
+                return
+
+    async def _prepare(self, upload: Upload) -> None:
+        rewriter = self.admitted.rewriter
+        resizes = rewriter is not None and rewriter.resizes
+        if self._expects and resizes:  # the body is ours to change, and its length to tell: it is needed first
+            self._expects = False
+            self._client.interim(100, b"Continue", ())
+        await upload.prepare(resizes=resizes)
+        self._expects = self._expects and not upload.whole
+
+    async def _attempt(self, lane: Lane) -> None:
+        """Cross the border: values exist between `outgoing` and the lane."""
+        admitted, client, upload = self.admitted, self._client, self._upload
+        loop = asyncio.get_running_loop()
+        lane.start()
+        handshake = Handshake(admitted.head, admitted.plan) if admitted.head.websocket else None
+        outgoing = Outgoing(admitted, lane, handshake, expects=self._expects)
+        incoming = self._incoming = Incoming(admitted, lane, client, expects=outgoing.expects)
+        if upload is None:
+            outgoing.bare()
+            lane.flush()
+        else:
+            await upload.send(outgoing, lane)
+        self._deadline = loop.time() + admitted.services.limits.response_timeout
+        if upload is not None and not upload.whole:
+            upload.start(outgoing, lane, self._late, self._uploaded)
+        if outgoing.expects:
+            loop.call_later(PATIENCE, incoming.proceed)
+        await incoming.final()
+        self._deadline = NEVER
+        if incoming.status == 101:
+            ends = incoming.switched(handshake)
+            self._bridge = Bridge(admitted, handshake, ends, lane.switched())  # type: ignore[arg-type]
+            await self._bridge.run()
+            return
+        await incoming.body()
+        self._let_go(whole=upload is None or upload.done)
+
+    def _late(self) -> None:
+        """Give the upstream its time anew: the client still sends."""
+        if self._deadline != NEVER:
+            self._deadline = asyncio.get_running_loop().time() + self.admitted.services.limits.response_timeout
+
+    def _uploaded(self, task: "asyncio.Task[None]") -> None:
+        """Let what ended an upload end its request."""
+        error = None if task.cancelled() else task.exception()
+        if error is None:
+            return
+        if not isinstance(error, (Refused, Gone)):
+            log.error("upload failed closed: %s", type(error).__name__)  # the text may hold a value
+            error = Refused(Refusal("internal"))
+        self.stop(error)
+
+    def _let_go(self, *, whole: bool) -> None:
+        """End the upload and the use of the lane; it serves others when both directions are complete."""
+        if self._upload is not None:
+            self._upload.cancel()
+        self._incoming = None
+        if self._lane is not None:
+            lane, self._lane = self._lane, None
+            lane.release(whole=whole)
+
+    # from outside
+
+    def moved(self) -> None:
+        """Look at the session again: the store changed, or time has passed."""
+        admitted = self.admitted
+        services = admitted.services
+        try:
+            view = services.view(admitted.caller)
+            if not services.searches.knows(view):
+                if self._incoming is not None:
+                    self._incoming.wait()
+                self._border.later(self, view)
+                return
+            scrubber = services.searches.scrubber(view, admitted.head.destination)
+            if scrubber is not admitted.scrubber:
+                admitted.scrubber = scrubber
+                if self._incoming is not None:
+                    self._incoming.renew(scrubber)
+            elif self._incoming is not None:
+                self._incoming.proven()
+        except Refused as refused:
+            self._over(refused)
+
+    def _over(self, refused: Refused) -> None:
+        """End what must not go on; while the store is away, what a live session was granted stays granted."""
+        if self._bridge is not None:
+            self._bridge.end(refused.refusal)
+        elif refused.refusal.code != "store_unavailable":
+            self.stop(refused)
+
+    def sweep(self, now: float) -> None:
+        """Enforce what depends on time. `now`: on the loop's clock."""
+        heard = self._client.touched if self._lane is None else max(self._client.touched, self._lane.touched)
+        if now > heard + self.admitted.services.limits.idle_timeout:
+            self._client.cut()
+        elif now > self._deadline:
+            self._deadline = NEVER
+            self.stop(Refused(Refusal("upstream_unreachable")))
+        elif self.admitted.caller.expires_at <= time.time():  # whether the store can say so or not
+            self._over(Refused(Refusal("session_invalid")))

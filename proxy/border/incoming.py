@@ -1,0 +1,198 @@
+"""One response over the border, on its way down: read strictly, scrubbed before anything else sees it.
+
+A body that fits `limits.buffer_bytes` and may change is waited for, and gets its exact length; any other goes on as it
+comes.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from proxy.admission import hops
+from proxy.admission.admit import Admitted
+from proxy.border.client import Ends, Sink
+from proxy.border.closed import closed
+from proxy.border.lane import BODILESS, Answer, Lane
+from proxy.border.upload import PIECE, coded, pieces_of
+from proxy.core.message import Fields
+from proxy.core.refusal import Refusal, Refused
+from proxy.core.scrub import BodyScrub, Scrubber, drop_validators
+from proxy.protocol import wire
+from proxy.protocol.handshake import Handshake
+from proxy.protocol.wire import with_length
+
+MAX_INFORMATIONAL: Final = 16
+
+
+@dataclass(slots=True)
+class Incoming:
+    """One response on its way down. `final` and then `body` or, after a 101, `switched`."""
+
+    admitted: Admitted
+    lane: Lane
+    sink: Sink
+    expects: bool = False
+    """Whether the client waits to be told by the upstream to go on (RFC 9110 10.1.1)."""
+    status: int = 0
+    _reason: bytes = b""
+    _raw: Fields = ()
+    _fields: Fields = ()
+    _length: int = 0
+    _scrub: BodyScrub | None = None
+    _waiting: "asyncio.Future[None] | None" = None
+    """Until then nothing more is searched: there are values to search for that are not known here yet."""
+    _open: bool = False
+    """The head that is out makes no promise about the length of the body."""
+
+    async def final(self) -> None:
+        """Read up to the final head; interim ones go on to the client. Raises `Refused`, `Stale`."""
+        limit = self.admitted.services.limits.header_bytes
+        for _ in range(MAX_INFORMATIONAL + 1):
+            answer = await self.lane.head(limit)
+            closed(self._take_head, answer)
+            if self.status >= 200 or self.status == 101:
+                return
+            if self.status != 100 or self.expects:  # else 100 was asked of us, and answered by us
+                self.sink.interim(self.status, self._reason, self._fields)
+        raise Refused(Refusal("upstream_unreachable"))
+
+    def _take_head(self, answer: Answer) -> None:
+        scrubber = self.admitted.scrubber
+        self.status, reason, self._raw, self._length = answer
+        self._fields = scrubber.fields(hops.response_fields(self._raw, status=self.status))[0]
+        if self.status < 200 or self.status == 204:
+            # RFC 9110 8.6: a client that believed a length would take the next answer for the content.
+            self._fields = with_length(self._fields, None)
+        self._reason = reason if reason in wire.USUAL else scrubber.text(reason)
+
+    def proceed(self) -> None:
+        """Tell the client to go on, if the upstream has not said anything yet."""
+        if self.expects and not self.status:
+            self.expects = False
+            self.sink.interim(100, b"Continue", ())
+
+    def switched(self, handshake: Handshake | None) -> Ends:
+        """Answer the client's handshake; raises `Refused` for an answer to another than ours."""
+        if handshake is None:
+            raise Refused(Refusal("upstream_unreachable"))
+        try:
+            fields = handshake.answered(self._raw, self._fields)
+        except wire.Malformed:
+            raise Refused(Refusal("upstream_unreachable")) from None
+        return self.sink.switch(self._reason, (*fields, *self._names()))
+
+    def wait(self) -> None:
+        """Take note that the store changed, and what is to be searched for will come by `renew`."""
+        if self._waiting is None:
+            self._waiting = asyncio.get_running_loop().create_future()
+
+    def proven(self) -> None:
+        """Take note that what is searched for is what the store says now."""
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+        self._waiting = None
+
+    def renew(self, scrubber: Scrubber) -> None:
+        """Search the rest of the body for the values of now, after the store changed."""
+        self.proven()
+        if self._scrub is not None:
+            self._scrub.renew(scrubber)
+        elif self._open:
+            # There was nothing to search for when it began. Where a length was promised, the promise stands.
+            self._scrub = scrubber.body(self._fields, self.admitted.services.limits)
+
+    async def body(self) -> None:
+        """Send the final response, head and body. Raises `Refused`, `Gone`."""
+        limits, body = self.admitted.services.limits, self.lane.body
+        if body.ended or self.admitted.head.method == "HEAD" or self.status in BODILESS:
+            self._bare()
+            return
+        declared = self._length if self._length >= 0 else None
+        scrub = self._scrub = closed(self.admitted.scrubber.body, self._fields, limits)
+        if scrub is not None and scrub.resizes:
+            if declared is not None and declared <= limits.buffer_bytes:
+                await self._held(scrub)
+                return
+            # The bytes may change after this head is gone, so it vouches for none.
+            self._fields, declared = with_length(drop_validators(self._fields), None), None
+        self._head(self._fields, sized=declared is not None)
+        self._open = declared is None
+        await self._stream()
+
+    def _bare(self) -> None:
+        """Send a response without a body; a length may still tell what GET would have given."""
+        known = self.admitted.head.method == "HEAD" or self.status in BODILESS or self._has_length()
+        self._head(self._fields if known else with_length(self._fields, 0), sized=True)
+        self.sink.last(())
+
+    def _has_length(self) -> bool:
+        return any(name.lower() == b"content-length" for name, _ in self._fields)
+
+    async def _held(self, scrub: BodyScrub) -> None:
+        """Send a response that is waited for, so that its length can be told."""
+        there = None if coded(self._fields) else self.lane.body.whole(PIECE)
+        data = closed(scrub.whole, there) if there is not None else await self._collected(scrub)
+        fields = drop_validators(self._fields) if scrub.changed else self._fields
+        self._head(with_length(fields, len(data)), sized=True)
+        self.sink.piece(data)
+        self.sink.last(())
+        if self.sink.congested:
+            await self.sink.room()
+
+    async def _collected(self, scrub: BodyScrub) -> bytes:
+        pieces: list[bytes] = []
+        while True:
+            for piece in self._take():
+                if self._waiting is not None:
+                    await self._waiting
+                pieces.append(closed(scrub.feed, piece))
+                await self.lane.breathe()
+            if self.lane.body.ended:
+                return b"".join((*pieces, closed(scrub.finish)))
+            await self.lane.more()
+
+    async def _stream(self) -> None:
+        body, sink = self.lane.body, self.sink
+        while not body.ended:
+            for piece in self._take():
+                if self._waiting is not None:
+                    await self._waiting
+                data = piece if self._scrub is None else closed(self._scrub.feed, piece)
+                if data:
+                    sink.piece(data)
+                if sink.congested:
+                    await sink.room()
+                await self.lane.breathe()
+            if not body.ended:
+                sink.flush()  # what holds its body back tells its head
+                await self.lane.more()
+        rest = b"" if self._scrub is None else closed(self._scrub.finish)
+        trailers = closed(self._trailers, body.trailers)
+        if rest:
+            sink.piece(rest)
+        sink.last(trailers)
+        if sink.congested:
+            await sink.room()
+
+    def _trailers(self, trailers: Fields) -> Fields:
+        return self.admitted.scrubber.fields(hops.trailer_fields(trailers))[0] if trailers else ()
+
+    def _head(self, fields: Fields, *, sized: bool) -> None:
+        self.sink.head(self.status, self._reason, (*fields, *self._names()), sized=sized)
+
+    def _names(self) -> Fields:
+        """Tell the client what was done for its request: names only."""
+        trail = self.admitted.trail
+        fields: Fields = ()
+        if trail.injected:
+            fields = ((b"Egret-Injected", ",".join(trail.injected).encode()),)
+        if trail.carried:
+            fields = (*fields, (b"Egret-Carried", ",".join(trail.carried).encode()))
+        return fields
+
+    def _take(self) -> Iterator[bytes]:
+        try:
+            yield from pieces_of(self.lane.body, encoded=coded(self._fields))
+        except wire.Malformed:
+            raise Refused(Refusal("upstream_unreachable")) from None

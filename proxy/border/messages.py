@@ -1,0 +1,157 @@
+"""A WebSocket after its handshake: messages are injected on the way up and scrubbed on the way down.
+
+Fragments stay fragments and go on as they come; nothing is kept of a message that has passed. Each message is decided
+by the store as it is when the message begins, so a revoked session or a changed rule counts from the next one on.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from proxy.admission.admit import Admitted
+from proxy.admission.services import View
+from proxy.core.refusal import Refusal, Refused
+from proxy.core.scrub import MessageScrub, Scrubber
+from proxy.core.socket_message import MessageRewriter
+from proxy.protocol.frames import CLOSE, CONTINUATION, CONTROL_LIMIT, PING, PONG, Frame, Reader, Violation, Writer
+from proxy.protocol.handshake import Handshake
+
+REASONS = {"body_too_large": 1009, "expansion_too_large": 1009, "internal": 1011, "store_unavailable": 1013}
+
+
+def never() -> bool:
+    """Be patient: look at everything at once."""
+    return False
+
+
+@dataclass(slots=True)
+class Bytes:
+    """What goes out, to which side; `over` says that the side gets nothing more.
+
+    `more`: frames are left that were not looked at, because `spent` said so; ask again, without data.
+    """
+
+    upstream: bytes = b""
+    client: bytes = b""
+    upstream_over: bool = False
+    client_over: bool = False
+    more: bool = False
+
+
+@dataclass(slots=True)
+class WebSocket:
+    """One WebSocket, without I/O."""
+
+    admitted: Admitted
+    handshake: Handshake
+    carried: dict[str, None] = field(default_factory=dict)
+    _from_client: Reader = field(init=False)
+    _from_upstream: Reader = field(init=False)
+    _to_client: Writer = field(init=False)
+    _to_upstream: Writer = field(init=False)
+    _rewriter: MessageRewriter | None = None
+    _scrub: MessageScrub | None = None
+
+    def __post_init__(self) -> None:
+        limit = self.admitted.services.limits.message_bytes
+        client, upstream = self.handshake.client, self.handshake.upstream
+        self._from_client = Reader(
+            masked=True, deflate=client is not None, takeover=client is None or client.takeover, limit=limit
+        )
+        self._from_upstream = Reader(
+            masked=False, deflate=upstream is not None, takeover=upstream is None or upstream.takeover, limit=limit
+        )
+        self._to_client = Writer(masked=False, deflate=client is not None)
+        self._to_upstream = Writer(masked=True, deflate=upstream is not None)
+
+    def from_client(self, data: bytes, spent: Callable[[], bool] = never) -> Bytes:
+        """Take bytes of the client. `spent` is asked after each frame whether to leave the rest for later."""
+        out: list[bytes] = []
+        more = False
+        try:
+            for frame in self._from_client.feed(data):
+                out.append(self._up(frame))
+                if more := spent():
+                    break
+        except Violation as violation:
+            return self.end(violation.code, upstream=b"".join(out))
+        except Refused as refused:
+            return self._refused(refused.refusal, b"".join(out))
+        return Bytes(upstream=b"".join(out), upstream_over=self._from_client.closed, more=more)
+
+    def from_upstream(self, data: bytes, spent: Callable[[], bool] = never) -> Bytes:
+        """Take bytes of the upstream. `spent` as above."""
+        out: list[bytes] = []
+        more = False
+        try:
+            for frame in self._from_upstream.feed(data):
+                out.append(self._down(frame))
+                if more := spent():
+                    break
+        except Violation as violation:
+            return self.end(violation.code, client=b"".join(out))
+        except Refused as refused:
+            return self.end(REASONS.get(refused.refusal.code, 1008), refused.refusal.code.encode())
+        return Bytes(client=b"".join(out), client_over=self._from_upstream.closed, more=more)
+
+    def end(self, code: int, reason: bytes = b"", *, upstream: bytes = b"", client: bytes = b"") -> Bytes:
+        """Close both sides; the client learns why."""
+        return Bytes(
+            upstream=upstream + (b"" if self._from_client.closed else self._to_upstream.close(1001)),
+            client=client + (b"" if self._from_upstream.closed else self._to_client.close(code, reason)),
+            upstream_over=True,
+            client_over=True,
+        )
+
+    def _refused(self, refusal: Refusal, upstream: bytes = b"") -> Bytes:
+        self.admitted.trail.refused(refusal, "message")
+        return self.end(REASONS.get(refusal.code, 1008), refusal.code.encode(), upstream=upstream)
+
+    def _view(self) -> View:
+        return self.admitted.services.view(self.admitted.caller)
+
+    def _scrubber(self) -> Scrubber:
+        return self.admitted.services.searches.scrubber(self._view(), self.admitted.head.destination)
+
+    def _up(self, frame: Frame) -> bytes:
+        if frame.opcode in (PING, PONG):
+            return self._to_upstream.control(frame.opcode, frame.payload)
+        if frame.opcode == CLOSE:
+            return self._to_upstream.control(CLOSE, frame.payload)
+        payload = frame.payload
+        if frame.opcode != CONTINUATION:
+            self._rewriter = self._begin() if frame.text else None
+        if self._rewriter is not None:
+            payload = self._rewriter.feed(payload, final=frame.final)
+            self._note(self._rewriter)
+        return self._to_upstream.message(frame.opcode, payload, final=frame.final, compress=frame.compressed)
+
+    def _begin(self) -> MessageRewriter:
+        view, services = self._view(), self.admitted.services
+        return MessageRewriter(self.admitted.head, view, services.limits, services.strict_bodies or view.strict_bodies)
+
+    def _note(self, rewriter: MessageRewriter) -> None:
+        """Write down what was done, before its bytes leave: every injection, and each carried name once."""
+        if len(rewriter.injected) > 0:
+            self.admitted.trail.record("inject", rewriter.injected, "message")
+            rewriter.injected.clear()
+        for name, code in rewriter.carried.items():
+            if name not in self.carried:
+                self.carried[name] = None
+                self.admitted.trail.record("carry", [name], "message", code)
+
+    def _down(self, frame: Frame) -> bytes:
+        if frame.opcode in (PING, PONG, CLOSE):
+            scrubber = self._scrubber()
+            if frame.opcode != CLOSE:
+                return self._to_client.control(frame.opcode, scrubber.control(frame.payload))
+            if not frame.payload:
+                return self._to_client.control(CLOSE, b"")
+            return self._to_client.close(
+                int.from_bytes(frame.payload[:2]), scrubber.control(frame.payload[2:], CONTROL_LIMIT - 2)
+            )
+        if frame.opcode != CONTINUATION:
+            self._scrub = self._scrubber().message()
+        if self._scrub is None:
+            raise Refused(Refusal("internal"))
+        payload = self._scrub.feed(frame.payload, final=frame.final)
+        return self._to_client.message(frame.opcode, payload, final=frame.final, compress=frame.compressed)

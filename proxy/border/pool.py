@@ -1,0 +1,187 @@
+"""Connections to upstreams: dialled at a checked address, verified for the name, kept for the next request.
+
+Kept by tenant as well as by destination. Some authentication schemes belong to a connection rather than to a request
+(NTLM, Negotiate), and an upstream that loses step answers the wrong request; neither may reach across tenants.
+"""
+
+import asyncio
+import socket
+import ssl
+import time
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import aiohappyeyeballs
+
+from proxy.admission.destination import AddressGuard, Pinned
+from proxy.border.lane import H1Lane, Key, Lane, Up
+from proxy.border.shared import Shared
+from proxy.border.tls import upstream_context
+from proxy.core.limits import Limits
+from proxy.core.refusal import Refusal, Refused
+from store.model import Destination
+
+IDLE: Final = 15.0
+"""Seconds that an unused connection is kept: less than most servers keep theirs, so that few are found closed."""
+
+RECENT: Final = 2.0
+"""The same for a request that must not be sent twice: it cannot be repeated when the connection is found closed."""
+
+PER_KEY: Final = 64
+
+SESSIONS: Final = 1024
+SESSION_AGE: Final = 3600.0
+"""Seconds after a verified handshake for which its session, and those that came of it, save another one."""
+
+
+class Pool:
+    """All connections to upstreams of one process. `trust`: PEM files with roots besides the public ones."""
+
+    def __init__(self, guard: AddressGuard, limits: Limits, trust: Sequence[Path] = ()) -> None:
+        self._guard = guard
+        self._limits = limits
+        self._contexts = {
+            False: upstream_context(trust, ["http/1.1"]),
+            True: upstream_context(trust, ["h2", "http/1.1"]),
+        }
+        self._kept: dict[Key, deque[Up]] = {}
+        self._sessions: dict[Key, tuple[ssl.SSLSession, float]] = {}
+        self._shared = Shared(self.dial, limits)
+        self._closed = False
+
+    async def lane(self, key: Key, *, repeatable: bool, fresh: bool = False) -> Lane:
+        """Return a lane to a destination: on a kept connection, or (`fresh`: always) on a new one. Raises `Refused`."""
+        new = fresh
+        while key.http2 and not self._shared.plain(key):
+            got = await self._shared.lane(key, fresh=new)
+            if isinstance(got, Up):
+                return H1Lane(got, key._replace(http2=False))
+            if got is not None:
+                return got
+            new = False  # what there is by now is new enough
+        key = key._replace(http2=False)
+        if not fresh and (up := self._take(key, repeatable=repeatable)) is not None:
+            return H1Lane(up, key)
+        return H1Lane(await self.dial(key), key)
+
+    def _take(self, key: Key, *, repeatable: bool) -> Up | None:
+        kept = self._kept.get(key)
+        patience = time.monotonic() - (IDLE if repeatable else RECENT)
+        while kept:
+            up = kept.pop()  # the one used last is the least likely to be closed by the other side
+            if not up.idle:
+                continue
+            if up.since < patience:  # and those below are older still
+                kept.append(up)
+                return None
+            up.idle = False
+            up.reused = True
+            return up
+        return None
+
+    def give_back(self, lane: H1Lane) -> None:
+        """Keep a connection for the next exchange, unless it is not clean."""
+        up, key = lane.up, lane.key
+        if self._closed or up.eof or up.buffer:
+            up.close()
+            return
+        kept = self._kept.setdefault(key, deque())
+        if len(kept) >= PER_KEY:
+            up.close()
+            return
+        up.seen()
+        up.idle, up.since = True, time.monotonic()
+        kept.append(up)
+
+    def sweep(self) -> None:
+        """Close what was not used for a while."""
+        self._shared.sweep(IDLE)
+        limit = time.monotonic() - IDLE
+        for key in list(self._kept):
+            kept = self._kept[key]
+            while kept and (not kept[0].idle or kept[0].since < limit):
+                up = kept.popleft()
+                if up.idle:
+                    up.idle = False
+                    up.close()
+            if not kept:
+                del self._kept[key]
+
+    def close(self) -> None:
+        """Close what is kept; what is in use closes when it is given back."""
+        self._closed = True
+        self._shared.close()
+        for kept in self._kept.values():
+            for up in kept:
+                up.idle = False
+                up.close()
+        self._kept.clear()
+
+    # new ones
+
+    async def dial(self, key: Key) -> Up:
+        """Return a new connection; raises `Refused`."""
+        up = await self.bare(key.destination)
+        if key.destination.secure:
+            try:
+                await self._secure(up, key)
+            except BaseException:
+                up.abort()
+                raise
+        return up
+
+    async def bare(self, destination: Destination) -> Up:
+        """Return a new connection without TLS; raises `Refused`."""
+        loop = asyncio.get_running_loop()
+        sock = await self._connect(destination)
+        try:
+            _, up = await loop.create_connection(lambda: Up(loop, self), sock=sock)
+        except BaseException:
+            sock.close()
+            raise
+        return up
+
+    async def _connect(self, destination: Destination) -> socket.socket:
+        """Return a socket that is connected to an address which was checked a moment ago; raises `Refused`."""
+        try:
+            async with asyncio.timeout(self._limits.connect_timeout):
+                pinned = await self._guard.check(destination.host, destination.port)
+                return await self._first(pinned, destination.port)
+        except OSError:  # TimeoutError is one
+            raise Refused(Refusal("upstream_unreachable")) from None
+
+    async def _first(self, pinned: list[Pinned], port: int) -> socket.socket:
+        infos: list[aiohappyeyeballs.AddrInfoType] = []
+        for ip, family in pinned:
+            address = (ip, port) if family == socket.AF_INET else (ip, port, 0, 0)
+            infos.append((family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", address))
+        loop = asyncio.get_running_loop()
+        return await aiohappyeyeballs.start_connection(infos, happy_eyeballs_delay=0.25, loop=loop)
+
+    async def _secure(self, up: Up, key: Key) -> None:
+        session, verified = self._sessions.get(key, (None, 0.0))
+        if time.monotonic() >= verified + SESSION_AGE:
+            session = None
+        try:
+            async with asyncio.timeout(self._limits.tls_timeout):
+                await up.secure(self._contexts[key.http2], name=key.destination.host, session=session)
+        except (ssl.SSLError, ssl.CertificateError):
+            raise Refused(Refusal("upstream_tls")) from None
+        except OSError:
+            raise Refused(Refusal("upstream_unreachable")) from None
+        resumed = up.tls is not None and up.tls.session_reused
+        up.verified = key, verified if resumed else time.monotonic()
+
+    def remember(self, up: Up) -> None:
+        """Keep the TLS session of a connection that is over, for its destination; its tickets have come by now.
+
+        One that came of another is as old as that: a certificate that expired is not taken for good for ever.
+        """
+        if up.verified is None or up.tls is None or (session := up.tls.session) is None:
+            return
+        key, verified = up.verified
+        while len(self._sessions) >= SESSIONS:
+            self._sessions.pop(next(iter(self._sessions)))
+        self._sessions[key] = session, verified

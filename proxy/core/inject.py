@@ -1,0 +1,254 @@
+"""The decision: a request head and a resolver give a plan, or raise a refusal; pure.
+
+`plan` decides every occurrence of target and fields without opening anything. The plan holds grants, never a value;
+`write` is called at the border only, opens each grant where it is written, and keeps nothing.
+
+In a head nothing is carried: an occurrence that may not be injected refuses the request. The first refusal in the order
+of the rules is the one that is told (unknown name before destination before location), and among equals the leftmost.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Final
+
+from proxy.core.edit import Budget
+from proxy.core.encoding import NotEncodable, encode
+from proxy.core.limits import DEFAULT, Limits
+from proxy.core.message import Fields, Head
+from proxy.core.placeholder import Occurrence, Surface, find, may_hold
+from proxy.core.refusal import Refusal, Refused
+from store.model import Denial, Grant, Kind, Location, Resolver, Use
+
+_RULES: Final = {Denial.UNKNOWN: 0, Denial.DESTINATION: 1, Denial.LOCATION: 2}
+_BASIC: Final = re.compile(rb"([Bb][Aa][Ss][Ii][Cc][ \t]+)([A-Za-z0-9+/_-]+)(={0,2})[ \t]*")
+_CREDENTIALS: Final = frozenset((b"authorization", b"proxy-authorization"))
+_CREDENTIAL_SIZES: Final = frozenset(map(len, _CREDENTIALS))
+_FRAMING: Final = frozenset(
+    (
+        b"host",
+        b"content-length",
+        b"transfer-encoding",
+        b"connection",
+        b"upgrade",
+        b"te",
+        b"trailer",
+        b"content-encoding",
+    )
+)
+_SURFACES: Final = {b"cookie": Surface.COOKIE, b"sec-websocket-protocol": Surface.PROTOCOL}
+_DOTS: Final = (b".", b"..")
+_BLANKS: Final = (b" ", b"\t")
+
+Key = tuple[Kind, str, Location, str]
+Writer = Callable[[bytes, Occurrence], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will be written into a head. `names` are for `Egret-Injected`, `uses` for the audit."""
+
+    grants: dict[Key, Grant] = field(repr=False)
+    budget: Budget
+    names: tuple[str, ...] = ()
+    uses: tuple[tuple[Grant, Use], ...] = field(default=(), repr=False)
+
+    def write(self, head: Head) -> tuple[bytes, Fields]:
+        """Return target and fields with the values in place; raises `Refused`. At the border only.
+
+        The head is searched anew: whatever happened to it since it was planned, nothing is written without a grant.
+        """
+        self.budget.head = 0
+        if not self.grants:
+            return head.target, head.fields
+        return self._target(head) if may_hold(head.target) else head.target, self.fields(head)
+
+    def fields(self, head: Head) -> Fields:
+        """Return the fields alone; raises `Refused`. At the border only."""
+        fields = list(head.fields)
+        for place in _candidates(head):
+            name, value = fields[place]
+            fields[place] = (name, self._value(name, value))
+        return tuple(fields)
+
+    def renewed(self, limits: Limits) -> "Plan":
+        """Return the same plan for another request with the same head."""
+        return Plan(self.grants, Budget(limits.expansion_bytes), self.names, self.uses)
+
+    def _open(self, occurrence: Occurrence, surface: Surface, location: Location, header: str = "") -> bytes:
+        """Open, encode, count. A head that changed after planning finds no grant, and fails closed."""
+        grant = self.grants.get((occurrence.kind, occurrence.name, location, header))
+        if grant is None:
+            raise Refused(Refusal("internal"))
+        try:
+            value = encode(grant.open().reveal(), surface)
+        except NotEncodable:
+            raise Refused(Refusal("value_not_encodable", occurrence.name)) from None
+        self.budget.spend(len(value) - (occurrence.end - occurrence.start), occurrence.name, head=True)
+        return value
+
+    def _target(self, head: Head) -> bytes:
+        path, mark, query = head.target.partition(b"?")
+        segments = [self._segment(segment) for segment in path.split(b"/")]
+        query = _splice(query, Surface.QUERY, lambda o: self._open(o, Surface.QUERY, Location.URL))
+        return b"/".join(segments) + mark + query
+
+    def _segment(self, segment: bytes) -> bytes:
+        """Write one path segment; the client's neighbouring bytes may complete a dot segment (RFC 3986 5.2.4)."""
+        occurrences = find(segment, Surface.PATH)
+        if not occurrences:
+            return segment
+        written = _splice(segment, Surface.PATH, lambda o: self._open(o, Surface.PATH, Location.URL))
+        if _dotted(written):
+            raise Refused(Refusal("value_not_encodable", occurrences[0].name))
+        return written
+
+    def _value(self, name: bytes, value: bytes) -> bytes:
+        header = name.lower()
+        surface = _SURFACES.get(header, Surface.HEADER)
+        location, text = Location.HEADER, header.decode("latin-1")
+        basic = _basic(header, value)
+        if basic is not None:
+            return basic.write(lambda o: self._open(o, Surface.BASIC, location, text))
+        written = _splice(value, surface, lambda o: self._open(o, surface, location, text))
+        if (written[:1] in _BLANKS) > (value[:1] in _BLANKS) or (written[-1:] in _BLANKS) > (value[-1:] in _BLANKS):
+            raise Refused(Refusal("value_not_encodable", find(value, surface)[0].name))  # a receiver would cut it off
+        return written
+
+    def protocol(self, head: Head, chosen: bytes) -> bytes | None:
+        """Return the subprotocol that the upstream chose, as the client spelled it; `None` if it was not offered."""
+        for line in head.values(b"sec-websocket-protocol"):
+            for item in line.split(b","):
+                if self._value(b"sec-websocket-protocol", item.strip(b" \t")) == chosen.strip(b" \t"):
+                    return item.strip(b" \t")
+        return None
+
+
+def _splice(data: bytes, surface: Surface, write: Callable[[Occurrence], bytes]) -> bytes:
+    pieces, done = [], 0
+    for occurrence in find(data, surface):
+        pieces += [data[done : occurrence.start], write(occurrence)]
+        done = occurrence.end
+    return b"".join((*pieces, data[done:]))
+
+
+def _dotted(segment: bytes) -> bool:
+    """Say whether a server would see a dot segment, also one that decodes `%2F` and `%5C` or cuts at `;` first."""
+    plain = re.sub(rb"%([0-9A-Fa-f]{2})", lambda m: bytes([int(m[1], 16)]), segment)
+    return any(piece in _DOTS or piece.split(b";")[0] in _DOTS for piece in re.split(rb"[/\\]", plain))
+
+
+@dataclass(frozen=True, slots=True)
+class _Basic:
+    """Basic credentials that decode (RFC 7617), and how they were spelled."""
+
+    scheme: bytes
+    pair: bytes
+    urlsafe: bool
+    padded: bool
+
+    def write(self, write: Callable[[Occurrence], bytes]) -> bytes:
+        """Inject into the pair and encode it as it was."""
+        occurrences = find(self.pair, Surface.BASIC)
+        pieces, done = [], 0
+        for occurrence in occurrences:
+            value = write(occurrence)
+            if b":" in value and b":" in self.pair[occurrence.end :]:  # would move the end of the user name
+                raise Refused(Refusal("value_not_encodable", occurrence.name))
+            pieces += [self.pair[done : occurrence.start], value]
+            done = occurrence.end
+        pair = b"".join((*pieces, self.pair[done:]))
+        encoded = base64.urlsafe_b64encode(pair) if self.urlsafe else base64.b64encode(pair)
+        return self.scheme + (encoded if self.padded else encoded.rstrip(b"="))
+
+
+def _basic(header: bytes, value: bytes) -> _Basic | None:
+    """Decode Basic credentials that hold an occurrence; `None` for anything else, which is then a plain header."""
+    match = _BASIC.fullmatch(value) if header in _CREDENTIALS else None
+    if match is None:
+        return None
+    scheme, text, padding = match.groups()
+    try:
+        pair = base64.b64decode(text.translate(bytes.maketrans(b"-_", b"+/")) + b"=" * (-len(text) % 4), validate=True)
+    except binascii.Error:
+        return None
+    if not find(pair, Surface.BASIC):
+        return None
+    return _Basic(scheme, pair, b"-" in text or b"_" in text, bool(padding) or len(text) % 4 == 0)
+
+
+def _in_target(head: Head) -> Iterator[tuple[Occurrence, Location, str]]:
+    path, _, query = head.target.partition(b"?")
+    for part, surface in ((path, Surface.PATH), (query, Surface.QUERY)) if may_hold(head.target) else ():
+        for occurrence in find(part, surface):
+            yield occurrence, Location.URL, ""
+
+
+def _in_fields(head: Head, places: list[int]) -> Iterator[tuple[Occurrence, Location, str]]:
+    for place in places:
+        name, value = head.fields[place]
+        header = name.lower()
+        basic = _basic(header, value)
+        found = find(basic.pair, Surface.BASIC) if basic else find(value, _SURFACES.get(header, Surface.HEADER))
+        for occurrence in found:
+            yield occurrence, Location.HEADER, header.decode("latin-1")
+
+
+def _candidates(head: Head) -> list[int]:
+    """Return which fields are worth a closer look: those with the end of a word, and credentials, which may hide it."""
+    return [
+        place
+        for place, (name, value) in enumerate(head.fields)
+        if b"S." in value or (len(name) in _CREDENTIAL_SIZES and name.lower() in _CREDENTIALS)
+    ]
+
+
+def _misplaced(head: Head, places: list[int]) -> Refusal | None:
+    """Find an occurrence where none may be: method, header names, and headers that frame or address the request."""
+    names = (head.method.encode("utf-8", "replace"), *[name for name, _ in head.fields])
+    for part in names if may_hold(b"\n".join(names)) else ():
+        if found := find(part, Surface.HEADER):
+            return Refusal("location_not_allowed", found[0].name)
+    for place in places:
+        name, value = head.fields[place]
+        framing = name.lower() in _FRAMING or (name.lower() == b"content-type" and b"multipart/" in value.lower())
+        if framing and (found := find(value, Surface.HEADER)):
+            return Refusal("location_not_allowed", found[0].name)
+    return None
+
+
+def plan(head: Head, resolver: Resolver, limits: Limits = DEFAULT, *, trailers: bool = False) -> Plan:
+    """Decide all occurrences of a head; raises `Refused`. Opens nothing.
+
+    With `trailers` the fields are those, which belong to a request whose target was decided already.
+    """
+    grants: dict[Key, Grant] = {}
+    uses: list[tuple[Grant, Use]] = []
+    refusals: list[tuple[int, Refusal]] = []
+    places = _candidates(head)
+    for occurrence, location, header in chain(() if trailers else _in_target(head), _in_fields(head, places)):
+        key = (occurrence.kind, occurrence.name, location, header)
+        if key in grants:
+            continue
+        use = Use(head.destination, location, head.method, head.path, header)
+        decision = resolver.resolve(occurrence.kind, occurrence.name, use)
+        if isinstance(decision, Denial):
+            refusals.append((_RULES[decision], Refusal(decision.value, occurrence.name)))
+            continue
+        grants[key] = decision
+        uses.append((decision, use))
+    misplaced = _misplaced(head, places)
+    if misplaced is not None:
+        refusals.append((_RULES[Denial.LOCATION], misplaced))
+    if refusals:
+        raise Refused(min(refusals, key=lambda pair: pair[0])[1])
+    names = tuple(dict.fromkeys(grant.name for grant, _ in uses))
+    return Plan(grants, Budget(limits.expansion_bytes), names, tuple(uses))
+
+
+def cut_hint(head: Head) -> bool:
+    """Say whether the target was probably cut at `#` by the client: its last parameter is empty."""
+    return head.target.endswith(b"=") and b"?" in head.target

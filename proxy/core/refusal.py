@@ -1,0 +1,195 @@
+"""What Egret says when it will not forward: a code, a status, and a problem document (RFC 9457).
+
+A refusal never holds a value, an upstream address, upstream bytes or an exception's text. `detail` says what is wrong,
+`hint` what to do next; both are fixed per code, so that no caller can leak through them.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Final
+
+TYPE_BASE: Final = "urn:egret:problem:"
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """One row of spec 3."""
+
+    status: int
+    title: str
+    detail: str
+    hint: str
+
+
+CODES: Final[dict[str, Code]] = {
+    "session_required": Code(
+        407,
+        "Session required",
+        "This proxy serves live sessions only, and the request carried no session token.",
+        "Set HTTPS_PROXY to the proxy_url of a session (POST …/sessions/), or use `egret run`.",
+    ),
+    "session_invalid": Code(
+        407,
+        "Session not valid",
+        "The session token is unknown, expired or revoked.",
+        "Open a new session and use its token.",
+    ),
+    "session_exposed": Code(
+        400,
+        "Session token in the URL",
+        "The URL that was asked for holds a session token, which is sent to no upstream.",
+        "Leave the token out of it; where the URL is the gateway's own, ask the gateway directly.",
+    ),
+    "authority_mismatch": Code(
+        421,
+        "Authorities differ",
+        "CONNECT target, TLS server name and Host must name the same upstream.",
+        "Send exactly one Host header, equal to the host that the connection was opened for.",
+    ),
+    "bad_request": Code(
+        400,
+        "Bad request",
+        "The request is not well-formed HTTP, or is framed ambiguously.",
+        "Send one Host, one framing, and header values without control characters.",
+    ),
+    "destination_blocked": Code(
+        403,
+        "Destination blocked",
+        "The destination's address, port or name is not allowed by the egress rules.",
+        "Use a public API, or ask the operator about egress.allow_private, egress.ports and the dataset's egress list.",
+    ),
+    "unknown_secret": Code(
+        403,
+        "Unknown secret",
+        "The placeholder names nothing that this session can use.",
+        "Check the spelling, upload the secret to the session's dataset, or declare it when opening the session.",
+    ),
+    "destination_not_allowed": Code(
+        403,
+        "Destination not allowed",
+        "The secret may not be sent to this destination.",
+        "Upload the secret again with this destination in its hosts, or send the request where it belongs.",
+    ),
+    "location_not_allowed": Code(
+        403,
+        "Location not allowed",
+        "The secret may not be written at this place of a request.",
+        "Move the placeholder, or upload the secret again with this location in its locations.",
+    ),
+    "value_not_encodable": Code(
+        422,
+        "Value cannot be written there",
+        "The secret's value has bytes that are not legal at this place.",
+        "Move the placeholder to the body, or upload a value without control characters and separators.",
+    ),
+    "method_not_allowed": Code(
+        405,
+        "Method not allowed",
+        "TRACE, TRACK and CONNECT inside a tunnel are not forwarded: they echo or escape.",
+        "Use another method.",
+    ),
+    "unsupported_encoding": Code(
+        415,
+        "Content-Encoding not supported",
+        "The body must be searched for placeholders but cannot be decoded.",
+        "Send it with gzip, deflate, br, zstd or no Content-Encoding.",
+    ),
+    "body_too_large": Code(
+        413,
+        "Body too large",
+        "The body is over limits.body_bytes, or inflates beyond the allowed ratio.",
+        "Send less, or ask the operator to raise the limit.",
+    ),
+    "expansion_too_large": Code(
+        413,
+        "Expansion too large",
+        "Injecting would make the request grow beyond the limit.",
+        "Use fewer placeholders in one request.",
+    ),
+    "rate_limited": Code(
+        429,
+        "Rate limited",
+        "The session or its dataset has used its budget of requests.",
+        "Wait for the time in Retry-After, or open a session with a larger budget.",
+    ),
+    "origin_not_allowed": Code(
+        403,
+        "Origin not allowed",
+        "The request does not come from a page that the session was opened for.",
+        "List the page's origin in the session's origins; a sandboxed frame without allow-same-origin is null.",
+    ),
+    "navigation_not_allowed": Code(
+        403,
+        "Not a page",
+        "What an upstream answers is never shown as a document, a frame or a service worker of the gateway.",
+        "Ask for it with fetch, XMLHttpRequest, EventSource, WebSocket, an image or a script.",
+    ),
+    "upstream_unreachable": Code(
+        502,
+        "Upstream unreachable",
+        "The destination could not be reached, or did not answer as HTTP in time.",
+        "Check the host name and try again.",
+    ),
+    "upstream_tls": Code(
+        502,
+        "Upstream certificate not trusted",
+        "The destination's TLS certificate could not be verified, so nothing was sent.",
+        "Check the host name; for a private CA ask the operator about egress.trust.",
+    ),
+    "store_unavailable": Code(
+        503,
+        "Store unavailable",
+        "There is no fresh view of the secret store, so nothing is forwarded.",
+        "Try again; if it lasts, ask the operator to look at the store's /readyz.",
+    ),
+    "internal": Code(
+        500,
+        "Internal error",
+        "Something unforeseen happened, and nothing was forwarded.",
+        "Try again; report it with the request id if it lasts.",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The proxy will not forward.
+
+    `secret` is a name (never a value) where one is at fault. `override` is a status other than the code's own: 431 for
+    a header block over the limit, 401 instead of 407 at the gateway. `retry_after`: seconds to wait.
+    """
+
+    code: str
+    secret: str | None = None
+    override: int | None = None
+    retry_after: int | None = None
+
+    @property
+    def status(self) -> int:
+        """The HTTP status to answer with."""
+        return self.override or CODES[self.code].status
+
+    def document(self, request_id: str) -> bytes:
+        """Return the `application/problem+json` body."""
+        code = CODES[self.code]
+        members: dict[str, object] = {
+            "type": TYPE_BASE + self.code,
+            "title": code.title,
+            "status": self.status,
+            "detail": code.detail,
+            "code": self.code,
+            "hint": code.hint,
+            "request_id": request_id,
+            "error": {"message": f"{code.detail} {code.hint}", "code": self.code},  # where most SDKs look
+        }
+        if self.secret is not None:
+            members["secret"] = self.secret
+        return json.dumps(members, separators=(",", ":")).encode()
+
+
+class Refused(Exception):
+    """Carries a refusal to who answers the client. A check that refuses raises, so that none can be ignored."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.code)
+        self.refusal = refusal

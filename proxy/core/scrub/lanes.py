@@ -1,0 +1,238 @@
+"""Codings undone: hex, numbers, base64, UTF-16, each by class, for whatever runs there are. No lane knows a value.
+
+A lane gives texts in which a value would stand whole, each with the way back: where a part of it came from. Ways back
+are only asked for parts that hold a value.
+"""
+
+import binascii
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate, compress
+from typing import Final, NamedTuple
+
+from proxy.core.scrub.profile import LINE, RUN, SEPARATORS, Profile
+from proxy.core.scrub.shape import BASE64, HEX
+
+Back = Callable[[int, int], tuple[int, int]]
+
+_HEX_DIGITS: Final = bytes(byte in HEX for byte in range(0x100))
+_NO_DIGITS: Final = bytes(byte for byte in range(0x100) if byte not in HEX)
+_ONLY_HEX: Final = bytes(byte if byte in HEX else ord("0") for byte in range(0x100))
+_STANDARD: Final = bytes(
+    b"+/"[b"-_".index(byte)] if byte in b"-_" else byte if byte in BASE64 else ord("/") for byte in range(0x100)
+)
+_BEFORE: Final = b"///"
+_JOINT: Final = b"////"
+_SPACED: Final = bytes(byte if byte in HEX else 32 for byte in range(0x100))
+_NUMBER: Final = re.compile(rb"[0-9A-Fa-f]+")
+_SIGNED: Final = re.compile(rb"-?[0-9A-Fa-f]+")
+_DIGITS: Final = 5
+_TOGETHER: Final = 80
+_DUMPED: Final = re.compile(
+    rb"(?<![0-9A-Za-z])[0-9A-Fa-f]{6,16}+:?[ \t]{1,4}((?:[0-9A-Fa-f]{2}[ \t]{0,2}){1,32})(?![0-9A-Fa-f]{3})[^\n]*"
+)
+_WRAPPED: Final = re.compile(
+    rb"[A-Za-z0-9+/_-]{16,}(?:[ \t\r]*\n[ \t>]*[A-Za-z0-9+/_-]{16,})*[ \t\r]*\n[ \t>]*[A-Za-z0-9+/_-]+"
+)
+_LINE: Final = bytes([RUN]) * 16 + bytes([LINE])
+_IN_BASE64: Final = bytes(byte in BASE64 for byte in range(0x100))
+_BASE64_BYTES: Final = bytes(sorted(BASE64))
+_LONGEST_LINE: Final = 256
+_NO_BASE64: Final = bytes(byte for byte in range(0x100) if byte not in BASE64)
+
+
+class Lane(NamedTuple):
+    """A text made plain, and the way back. `wide`: each character took more than one byte."""
+
+    text: bytes
+    back: Back
+    wide: bool = False
+
+
+class Segments:
+    """Runs of some bytes that are long enough, joined by what is in none."""
+
+    __slots__ = ("_ends", "_starts", "text")
+
+    def __init__(self, data: bytes, spans: Sequence[tuple[int, int]], joint: bytes) -> None:
+        if len(spans) == 1 and spans[0] == (0, len(data)):
+            self.text = data
+        else:
+            self.text = joint.join([data[start:end] for start, end in spans])
+        self._starts = [start for start, _ in spans]
+        self._ends = list(accumulate(end - start + len(joint) for start, end in spans))
+
+    def back(self, start: int, end: int) -> tuple[int, int]:
+        """Return where a part of the text stands in the data."""
+        index = bisect_right(self._ends, start)
+        shift = self._starts[index] - (self._ends[index - 1] if index else 0)
+        return start + shift, end + shift
+
+
+def hexadecimal(text: bytes, profile: Profile) -> Iterator[Lane]:
+    """Undo hex without separators, from either digit on."""
+    found = profile.hexadecimal.find(text)
+    if found:
+        yield from _digits(Segments(text, found, b"00000"))  # a NUL, whichever digit it begins with
+
+
+def _digits(segments: Segments) -> Iterator[Lane]:
+    digits = segments.text.translate(_ONLY_HEX)
+    for phase in (0, 1):
+        data = binascii.unhexlify(digits[phase : len(digits) - (len(digits) - phase) % 2])
+
+        def origin(start: int, end: int, phase: int = phase) -> tuple[int, int]:
+            return segments.back(2 * start + phase, 2 * end + phase)
+
+        yield Lane(data, origin)
+
+
+def listed(data: bytes, profile: Profile) -> Iterator[Lane]:
+    """Undo bytes that are written one by one: pairs of hex digits, numbers, dumps."""
+    if data.translate(profile.separated, SEPARATORS).find(profile.digits) < 0:
+        return
+    several, chosen = False, list[tuple[int, int]]()
+    for start, end in profile.listed.find(data):
+        tokens = data[start:end].translate(_SPACED).split()
+        several = several or len(tokens) > 1
+        sizes = [size for size in map(len, tokens) if size <= _TOGETHER and (size & 1 == 0 or size < _DIGITS)]
+        if len(sizes) > 1 and sum(sizes) >= 2 * profile.shortest:
+            chosen.append((start, end))
+    if chosen:
+        yield from _listed(Segments(data, chosen, b" 00 "), profile)  # a NUL, which is in no value
+    if several:
+        yield from _dumps(data)
+
+
+def _listed(segments: Segments, profile: Profile) -> Iterator[Lane]:
+    text = segments.text
+    yield from _bare(text.replace(b"0x", b"  ").replace(b"0X", b"  "), segments.back)
+    pattern = _SIGNED if profile.style.wide else _NUMBER
+    numbers = pattern.findall(text) if profile.style.wide else text.translate(_SPACED).split()
+    data = bytes([int(n) & 0xFF if len(n) < _DIGITS and n.strip(b"-").isdigit() else 0 for n in numbers])
+
+    def origin(start: int, end: int) -> tuple[int, int]:
+        spans = [found.span() for found in pattern.finditer(text)]
+        return segments.back(spans[start][0], spans[end - 1][1])
+
+    yield Lane(data, origin)
+
+
+def _bare(text: bytes, back: Back) -> Iterator[Lane]:
+    """Undo the hex digits of a text, whatever stands between them, from either digit on."""
+    digits = text.translate(None, _NO_DIGITS)
+    for phase in (0, 1):
+        data = binascii.unhexlify(digits[phase : len(digits) - (len(digits) - phase) % 2])
+
+        def origin(start: int, end: int, phase: int = phase) -> tuple[int, int]:
+            places = list(compress(range(len(text)), text.translate(_HEX_DIGITS)))
+            return back(places[2 * start + phase], places[2 * end + phase - 1] + 1)
+
+        yield Lane(data, origin)
+
+
+def _dumps(data: bytes) -> Iterator[Lane]:
+    """Undo hexdump and xxd: the columns of lines that follow each other. A hit takes the rest of its last line too."""
+    block: list[tuple[int, int]] = []
+    ends: list[int] = []
+    for found in _DUMPED.finditer(data):
+        if block and data[ends[-1] : found.start()].strip():
+            yield from _dump(data, block, ends)
+            block, ends = [], []
+        start, end = found.span(1)
+        block.append((start, _columns(data, start, end)))
+        ends.append(found.end())
+    if block:
+        yield from _dump(data, block, ends)
+
+
+def _columns(data: bytes, start: int, end: int) -> int:
+    """Return where the first sixteen bytes of a line end: what follows is the same once more, as text."""
+    digits = 0
+    for at in range(start, end):
+        digits += data[at] in HEX
+        if digits == 32:
+            return at + 1
+    return end
+
+
+def _dump(data: bytes, block: list[tuple[int, int]], ends: list[int]) -> Iterator[Lane]:
+    segments = Segments(data, block, b" ")
+
+    def back(start: int, end: int) -> tuple[int, int]:
+        first, last = segments.back(start, start)[0], segments.back(end - 1, end)[1]
+        return first, next(stop for stop in ends if stop >= last)
+
+    yield from _bare(segments.text, back)
+
+
+def base64(text: bytes, profile: Profile) -> Iterator[Lane]:
+    """Undo base64 of either alphabet, from each of the four characters on with which a group may begin."""
+    found = profile.base64.find(text)
+    if found:
+        yield from _groups(Segments(text, found, _JOINT))
+
+
+def wrapped(data: bytes, classes: bytes, profile: Profile) -> Iterator[Lane]:
+    """Undo base64 in lines, indented or not."""
+    if profile.lines is not profile.runs.table:
+        classes = data.translate(profile.lines)
+    if classes.find(_LINE) < 0:
+        return
+    stop = -1
+    while (place := classes.find(_LINE, max(stop, 0))) >= 0:
+        begin = max(stop, place - _LONGEST_LINE, 0)
+        at = begin + len(data[begin : place + 16].rstrip(_BASE64_BYTES))
+        found = _WRAPPED.match(data, at)
+        stop = found.end() if found is not None else place + len(_LINE)
+        if found is None:
+            continue
+        text = found[0]
+        flags = text.translate(_IN_BASE64)
+
+        def back(start: int, end: int, text: bytes = text, flags: bytes = flags, at: int = at) -> tuple[int, int]:
+            places = list(compress(range(len(text)), flags))
+            return at + places[start], at + places[end - 1] + 1
+
+        yield from _groups_of(text.translate(None, _NO_BASE64), back)
+
+
+def _groups(segments: Segments) -> Iterator[Lane]:
+    yield from _groups_of(segments.text, segments.back)
+
+
+def _groups_of(text: bytes, back: Back) -> Iterator[Lane]:
+    text = _BEFORE + text.translate(_STANDARD)  # a group that was begun before counts too
+    length = len(text)
+    data = binascii.a2b_base64(text + b"A" * (-length % 4))
+    bits, size = int.from_bytes(data), len(data)
+    for phase in range(4):
+        if phase:  # shifting is faster than decoding again
+            lead = -(-6 * phase // 8)
+            data = (bits << 6 * phase).to_bytes(size + lead)[lead:]
+
+        def origin(start: int, end: int, phase: int = phase) -> tuple[int, int]:
+            shift = phase - len(_BEFORE)
+            return back(max(0, shift + (start * 8 + 5) // 6), min(shift + (end * 8 + 5) // 6, length - len(_BEFORE)))
+
+        yield Lane(data, origin)
+
+
+def wide(data: bytes, classes: bytes, profile: Profile, *, told: bool) -> Iterator[Lane]:
+    """Undo UTF-16 of what is mostly ASCII, and UTF-32 where it is `told`: their zero bytes are left out."""
+    if profile.style.wide:
+        if data.count(0) < profile.shortest // 2:
+            return
+    elif b"\0" not in data or (classes.find(profile.units) < 0 and (not told or classes.find(profile.wider) < 0)):
+        return
+    flags = data.translate(_NOT_ZERO)
+
+    def origin(start: int, end: int) -> tuple[int, int]:
+        places = list(compress(range(len(data)), flags))
+        return places[start], places[end - 1] + 1
+
+    yield Lane(data.translate(None, b"\0"), origin, wide=True)
+
+
+_NOT_ZERO: Final = b"\0" + b"\1" * 255

@@ -1,0 +1,100 @@
+"""What the shapes of all values of a search have in common: which runs of bytes could hold one at all."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from ahocorasick_rs import BytesAhoCorasick, MatchKind
+
+from proxy.core.scrub.plain import LEADS, Style
+from proxy.core.scrub.shape import ALPHANUMERIC, BASE64, HEX, Alphabet, Shape
+from store.model import MIN_SCRUBBED
+
+RUN: Final = ord("a")
+LINE: Final = ord("\n")
+ZERO: Final = ord("0")
+_BREAK: Final = ord(" ")
+_ESCAPED: Final = ALPHANUMERIC | frozenset(LEADS + b"#;{}")
+_DUMP_DIGITS: Final = 7  # of an offset
+_DUMP_BYTES: Final = 16
+
+_AT_ONCE: Final = 16
+_LONG: Final = 256
+"""A run of so many bytes is worth a look, however long values are."""
+
+SEPARATORS: Final = b" \t\r\n:,;-_[](){}<>\"'xX\\|"
+"""What may stand between the bytes of a text in hex or numbers."""
+
+
+class Runs:
+    """Finds runs of one class that are at least so long, and a little of what follows them."""
+
+    __slots__ = ("_automaton", "_run", "least", "table")
+
+    def __init__(self, table: bytes, least: int) -> None:
+        self.table, self.least = table, least
+        self._run = run = bytes([RUN]) * max(least, 1)
+        self._automaton = BytesAhoCorasick([run, run * _AT_ONCE], matchkind=MatchKind.LeftmostLongest)
+
+    def find(self, data: bytes) -> list[tuple[int, int]]:
+        """Return where they stand, in order."""
+        return self.among(data.translate(self.table), len(data))
+
+    def among(self, classes: bytes, size: int) -> list[tuple[int, int]]:
+        """Return where they stand in what the table made of the data."""
+        if classes.find(self._run) < 0:  # most data has none, which this is fastest to say
+            return []
+        least, spans = self.least, list[tuple[int, int]]()
+        begin = stop = -1
+        for _, start, end in self._automaton.find_matches_as_indexes(classes):
+            if start > stop:
+                if stop >= 0:
+                    spans.append((begin, stop))
+                begin = start
+            stop = end + least
+        if stop >= 0:
+            spans.append((begin, min(stop, size)))
+        return spans
+
+
+class Profile:
+    """Tables and thresholds of a search; the same for the same shapes."""
+
+    __slots__ = (
+        "base64", "digits", "escaped", "folds", "hexadecimal", "lengths", "letters", "lines", "listed", "longest",
+        "plain", "runs", "separated", "shapes", "shortest", "style", "units", "wider",
+    )  # fmt: skip
+
+    def __init__(self, shapes: Iterable[Shape]) -> None:
+        self.shapes = frozenset(shapes)
+        self.longest = max((shape.length for shape in self.shapes), default=0)
+        self.shortest = min([shape.shortest for shape in self.shapes] + [_LONG]) if self.shapes else 0
+        self.folds = any(shape.folds for shape in self.shapes)
+        self.letters = frozenset[int]().union(*(shape.letters for shape in self.shapes))
+        alphabets = {shape.alphabet for shape in self.shapes}
+        self.lengths = {each: max(s.length for s in self.shapes if s.alphabet is each) for each in alphabets}
+        self.style = Style(
+            form=any(each >= Alphabet.BLANKS for each in alphabets),
+            wide=any(each >= Alphabet.BINARY for each in alphabets),
+        )
+        least = self.shortest
+        self.runs = Runs(_table(self.letters | BASE64 | frozenset(b"=") | _ESCAPED), least)
+        lines = BASE64 | frozenset(b"=") | _ESCAPED
+        shrinks = any(each > Alphabet.BASE64 for each in alphabets)  # a value may have what is left out of plain text
+        self.plain = Runs(self.runs.table, max(MIN_SCRUBBED, least // 2)) if shrinks else self.runs
+        self.lines = self.runs.table if self.letters <= lines else _table(lines)
+        form = frozenset(b"+") if self.style.form else frozenset[int]()
+        self.escaped = Runs(_table(self.letters | BASE64 | _ESCAPED | form), least)
+        self.base64 = Runs(_table(BASE64), least * 8 // 6)
+        self.hexadecimal = Runs(_table(HEX), 2 * least)
+        self.separated = bytes(RUN if byte in HEX else _BREAK for byte in range(0x100))
+        fullest = min(_DUMP_BYTES, -(-self.shortest // 2))
+        self.listed = Runs(_table(HEX | frozenset(SEPARATORS)), min(2 * least, _DUMP_DIGITS + 2 * fullest))
+        self.digits = bytes([RUN]) * min(2 * self.shortest, _DUMP_DIGITS + 2 * fullest)
+        self.units = bytes([RUN, ZERO]) * (least - 1)
+        self.wider = bytes([RUN, ZERO, ZERO, ZERO]) * (least - 1)
+
+
+def _table(letters: frozenset[int]) -> bytes:
+    return bytes(
+        RUN if byte in letters else LINE if byte in b"\r\n" else ZERO if not byte else _BREAK for byte in range(0x100)
+    )

@@ -1,0 +1,100 @@
+"""What searches the answers of some hosts: values that can reach them, and what the session may know of their names."""
+
+from collections.abc import Sequence
+from typing import Final, Self
+
+from proxy.core.limits import DEFAULT, Limits
+from proxy.core.message import Fields
+from proxy.core.scrub.body import BodyScrub
+from proxy.core.scrub.fields import drop_validators as drop_validators  # noqa: PLC0414  where adapters look for it
+from proxy.core.scrub.search import Search
+from proxy.core.scrub.stream import Stream
+from store.model import SecretValue
+
+_FRAMING: Final = frozenset((b"content-length", b"transfer-encoding", b"connection"))
+
+
+class Scrubber:
+    """Shared by all requests that the same values reach. Holds values, so it is never printed."""
+
+    __slots__ = ("empty", "search", "texts")
+
+    def __init__(self, values: Sequence[tuple[str, SecretValue]]) -> None:
+        self._use(Search([value.reveal() for _, value in values]), [name for name, _ in values])
+
+    @classmethod
+    def named(cls, search: Search, names: Sequence[str]) -> Self:
+        """Return one for a search that exists, with the names that its values are told by."""
+        made = cls.__new__(cls)
+        made._use(search, names)  # noqa: SLF001  its own
+        return made
+
+    def _use(self, search: Search, names: Sequence[str]) -> None:
+        self.search = search
+        self.texts = [b"#{SECRETS.%s}" % name.encode() for name in names]
+        self.empty = search.empty
+        """Whether there is nothing to search for: all passes as it is."""
+
+    def __repr__(self) -> str:
+        return "Scrubber(…)"
+
+    def text(self, data: bytes) -> bytes:
+        """Scrub something whole: a reason phrase, a target, a close reason."""
+        return data if self.empty else Stream(self).feed(data, final=True)
+
+    def control(self, data: bytes, limit: int = 125) -> bytes:
+        """Scrub the payload of a control frame or a close reason, and keep it within its limit (RFC 6455 5.5).
+
+        It is cut after it was scrubbed, and never inside a UTF-8 character.
+        """
+        data = self.text(data)
+        if len(data) <= limit:
+            return data
+        while data[limit] & 0xC0 == 0x80:
+            limit -= 1
+        return data[:limit]
+
+    def fields(self, fields: Fields) -> tuple[Fields, bool]:
+        """Scrub names and values of fields; say whether anything changed. A name keeps to the characters of names."""
+        if self.empty or not self.search.matches(b"\n\0\n".join(part for field in fields for part in field))[0]:
+            return fields, False
+        scrubbed = tuple(
+            (name, value) if name.lower() in _FRAMING else (_as_name(name, self.text(name)), self.text(value))
+            for name, value in fields
+        )
+        return scrubbed, scrubbed != fields
+
+    def body(self, fields: Fields, limits: Limits = DEFAULT) -> BodyScrub | None:
+        """Return what scrubs a response body with these fields; `None` when there is nothing to search for.
+
+        Raises `Refused` (502) for a body that cannot be searched: the adapter withholds it.
+        """
+        return None if self.empty else BodyScrub(self, fields, limits)
+
+    def message(self) -> "MessageScrub":
+        """Return what scrubs one WebSocket message."""
+        return MessageScrub(self)
+
+
+NOTHING: Final = Scrubber([])
+"""For hosts that no value reaches: their answers are not searched at all."""
+
+
+def _as_name(before: bytes, after: bytes) -> bytes:
+    """Spell the placeholders in a header name so that it stays a token (RFC 9110 5.6.2)."""
+    if before == after:
+        return before
+    return after.replace(b"#{", b"%23%7B").replace(b"}", b"%7D").replace(b"*", b"%2A")
+
+
+class MessageScrub:
+    """A WebSocket message on its way to the client, in fragments; text or binary."""
+
+    __slots__ = ("_stream",)
+
+    def __init__(self, scrubber: Scrubber) -> None:
+        self._stream = None if scrubber.empty else Stream(scrubber)
+
+    def feed(self, data: bytes, *, final: bool) -> bytes:
+        """Scrub a fragment; `final` ends the message."""
+        return data if self._stream is None else self._stream.feed(data, final=final)

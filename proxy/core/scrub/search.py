@@ -1,0 +1,316 @@
+"""All values of a search, found whole in whatever form; see the package for the argument.
+
+The text is read in lanes (`lanes`, `plain`), and each lane is gone through by one automaton that knows whole values. So
+work depends on classes and lengths; a near miss costs what anything else costs, and nobody follows it along a value.
+Only of values above `ANCHOR` bytes the automaton knows a part; where that stands, all of the value is compared, in
+time that does not depend on how much of it is there.
+"""
+
+import enum
+import hmac
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
+from typing import Final, NamedTuple
+
+from ahocorasick_rs import BytesAhoCorasick, Implementation
+
+from proxy.core.scrub import lanes
+from proxy.core.scrub.hold import Hold
+from proxy.core.scrub.lanes import Back, Lane, Segments
+from proxy.core.scrub.plain import Reading, Style, plain
+from proxy.core.scrub.profile import Profile
+from proxy.core.scrub.shape import pieces_of, shape_of
+from store.model import MIN_SCRUBBED
+
+ANCHOR: Final = 256
+_DFA_BYTES: Final = 100_000
+"""Up to so many bytes of values the fast automaton is built (at most 512 bytes each); above, the compact one."""
+_CANDIDATES: Final = 16
+_PROBE: Final = 64
+_SHORT_RUN: Final = 256
+_REPEATING: Final = 8
+"""Values that are so short a text over and over are found side by side only, or in a run each byte would begin one."""
+
+
+class Match(NamedTuple):
+    """`data[start:end]` is this value, by its number; each character in several bytes where it is `wide`."""
+
+    start: int
+    end: int
+    value: int
+    wide: bool
+
+
+class _Needle(NamedTuple):
+    """A value as it is looked for: its index, what of it stands before the anchor, and all of it if that is more."""
+
+    value: int
+    before: int
+    text: bytes
+
+
+class _Automaton:
+    """Whole texts, each of them a value's."""
+
+    __slots__ = ("_parts",)
+
+    def __init__(self, texts: Iterable[tuple[int, bytes]]) -> None:
+        needles: dict[bytes, list[_Needle]] = {}
+        known = set[bytes]()
+        for index, text in texts:
+            if text not in known:  # of two names for one value, the first is told
+                known.add(text)
+                at = _anchor(text)
+                anchor = text[at : at + ANCHOR]
+                needles.setdefault(anchor, []).append(_Needle(index, at, text if len(text) > ANCHOR else b""))
+        repeating = {anchor: found for anchor, found in needles.items() if _period(anchor) <= _REPEATING}
+        others = {anchor: found for anchor, found in needles.items() if anchor not in repeating}
+        self._parts = [
+            (_built(list(part)), list(part.values()), part is others) for part in (others, repeating) if part
+        ]
+
+    def find(self, text: bytes) -> Iterator[tuple[int, int, int]]:
+        """Give (index, start, end) of every value in the text."""
+        for automaton, needles, overlapping in self._parts:
+            hits = automaton.find_matches_as_indexes(text, overlapping=overlapping)
+            for found, start, end in hits if overlapping else _last_too(text, hits):
+                for needle in needles[found]:
+                    if not needle.text:
+                        yield needle.value, start, end
+                    elif _stands(text, start - needle.before, needle.text):
+                        yield needle.value, start - needle.before, start - needle.before + len(needle.text)
+
+
+def _last_too(text: bytes, hits: Sequence[tuple[int, int, int]]) -> Iterator[tuple[int, int, int]]:
+    """Give hits of repeating texts, and where a run of one ends also the last that overlaps the one before it."""
+    following = (start for _, start, _ in hits[1:])
+    for found, start, end in hits:
+        then = next(following, -1)
+        yield found, start, end
+        if then != end:
+            value = text[start:end]
+            step = _period(value)
+            more = 0
+            while more + step < len(value) and text.startswith(value[-step:], end + more):
+                more += step
+            if more:
+                yield found, start + more, end + more
+
+
+def _built(anchors: list[bytes]) -> BytesAhoCorasick:
+    dense = sum(map(len, anchors)) <= _DFA_BYTES
+    return BytesAhoCorasick(anchors, implementation=Implementation.DFA if dense else Implementation.ContiguousNFA)
+
+
+def _stands(text: bytes, start: int, value: bytes) -> bool:
+    """Compare in constant time: first its end, so that who repeats the anchor does not have all compared each time."""
+    if start < 0 or start + len(value) > len(text):
+        return False
+    end = start + len(value)
+    if not hmac.compare_digest(text[end - _PROBE : end], value[-_PROBE:]):
+        return False
+    return hmac.compare_digest(text[start:end], value)
+
+
+def _anchor(text: bytes) -> int:
+    """Return where the part of a long value stands that repeats itself least."""
+    if len(text) <= ANCHOR:
+        return 0
+    step = max(1, (len(text) - ANCHOR) // _CANDIDATES)
+    places = range(0, len(text) - ANCHOR + 1, step)
+    return max(places, key=lambda at: (_period(text[at : at + ANCHOR]), at))
+
+
+def _period(text: bytes) -> int:
+    return next((step for step in range(1, len(text)) if text.startswith(text[step:])), len(text))
+
+
+def _line_ends(value: bytes) -> tuple[bytes, ...]:
+    """Return the value with its own line ends and with the others: MIME and forms send CRLF, text mode LF."""
+    lines = value.replace(b"\r\n", b"\n")
+    return tuple(dict.fromkeys((value, lines, lines.replace(b"\n", b"\r\n"))))
+
+
+class Search:
+    """Immutable, and shared by all streams of the hosts that these values reach. `names` are told by who asks."""
+
+    __slots__ = ("folded", "hold", "profile", "texts")
+
+    def __init__(self, values: Sequence[bytes]) -> None:
+        pieces = [
+            (i, piece)
+            for i, value in enumerate(values)
+            if len(value) >= MIN_SCRUBBED
+            for ended in _line_ends(value)
+            for piece in pieces_of(ended)
+        ]
+        shapes = [shape_of(piece) for _, piece in pieces]
+        self.profile = Profile(shapes)
+        self.hold = Hold(self.profile)
+        style = self.profile.style
+        texts = [(i, text) for i, piece in pieces for text in _spelled(piece)]
+        read = [(i, text) for i, piece in pieces for text in _readings(piece, style)]
+        self.texts = _Automaton([*texts, *read])
+        folded = [(i, piece) for (i, piece), shape in zip(pieces, shapes, strict=True) if shape.folds]
+        self.folded = _Automaton([(i, piece.lower()) for i, piece in folded])
+
+    def __repr__(self) -> str:
+        return "Search(…)"
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to search for."""
+        return not self.profile.shapes
+
+    def matches(self, data: bytes) -> tuple[list[Match], int]:
+        """Return every value in the data, in order, and how many bytes were looked at for that."""
+        task = _Task(self)
+        task.look(Lane(data, _same), escapes=True, coded=True, listed=True, wide=Wide.TOLD)
+        return sorted(task.matches), task.work
+
+
+class Wide(enum.IntEnum):
+    """Whether text in UTF-16 is read, and whether what replaces a value is written so."""
+
+    LEFT = 0
+    READ = 1
+    TOLD = 2
+
+
+class _Task:
+    """One look at some data. `work`: bytes that were gone through, in all lanes."""
+
+    __slots__ = ("_profile", "_search", "matches", "work")
+
+    def __init__(self, search: Search) -> None:
+        self._search = search
+        self._profile = search.profile
+        self.matches: set[Match] = set()
+        self.work = 0
+
+    def look(self, lane: Lane, *, escapes: bool, coded: bool, listed: bool = False, wide: Wide = Wide.LEFT) -> None:
+        """Look at a text, and at what it is when it is made plain in the ways that are asked for."""
+        data, profile = lane.text, self._profile
+        self.work += len(data)
+        classes = data.translate(profile.runs.table)
+        spans = (profile.runs if escapes else profile.plain).among(classes, len(data))
+        if spans:
+            segments = Segments(data, spans, b"\0")
+            inner = (
+                lane if segments.text is data else Lane(segments.text, _through(segments.back, lane.back), lane.wide)
+            )
+            self._compare(inner)
+            if escapes:
+                self._escapes(inner, coded=coded)
+            if coded:
+                self._coded(inner)
+            else:
+                self._hex(inner)
+        if coded:
+            for found in lanes.wrapped(data, classes, profile):
+                self._decoded(found, lane)
+        if listed:
+            for found in lanes.listed(data, profile):
+                self._compare(Lane(found.text, _through(found.back, lane.back)))
+        for found in lanes.wide(data, classes, profile, told=wide is Wide.TOLD) if wide else ():
+            self._compare(Lane(found.text, _through(found.back, lane.back), wide is Wide.TOLD))
+
+    def _escapes(self, lane: Lane, *, coded: bool) -> None:
+        data, style = lane.text, self._profile.style
+        present = [lead for lead in (b"%", b"\\", b"&", b"+" if style.form else b"%") if lead in data]
+        if not present:
+            return
+        self.work += len(data)
+        spans = self._profile.escaped.find(data)
+        many = len(spans) * _SHORT_RUN > len(data)  # then it takes longer to choose than to read them all
+        chosen = spans if many else [span for span in spans if any(data.find(lead, *span) >= 0 for lead in present)]
+        if not chosen:
+            return
+        text = Segments(data, chosen, b"\0").text
+        self.work += len(text)
+        back = _through(_Escaped(data, chosen, style), lane.back)
+        self.look(Lane(plain(text, style), back), escapes=False, coded=coded)
+
+    def _coded(self, lane: Lane) -> None:
+        self._hex(lane)
+        for found in lanes.base64(lane.text, self._profile):
+            self._decoded(found, lane)
+
+    def _hex(self, lane: Lane) -> None:
+        for found in lanes.hexadecimal(lane.text, self._profile):
+            self._compare(Lane(found.text, _through(found.back, lane.back)))
+
+    def _decoded(self, found: Lane, lane: Lane) -> None:
+        inner = Lane(found.text, _through(found.back, lane.back))
+        self.look(inner, escapes=True, coded=False, wide=Wide.READ)
+
+    def _compare(self, lane: Lane) -> None:
+        self.work += len(lane.text)
+        self._found(lane, self._search.texts, lane.text)
+        if self._profile.folds:
+            self._found(lane, self._search.folded, lane.text.lower())
+
+    def _found(self, lane: Lane, automaton: _Automaton, text: bytes) -> None:
+        for index, start, end in automaton.find(text):
+            self.matches.add(Match(*lane.back(start, end), index, lane.wide))
+
+
+class _Escaped:
+    """The way back from segments that were made plain; each is traced when it is first asked for."""
+
+    __slots__ = ("_data", "_ends", "_readings", "_spans", "_style")
+
+    def __init__(self, data: bytes, spans: Sequence[tuple[int, int]], style: Style) -> None:
+        self._data, self._spans, self._style = data, spans, style
+        self._ends: list[int] = []
+        self._readings: dict[int, Reading] = {}
+
+    def __call__(self, start: int, end: int) -> tuple[int, int]:
+        if not self._ends:
+            lengths = (len(plain(self._data[s:e] + b"\0", self._style)) for s, e in self._spans)
+            self._ends = list(accumulate(lengths))
+        index = min(bisect_right(self._ends, start), len(self._spans) - 1)
+        before = self._ends[index - 1] if index else 0
+        first, last = self._spans[index]
+        if index not in self._readings:
+            self._readings[index] = Reading(self._data[first:last], self._style)
+        reading = self._readings[index]
+        if not reading.true or end - before > reading.length:
+            return first, last  # no encoder made it; all of it goes
+        begin, stop = reading.span(start - before, end - before)
+        return first + begin, first + stop
+
+
+def _same(start: int, end: int) -> tuple[int, int]:
+    return start, end
+
+
+def _through(inner: Back, outer: Back) -> Back:
+    return lambda start, end: outer(*inner(start, end))
+
+
+def _spelled(value: bytes) -> Iterator[bytes]:
+    """Return what a value is in other charsets, zero bytes left out."""
+    yield value
+    if value.isascii():
+        return
+    yield value.decode("latin-1").encode()  # taken for Latin-1, and written as UTF-8
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        return
+    for charset in ("latin-1", "utf-16-le", "utf-16-be", "utf-32-le"):
+        try:
+            yield text.encode(charset).replace(b"\0", b"")
+        except UnicodeEncodeError:
+            continue
+
+
+def _readings(value: bytes, style: Style) -> Iterator[bytes]:
+    """Return what is left of a value where text is made plain; a reading that is too short is left out."""
+    for spelled in _spelled(value):
+        for text in (spelled, spelled.replace(b"\\", b"")):
+            read = plain(text, style)
+            if len(read) >= max(MIN_SCRUBBED, len(value) // 2):
+                yield read

@@ -1,0 +1,150 @@
+"""Values become placeholders in a stream of bytes, however it is cut.
+
+Matches are replaced from the left, the longest first; where another value overlaps one that was replaced, the rest of
+it goes too. What is held back is decided by classes and lengths alone (`hold`), and there is no timer: who stops
+reading could make the upstream pause inside a value.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, Protocol
+
+from proxy.core.scrub.search import Match, Search
+
+_EVENT_ENDS: Final = (b"\n\n", b"\r\n\r\n", b"\n\r\n", b"\r\r")
+EVENTS: Final = "events"
+LINES: Final = "lines"
+
+
+class Told(Protocol):
+    """A `Scrubber`: a search, and what replaces each of its values."""
+
+    @property
+    def search(self) -> Search:
+        """The search."""
+
+    @property
+    def texts(self) -> Sequence[bytes]:
+        """The placeholder of each value."""
+
+
+class Stream:
+    """One body, message or text on its way to the client.
+
+    `ends`: nothing is held past the end of what is complete there (`EVENTS`: server-sent events, `LINES`: ndjson).
+    `keep_length`: a replacement is cut or filled to the length of what it replaces, where lengths are written elsewhere
+    (gRPC, ranges). `work`: bytes that were gone through so far; like all else, the same for values of the same shapes.
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_done",
+        "_ends",
+        "_grown",
+        "_hold",
+        "_keep_length",
+        "_more",
+        "_size",
+        "_told",
+        "changed",
+        "work",
+    )
+
+    def __init__(self, told: Told, *, ends: str = "", keep_length: bool = False) -> None:
+        self._told = told
+        self._hold = told.search.hold
+        self._ends = ends
+        self._keep_length = keep_length
+        self._buffer = b""
+        self._more: list[bytes] = []  # what came since and changes nothing: one run goes on
+        self._size = 0
+        self._grown = 0  # the size below which the run that the buffer is need not be looked at again
+        self._done = 0  # how much of the buffer is replaced and out already, and kept for values that overlap its end
+        self.changed = False
+        self.work = 0
+
+    def renew(self, told: Told) -> None:
+        """Search the rest, and what is held back, for other values."""
+        self._told, self._hold, self._grown = told, told.search.hold, 0
+
+    def feed(self, data: bytes, *, final: bool = False) -> bytes:
+        """Return what is decided; `final` decides all."""
+        if self._grown and not final and self._size + len(data) < self._grown and self._hold.continues(data):
+            self._more.append(data)
+            self._size += len(data)
+            return b""
+        if self._buffer or self._more:
+            data = b"".join((self._buffer, *self._more, data))
+            self._more = []
+        limit = len(data) if final else self._limit(data)
+        if limit or final:
+            matches, work = self._told.search.matches(data)
+            self.work += work
+            return self._replace(data, matches, limit)
+        self._keep(data, self._done)
+        return b""
+
+    def _limit(self, data: bytes) -> int:
+        """Return how much of the data is decided."""
+        floor = _complete(data, self._ends) if self._ends else 0
+        if floor == len(data):
+            return floor
+        start = self._hold.start(data)
+        self.work += min(len(data), self._hold.longest)
+        if start and start < len(data) // 2 and self._hold.continues(data):
+            start = 0  # one run: look at it again when it has doubled, or each byte would cost a look at all of it
+        return max(floor, start)
+
+    def _keep(self, data: bytes, done: int) -> None:
+        self._buffer, self._done, self._size = data, done, len(data)
+        self._grown = 2 * len(data) if self._hold.continues(data) else 0
+
+    def _replace(self, data: bytes, matches: Sequence[Match], limit: int) -> bytes:
+        """Write all values that start before the limit, and everything else before it."""
+        out: list[bytes] = []
+        place, keep = self._done, limit
+        for start, end, match in _merged(matches):
+            if start >= limit:
+                break
+            if end <= place:
+                continue
+            out.append(data[place:start])
+            out.append(self._text(match, end - max(start, place)))
+            self.changed = True
+            keep = min(keep, max(start, place)) if end > limit else keep
+            place = max(place, end)
+        if place < limit:
+            out.append(data[place:limit])
+            place = limit
+        keep = min(limit, place)
+        self._keep(data[keep:], place - keep)
+        return b"".join(out) if len(out) != 1 or out[0] is not data else data
+
+    def _text(self, match: Match | None, length: int) -> bytes:
+        if match is None:
+            return b"*" * length if self._keep_length else b""
+        text = self._told.texts[match.value]
+        if match.wide:
+            text = b"\0".join(bytes([byte]) for byte in text)
+        if not self._keep_length:
+            return text
+        return text.ljust(length, b"*") if len(text) <= length else b"*" * length
+
+
+def _merged(matches: Iterable[Match]) -> Iterator[tuple[int, int, Match | None]]:
+    """Give (start, end, match) of what is replaced, in order, without overlap; the longest of those that begin alike.
+
+    Where one overlaps another that began before, the rest of it is given too; `None` if that is the same value again.
+    """
+    reached, last = -1, -1
+    for match in sorted(matches, key=lambda each: (each.start, -each.end)):
+        if match.end > reached:
+            again = match.start < reached and match.value == last
+            yield max(match.start, reached), match.end, None if again else match
+            reached, last = match.end, match.value
+
+
+def _complete(data: bytes, ends: str) -> int:
+    """Return where the last server-sent event, or line, that is complete ends, or 0."""
+    if ends == LINES:
+        return data.rfind(b"\n") + 1
+    return max(found + len(end) if (found := data.rfind(end)) >= 0 else 0 for end in _EVENT_ENDS)

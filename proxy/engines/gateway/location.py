@@ -1,0 +1,76 @@
+"""Redirects come back into the gateway: `Location` in the gateway's form, wherever it points.
+
+Where it points is not judged here: the browser asks the gateway again, and every rule applies to that request.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Final, NamedTuple
+from urllib.parse import urljoin
+
+from proxy.core.message import Fields
+from proxy.core.placeholder import Surface, find
+from proxy.core.verdicts import Verdicts
+from store.model import Destination
+
+REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_ABSOLUTE: Final = re.compile(r"(https?)://([^/?#]+)(.*)", re.IGNORECASE | re.DOTALL)
+_EDGES: Final = "".join(map(chr, range(33)))
+"""What URL parsers strip at both ends (WHATWG URL 4.4)."""
+
+
+class Mapping(NamedTuple):
+    """How URLs of one exchange look from outside. `url` tells the gateway's own, `prefix` is its path."""
+
+    destination: Destination
+    target: bytes
+    token: str
+    prefix: str
+    url: Callable[[], str]
+
+    def fields(self, status: int, fields: Fields) -> Fields:
+        """Map `Location`; one that is no http URL is left out.
+
+        A redirect is followed by the browser, which resolves a path. Elsewhere (201, 202) a page reads it and asks
+        for it itself, and needs the whole URL.
+        """
+        if not any(map(_IS_LOCATION.__getitem__, [name for name, _ in fields])):
+            return fields
+        base = self.prefix if status in REDIRECTS else self.url()
+        mapped = []
+        for name, value in fields:
+            if not _IS_LOCATION[name]:
+                mapped.append((name, value))
+            elif (location := self._map(value.decode("latin-1"))) is not None:
+                mapped.append((name, f"{base}/s/{self.token}/{location}".encode("latin-1")))
+        return tuple(mapped)
+
+    def _map(self, location: str) -> str | None:
+        own = f"https://{self.destination}" if self.destination.secure else str(self.destination)
+        here = portable(self.target.decode("latin-1"))
+        location = re.sub(r"[\t\r\n]", "", portable(location.strip(_EDGES)))
+        path, mark, query = location.partition("?")
+        try:
+            absolute = urljoin(own + here, path.replace("\\", "/") + mark + query)
+        except ValueError:
+            return None
+        parts = _ABSOLUTE.fullmatch(absolute)
+        if parts is None:
+            return None
+        scheme, host, rest = parts.groups()
+        host = host.rpartition("@")[2]
+        return f"{scheme.lower()}/{host}{rest if rest.startswith('/') else '/' + rest}" if host else None
+
+
+_IS_LOCATION: Final = Verdicts[bytes, bool](lambda name: name.lower() == b"location")
+
+
+def portable(url: str) -> str:
+    """Spell placeholders so that the `#` in them does not start a fragment."""
+    data = url.encode("latin-1", "replace")
+    pieces, done = [], 0
+    for occurrence in find(data, Surface.QUERY):
+        word = "SECRETS" if occurrence.kind == "secret" else "VARS"
+        pieces += [data[done : occurrence.start], f"%23%7B{word}.{occurrence.name}%7D".encode()]
+        done = occurrence.end
+    return b"".join((*pieces, data[done:])).decode("latin-1")

@@ -1,0 +1,320 @@
+"""One client connection: a task that serves one request after the other. What a request means is its subclass's.
+
+Everything that can end a request raises here: a refusal (answered, or cut when a part of an answer is out), or a client
+that went away. What is not foreseen is a refusal too, and nothing more than the class of an exception is ever logged:
+its text may hold bytes of a peer.
+"""
+
+import asyncio
+from typing import Final
+
+from proxy.admission.admit import Admitted
+from proxy.admission.events import SpoolError
+from proxy.admission.services import Services, log
+from proxy.admission.trail import Trail
+from proxy.border.client import Gone
+from proxy.border.exchange import Exchange
+from proxy.border.link import Link
+from proxy.core.refusal import Refusal, Refused
+from proxy.engines.http1.reply import UNREAD, Arrival, Reply
+from proxy.engines.http1.server import Server
+from proxy.protocol import wire
+
+NEVER: Final = float("inf")
+
+LINGER: Final = 2.0
+"""Seconds for which the rest of a refused body is read and thrown away, so that the client gets to read the answer."""
+
+REMEMBERED: Final = 4 << 10
+"""Bytes of a head's fields. What longer ones were read as is not remembered."""
+
+CLOSING: Final = 15.0
+"""Seconds for a closing connection to take what it was sent last."""
+
+
+class ClientLink(Link):
+    """The client's transport."""
+
+    __slots__ = ("connection",)
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, connection: "Connection") -> None:
+        super().__init__(loop)
+        self.connection = connection
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start the connection's task."""
+        try:
+            super().connection_made(transport)
+            self.connection.start()
+        except Exception as error:  # noqa: BLE001  # fail closed, whatever it is
+            log.error("accept failed closed: %s", type(error).__name__)  # no traceback
+            transport.abort()  # type: ignore[attr-defined]
+
+    def ended(self) -> None:
+        """Tell the connection."""
+        self.connection.gone()
+
+
+class Connection:
+    """See the module."""
+
+    __slots__ = (
+        "_draining",
+        "_last",
+        "_late",
+        "_read",
+        "_rest",
+        "_task",
+        "address",
+        "current",
+        "deadline",
+        "link",
+        "requests",
+        "server",
+        "services",
+        "serving",
+    )
+
+    def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
+        self.server = server
+        self.services: Services = server.border.services
+        self.link = self.linked(loop)
+        self.address = ""
+        """Where the client is."""
+        self.requests = 0
+        """How many requests were made, CONNECT apart."""
+        self.current = self.replying(UNREAD)
+        """Where the answer to the request that is served goes."""
+        self.serving = False
+        self._read = False
+        """Whether a head was read whole, so that it is known where the request ends."""
+        self._rest = b"\0"
+        self._last = UNREAD
+        """The bytes of the last head's fields, and what they were read as."""
+        self._draining = False
+        self._late = False
+        self.deadline = NEVER
+        """When the head that is awaited is late, on the loop's clock."""
+        self._task: asyncio.Task[None] | None = None
+
+    # for subclasses
+
+    def linked(self, loop: asyncio.AbstractEventLoop) -> ClientLink:
+        """Return the client's transport."""
+        return ClientLink(loop, self)
+
+    async def serve(self, arrival: Arrival, trail: Trail) -> None:
+        """Serve one request; raises `Refused`, `Gone`, or what was not foreseen."""
+        raise NotImplementedError
+
+    def trail(self) -> Trail:
+        """Begin what a request leaves in the audit."""
+        return Trail(self.services.spool, address=self.address)
+
+    def replying(self, arrival: Arrival) -> Reply:
+        """Return where the answer to a request goes."""
+        return Reply(self.link, arrival, self.services.limits.header_bytes)
+
+    def over(self) -> None:
+        """Give back what the connection counted."""
+
+    @property
+    def leaving(self) -> bool:
+        """Whether nothing new is served."""
+        return self._draining
+
+    # from outside
+
+    def start(self) -> None:
+        """Take the connection."""
+        self.server.connections.add(self)
+        self.address = str((self.link.transport.get_extra_info("peername") or ("",))[0])
+        self._task = self.link.loop.create_task(self._run())
+        self._task.add_done_callback(self._ended)
+
+    def gone(self) -> None:
+        """Take note that the client ended its side. A plain half-close after a whole request still gets the answer."""
+        if self.serving and self._task is not None and (self.link.lost or self.link.secured):
+            self._task.cancel()
+
+    def sweep(self, now: float) -> None:
+        """Enforce what depends on time while nothing is served; the border sees to the rest."""
+        if self.serving:
+            return
+        if now > self.link.touched + self.services.limits.idle_timeout:
+            self.link.abort()
+        elif now > self.deadline:
+            self.deadline = NEVER
+            self._late = True
+            self.close()
+
+    def drain(self, grace: float) -> None:
+        """Finish what is in flight, then close; an idle connection closes now.
+
+        One that has not asked for anything yet was accepted a moment ago, perhaps, and gets a while to do so.
+        """
+        self._draining = True
+        if not self.serving:
+            self.link.loop.call_later(0.0 if self.requests else grace, self._drained)
+
+    def _drained(self) -> None:
+        if not self.serving:
+            self.close()
+
+    def close(self) -> None:
+        """End what is going on."""
+        if self._task is not None:
+            self._task.cancel()
+
+    # the task
+
+    async def _run(self) -> None:
+        try:
+            while await self._next():
+                pass
+        except asyncio.CancelledError:
+            pass  # the client is gone, or we are
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        """Let go of everything, however the task ended; each step even when the one before it failed."""
+        self._task = None
+        error = None if task.cancelled() else task.exception()
+        link = self.link
+        try:
+            if error is not None:
+                log.error("connection failed closed: %s", type(error).__name__)
+                link.transport.abort()
+            self.over()
+        finally:
+            self.server.connections.discard(self)
+            link.transport.close()
+            if not link.lost and link.transport.get_write_buffer_size():
+                link.loop.call_later(CLOSING, link.transport.abort)
+            self.server.forgotten()
+
+    async def _next(self) -> bool:
+        """Serve one request; return whether another may follow."""
+        trail, self.current, self._read = self.trail(), self.replying(UNREAD), False
+        try:
+            arrival = await self._head()
+            if arrival is None:
+                return False
+            self.serving = self._read = True
+            self.current = self.replying(arrival)
+            self.current.keep = arrival.keep and not self._draining
+            trail.method = arrival.method.decode("latin-1")
+            await self.serve(arrival, trail)
+        except Refused as refused:
+            self._fail(trail, refused.refusal)
+        except SpoolError:
+            self._fail(trail, Refusal("internal"))
+        except asyncio.CancelledError:
+            if not self._late or self._task is None:
+                raise
+            self._task.uncancel()
+            self._fail(trail, Refusal("bad_request", override=408))
+        except (Gone, ConnectionError):
+            return False
+        except Exception as error:  # noqa: BLE001  # fail closed, whatever it is
+            log.error("connection failed closed: %s", type(error).__name__)  # it may hold a value
+            self._fail(trail, Refusal("internal"))
+        finally:
+            self.serving = False
+        return await self._goes_on()
+
+    async def _goes_on(self) -> bool:
+        reply, link = self.current, self.link
+        if reply.keep and not self._draining and not link.lost:
+            if link.congested:
+                await link.drain()
+            await link.breathe()
+            return True
+        await self._linger()
+        return False
+
+    async def carry(self, admitted: Admitted, arrival: Arrival, reply: Reply) -> None:
+        """Have an admitted request carried over the border; raises `Refused`, `Gone`."""
+        self.requests += 1
+        expects = arrival.length != 0 and b"100-continue" in wire.tokens(arrival.fields, b"expect")
+        await Exchange(self.server.border, admitted, reply, expects=expects).run()
+
+    # reading a request
+
+    async def _head(self) -> Arrival | None:
+        """Return the next request head, or None when the client sends no more; raises `Refused`."""
+        link, limits, scanned = self.link, self.services.limits, 0
+        buffer = link.buffer
+        link.seen()
+        if not self.requests:  # who has not asked for anything yet holds a place that others may want
+            self.deadline = link.loop.time() + limits.head_timeout
+        while True:
+            while buffer[:2] == b"\r\n":  # RFC 9112 2.2: an empty line before the request line
+                del buffer[:2]
+                scanned = 0
+            if buffer:
+                end = buffer.find(b"\r\n\r\n", max(0, scanned - 3))
+                scanned = len(buffer)
+                if end + 4 > limits.header_bytes or (end < 0 and scanned > limits.header_bytes):
+                    raise Refused(Refusal("bad_request", override=431))
+                if end >= 0:
+                    block = bytes(buffer[:end])
+                    del buffer[: end + 4]
+                    self.deadline = NEVER
+                    return self._parse(block)
+                if wire.hopeless(buffer):
+                    raise Refused(Refusal("bad_request"))
+                if self.deadline == NEVER:
+                    self.deadline = link.loop.time() + limits.head_timeout
+            if not await link.more():
+                return None
+
+    def _parse(self, block: bytes) -> Arrival:
+        """Read a head. One with the very bytes of the last one's fields has its fields, and framing."""
+        line, _, rest = block.partition(b"\r\n")
+        last = self._last
+        try:
+            method, target, minor = wire.request_line(line)
+            if rest == self._rest and minor == last.minor and method == last.method:
+                arrival = Arrival(method, target, last.fields, minor, last.length, last.keep)
+            else:
+                arrival = self._read_head(block, method, target, minor)
+        except wire.Malformed:
+            raise Refused(Refusal("bad_request")) from None
+        self._rest, self._last = (rest, arrival) if len(rest) <= REMEMBERED else (b"\0", UNREAD)
+        return arrival
+
+    @staticmethod
+    def _read_head(block: bytes, method: bytes, target: bytes, minor: int) -> Arrival:
+        fields = wire.fields(wire.lines(block)[1:])
+        length = wire.length(fields, minor)
+        wire.one_host(fields, required=minor == 1 and method != b"CONNECT")
+        options = wire.tokens(fields, b"connection")
+        keep = b"close" not in options and (minor == 1 or b"keep-alive" in options)
+        return Arrival(method, target, fields, minor, length or 0, keep)
+
+    # the ends
+
+    def _fail(self, trail: Trail, refusal: Refusal) -> None:
+        """Answer with a refusal, or cut when a part of an answer is out."""
+        trail.refused(refusal)
+        reply = self.current
+        if reply.begun:
+            reply.cut()
+        elif not self.link.lost:
+            reply.refuse(refusal, trail.request_id)
+
+    async def _linger(self) -> None:
+        """Say that nothing more comes, and read on for a moment: closing on unread bytes would reset the answer."""
+        link, reply = self.link, self.current
+        if link.lost or link.transport.is_closing():
+            return
+        link.finish()
+        if self._read and reply.body.ended and not link.buffer:
+            return
+        try:
+            async with asyncio.timeout(LINGER):
+                link.buffer.clear()
+                while await link.more():
+                    link.buffer.clear()
+        except TimeoutError:
+            pass

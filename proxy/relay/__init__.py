@@ -1,1 +1,0 @@
-"""The aiohttp adapter: the browser gateway and the express lane."""

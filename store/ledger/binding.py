@@ -1,0 +1,11 @@
+"""What a version's envelope is bound to, by what is signed of it."""
+
+from store.keys.envelope import Binding
+from store.model import Kind
+from store.trust.entry import EntryState, VersionState
+
+
+def binding_of(store_id: bytes, state: EntryState, version: VersionState) -> Binding:
+    """Return a version's binding."""
+    kind, kid = Kind(state.kind), bytes.fromhex(version.kid)
+    return Binding(store_id, kid, state.scope, kind, state.environment, state.name, version.number, *version.sealed)

@@ -1,0 +1,87 @@
+"""What a restore takes over from the store that it replaces: all that was taken away since the backup.
+
+A backup brings rights back that were taken for a reason. Sessions end, all of them. Keys, members and consumers stand
+as they stood last, and are gone where they were gone; so are datasets, secrets and destroyed versions; what was
+disabled or narrowed stays so. Of the replaced store only what verifies counts.
+"""
+
+from dataclasses import replace
+
+from sqlalchemy import Connection, delete, select
+
+from store.database import rows
+from store.database.schema import api_keys, consumers, documents, entries, members, sessions
+from store.ledger.commit import Ledger, Transaction
+from store.ledger.manifests import Draft, Kept
+from store.model import Scope
+from store.trust.entry import EntryState
+
+_STANDING = ("apikey/", "member/", "consumer/")
+
+
+def end_sessions(transaction: Transaction) -> None:
+    """End every session."""
+    for key in _keys(transaction.connection, "session/"):
+        transaction.drop_document(key)
+    transaction.connection.execute(delete(sessions))
+
+
+def carry_over(transaction: Transaction, ledger: Ledger, then: Connection) -> None:
+    """Take over what was taken away in the store that `ledger` reads through `then`; raises `Tampered`."""
+    for key in [key for prefix in _STANDING for key in _keys(transaction.connection, prefix)]:
+        body = ledger.document(then, key)
+        if body is None:
+            _drop(transaction, key)
+        else:
+            transaction.put_text(key, body)
+    for key in _keys(transaction.connection, "manifest/"):
+        scope = Scope(*key.split("/")[1:4])
+        kept, draft = ledger.manifest(then, scope), transaction.draft(scope)
+        if kept is None:
+            transaction.forget(scope)
+        elif draft is not None:
+            _carry(transaction, draft, kept, then)
+
+
+def _keys(connection: Connection, prefix: str) -> list[str]:
+    query = select(documents.c.key).where(documents.c.key.startswith(prefix))
+    return list(connection.execute(query).scalars())
+
+
+def _drop(transaction: Transaction, key: str) -> None:
+    transaction.drop_document(key)
+    kind, *parts = key.split("/")
+    if kind == "apikey":
+        rows.remove(transaction.connection, api_keys, id=parts[0])
+    elif kind == "member":
+        rows.remove(transaction.connection, members, organisation=parts[0], id=parts[1])
+    elif kind == "consumer":
+        rows.remove(transaction.connection, consumers, organisation=parts[0], project=parts[1], id=parts[2])
+
+
+def _carry(transaction: Transaction, draft: Draft, kept: Kept, then: Connection) -> None:
+    if kept.settings.get("state") == "disabled" and draft.settings["state"] != "disabled":
+        draft.set(state="disabled", state_before=draft.settings["state"], revision=draft.settings["revision"] + 1)
+    for state in draft.live():
+        line = kept.lines.get(state.id)
+        if line is None or not line.live:
+            draft.put(state.retired(transaction.now).changed(state="deleted", active=0), transaction.now, {})
+            continue
+        row = rows.find(then, entries, id=state.id)
+        record = None if row is None or row["record"] is None else row["record"].encode()
+        was = kept.entry(state.id, record)
+        left = _narrowed(state, was, whole=record is not None)
+        if left != state:
+            draft.put(left.changed(), transaction.now, {})
+
+
+def _narrowed(state: EntryState, was: EntryState, *, whole: bool) -> EntryState:
+    """Return an entry without the versions that were destroyed, under the rules that were left of the others."""
+    for version in state.versions:
+        later = was.version(version.number)
+        if later is None and whole and version.number <= was.last:
+            state = state.without(version.number)
+        elif later is not None and later.sha256 == version.sha256 and later.rules != version.rules:
+            narrowed = replace(version, rules=later.rules)
+            state = replace(state, versions=tuple(narrowed if v is version else v for v in state.versions))
+    return replace(state, state="disabled") if was.state == "disabled" else state

@@ -1,0 +1,190 @@
+"""What a plane has believed last, kept outside the database: the head itself, held against whatever comes after.
+
+    a descendant       moves the mark
+    an ancestor        is an older database, or a snapshot that others have overtaken: `Behind`, ends by itself
+    does not verify    `Tampered`, ends by itself
+    neither            a fork: the store's history was written twice from one point on. It stays, on disk and through
+                       restarts, with both signed heads as proof, until an operator has looked (`egret trust-epoch`)
+
+A counter would not do: a database that was put back catches up with any counter as it is written on.
+"""
+
+import base64
+import fcntl
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from store.errors import Tampered, Unavailable
+from store.trust import history
+from store.trust.head import Head
+
+DATA: Final = "high-water.json"
+CONTROL: Final = "control-mark.json"
+FORK: Final = "fork.json"
+Prove = Callable[[int, int], list[bytes]]
+"""Give the consistency proof from one size of the history to another."""
+
+
+class Behind(Unavailable):
+    """A head older than the mark: an older database, or a snapshot from before another process read on."""
+
+
+class Forked(Unavailable):
+    """The history is not the one that was believed."""
+
+    code = "forked"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What was believed last. `body` and `signature` are the head as it was signed."""
+
+    store_id: str
+    epoch: int
+    revision: int
+    size: int = 0
+    history: str = ""
+    audit_seq: int = 0
+    body: str = ""
+    signature: str = ""
+
+    @classmethod
+    def of(cls, head: Head, signature: bytes) -> "Mark":
+        """Return the mark of a head."""
+        signed = base64.b64encode(signature).decode()
+        place = head.store_id, head.epoch, head.revision, head.size, head.history, head.audit_seq
+        return cls(*place, head.body(), signed)
+
+    @property
+    def place(self) -> tuple[int, int, str]:
+        """Where in which history."""
+        return self.epoch, self.size, self.history
+
+
+class HighWater:
+    """DATA/state/NAME, shared by the processes of a plane under a lock."""
+
+    def __init__(self, data: Path, name: str = DATA) -> None:
+        self._path = data / "state" / name
+        self._fork = data / "state" / FORK
+        self._last: Mark | None = None
+
+    def check(self, head: Head, signature: bytes, prove: Prove) -> None:
+        """Move the mark to a descendant; raises `Behind`, `Forked`, `Tampered`; `Unavailable` for another epoch."""
+        if self._fork.exists():
+            raise Forked(_FORKED)
+        if self._last is not None and self._last.place == (head.epoch, head.size, head.history):
+            return
+        now = Mark.of(head, signature)
+        with self._locked():
+            mark = self._read()
+            if mark is not None:
+                self._compare(mark, now, head, prove)
+            if mark is None or mark.place != now.place:
+                self._write(self._path, _fields(now))
+        self._last = now
+
+    def wrote(self, head: Head, signature: bytes) -> None:
+        """Move the mark to a head that was written and committed just now, before anybody is told of it."""
+        with self._locked():
+            self._last = Mark.of(head, signature)
+            self._write(self._path, _fields(self._last))
+
+    def accept(self, head: Head, signature: bytes = b"") -> None:
+        """Believe this head from now on, whatever came before: an operator's decision after a restore."""
+        with self._locked():
+            if self._fork.exists():
+                self._fork.replace(self._fork.with_name(f"fork-{self._fork.stat().st_mtime_ns}.json"))
+            self._write(self._path, _fields(Mark.of(head, signature)))
+
+    def dismiss(self, head: Head, signature: bytes, prove: Prove) -> None:
+        """Forget a fork that is over: the present head descends from the mark; raises `Forked` where it does not."""
+        with self._locked():
+            mark, now = self._read(), Mark.of(head, signature)
+            if mark is not None:
+                self._compare(mark, now, head, prove)
+            self._fork.unlink(missing_ok=True)
+
+    @property
+    def there(self) -> bool:
+        """Whether there is a mark."""
+        return self._path.exists()
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+    def _read(self) -> Mark | None:
+        try:
+            return Mark(**json.loads(self._path.read_text()))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError) as error:
+            raise Unavailable(f"{self._path} is damaged; see docs/store.md, `High-water mark`.") from error
+
+    def _compare(self, mark: Mark, now: Mark, head: Head, prove: Prove) -> None:
+        if now.store_id != mark.store_id:
+            raise Unavailable("The database belongs to another store than the one believed so far.", code="rolled_back")
+        if now.epoch != mark.epoch:
+            raise Unavailable(
+                f"The store was restored (epoch {now.epoch}, believed so far {mark.epoch}). "
+                "If that was meant, accept it: `egret trust-epoch`.",
+                code="rolled_back",
+            )
+        if (now.size, now.revision, now.audit_seq) < (mark.size, mark.revision, mark.audit_seq):
+            raise Behind(
+                f"The store went back from revision {mark.revision} to {now.revision}: an older database was put in "
+                "place.",
+                code="rolled_back",
+            )
+        if mark.size and not _descends(mark, head, prove):
+            self._write(self._fork, {"believed": _fields(mark), "seen": _fields(now)})
+            raise Forked(_FORKED)
+
+    def _write(self, path: Path, fields: object) -> None:
+        fresh = path.with_suffix(".new")
+        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            os.write(handle, json.dumps(fields).encode())
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        fresh.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+_FORKED = (
+    "The store's history is not the one that was believed: a database was put back and written on, or two were. Both "
+    "signed heads are in state/fork.json. Find out which is right; then `egret trust-epoch`."
+)
+
+
+def _fields(mark: Mark) -> dict[str, object]:
+    return {name: getattr(mark, name) for name in mark.__slots__}
+
+
+def _descends(mark: Mark, head: Head, prove: Prove) -> bool:
+    """Whether the head's history begins with the mark's; raises `Tampered` where what is kept of it does not verify."""
+    before = [bytes.fromhex(peak) for peak in mark.history.split()]
+    if head.size == mark.size:
+        return head.peaks == before
+    first, last = history.root(before), history.root(head.peaks)
+    one, two = history.roots(prove(mark.size, head.size), mark.size, head.size)
+    if two != last:
+        raise Tampered("the store's history does not verify")
+    return one == first

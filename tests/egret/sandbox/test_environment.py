@@ -1,0 +1,118 @@
+"""egret.sandbox.environment and egret.trust: the environment of code behind the proxy."""
+
+import ssl
+import stat
+import subprocess
+
+import pytest
+from certificates import Authority
+
+from egret.sandbox.environment import BUNDLES, reserved, variables, write
+from egret.secrets import variables_inside
+from egret.trust import bundle, java_trust_store, system_roots
+
+PROXY = "http://egs_token:x@127.0.0.1:8080"
+
+
+@pytest.fixture
+def ca(tmp_path):
+    return Authority(tmp_path).path.read_bytes()
+
+
+@pytest.fixture
+def files(tmp_path, ca):
+    folder = tmp_path / "run"
+    folder.mkdir(mode=0o700)
+    return write(folder, ca)
+
+
+def test_the_bundle_is_the_systems_roots_and_ours(ca, tmp_path):
+    """Both load, so that nothing else stops working."""
+    made = bundle(ca)
+    assert made.startswith(ca.rstrip())
+    assert made.endswith(system_roots())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(cadata=made.decode())
+    roots = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    roots.load_verify_locations(cadata=system_roots().decode())
+    assert len(context.get_ca_certs()) == len(roots.get_ca_certs()) + 1
+
+
+def test_the_systems_bundle_is_the_one_in_force(tmp_path, monkeypatch, ca):
+    """Where SSL_CERT_FILE names another bundle, that is what the system trusts."""
+    file = tmp_path / "corporate.pem"
+    file.write_bytes(ca)
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    assert system_roots() == ca
+
+
+@pytest.mark.needs("java")
+def test_java_reads_the_trust_store(tmp_path, ca):
+    """keytool lists every root of the bundle as trusted."""
+    file = tmp_path / "trust.p12"
+    file.write_bytes(java_trust_store(ca + system_roots()))
+    done = subprocess.run(
+        ["keytool", "-list", "-keystore", file, "-storetype", "PKCS12", "-storepass", "changeit"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.count("trustedCertEntry") >= 2
+
+
+def test_files_are_for_their_owner_alone(files):
+    """The folder is the caller's; the files in it are 0600."""
+    for path in (files.bundle, files.ca, files.wgetrc):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_proxies_in_both_cases_and_nothing_around_them(files):
+    """What was set before is replaced, NO_PROXY too; our key does not get in."""
+    before = {
+        "HTTPS_PROXY": "http://old", "https_proxy": "http://old", "NO_PROXY": "*", "no_proxy": "*", "HOME": "/home/x",
+        "EGRET_API_KEY": "egk_secret", "EGRET_URL": "http://admin",
+    }  # fmt: skip
+    made = variables(PROXY, files, {}, before)
+    for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"):
+        assert made[name] == made[name.lower()] == PROXY
+    assert made["NO_PROXY"] == made["no_proxy"] == ""
+    assert made["HOME"] == "/home/x"
+    assert not {"EGRET_API_KEY", "EGRET_URL"} & made.keys()
+    assert "egk_secret" not in str(made)
+    for name in BUNDLES:
+        assert made[name] == str(files.bundle)
+    assert made["NODE_EXTRA_CA_CERTS"] == str(files.ca)
+
+
+def test_java_options_are_added_and_hold_no_token(files):
+    """Every JVM prints them when it starts."""
+    if files.java is None:
+        pytest.skip("needs java: run tools/system-parts")
+    made = variables(PROXY, files, {}, {"JAVA_TOOL_OPTIONS": "-Xmx1g"})
+    options = made["JAVA_TOOL_OPTIONS"].split()
+    assert options[0] == "-Xmx1g"
+    assert {"-Dhttps.proxyHost=127.0.0.1", "-Dhttps.proxyPort=8080"} <= set(options)
+    assert "egs_" not in made["JAVA_TOOL_OPTIONS"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "PATH", "HOME", "LD_PRELOAD", "LD_LIBRARY_PATH", "DYLD_INSERT_LIBRARIES", "PYTHONPATH", "PYTHONSTARTUP",
+        "NODE_OPTIONS", "JAVA_TOOL_OPTIONS", "PERL5LIB", "RUBYOPT", "BASH_ENV", "ENV", "IFS", "GIT_SSH_COMMAND",
+        "SSL_CERT_FILE", "HTTPS_PROXY", "NO_PROXY", "EGRET_SESSION", "EGRET_API_KEY", "GCONV_PATH", "SHELL",
+    ],
+)  # fmt: skip
+def test_names_that_steer_programs(name, files):
+    """Uploading a secret of such a name changes nothing in the environment but the list of names."""
+    assert reserved(name)
+    inside = variables_inside("s1", [name])
+    made = variables(PROXY, files, inside, {"PATH": "/bin"})
+    assert made.get(name) != f"#{{SECRETS.{name}}}"
+
+
+@pytest.mark.parametrize(
+    "name", ["API_KEY", "OPENAI_API_KEY", "GITHUB_TOKEN", "DB_PASSWORD", "NODE", "PATHS", "AWS_SECRET_ACCESS_KEY"]
+)
+def test_ordinary_names_are_set(name, files):
+    """A secret of an ordinary name is there under its name, as its placeholder."""
+    assert variables(PROXY, files, variables_inside("s1", [name]), {})[name] == f"#{{SECRETS.{name}}}"

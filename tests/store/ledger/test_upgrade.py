@@ -1,0 +1,90 @@
+"""A store of an earlier release: what was signed stays, rows add only what fits it."""
+
+import json
+
+import pytest
+from stores import CANARY, secret, use
+
+from store.errors import Conflict
+from store.model import Kind, SecretValue
+from store.records import Change, GroupGrant, NewEntry
+from store.vault import Vault
+
+SAID = ("scope", "level", "egress", "hosts", "strict_bodies", "state")
+LINE = ("id", "kind", "name", "environment", "state", "version", "versions")
+
+
+def age(store):
+    """Put every manifest into the form that the release before wrote, signed."""
+    ledger = store.vault._gate.ledger
+    with ledger.change() as transaction:
+        for key, body in store.sql("SELECT key, body FROM documents WHERE key LIKE 'manifest/%'"):
+            new = json.loads(bytes(body))
+            old = {name: new[name] for name in SAID if name in new}
+            old["entries"] = [_line(line) for line in new["entries"]]
+            if "groups" in new:
+                old["use"] = [group for group, letters in new["groups"].items() if "u" in letters]
+            transaction.put_document(key, old)
+    store.sql("UPDATE entries SET record = NULL")
+    store.vault.close()
+
+
+def _line(new):
+    use = {"use": [group for group, letters in new["groups"].items() if "u" in letters]} if "groups" in new else {}
+    return {**use, **{name: new[name] for name in LINE}}
+
+
+@pytest.fixture
+def old(store):
+    store.vault.groups.create(store.owner, "Friends", "friends")
+    store.dataset(
+        secret(hosts=["a.example.com", "b.example.com"]), egress={"allow": ["a.example.com"]}, immutable=False
+    )
+    store.vault.entries.patch(store.owner, store.scope(), Kind.SECRET, "API_KEY", Change(hosts=["a.example.com"]))
+    store.put(
+        NewEntry("V", SecretValue(b"plain"), groups=[GroupGrant("friends", ("use", "write"))]), kind=Kind.VARIABLE
+    )
+    store.later(-7200)
+    for number in range(3):
+        store.put(NewEntry("API_KEY", SecretValue(b"value-number-%d" % number)))
+    store.later(7200)
+    store.put(secret("NEXT"))  # versions of two hours ago leave the manifest
+    return store
+
+
+def test_what_was_there_is_there(old, reader):
+    before = old.vault.datasets.get(old.owner, "default", "ds")
+    age(old)
+    old.vault = Vault.open(old.url, old.data)
+    after = old.vault.datasets.get(old.owner, "default", "ds")
+    assert after.egress == before.egress
+    assert [(e.name, e.hosts, e.version, e.last_version) for e in after.secrets] == [
+        (e.name, e.hosts, e.version, e.last_version) for e in before.secrets
+    ]
+    assert after.variables[0].groups == before.variables[0].groups
+    old.vault.entries.activate(old.owner, old.scope(), Kind.SECRET, "API_KEY", 1)
+    assert old.info().hosts == ["a.example.com"]
+    grant = reader.view(old.caller(reader)).resolve(Kind.SECRET, "API_KEY", use("a.example.com"))
+    assert grant.open().reveal() == CANARY
+    assert not old.vault.alarms.present()
+
+
+def test_rows_that_do_not_fit_what_was_signed_add_nothing(old):
+    """Rules of an older version that its signature does not bear, groups that were never signed, other hosts."""
+    age(old)
+    old.sql("UPDATE versions SET hosts = '[\"evil.example\"]', sealed_hosts = '[\"evil.example\"]'")
+    old.sql('UPDATE entries SET groups = \'{"thieves":"u"}\'')
+    old.sql("UPDATE datasets SET hosts = '[\"evil.example\"]', egress = '{}'")
+    old.vault = Vault.open(old.url, old.data)
+    found = old.vault.datasets.get(old.owner, "default", "ds")
+    assert (found.hosts, found.egress["allow"]) == ([], ["a.example.com"])
+    assert found.variables[0].groups == (GroupGrant("friends", ("use",)),)
+    assert old.info().hosts == ["a.example.com"]
+    with pytest.raises(Conflict):
+        old.vault.entries.activate(old.owner, old.scope(), Kind.SECRET, "API_KEY", 1)
+
+
+def test_it_is_done_once(old):
+    from store.ledger.upgrade import upgrade
+
+    assert upgrade(old.vault._gate.ledger) == 0
