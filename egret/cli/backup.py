@@ -80,7 +80,7 @@ def restore(data: Path, config: Path | None, file: Path) -> None:
 def trust_epoch(data: Path, config: Path | None, *, dismiss: bool) -> None:
     """Have the planes of this folder believe the store as it is now, after a restore that was meant.
 
-    This also ends the refusal after a fork, whose proof stays in `state/`. With `--dismiss` it ends only where the
+    This also ends the refusal after a fork, whose proof stays beside the mark. With `--dismiss` it ends only where the
     present history is proven to continue the one believed so far: another database was there for a while.
     """
     from store.operator.acceptance import accept_epoch, dismiss_fork  # noqa: PLC0415

@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 from pathlib import Path
+from typing import Final
 
 from sqlalchemy import make_url
 
@@ -19,10 +20,19 @@ from store.ledger.commit import Ledger, Transaction, write_head
 from store.log.audit import GENESIS, Event
 from store.model import Scope
 from store.trust.head import Head
+from store.trust.mark import CONTROL, DATA
 from store.trust.signing import Verifier, Writer
 from store.vault.organisations import OPERATOR, found_organisation
 
-_FOLDERS = ("keys", "keys/public", "keys/control", "keys/data", "keys/shared", "spool", "state")
+_FOLDERS: Final = ("keys", "keys/public", "keys/control", "keys/data", "keys/shared", "spool", DATA, CONTROL)
+
+
+def make_folders(data: Path) -> None:
+    """Make what a data folder consists of, for its owner alone."""
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    data.chmod(0o700)
+    for folder in _FOLDERS:
+        (data / folder).mkdir(mode=0o700, exist_ok=True)
 
 
 def initialise(data: Path, url: str | None = None) -> str:
@@ -34,10 +44,7 @@ def initialise(data: Path, url: str | None = None) -> str:
     url = url or f"sqlite:///{data / 'egret.db'}"
     if not url.startswith("sqlite"):
         _ask(url)
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    data.chmod(0o700)
-    for folder in _FOLDERS:
-        (data / folder).mkdir(mode=0o700, exist_ok=True)
+    make_folders(data)
     _write_keys(data)
     _close_to_others(url)
     return _found(url, ControlKeys.load(data))

@@ -31,6 +31,7 @@ from store.keys.sealing import Sealer
 from store.keys.sealing_keys import DOCUMENT as KEYRING
 from store.keys.sealing_keys import SealingKeyList
 from store.keys.wrapping import Unlock
+from store.operator.init import make_folders
 from store.trust.signing import DOCUMENT, Verifier, Writer, canonical, digest, frame
 
 LABEL = b"egret/recovery/v1"
@@ -140,9 +141,7 @@ def write_keys(data: Path, url: str, kit: Kit) -> list[str]:
     if (data / "keys").exists() or (data / "egret.db").exists():
         raise Conflict(f"{data} has a store already; choose another folder.", code="exists")
     keys, missing = unseal(url, kit)
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for folder in ("keys", "keys/public", "keys/control", "keys/data", "keys/shared", "spool", "state"):
-        (data / folder).mkdir(mode=0o700, exist_ok=True)
+    make_folders(data)
     for name, key in keys.items():
         kind, _, rest = name.partition("/")
         write_private(data / "keys" / (f"data/opening-{rest}.key" if kind == "opening" else name), key)

@@ -23,8 +23,10 @@ from store.errors import Tampered, Unavailable
 from store.trust import history
 from store.trust.head import Head
 
-DATA: Final = "high-water.json"
-CONTROL: Final = "control-mark.json"
+DATA: Final = "state"
+CONTROL: Final = "state-control"
+"""Folders of the planes: each has a user of its own, and could not read what the other keeps."""
+MARK: Final = "high-water.json"
 FORK: Final = "fork.json"
 Prove = Callable[[int, int], list[bytes]]
 """Give the consistency proof from one size of the history to another."""
@@ -67,11 +69,11 @@ class Mark:
 
 
 class HighWater:
-    """DATA/state/NAME, shared by the processes of a plane under a lock."""
+    """The mark in a plane's folder, shared by the processes of the plane under a lock."""
 
-    def __init__(self, data: Path, name: str = DATA) -> None:
-        self._path = data / "state" / name
-        self._fork = data / "state" / FORK
+    def __init__(self, data: Path, plane: str = DATA) -> None:
+        self._path = data / plane / MARK
+        self._fork = data / plane / FORK
         self._last: Mark | None = None
 
     def check(self, head: Head, signature: bytes, prove: Prove) -> None:
@@ -120,6 +122,7 @@ class HighWater:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
         try:
+            _give(handle, self._path.parent)
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
         finally:
@@ -156,6 +159,7 @@ class HighWater:
         fresh = path.with_suffix(".new")
         handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
+            _give(handle, path.parent)
             os.write(handle, json.dumps(fields).encode())
             os.fsync(handle)
         finally:
@@ -170,8 +174,15 @@ class HighWater:
 
 _FORKED = (
     "The store's history is not the one that was believed: a database was put back and written on, or two were. Both "
-    "signed heads are in state/fork.json. Find out which is right; then `egret trust-epoch`."
+    "signed heads are in fork.json beside the mark. Find out which is right; then `egret trust-epoch`."
 )
+
+
+def _give(handle: int, folder: Path) -> None:
+    """Leave what root writes (`egret trust-epoch`) to the user of the plane, who must be able to read it."""
+    if os.geteuid() == 0:
+        owner = folder.stat()
+        os.fchown(handle, owner.st_uid, owner.st_gid)
 
 
 def _fields(mark: Mark) -> dict[str, object]:

@@ -18,7 +18,7 @@ from store.operator.restore import restore
 from store.reader import Reader
 from store.records import Change
 from store.trust.head import Head
-from store.trust.mark import CONTROL, FORK, Forked
+from store.trust.mark import CONTROL, DATA, FORK, MARK, Forked
 from store.vault import NewKey, Vault
 
 SECOND = b"rotated-value-1"
@@ -77,7 +77,7 @@ def attempt(store):
 
 def go_on(store, times):
     """Write on as a store that has forgotten what it believed."""
-    (store.data / "state" / CONTROL).unlink()
+    (store.data / CONTROL / MARK).unlink()
     store.vault.close()
     store.vault = Vault.open(store.url, store.data)
     for number in range(times):
@@ -144,7 +144,7 @@ def test_a_history_written_twice_is_a_fork_for_good(past, times):
         assert not isinstance(found, Forked)  # fewer changes: as yet an older database, refused all the same
         return
     assert isinstance(found, Forked)
-    proof = json.loads((store.data / "state" / FORK).read_text())
+    proof = json.loads((store.data / DATA / FORK).read_text())
     public = PublicKeys.load(store.data)
     heads = [
         Head.read(each["body"], base64.b64decode(each["signature"]), public.verifier, public.store_id)
@@ -156,7 +156,7 @@ def test_a_history_written_twice_is_a_fork_for_good(past, times):
         dismiss_fork(store.url, store.data)
     past.put_back("genuine")
     assert isinstance(attempt(store), Forked)  # nor does the right database, until somebody has looked
-    (store.data / "state" / CONTROL).unlink()
+    (store.data / CONTROL / MARK).unlink()
     dismiss_fork(store.url, store.data)
     assert attempt(store) == b"genuine-value-2"
 
@@ -186,7 +186,7 @@ def test_edited_history_is_tampered_and_no_fork(past):
     found = attempt(store)
     assert isinstance(found, StoreError)
     assert not isinstance(found, Forked)
-    assert not (store.data / "state" / FORK).exists()
+    assert not (store.data / DATA / FORK).exists()
     store.put(secret("LAST", b"another-value-1"))  # the writer's own peaks are in the head: it is not held up
 
 

@@ -20,12 +20,13 @@ LEADS: Final = b"%\\&"
 _ROUNDS: Final = 4
 _ENDS: Final = b";}"
 _SWAPPED: Final = bytes.maketrans(b"%=", b"=\x1d")
-_UNSWAPPED: Final = bytes.maketrans(b"\x1d", b"=")
+_MARKED: Final = bytes.maketrans(b"\x1d", b"=")
+"""The byte that stands in for a mark while percents are undone reads as that mark, wherever it comes from."""
 _FORM: Final = bytes.maketrans(b"+", b" ")
 
 _BACKSLASHED: Final = (
     (b"\\n", b"\n"), (b"\\t", b"\t"), (b"\\r", b"\r"), (b"\\b", b"\b"), (b"\\f", b"\f"),
-    (b"\\u00", b"%"), (b"\\x", b"%"), (b"\\U000000", b"%"),
+    (b"\\u00", b"%"), (b"\\x", b"%"), (b"\\u{", b"%"), (b"\\U000000", b"%"),
 )  # fmt: skip
 _NAMED: Final = tuple(
     (b"&" + name.encode(), char.encode())
@@ -41,9 +42,14 @@ _NAMED: Final = tuple(
 )  # fmt: skip
 _UNICODE: Final = re.compile(rb"(\\+u\{[0-9A-Fa-f]{1,8}\}|(?:\\+u[0-9A-Fa-f]{4})+|\\+U[0-9A-Fa-f]{8})")
 _HIGH_ENTITY: Final = re.compile(rb"(&+#(?:[0-9]{2,8}|[xX][0-9A-Fa-f]{2,7});?)")
+_LONE: Final = rb"[0-9A-Fa-f](?![0-9A-Fa-f])"
+_LONE_ENTITY: Final = re.compile(rb"&#x(%s)" % _LONE)
+_LONE_BACKSLASHED: Final = re.compile(rb"\\(?:x|u\{)(%s)" % _LONE)
 _TOKENS: Final = (
-    re.compile(rb"\\+(?:u00|x|U000000|u\{0*|[0-3][0-7]{2}|[ntrbf])?"),
-    re.compile(rb"&+(?:#[xX]0*|#0*[0-9]{0,3}|%s)?|[;}]" % b"|".join(name[1:] for name, _ in _NAMED)),
+    re.compile(rb"\\+(?:u00|x(?:%s)?|U000000|u\{0*(?:%s)?|[0-3][0-7]{2}|[ntrbf])?" % (_LONE, _LONE)),
+    re.compile(
+        rb"&+(?:#[xX]0*(?:%s)?|#0*[0-9]{0,3}|%s)?|[;}\x1d]" % (_LONE, b"|".join(name[1:] for name, _ in _NAMED))
+    ),
     re.compile(rb"(?:%[0-9A-Fa-f]{2}){2,}|%+(?:[0-9A-Fa-f]{2})?"),
 )
 
@@ -87,11 +93,11 @@ def _backslashes(data: bytes, style: Style) -> bytes:
     data = _collapsed(data, b"\\")
     if style.wide and (b"\\u" in data or b"\\U" in data):
         data = _looked_up(_UNICODE, data)
+    while b"\\u{0" in data:
+        data = data.replace(b"\\u{0", b"\\u{")
+    if b"\\x" in data or b"\\u{" in data:
+        data = _LONE_BACKSLASHED.sub(rb"%0\1", data)
     data = _replaced(data, _BACKSLASHED)
-    if b"\\u{" in data:
-        while b"\\u{0" in data:
-            data = data.replace(b"\\u{0", b"\\u{")
-        data = data.replace(b"\\u{", b"%")
     if b"\\0" in data or b"\\1" in data or b"\\2" in data or b"\\3" in data:
         first, *rest = data.split(b"\\")
         data = first + b"".join(map(_OCTALS.__getitem__, rest))
@@ -104,7 +110,7 @@ def _percents(data: bytes) -> bytes:
         return data
     data = _collapsed(data, b"%")
     data = data.replace(b"%\n", b"%%\n").replace(b"%\r", b"%%\r")  # or it would read a line that goes on
-    return binascii.a2b_qp(data.translate(_SWAPPED) + b"!")[:-1].translate(_UNSWAPPED)
+    return binascii.a2b_qp(data.translate(_SWAPPED) + b"!")[:-1].translate(_MARKED)
 
 
 def _entities(data: bytes, style: Style) -> bytes:
@@ -113,7 +119,7 @@ def _entities(data: bytes, style: Style) -> bytes:
         if b"&#" in data:
             data = _numbers(_looked_up(_HIGH_ENTITY, data) if style.wide else data)
         data = _replaced(data, _NAMED) if b"&" in data else data
-    return data.translate(None, _ENDS)
+    return data.translate(_MARKED, _ENDS)
 
 
 def _numbers(data: bytes) -> bytes:
@@ -121,7 +127,9 @@ def _numbers(data: bytes) -> bytes:
     for zero in (b"&#x", b"&#"):
         while zero + b"0" in data:
             data = data.replace(zero + b"0", zero)
-    first, *rest = data.replace(b"&#x", b"%").split(b"&#")
+    if b"&#x" in data:
+        data = _LONE_ENTITY.sub(rb"%0\1", data).replace(b"&#x", b"%")
+    first, *rest = data.split(b"&#")
     return first + b"".join(map(_DECIMALS.__getitem__, rest)) if rest else first
 
 

@@ -10,6 +10,7 @@ from store.model import Kind, SecretValue
 from store.records import Change, GroupGrant, NewEntry
 from store.vault import Vault
 
+DAY = 86_400
 SAID = ("scope", "level", "egress", "hosts", "strict_bodies", "state")
 LINE = ("id", "kind", "name", "environment", "state", "version", "versions")
 
@@ -44,11 +45,11 @@ def old(store):
     store.put(
         NewEntry("V", SecretValue(b"plain"), groups=[GroupGrant("friends", ("use", "write"))]), kind=Kind.VARIABLE
     )
-    store.later(-7200)
+    store.later(-2 * DAY)
     for number in range(3):
         store.put(NewEntry("API_KEY", SecretValue(b"value-number-%d" % number)))
-    store.later(7200)
-    store.put(secret("NEXT"))  # versions of two hours ago leave the manifest
+    store.later(2 * DAY)
+    store.put(secret("NEXT"))  # versions of two days ago leave the manifest
     return store
 
 
