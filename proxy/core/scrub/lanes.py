@@ -27,6 +27,7 @@ _JOINT: Final = b"////"
 _SPACED: Final = bytes(byte if byte in HEX else 32 for byte in range(0x100))
 _NUMBER: Final = re.compile(rb"[0-9A-Fa-f]+")
 _SIGNED: Final = re.compile(rb"-?[0-9A-Fa-f]+")
+_PREFIX: Final = re.compile(rb"0[xX](?=[0-9A-Fa-f])")
 _DIGITS: Final = 5
 _TOGETHER: Final = 80
 _DUMPED: Final = re.compile(
@@ -107,7 +108,10 @@ def listed(data: bytes, profile: Profile) -> Iterator[Lane]:
 
 def _listed(segments: Segments, profile: Profile) -> Iterator[Lane]:
     text = segments.text
-    yield from _bare(text.replace(b"0x", b"  ").replace(b"0X", b"  "), segments.back)
+    yield from _bare(text, segments.back)
+    prefixed = _PREFIX.sub(b"  ", text)
+    if prefixed != text:
+        yield from _bare(prefixed, segments.back)
     pattern = _SIGNED if profile.style.wide else _NUMBER
     numbers = pattern.findall(text) if profile.style.wide else text.translate(_SPACED).split()
     data = bytes([int(n) & 0xFF if len(n) < _DIGITS and n.strip(b"-").isdigit() else 0 for n in numbers])

@@ -2,7 +2,7 @@
 
 Percent and form encoding, backslashes (JSON, C, shells), HTML entities; each alone, mixed, one inside another. What
 comes out is a canonical reading, not a decoder's: any number of backslashes counts as one and is gone with what it
-escaped, a `%` that begins no escape reads as `=`, `;` and `}`, which end escapes or are forgotten, are left out. Values
+escaped, a `%` that begins no escape is left out, and so are `;` and `}`, which end escapes or are forgotten. Values
 are read the same way before they are searched for, so what was escaped by any encoder, wherever it saw fit, meets its
 value.
 
@@ -14,7 +14,7 @@ import binascii
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 LEADS: Final = b"%\\&"
 _ROUNDS: Final = 4
@@ -41,12 +41,19 @@ _NAMED: Final = tuple(
     }.items() for name in names.split()
 )  # fmt: skip
 _UNICODE: Final = re.compile(rb"(\\+u\{[0-9A-Fa-f]{1,8}\}|(?:\\+u[0-9A-Fa-f]{4})+|\\+U[0-9A-Fa-f]{8})")
+_ONE_UNICODE: Final = (
+    rb"\\+u\{[0-9A-Fa-f]{1,8}\}|\\+U[0-9A-Fa-f]{8}"
+    rb"|\\+u[dD][89abAB][0-9A-Fa-f]{2}\\+u[dD][c-fC-F][0-9A-Fa-f]{2}|\\+u[0-9A-Fa-f]{4}"
+)
 _HIGH_ENTITY: Final = re.compile(rb"(&+#(?:[0-9]{2,8}|[xX][0-9A-Fa-f]{2,7});?)")
 _LONE: Final = rb"[0-9A-Fa-f](?![0-9A-Fa-f])"
 _LONE_ENTITY: Final = re.compile(rb"&#x(%s)" % _LONE)
 _LONE_BACKSLASHED: Final = re.compile(rb"\\(?:x|u\{)(%s)" % _LONE)
 _TOKENS: Final = (
-    re.compile(rb"\\+(?:u00|x(?:%s)?|U000000|u\{0*(?:%s)?|[0-3][0-7]{2}|[ntrbf])?" % (_LONE, _LONE)),
+    re.compile(
+        rb"\\+(?:u00|x(?:%s)?|U000000|u\{0*(?:%s)?|[0-3][0-7]{2}|[ntrbf])" % (_LONE, _LONE)
+        + rb"|(?:\\\\)+(?!\\)|\\+[^\\]?"  # as many as stand for some, or one more, which escapes what follows
+    ),
     re.compile(
         rb"&+(?:#[xX]0*(?:%s)?|#0*[0-9]{0,3}|%s)?|[;}\x1d]" % (_LONE, b"|".join(name[1:] for name, _ in _NAMED))
     ),
@@ -110,7 +117,8 @@ def _percents(data: bytes) -> bytes:
         return data
     data = _collapsed(data, b"%")
     data = data.replace(b"%\n", b"%%\n").replace(b"%\r", b"%%\r")  # or it would read a line that goes on
-    return binascii.a2b_qp(data.translate(_SWAPPED) + b"!")[:-1].translate(_MARKED)
+    data = data.translate(_SWAPPED).replace(b"=3D", b"\x1d").replace(b"=3d", b"\x1d")
+    return binascii.a2b_qp(data + b"!")[:-1].translate(_MARKED, b"=")  # any that is left begins no escape
 
 
 def _entities(data: bytes, style: Style) -> bytes:
@@ -184,7 +192,9 @@ class _Characters(_Kept):
         else:
             units = bytes.fromhex(text.replace(b"\\", b"").replace(b"u", b"").decode())
             found = units.decode("utf-16-be", "replace")
-            return found.encode() if not found.isascii() else text
+            if found.isascii():
+                return text
+            return b"".join(b"%%%02x" % ord(char) if char.isascii() else char.encode() for char in found)
         return chr(code).encode("utf-8", "ignore") if 0x80 <= code < 0x110000 else text
 
 
@@ -209,22 +219,38 @@ class Reading:
 
     def __init__(self, data: bytes, style: Style) -> None:
         expected = plain(data, style)
-        origins: list[int] | range = range(len(data) + 1)
+        size = len(data)
+        self._origins = _Origins(list(range(size)), list(range(1, size + 1)), bytearray(size), {})
         for _ in range(_ROUNDS):
             before = data
             for index in range(len(_TOKENS)):
                 if _step(index, data, style) != data:
-                    data, places = _traced(data, index, style)
-                    origins = [origins[place] for place in places]
+                    data, self._origins = _traced(data, index, style, self._origins)
             if data == before:
                 break
         self.true = (data.translate(_FORM) if style.form else data) == expected
-        self._origins = origins
         self.length = len(data)
 
     def span(self, start: int, end: int) -> tuple[int, int]:
-        """Return where a part of the plain text stands in what was read."""
-        return self._origins[start], self._origins[end]
+        """Return where a part of the plain text stands in what was read: its escapes whole, and nothing beside them.
+
+        The quote after a value in JSON within JSON is escaped, too; its backslash must stay, or the answer breaks.
+        """
+        starts, ends, opened, closing = self._origins
+        last = ends[end - 1]
+        return starts[start], closing.get(last, last) if opened[end - 1] else last
+
+
+class _Origins(NamedTuple):
+    """Where each byte of a text came from: `data[start:end]`, and if an escape was open there that `;` or `}` ends.
+
+    `closing`: where those stood that are gone, from their starts to their ends.
+    """
+
+    starts: list[int]
+    ends: list[int]
+    opened: bytearray
+    closing: dict[int, int]
 
 
 def _step(index: int, data: bytes, style: Style) -> bytes:
@@ -234,26 +260,34 @@ def _step(index: int, data: bytes, style: Style) -> bytes:
 def _tokens(index: int, data: bytes, style: Style) -> Iterator[tuple[int, int]]:
     pattern = _TOKENS[index]
     if style.wide and index < 2:
-        pattern = re.compile((_UNICODE if index == 0 else _HIGH_ENTITY).pattern + b"|" + pattern.pattern)
+        pattern = re.compile((_HIGH_ENTITY.pattern if index else _ONE_UNICODE) + b"|" + pattern.pattern)
     for found in pattern.finditer(data):
         yield found.span()
 
 
-def _traced(data: bytes, index: int, style: Style) -> tuple[bytes, list[int]]:
-    """Take a step token by token; return also where each byte came from, and where the text ended."""
+def _traced(data: bytes, index: int, style: Style, origins: _Origins) -> tuple[bytes, _Origins]:
+    """Take a step token by token; return also where each byte came from."""
     out: list[bytes] = []
-    places: list[int] = []
+    starts, ends, opened, closing = origins
+    new = _Origins([], [], bytearray(), closing)
     at, known = 0, dict[bytes, bytes]()
-    for start, end in _tokens(index, data, style):
+    for start, end in (*_tokens(index, data, style), (len(data), len(data))):
         token = data[start:end]
         text = known.get(token)
         if text is None:
             text = known[token] = _step(index, token + b"!", style)[:-1]
         out += (data[at:start], text)
-        places += range(at, start)
+        new.starts.extend(starts[at:start])
+        new.ends.extend(ends[at:start])
+        new.opened.extend(opened[at:start])
+        if index == 1 and token and not text:
+            closing[starts[start]] = ends[end - 1]
+        opens = b"u{" in token if index == 0 else index == 1 and token[:1] == b"&"
         width, rest = divmod(end - start, len(text) or 1)
-        places += range(start, end, width) if text and not rest else [start] * len(text)
+        for place in range(len(text)):
+            first, stop = (start, end) if rest or index < 2 else (start + place * width, start + (place + 1) * width)
+            new.starts.append(starts[first])
+            new.ends.append(ends[stop - 1])
+            new.opened.append(opens or any(opened[first:stop]))
         at = end
-    out.append(data[at:])
-    places += range(at, len(data) + 1)
-    return b"".join(out), places
+    return b"".join(out), new

@@ -7,7 +7,6 @@ from ahocorasick_rs import BytesAhoCorasick, MatchKind
 
 from proxy.core.scrub.plain import LEADS, Style
 from proxy.core.scrub.shape import ALPHANUMERIC, BASE64, HEX, Alphabet, Shape
-from store.model import MIN_SCRUBBED
 
 RUN: Final = ord("a")
 LINE: Final = ord("\n")
@@ -57,11 +56,14 @@ class Runs:
 
 
 class Profile:
-    """Tables and thresholds of a search; the same for the same shapes."""
+    r"""Tables and thresholds of a search; the same for the same shapes.
+
+    `changes`: a value may have what is no letter of its own once it is made plain (`%eb`, `\\n`), and be shorter.
+    """
 
     __slots__ = (
-        "base64", "digits", "escaped", "folds", "hexadecimal", "lengths", "letters", "lines", "listed", "longest",
-        "plain", "runs", "separated", "shapes", "shortest", "style", "units", "wider",
+        "base64", "changes", "digits", "escaped", "folds", "hexadecimal", "lengths", "letters", "lines", "listed",
+        "longest", "runs", "separated", "shapes", "shortest", "style", "units", "wider",
     )  # fmt: skip
 
     def __init__(self, shapes: Iterable[Shape]) -> None:
@@ -79,8 +81,7 @@ class Profile:
         least = self.shortest
         self.runs = Runs(_table(self.letters | BASE64 | frozenset(b"=") | _ESCAPED), least)
         lines = BASE64 | frozenset(b"=") | _ESCAPED
-        shrinks = any(each > Alphabet.BASE64 for each in alphabets)  # a value may have what is left out of plain text
-        self.plain = Runs(self.runs.table, max(MIN_SCRUBBED, least // 2)) if shrinks else self.runs
+        self.changes = any(each > Alphabet.BASE64 for each in alphabets)
         self.lines = self.runs.table if self.letters <= lines else _table(lines)
         form = frozenset(b"+") if self.style.form else frozenset[int]()
         self.escaped = Runs(_table(self.letters | BASE64 | _ESCAPED | form), least)

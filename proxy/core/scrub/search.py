@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 from ahocorasick_rs import BytesAhoCorasick, Implementation
 
 from proxy.core.scrub import lanes
+from proxy.core.scrub.edges import Edges
 from proxy.core.scrub.hold import Hold
 from proxy.core.scrub.lanes import Back, Lane, Segments
 from proxy.core.scrub.plain import Reading, Style, plain
@@ -26,6 +27,8 @@ from store.model import MIN_SCRUBBED
 ANCHOR: Final = 256
 _DFA_BYTES: Final = 100_000
 """Up to so many bytes of values the fast automaton is built (at most 512 bytes each); above, the compact one."""
+_SHORTEST_READING: Final = 6
+"""Of a value in which escapes end (`;`, `}`) or begin less is left where text is made plain."""
 _CANDIDATES: Final = 16
 _PROBE: Final = 64
 _SHORT_RUN: Final = 256
@@ -135,9 +138,10 @@ def _line_ends(value: bytes) -> tuple[bytes, ...]:
 class Search:
     """Immutable, and shared by all streams of the hosts that these values reach. `names` are told by who asks."""
 
-    __slots__ = ("folded", "hold", "profile", "texts")
+    __slots__ = ("_edges", "folded", "hold", "profile", "texts")
 
     def __init__(self, values: Sequence[bytes]) -> None:
+        self._edges = Edges(values)
         pieces = [
             (i, piece)
             for i, value in enumerate(values)
@@ -167,7 +171,10 @@ class Search:
         """Return every value in the data, in order, and how many bytes were looked at for that."""
         task = _Task(self)
         task.look(Lane(data, _same), escapes=True, coded=True, listed=True, wide=Wide.TOLD)
-        return sorted(task.matches), task.work
+        found: Iterable[Match] = task.matches
+        if self._edges:
+            found = {Match(*self._edges.span(data, m.start, m.end, m.value), m.value, m.wide) for m in found}
+        return sorted(found), task.work
 
 
 class Wide(enum.IntEnum):
@@ -194,7 +201,8 @@ class _Task:
         data, profile = lane.text, self._profile
         self.work += len(data)
         classes = data.translate(profile.runs.table)
-        spans = (profile.runs if escapes else profile.plain).among(classes, len(data))
+        whole = profile.changes and not escapes
+        spans = [(0, len(data))] if whole else profile.runs.among(classes, len(data))
         if spans:
             segments = Segments(data, spans, b"\0")
             inner = (
@@ -310,7 +318,16 @@ def _spelled(value: bytes) -> Iterator[bytes]:
 def _readings(value: bytes, style: Style) -> Iterator[bytes]:
     """Return what is left of a value where text is made plain; a reading that is too short is left out."""
     for spelled in _spelled(value):
-        for text in (spelled, spelled.replace(b"\\", b"")):
+        for text in _escaped(spelled):
             read = plain(text, style)
-            if len(read) >= max(MIN_SCRUBBED, len(value) // 2):
+            if len(read) >= max(_SHORTEST_READING, len(value) // 2):
                 yield read
+
+
+def _escaped(text: bytes) -> Iterator[bytes]:
+    r"""Return a text as encoders spell it: one that looks escaped itself (`\}x`) is read otherwise once it is."""
+    yield text
+    yield text.replace(b"\\", b"")
+    yield b"".join(b"%%%02x" % byte for byte in text)
+    yield b"".join(b"&#%d;" % byte if byte < 0x80 else bytes([byte]) for byte in text)
+    yield b"".join(b"\\u%04x" % byte if byte < 0x80 else bytes([byte]) for byte in text)

@@ -62,9 +62,10 @@ class Shape(NamedTuple):
 
     @property
     def shortest(self) -> int:
-        """The least length of such a value."""
+        """The least length of such a value, in whatever charset."""
         step = _STEP if self.length <= _LONG else _LONG_STEP
-        return max(MIN_SCRUBBED, self.length - step + 1)
+        least = self.length - step + 1
+        return max(MIN_SCRUBBED, least // 2 if self.alphabet >= Alphabet.BINARY else least)
 
     @property
     def folds(self) -> bool:

@@ -42,6 +42,7 @@ class Stream:
         "_grown",
         "_hold",
         "_keep_length",
+        "_last",
         "_more",
         "_size",
         "_told",
@@ -59,6 +60,7 @@ class Stream:
         self._size = 0
         self._grown = 0  # the size below which the run that the buffer is need not be looked at again
         self._done = 0  # how much of the buffer is replaced and out already, and kept for values that overlap its end
+        self._last = -1  # the value that did
         self.changed = False
         self.work = 0
 
@@ -102,16 +104,14 @@ class Stream:
         """Write all values that start before the limit, and everything else before it."""
         out: list[bytes] = []
         place, keep = self._done, limit
-        for start, end, match in _merged(matches):
+        for start, end, match, again in _merged(matches, place, self._last):
             if start >= limit:
                 break
-            if end <= place:
-                continue
             out.append(data[place:start])
-            out.append(self._text(match, end - max(start, place)))
+            out.append(self._text(None if again else match, end - start))
             self.changed = True
-            keep = min(keep, max(start, place)) if end > limit else keep
-            place = max(place, end)
+            keep = min(keep, start) if end > limit else keep
+            place, self._last = end, match.value
         if place < limit:
             out.append(data[place:limit])
             place = limit
@@ -130,16 +130,15 @@ class Stream:
         return text.ljust(length, b"*") if len(text) <= length else b"*" * length
 
 
-def _merged(matches: Iterable[Match]) -> Iterator[tuple[int, int, Match | None]]:
-    """Give (start, end, match) of what is replaced, in order, without overlap; the longest of those that begin alike.
+def _merged(matches: Iterable[Match], reached: int, last: int) -> Iterator[tuple[int, int, Match, bool]]:
+    """Give (start, end, match, again) of what is replaced, in order, without overlap; the longest where several begin.
 
-    Where one overlaps another that began before, the rest of it is given too; `None` if that is the same value again.
+    Where one overlaps another that began before, the rest of it is given too; `again` if that is the same value. Before
+    `reached` all is replaced, at its end by the value `last`.
     """
-    reached, last = -1, -1
     for match in sorted(matches, key=lambda each: (each.start, -each.end)):
         if match.end > reached:
-            again = match.start < reached and match.value == last
-            yield max(match.start, reached), match.end, None if again else match
+            yield max(match.start, reached), match.end, match, match.start < reached and match.value == last
             reached, last = match.end, match.value
 
 
