@@ -42,6 +42,7 @@ OTHERS = {
 
 # Not on the way of a request, or only when something else happens too; each has tests of its own.
 ELSEWHERE = {
+    "border.border.Border._done",
     "border.border.Border._look",
     "border.border.Border._moved",
     "border.border.Border._prepared",
