@@ -87,11 +87,6 @@ class Memory:
     asked: Asked = NOTHING
     admitted: Admitted | None = None
 
-    def keep(self, asked: Asked, admitted: Admitted) -> Admitted:
-        """Remember, and return what was decided."""
-        self.asked, self.admitted = asked, admitted
-        return admitted
-
     def of(self, asked: Asked, view: View) -> Admitted | None:
         """Return what was decided about the same method and fields."""
         last = self.admitted
@@ -134,7 +129,9 @@ async def tunnelled(
         head = last.head
         if asked.target != memory.asked.target:
             head = head.with_parts(origin(asked.method, asked.target, destination), head.fields)
-        return memory.keep(asked, _counted(services, trail, view, head, length=asked.length, last=last))
+        admitted = _counted(services, trail, view, head, length=asked.length, last=last)
+        memory.asked, memory.admitted = asked, admitted
+        return admitted
     destination = trail.destination = Destination(secure, target.host, target.port)
     if asked.method.upper() in FORBIDDEN:
         raise Refused(Refusal("method_not_allowed"))
@@ -144,7 +141,9 @@ async def tunnelled(
     if not egress_allows(view.egress, destination):
         raise Refused(Refusal("destination_blocked"))
     fields = plain_host(hops.request_fields(asked.fields, tunnel=True), destination)
-    return memory.keep(asked, await _admit(services, trail, view, asked, path=path, fields=fields))
+    admitted = await _admit(services, trail, view, asked, path=path, fields=fields)
+    memory.asked, memory.admitted = asked, admitted
+    return admitted
 
 
 async def plain(services: Services, trail: Trail, asked: Asked) -> Admitted:

@@ -74,15 +74,18 @@ class Border:
         task = self._loop.create_task(self._prepared(open, view))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(functools.partial(self._done, open))
 
     async def _prepared(self, open: Open, view: View) -> None:  # noqa: A002
-        try:
-            await self.services.searches.prepare(view)
-        except Exception as error:  # noqa: BLE001  # what cannot be searched for must not pass
+        await self.services.searches.prepare(view)
+        self._each(open.moved, open)
+
+    def _done(self, open: Open, task: "asyncio.Task[None]") -> None:  # noqa: A002
+        """End what cannot be searched for new values, at whatever point that failed: it must not pass."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
             log.error("search failed closed: %s", type(error).__name__)  # no traceback
             open.stop(Refused(Refusal("internal")))
-        else:
-            self._each(open.moved, open)
 
     def _moved(self) -> None:
         """Look soon (called from the reader's thread); a loop that is closed needs no news."""

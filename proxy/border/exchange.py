@@ -1,7 +1,7 @@
 """One admitted request, carried over the border and answered. Holds grants, and values for as long as it writes them.
 
 Runs in the task that calls `run`, and ends it: with an answer that is whole, or by raising why there is none. From then
-on nothing of it is left: no upload, no lane, no count in a budget.
+on nothing of it is left: no upload, no lane. What was admitted is closed by who asked for it, who has it first.
 """
 
 import asyncio
@@ -89,9 +89,10 @@ class Exchange:
             raise Refused(Refusal("internal")) from None
         finally:
             self._task = None
-            self._border.discard(self)
-            self._let_go(whole=False)
-            self.admitted.close()
+            try:
+                self._let_go(whole=False)
+            finally:
+                self._border.discard(self)
 
     def stop(self, failure: Exception) -> None:
         """End it from outside."""

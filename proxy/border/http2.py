@@ -6,6 +6,7 @@ it names finish; what is wrong with one answer costs its stream. A connection th
 """
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from typing import Final, Protocol
 
 import h2.errors
@@ -88,7 +89,7 @@ class Http2:
         """Lanes with a body that the transport or a window holds back, in turn."""
         self._frames = Frames(MAX_FRAME, 4 * limits.header_bytes)
         self._drain: asyncio.Task[None] | None = None
-        self._reader = up.loop.create_task(self._read())
+        self._reader = self._task(self._read)
         self._patience = up.loop.call_later(limits.tls_timeout, self.end)
         self.framing.initiate_connection()
         self.framing.increment_flow_control_window(CONNECTION_WINDOW - self.framing.inbound_flow_control_window)
@@ -143,7 +144,7 @@ class Http2:
     def watch(self) -> None:
         """Have lanes go on when the transport can take more."""
         if self.up.congested and self._drain is None:
-            self._drain = self.up.loop.create_task(self._drained())
+            self._drain = self._task(self._drained)
 
     def taken(self, stream_id: int, count: int) -> None:
         """Let the upstream send as much again."""
@@ -194,25 +195,43 @@ class Http2:
         """End the connection, and every lane with it."""
         if self.over:
             return
-        self.flush()
         self.over = True
-        self._patience.cancel()
-        if self._drain is not None:
-            self._drain.cancel()
-        self._reader.cancel()
-        self.up.close()
-        self.up.loop.call_later(GOODBYE, self.up.abort)
-        for lane in list(self.lanes):
-            lane.fail(failure or self._lost(lane))
-        self._streams.clear()
-        self._waiting.clear()
-        self.owner.ended(self)
+        try:
+            self._patience.cancel()
+            if self._drain is not None:
+                self._drain.cancel()
+            self._reader.cancel()
+            self.up.loop.call_later(GOODBYE, self.up.abort)
+            self.flush()
+            self.up.close()
+        except Exception as error:  # noqa: BLE001  # who waits for an answer must hear that there is none
+            log.error("http2 connection failed closed: %s", type(error).__name__)  # no traceback
+            self.up.abort()
+        try:
+            for lane in list(self.lanes):
+                lane.fail(failure or self._lost(lane))
+        finally:
+            self._streams.clear()
+            self._waiting.clear()
+            self.owner.ended(self)
 
     def _lost(self, lane: Stream) -> Exception:
         """Say what the end means: a connection that served before may have been closed as a request was on its way."""
         return Stale() if self.answered and not lane.heard else Refused(Refusal("upstream_unreachable"))
 
     # reading
+
+    def _task(self, run: Callable[[], Coroutine[None, None, None]]) -> "asyncio.Task[None]":
+        task = self.up.loop.create_task(run())
+        task.add_done_callback(self._ran)
+        return task
+
+    def _ran(self, task: "asyncio.Task[None]") -> None:
+        """End with a task that failed: lanes would wait for what nobody reads, or lets go on."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            log.error("http2 connection failed closed: %s", type(error).__name__)  # the text may hold a value
+            self.end(Refused(Refusal("upstream_unreachable")))
 
     async def _read(self) -> None:
         """Take in what comes, until the end."""
@@ -227,8 +246,6 @@ class Http2:
             self.framing.close_connection(h2.errors.ErrorCodes.ENHANCE_YOUR_CALM)
         except (h2.exceptions.ProtocolError, HPACKError):
             pass  # hyper-h2 has prepared its GOAWAY
-        except Exception as error:  # noqa: BLE001  # fail closed, whatever it is
-            log.error("http2 connection failed closed: %s", type(error).__name__)  # the text may hold a value
         self.end(failure)
 
     def _portion(self) -> bool:

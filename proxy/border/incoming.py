@@ -50,6 +50,8 @@ class Incoming:
         limit = self.admitted.services.limits.header_bytes
         for _ in range(MAX_INFORMATIONAL + 1):
             answer = await self.lane.head(limit)
+            if self._waiting is not None:
+                await self._waiting
             closed(self._take_head, answer)
             if self.status >= 200 or self.status == 101:
                 return
@@ -105,6 +107,8 @@ class Incoming:
     async def body(self) -> None:
         """Send the final response, head and body. Raises `Refused`, `Gone`."""
         limits, body = self.admitted.services.limits, self.lane.body
+        if self._waiting is not None:
+            await self._waiting
         if body.ended or self.admitted.head.method == "HEAD" or self.status in BODILESS:
             self._bare()
             return
@@ -149,6 +153,8 @@ class Incoming:
                 pieces.append(closed(scrub.feed, piece))
                 await self.lane.breathe()
             if self.lane.body.ended:
+                if self._waiting is not None:
+                    await self._waiting
                 return b"".join((*pieces, closed(scrub.finish)))
             await self.lane.more()
 
@@ -167,6 +173,8 @@ class Incoming:
             if not body.ended:
                 sink.flush()  # what holds its body back tells its head
                 await self.lane.more()
+        if self._waiting is not None:
+            await self._waiting
         rest = b"" if self._scrub is None else closed(self._scrub.finish)
         trailers = closed(self._trailers, body.trailers)
         if rest:

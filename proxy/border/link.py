@@ -152,11 +152,12 @@ class Link(asyncio.Protocol):
         if self._paused:
             self._paused = False
             self.transport.resume_reading()
-        self._waiter = self.loop.create_future()
+        waiter = self._waiter = self.loop.create_future()
         try:
-            await self._waiter
+            await waiter
         finally:
-            self._waiter = None
+            if self._waiter is waiter:  # who was cancelled hears of it late: somebody else may wait by then
+                self._waiter = None
             self._until = self.loop.time() + TURN
 
     def spent(self) -> bool:
@@ -186,11 +187,12 @@ class Link(asyncio.Protocol):
     async def drain(self) -> None:
         """Wait until the peer has taken most of what was written, or is gone."""
         while self.congested and not self.lost:
-            self._flow = self.loop.create_future()
+            flow = self._flow = self.loop.create_future()
             try:
-                await self._flow
+                await flow
             finally:
-                self._flow = None
+                if self._flow is flow:
+                    self._flow = None
 
     def finish(self) -> None:
         """Say that nothing more comes, and go on reading."""

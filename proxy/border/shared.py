@@ -6,6 +6,7 @@ for a while: what waited for its connection dials for itself.
 """
 
 import asyncio
+import functools
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -29,16 +30,15 @@ class Dial:
 
     def __init__(self) -> None:
         self.task: asyncio.Task[None] | None = None
+        self.up: Up | None = None
         self.connection: Http2 | None = None
         self.waiters: deque[asyncio.Future[H2Lane | Up | None]] = deque()
 
     def next(self) -> "asyncio.Future[H2Lane | Up | None] | None":
-        """Return who has waited longest and still does."""
-        while self.waiters:
-            waiter = self.waiters.popleft()
-            if not waiter.done():
-                return waiter
-        return None
+        """Return who has waited longest and still does; it stays here until it was told something."""
+        while self.waiters and self.waiters[0].done():
+            self.waiters.popleft()
+        return self.waiters[0] if self.waiters else None
 
 
 class Shared:
@@ -107,18 +107,23 @@ class Shared:
         dial.task = self._loop.create_task(self._make(dial, key))  # its own: who asked first may go before it is done
         self._tasks.add(dial.task)
         dial.task.add_done_callback(self._tasks.discard)
+        dial.task.add_done_callback(functools.partial(self._dialled, dial, key))
         return dial
 
-    async def _make(self, dial: Dial, key: Key) -> None:
-        try:
-            up = await self._dial(key)
-        except Refused as refused:
-            self._give_up(dial, key, refused.refusal)
+    def _dialled(self, dial: Dial, key: Key, task: "asyncio.Task[None]") -> None:
+        """Tell those that wait for a dial which failed, at whatever point: nobody else would, and more would join."""
+        error = Refused(Refusal("internal")) if task.cancelled() else task.exception()
+        if error is None:
             return
-        except Exception as error:  # noqa: BLE001  # fail closed, whatever it is
+        if not isinstance(error, Refused):
             log.error("dial failed closed: %s", type(error).__name__)  # no traceback
-            self._give_up(dial, key, Refusal("internal"))
-            return
+            error = Refused(Refusal("internal"))
+        if dial.up is not None:
+            dial.up.abort()
+        self._give_up(dial, key, error.refusal)
+
+    async def _make(self, dial: Dial, key: Key) -> None:
+        dial.up = up = await self._dial(key)
         if up.tls is None or up.tls.selected_alpn_protocol() != "h2":
             self._speaks_http1(dial, key, up)
             return
@@ -131,7 +136,7 @@ class Shared:
 
     def _hand_out(self, dial: Dial) -> None:
         connection = dial.connection
-        while connection is not None and connection.free and (waiter := dial.next()) is not None:
+        while connection is not None and (waiter := dial.next()) is not None and connection.free:
             waiter.set_result(H2Lane(connection))
 
     def _speaks_http1(self, dial: Dial, key: Key, up: Up) -> None:
@@ -164,9 +169,10 @@ class Shared:
         while len(self._allowed) >= REMEMBERED:
             self._allowed.pop(next(iter(self._allowed)))
         self._allowed[key] = connection.allowed
-        dial = self._made.pop(connection)
+        dial = self._made[connection]
         self._hand_out(dial)
         self._again(dial, key)
+        del self._made[connection]  # not before: when one of these fails, `ended` has to find who waits
 
     def unwelcome(self, connection: Http2) -> None:
         """See `Owner`."""

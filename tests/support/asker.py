@@ -1,6 +1,7 @@
 """A client of the border without an engine, and a border to ask: real admission, real sockets to real upstreams."""
 
 import asyncio
+import contextlib
 import dataclasses
 from pathlib import Path
 
@@ -174,7 +175,8 @@ class Frontier:
         asked = Asked(method, path, fields, length)
         try:
             admitted = await admit.addressed(self.services, trail, view, asked, destination=destination, fields=fields)
-            await Exchange(self.border, admitted, asker, http2=http2, expects=expects).run()
+            with contextlib.closing(admitted):
+                await Exchange(self.border, admitted, asker, http2=http2, expects=expects).run()
         except Refused as refused:
             asker.refused = refused.refusal.code
         except Gone:

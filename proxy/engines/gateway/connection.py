@@ -7,6 +7,7 @@ The token is in the path, which is why no line of a log ever holds a path.
 """
 
 import asyncio
+import contextlib
 import functools
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple, Self, cast
@@ -100,8 +101,9 @@ class Page(Connection):
         reply.mapping = Mapping(destination, path, route[1].decode("latin-1"), site.prefix, lambda: site.seen(asked))
         wanted = Asked(arrival.method, path, arrival.fields, arrival.length)
         fields = crossing(arrival.fields)
-        admitted = await admit.addressed(self.services, trail, view, wanted, destination=destination, fields=fields)
-        await self.carry(admitted, arrival, reply)
+        asking = admit.addressed(self.services, trail, view, wanted, destination=destination, fields=fields)
+        with contextlib.closing(await asking) as admitted:
+            await self.carry(admitted, arrival, reply)
 
     def _entering(self, token: bytes, arrival: Arrival, asked: Index, *, trail: Trail) -> View | None:
         """Return the view of who asks, None for a preflight that is granted; raises `Refused`."""

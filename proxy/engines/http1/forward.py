@@ -4,6 +4,7 @@ How TLS is spoken, and by which way the decisions are asked for, is its subclass
 """
 
 import asyncio
+import contextlib
 import ssl
 
 from proxy.admission.admit import Admitted, Asked, Tunnel
@@ -62,7 +63,8 @@ class Forward(Connection):
         if self.tunnel is None and arrival.method == b"CONNECT":
             await self._connect(asked, trail, self.current)
         else:
-            await self.carry(await self.admit(asked, trail), arrival, self.current)
+            with contextlib.closing(await self.admit(asked, trail)) as admitted:
+                await self.carry(admitted, arrival, self.current)
 
     # tunnels
 

@@ -1,6 +1,7 @@
 """One HTTP/2 stream: its request is admitted and carried over the border in a task of its own."""
 
 import asyncio
+import contextlib
 from typing import Final, Protocol
 
 import h2.errors
@@ -101,14 +102,17 @@ class Stream:
 
     async def _serve(self, trail: Trail) -> None:
         connection = self._http2.connection
-        admitted = await connection.admit(self._asked, trail)
-        connection.requests += 1
-        expects = self._asked.length != 0 and b"100-continue" in wire.tokens(tuple(self._asked.fields), b"expect")
-        await Exchange(connection.server.border, admitted, self, http2=True, expects=expects).run()
+        with contextlib.closing(await connection.admit(self._asked, trail)) as admitted:
+            connection.requests += 1
+            expects = self._asked.length != 0 and b"100-continue" in wire.tokens(tuple(self._asked.fields), b"expect")
+            await Exchange(connection.server.border, admitted, self, http2=True, expects=expects).run()
 
     def _over(self, task: "asyncio.Task[None]") -> None:
         self._task = None
-        answered = not task.cancelled() and task.exception() is None
+        error = None if task.cancelled() else task.exception()
+        answered = not task.cancelled() and error is None
+        if error is not None:
+            log.error("stream failed closed: %s", type(error).__name__)  # no traceback
         if not answered:
             self._reset(h2.errors.ErrorCodes.INTERNAL_ERROR)
         self._http2.over(self, answered=answered)
