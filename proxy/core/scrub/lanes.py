@@ -54,20 +54,22 @@ class Lane(NamedTuple):
 class Segments:
     """Runs of some bytes that are long enough, joined by what is in none."""
 
-    __slots__ = ("_ends", "_starts", "text")
+    __slots__ = ("_ends", "_joint", "_spans", "text")
 
     def __init__(self, data: bytes, spans: Sequence[tuple[int, int]], joint: bytes) -> None:
         if len(spans) == 1 and spans[0] == (0, len(data)):
             self.text = data
         else:
             self.text = joint.join([data[start:end] for start, end in spans])
-        self._starts = [start for start, _ in spans]
-        self._ends = list(accumulate(end - start + len(joint) for start, end in spans))
+        self._spans, self._joint = spans, len(joint)
+        self._ends: list[int] = []  # made when it is first asked for: most texts hold no value
 
     def back(self, start: int, end: int) -> tuple[int, int]:
         """Return where a part of the text stands in the data."""
+        if not self._ends:
+            self._ends = list(accumulate(stop - begin + self._joint for begin, stop in self._spans))
         index = bisect_right(self._ends, start)
-        shift = self._starts[index] - (self._ends[index - 1] if index else 0)
+        shift = self._spans[index][0] - (self._ends[index - 1] if index else 0)
         return start + shift, end + shift
 
 

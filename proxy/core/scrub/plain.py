@@ -41,6 +41,10 @@ _NAMED: Final = tuple(
     }.items() for name in names.split()
 )  # fmt: skip
 _UNICODE: Final = re.compile(rb"(\\+u\{[0-9A-Fa-f]{1,8}\}|(?:\\+u[0-9A-Fa-f]{4})+|\\+U[0-9A-Fa-f]{8})")
+_INITIAL: Final = re.compile(rb"&([A-Za-z])")
+_BY_INITIAL: Final = {
+    initial: tuple(each for each in _NAMED if each[0][1:2] == initial) for initial in {name[1:2] for name, _ in _NAMED}
+}
 _ONE_UNICODE: Final = (
     rb"\\+u\{[0-9A-Fa-f]{1,8}\}|\\+U[0-9A-Fa-f]{8}"
     rb"|\\+u[dD][89abAB][0-9A-Fa-f]{2}\\+u[dD][c-fC-F][0-9A-Fa-f]{2}|\\+u[0-9A-Fa-f]{4}"
@@ -126,7 +130,8 @@ def _entities(data: bytes, style: Style) -> bytes:
         data = _collapsed(data, b"&")
         if b"&#" in data:
             data = _numbers(_looked_up(_HIGH_ENTITY, data) if style.wide else data)
-        data = _replaced(data, _NAMED) if b"&" in data else data
+        for letter in sorted(set(_INITIAL.findall(data))):
+            data = _replaced(data, _BY_INITIAL.get(letter, ()))
     return data.translate(_MARKED, _ENDS)
 
 
