@@ -204,7 +204,7 @@ def _is_address(host: str) -> bool:
 
 
 async def _fresh(reader: "Reader") -> None:
-    """Wait until the store was read, so that what is ready refuses nobody; not for ever, for the store may be down."""
+    """Wait until the store was read, so that who accepts refuses nobody; not for ever, for the store may be down."""
     for _ in range(round(FIRST_LOOK / 0.02)):
         if reader.fresh:
             return
@@ -221,8 +221,8 @@ async def _serve(
     loop.set_exception_handler(_unhandled)
     if spare and ready_fd is not None and not await _called(plane, ready_fd, stop):
         return
-    drain = await serve(plane)
     await _fresh(plane.reader)
+    drain = await serve(plane)
     if ready_fd is not None:
         os.write(ready_fd, b"ready\n")
         os.close(ready_fd)

@@ -151,14 +151,17 @@ class Connection:
     def drain(self, grace: float) -> None:
         """Finish what is in flight, then close; an idle connection closes now.
 
-        One that has not asked for anything yet was accepted a moment ago, perhaps, and gets a while to do so.
+        One that has not asked for anything yet was accepted a moment ago, or has its tunnel made: it was told that it
+        may ask, so it closes only when it has been silent for `grace` seconds.
         """
         self._draining = True
-        if not self.serving:
-            self.link.loop.call_later(0.0 if self.requests else grace, self._drained)
+        self.link.loop.call_later(0.0, self._leave, grace)
 
-    def _drained(self) -> None:
-        if not self.serving:
+    def _leave(self, grace: float) -> None:
+        left = grace if self.serving else self.link.touched + grace - self.link.loop.time()
+        if not self.requests and left > 0:
+            self.link.loop.call_later(left, self._leave, grace)
+        elif not self.serving:
             self.close()
 
     def close(self) -> None:
@@ -224,7 +227,7 @@ class Connection:
 
     async def _goes_on(self) -> bool:
         reply, link = self.current, self.link
-        if reply.keep and not self._draining and not link.lost:
+        if reply.keep and not link.lost and not (self._draining and self.requests):
             if link.congested:
                 await link.drain()
             await link.breathe()

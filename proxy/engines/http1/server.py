@@ -12,7 +12,7 @@ from proxy.engines.words import TOO_MANY
 BACKLOG: Final = 2048
 
 GRACE: Final = 2.0
-"""Seconds that a drain gives to connections which have not asked for anything yet."""
+"""Seconds of silence after which a drain closes a connection that has not asked for anything yet."""
 
 
 class Connection(Protocol):
@@ -26,7 +26,7 @@ class Connection(Protocol):
         """Enforce what depends on time."""
 
     def drain(self, grace: float) -> None:
-        """Finish what is in flight, then close; who has not asked for anything gets `grace` seconds to do so."""
+        """Finish what is in flight, then close; who has not asked for anything may be silent for `grace` seconds."""
 
     def close(self) -> None:
         """End what is going on."""
@@ -59,6 +59,7 @@ class Server:
         """Accept no more, let requests in flight finish for at most `seconds`, and close what is left."""
         if self._listener is not None:
             self._listener.close()
+            await asyncio.sleep(0)  # who was accepted last has yet to begin
         self._drained = asyncio.Event()
         for connection in list(self.connections):
             connection.drain(GRACE)
