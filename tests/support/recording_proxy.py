@@ -1,6 +1,7 @@
 """A forward proxy on loopback that keeps the head of everything it is asked, and relays bytes blindly.
 
-It answers CONNECT, and plain requests in absolute form. `refuse` is a whole response to give to each CONNECT instead.
+It answers CONNECT, and plain requests in absolute form. `refuse` is a whole response to give to each CONNECT instead;
+while there is a `bell`, an unbuffered file, nothing is answered, but a byte is written there for each head that came.
 """
 
 import contextlib
@@ -8,6 +9,7 @@ import socket
 import ssl
 import threading
 from pathlib import Path
+from typing import BinaryIO
 
 
 class RecordingProxy:
@@ -16,7 +18,7 @@ class RecordingProxy:
     def __init__(self, pem: Path | None = None):
         self.heads: list[bytes] = []
         self.refuse = b""
-        self.silent = threading.Event()
+        self.bell: BinaryIO | None = None
         self.extra = b""
         self._context = None
         if pem:
@@ -71,7 +73,8 @@ class RecordingProxy:
         head, rest = head.split(b"\r\n\r\n", 1)
         self.heads.append(head)
         method, target, _ = head.split(b"\r\n", 1)[0].split(b" ")
-        if self.silent.is_set():
+        if self.bell is not None:
+            self.bell.write(b"!")
             conn.recv(1)
             return
         if method == b"CONNECT":

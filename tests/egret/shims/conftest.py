@@ -41,10 +41,10 @@ def proxy():
 def run_node():
     """Return a function that runs one client of clients.cjs, and gives (its answer, stderr)."""
 
-    def run(version, name, url, environ=None, file="clients.cjs"):
+    def run(version, name, url, environ=None, file="clients.cjs", stdin=None):
         variables = (environment(clean()) if environ is None else environ) | {"CLIENTS": str(installed())}
         command = [node(version), HERE / file, name, url]
-        done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=30)
+        done = subprocess.run(command, env=variables, stdin=stdin, capture_output=True, text=True, timeout=30)
         return json.loads(done.stdout or "null"), done.stderr
 
     return run

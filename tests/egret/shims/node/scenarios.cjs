@@ -24,6 +24,14 @@ const get = (url, options = {}) =>
     });
     request.on('error', reject);
   });
+// Resolves when the proxy, which says nothing, has got the CONNECT: the test writes to stdin then.
+const asked = () =>
+  new Promise((resolve) => {
+    process.stdin.once('data', () => {
+      process.stdin.destroy();
+      resolve();
+    });
+  });
 const failure = (error) => ({ code: error.code, statusCode: error.statusCode, egretError: error.egretError, message: error.message });
 
 const scenarios = {
@@ -66,26 +74,32 @@ const scenarios = {
   async 'timeout set later'(url) {
     const request = library(url).get(url, { agent: new (library(url).Agent)() });
     const seen = events(request);
-    request.setTimeout(200, () => request.destroy(Object.assign(new Error('mine'), { code: 'MINE' })));
+    await asked();
+    request.setTimeout(20, () => request.destroy(Object.assign(new Error('mine'), { code: 'MINE' })));
     await closed(request);
     return seen;
   },
   async destroyed(url) {
     const request = library(url).get(url, { agent: new (library(url).Agent)() });
     const seen = events(request);
-    setTimeout(() => request.destroy(), 100);
+    await asked();
+    request.destroy();
     await closed(request);
     return seen;
   },
   async aborted(url) {
-    const request = library(url).get(url, { signal: AbortSignal.timeout(100), agent: new (library(url).Agent)() });
+    const control = new AbortController();
+    const request = library(url).get(url, { signal: control.signal, agent: new (library(url).Agent)() });
     const seen = events(request);
+    await asked();
+    control.abort();
     await closed(request);
     return seen;
   },
   async 'fetch aborted'(url) {
-    setTimeout(() => process.exit(), 500).unref(); // undici cannot take back a connection that it has asked for
-    return fetch(url, { signal: AbortSignal.timeout(100) }).then(() => 'answered', (error) => error.name);
+    const control = new AbortController();
+    asked().then(() => control.abort(new DOMException('late', 'TimeoutError')));
+    return fetch(url, { signal: control.signal }).then(() => 'answered', (error) => error.name);
   },
   async 'own proxy agent'(url) {
     const { HttpsProxyAgent } = need('https-proxy-agent');
@@ -154,7 +168,11 @@ const scenarios = {
 };
 
 const [, , name, url] = process.argv;
-scenarios[name](url).then(
-  (answer) => console.log(JSON.stringify(answer)),
-  (error) => console.log(JSON.stringify({ threw: `${error.name}: ${error.message}`, cause: String(error.cause || '') })),
-);
+scenarios[name](url)
+  .then(
+    (answer) => console.log(JSON.stringify(answer)),
+    (error) => console.log(JSON.stringify({ threw: `${error.name}: ${error.message}`, cause: String(error.cause || '') })),
+  )
+  .then(() => {
+    if (name === 'fetch aborted') process.exit(); // undici cannot take back a connection that it has asked for
+  });
