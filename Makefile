@@ -35,7 +35,7 @@ demo: setup ## a self-contained round trip on loopback, explained as it runs
 
 test: setup-dev ## all tests; installs PostgreSQL, Chromium and Node when it may
 	@tools/system-parts
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 check: setup-dev ## ruff, mypy, import rules, docs
 	$(BIN)/ruff check .

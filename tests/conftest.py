@@ -43,6 +43,12 @@ def pytest_runtest_setup(item):
                 pytest.skip(f"needs {tool}: run tools/system-parts")
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Begin with the modules that take longest, or at the end one worker would wait for the other (see `make test`)."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 def pytest_make_parametrize_id(val, argname):
     """Name no test after bytes that may differ with each run (masks, times): workers must collect alike."""
     return argname if isinstance(val, bytes) and not val.isascii() else None

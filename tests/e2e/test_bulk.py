@@ -7,8 +7,12 @@ from pathlib import Path
 import pytest
 from rawserver import RawServer
 
+pytestmark = pytest.mark.long
+
 TOKEN = b"bulk-token-9Qd7XwLm3Rt"
 PIECE = bytes(range(256)) * 4096
+QUIET = bytes(range(128, 256)) * 8192
+"""In bytes that are in no spelling of a value there is little to search for: most of the gibibyte is there for its size."""
 GIB = 1 << 30
 PLACEHOLDER = b"#{SECRETS.TOKEN}"
 ALLOWED_KIB = 32 * 1024
@@ -36,8 +40,8 @@ class Bulk(RawServer):
 
 def ending(end: bytes):
     """A gibibyte, in pieces, that ends in `end`."""
-    yield from [PIECE] * (GIB // len(PIECE) - 1)
-    yield PIECE[: -len(end)]
+    yield from [PIECE, *[QUIET] * 15] * (GIB // len(PIECE) // 16 - 1)
+    yield from [*[QUIET] * 15, PIECE[: -len(end)]]
     yield end
 
 

@@ -9,6 +9,8 @@ import threading
 import pytest
 from served import Egret, wait_for
 
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+
 PUTS = 2000
 KILLS = 10
 CLIENTS = 2
@@ -76,11 +78,11 @@ def test_no_acknowledged_put_is_lost(egret):
         return sum(putter.done for putter in putters) >= mark
 
     for kill in range(KILLS):
-        wait_for(lambda mark=(kill + 1) * PUTS // (KILLS + 1): progress(mark), "puts", 60)
+        wait_for(lambda mark=(kill + 1) * PUTS // (KILLS + 1): progress(mark), "puts")
         store = egret.pid("store")
         os.kill(store, signal.SIGKILL)
-        wait_for(lambda store=store: egret.pids("store") not in ([], [store]), "a new store", 30)
-    wait_for(lambda: progress(PUTS), "the last puts", 60)
+        wait_for(lambda store=store: egret.pids("store") not in ([], [store]), "a new store")
+    wait_for(lambda: progress(PUTS), "the last puts")
     assert egret.errors.count("egret: store was killed by SIGKILL; starting it again") == KILLS
     acknowledged = {key: value for putter in putters for key, value in putter.acknowledged.items()}
     assert len(acknowledged) == PUTS

@@ -2,7 +2,10 @@
 
 import time
 
+import pytest
 from served import Egret, code, wait_for
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 FIRST, SECOND = "sk-restore-first-1", "sk-restore-second-2"
 

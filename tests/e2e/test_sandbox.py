@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from otheruser import UID, as_other
 
-pytestmark = [pytest.mark.needs("bwrap", "nft"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.needs("bwrap", "nft"), pytest.mark.timeout(300), pytest.mark.long]
 
 SUPPORT = Path(__file__).parents[1] / "support"
 REACHED_UNCONFINED = {
