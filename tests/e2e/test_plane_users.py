@@ -46,7 +46,7 @@ class TwoUsers(Egret):
         for plane, uid in (("store", STORE), ("proxy", DATA), ("gateway", DATA)):
             self.start_plane(plane, uid)
         for plane in self.urls:
-            wait_for(lambda plane=plane: self.accepts(plane) or self.died(), plane, 60)
+            wait_for(lambda plane=plane: self.accepts(plane) or self.died(), plane)
         assert not self.died(), self.died()
 
     def give(self) -> None:

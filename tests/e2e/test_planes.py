@@ -42,7 +42,7 @@ class Planes(Egret):
             for plane in ("store", "proxy", "gateway")
         }
         for plane in self.urls:
-            wait_for(lambda plane=plane: self.accepts(plane), plane, 60)
+            wait_for(lambda plane=plane: self.accepts(plane), plane)
 
     def accepts(self, plane) -> bool:
         with contextlib.suppress(OSError):

@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -20,8 +21,8 @@ from upstream import Upstream
 EGRET = Path(sys.executable).with_name("egret")
 
 
-def wait_for(condition, what: str = "the condition", seconds: float = 15.0):
-    """Poll until `condition()` is true, and return what it gave."""
+def wait_for(condition, what: str = "the condition", seconds: float = 90.0):
+    """Poll until `condition()` is true, and return what it gave. `seconds` only ends what hangs: no test is about them."""
     deadline = time.monotonic() + seconds
     while not (result := condition()):
         assert time.monotonic() < deadline, f"gave up waiting for {what}"
@@ -30,9 +31,19 @@ def wait_for(condition, what: str = "the condition", seconds: float = 15.0):
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that were free a moment ago, for processes that bind theirs themselves."""
+    """Ports that were free a moment ago, for processes that bind theirs themselves.
+
+    Below those that the system hands out: there any client's connection could have taken one meanwhile.
+    """
+    below = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    found = list[int]()
     with contextlib.ExitStack() as stack:
-        return [stack.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1] for _ in range(count)]
+        while len(found) < count:
+            port = random.randrange(max(1024, below - 20_000), below)
+            with contextlib.suppress(OSError):
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
+                found.append(port)
+    return found
 
 
 class Egret:
@@ -72,7 +83,7 @@ class Egret:
             text=True,
             capture_output=True,
             env=environ,
-            timeout=kwargs.pop("timeout", 60),
+            timeout=kwargs.pop("timeout", 120),
             **kwargs,
         )
         assert not check or done.returncode == 0, done.stderr
@@ -90,7 +101,7 @@ class Egret:
             return re.search(r"^ready (.*)$", (self.folder / "serve.out").read_text(), re.MULTILINE)
 
         try:
-            found = wait_for(ready, "the ready line", 40)
+            found = wait_for(ready, "the ready line")
         except AssertionError:
             self.process.kill()
             raise
@@ -105,14 +116,13 @@ class Egret:
         return wait_for(lambda: next(iter(self.pids(module)), None), f"a {module} process")
 
     def pids(self, module: str) -> list[int]:
-        found = []
-        for entry in Path("/proc").glob("[0-9]*"):
+        found, supervisor = [], self.process.pid
+        for pid in Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split():
             with contextlib.suppress(OSError):
-                command = (entry / "cmdline").read_bytes().split(b"\0")
-                parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-                waits = b"--spare" in command and (entry / "comm").read_text() != "egret-proxy\n"
-                if parent == self.process.pid and not waits and f" -m {module} " in b" ".join(command).decode():
-                    found.append(int(entry.name))
+                command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+                waits = b"--spare" in command and Path(f"/proc/{pid}/comm").read_text() != "egret-proxy\n"
+                if not waits and f" -m {module} " in b" ".join(command).decode():
+                    found.append(int(pid))
         return sorted(found)
 
     def stop(self, expect: int | None = 0) -> None:

@@ -9,7 +9,10 @@ import time
 
 
 def run_on_terminal(argv, answers=(), env=None, seconds=20.0):
-    """Return (exit code, everything shown). `answers` are (prompt, line) pairs, typed when the prompt appears."""
+    """Return (exit code, everything shown). `answers` are (prompt, line) pairs, typed when the prompt appears.
+
+    A prompt is looked for behind the one before it; a line that is None is not typed.
+    """
     master, slave = pty.openpty()
     process = subprocess.Popen(argv, stdin=slave, stdout=slave, stderr=slave, env=env, start_new_session=True)
     os.close(slave)
@@ -22,9 +25,12 @@ def run_on_terminal(argv, answers=(), env=None, seconds=20.0):
                 if not data:
                     break
                 shown += data.decode("utf-8", "replace")
-            if waiting and waiting[0][0] in shown[since:]:
-                since = len(shown)
-                os.write(master, waiting.pop(0)[1].encode() + b"\n")
+            while waiting and (found := shown.find(waiting[0][0], since)) >= 0:
+                prompt, line = waiting.pop(0)
+                since = found + len(prompt)
+                if line is not None:
+                    since = len(shown)
+                    os.write(master, line.encode() + b"\n")
     code = process.wait(max(0.1, deadline - time.monotonic()))
     os.close(master)
     return code, shown

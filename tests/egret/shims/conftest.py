@@ -44,7 +44,7 @@ def run_node():
     def run(version, name, url, environ=None, file="clients.cjs", stdin=None):
         variables = (environment(clean()) if environ is None else environ) | {"CLIENTS": str(installed())}
         command = [node(version), HERE / file, name, url]
-        done = subprocess.run(command, env=variables, stdin=stdin, capture_output=True, text=True, timeout=30)
+        done = subprocess.run(command, env=variables, stdin=stdin, capture_output=True, text=True, timeout=100)
         return json.loads(done.stdout or "null"), done.stderr
 
     return run
@@ -57,7 +57,7 @@ def run_python():
     def run(python, name, url, environ=None):
         command = [python, HERE.parent / "python" / "clients.py", name, url]
         variables = environment(clean()) if environ is None else environ
-        done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=30)
+        done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=100)
         return json.loads(done.stdout or "null"), done.stderr
 
     return run
