@@ -164,7 +164,7 @@ def _environ(
     names = [name for name in (*secrets, *plain) if not reserved(name)]
     base = chosen.environ(environment(), names, about["dataset"], folder, _say)
     proxy_url, captured = chosen.proxy_url(session["proxy_url"]), chosen.level is Level.FULL
-    made = variables(proxy_url, write(folder, ca), inside, base, captured=captured)
+    made = variables(proxy_url, write(folder, ca, proxy_url), inside, base, captured=captured)
     return with_shims(made) if shims else made
 
 

@@ -29,6 +29,25 @@ async def main():
 asyncio.run(main())
 """,
 }
+DIRECT["tornado"] = """
+import asyncio, sys
+from tornado.httpclient import AsyncHTTPClient, HTTPRequest
+async def main():
+    request = HTTPRequest(f"https://{sys.argv[1]}/tornado", headers={"X-Key": "#{SECRETS.TOKEN}"})
+    print((await AsyncHTTPClient().fetch(request)).code)
+asyncio.run(main())
+"""
+RUBY = r"""
+require "net/http"
+u = URI("https://#{ARGV[0]}/ruby")
+puts Net::HTTP.get_response(u, {"X-Key" => "\#{SECRETS.TOKEN}"}).code
+"""
+HTTP2 = """
+const http2 = require("http2")
+const client = http2.connect("https://" + process.argv[1])
+const stream = client.request({":path": "/http2", "x-key": "#{SECRETS.TOKEN}"})
+stream.on("response", fields => { console.log(fields[":status"]); client.destroy() })
+"""
 NODE = """
 const https = require("https")
 https.get("https://" + process.argv[1] + "/node", {headers: {"X-Key": "#{SECRETS.TOKEN}"}}, r => { console.log(r.statusCode); r.resume() })
@@ -88,6 +107,36 @@ def test_node(server, run):
     server.target.forget()
     assert run("--", "env", "-u", "NODE_USE_ENV_PROXY", "node", "-e", NODE, server.named).stdout == "200\n"
     arrived(server, b"/node")
+
+
+@pytest.mark.needs("node")
+def test_nodes_http2(server, run):
+    """It knows no proxy and speaks HTTP/2 alone."""
+    server.target.forget()
+    assert run("--", "node", "-e", HTTP2, server.named).stdout == "200\n"
+    arrived(server, b"/http2")
+
+
+@pytest.mark.needs("ruby")
+def test_ruby(server, run):
+    """Net::HTTP goes by its variable for names that are not loopback, as none is in here."""
+    server.target.forget()
+    assert run("--", "ruby", "-e", RUBY, server.named).stdout == "200\n"
+    arrived(server, b"/ruby")
+
+
+WORDED = {
+    "redis-cli": (["-h", "db.example.com", "-p", "6379", "PING"], "egret: only HTTP"),
+    "psql": (["-h", "db.example.com", "-U", "me", "-c", "select 1", "-w"], "egret: only HTTP"),
+}
+
+
+@pytest.mark.parametrize("tool", [pytest.param(name, marks=pytest.mark.needs(name)) for name in WORDED])
+def test_databases_are_refused_in_their_words(run, tool):
+    """What the client prints says why."""
+    words, said = WORDED[tool]
+    done = run("--", tool, *words, check=False)
+    assert said in done.stdout + done.stderr.split("sandbox:", 1)[1]
 
 
 @pytest.mark.needs("javac")
