@@ -2,13 +2,17 @@
 
 import socket
 import sys
+from pathlib import Path
 
 import pytest
+from python_clients import separate
 from served import Egret
 from upstream import Upstream
+from websocket_route import websocket
 
 pytestmark = pytest.mark.needs("bwrap", "nft")
 
+CLIENTS = Path(__file__).parents[1] / "clients"
 VALUE = "sk-capture-5Rt7Yb3Nm"
 NAME = socket.gethostname()
 """A name that the proxy resolves to loopback, and that is not `localhost`, which is the sandbox's own."""
@@ -73,7 +77,8 @@ def server(tmp_path_factory):
 @pytest.fixture
 def run(server, tmp_path):
     def run(*words, check=True, **kwargs):
-        return server.cli("run", "-d", "capture", "--no-shims", *words, check=check, cwd=tmp_path, **kwargs)
+        command = ["run", "-d", "capture", "--no-shims", *map(str, words)]
+        return server.cli(*command, check=check, cwd=tmp_path, **kwargs)
 
     return run
 
@@ -123,6 +128,50 @@ def test_ruby(server, run):
     server.target.forget()
     assert run("--", "ruby", "-e", RUBY, server.named).stdout == "200\n"
     arrived(server, b"/ruby")
+
+
+HTTPLIB2 = """
+import httplib2, sys
+print(httplib2.Http().request("https://" + sys.argv[1] + "/httplib2", headers={"X-Key": "#{SECRETS.TOKEN}"})[0].status)
+"""
+BUN = """
+const socket = new WebSocket("wss://" + process.argv[1] + "/bun", {headers: {"X-Key": "#{SECRETS.TOKEN}"}})
+socket.onopen = () => { console.log(200); process.exit(0) }
+socket.onerror = error => { console.log(error.message); process.exit(1) }
+"""
+DENO = """
+const answer = await fetch("https://" + Deno.args[0] + "/deno", {headers: {"X-Key": "#{SECRETS.TOKEN}"}})
+console.log(answer.status)
+"""
+
+
+def test_httplib2(server, run):
+    """With a bundle by certifi, and a proxy by a module of its own."""
+    server.target.forget()
+    python = separate()
+    done = run("--share", python.parents[1], "--", python, "-c", HTTPLIB2, server.named)
+    assert done.stdout == "200\n", done.stderr
+    arrived(server, b"/httplib2")
+
+
+RUNTIMES = {
+    "bun": ("@oven/bun-linux-*/bin/bun", ["-e", BUN]),
+    "deno": ("@deno/linux-*/deno", ["eval", "--quiet", DENO]),
+}
+
+
+@pytest.mark.parametrize("name", RUNTIMES)
+def test_other_runtimes(server, run, name):
+    """Bun's WebSocket, which asks no proxy; Deno's fetch."""
+    where, words = RUNTIMES[name]
+    found = next(iter((CLIENTS / "node" / "node_modules").glob(where)), None)
+    if found is None:
+        pytest.skip(f"needs {name}: run tools/system-parts")
+    server.target.forget()
+    server.target.routes[b"/bun"] = websocket
+    done = run("--share", found.parent, "--", found, *words, server.named, check=False)
+    assert done.stdout == "200\n", done.stderr
+    arrived(server, f"/{name}".encode())
 
 
 WORDED = {
