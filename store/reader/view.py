@@ -182,19 +182,19 @@ class View:
 
         No value of a secret. Raises what opening a variable does.
         """
-        usable = sorted(((entry, entry.active) for entry in self._effective()), key=lambda pair: pair[0].name)
+        usable = [(each, each.active) for each in sorted(self._effective(), key=lambda each: each.name)]
+        kinds = {kind: [(e, v) for e, v in usable if v is not None and e.kind is kind] for kind in Kind}
+        self.prepare([version for _, version in kinds[Kind.VARIABLE]])
         return {
             "dataset": self.caller.dataset,
             "expires_at": dt.datetime.fromtimestamp(round(self.caller.expires_at, 3), dt.UTC).isoformat(),
             "secrets": [
-                {"name": entry.name, "hosts": canonical_rules(active.rules), "locations": sorted(active.locations)}
-                for entry, active in usable
-                if active is not None and entry.kind is Kind.SECRET
+                {"name": entry.name, "hosts": canonical_rules(version.rules), "locations": sorted(version.locations)}
+                for entry, version in kinds[Kind.SECRET]
             ],
             "variables": {
-                entry.name: self._fetch(entry, active).reveal().decode("utf-8", "replace")
-                for entry, active in usable
-                if active is not None and entry.kind is Kind.VARIABLE
+                entry.name: self._fetch(entry, version).reveal().decode("utf-8", "replace")
+                for entry, version in kinds[Kind.VARIABLE]
             },
         }
 
