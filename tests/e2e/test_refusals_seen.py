@@ -72,7 +72,7 @@ CLIENTS = {
     "Java HttpClient": ([*JAVA, "HttpClient"], "javac"),
     "Java HttpURLConnection": ([*JAVA, "HttpURLConnection"], "javac"),
     "PHP curl": (["php", "-r", PHP], "php"),
-    "Perl LWP": (["perl", "-MLWP::UserAgent", "-e", PERL], "perl"),
+    "Perl LWP": (["perl", "-MLWP::UserAgent", "-e", PERL], "lwp-request"),
 }
 
 
