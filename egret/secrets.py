@@ -1,71 +1,153 @@
 """Secrets for code that runs inside a session and outside of one.
 
-    from egret import secrets
+    from egret import secrets, variables
 
     httpx.get("https://api.example.com/v1", headers={"Authorization": f"Bearer {secrets['API_TOKEN']}"})
+    httpx.get(variables["BASE_URL"])
 
-Inside a session an item is its placeholder, `#{SECRETS.API_TOKEN}`: the proxy puts the value in. Outside, on a
-developer's machine, an item is the environment variable of that name. Code written for `ctx.secrets["X"]` runs in both
-when `ctx.secrets` is this mapping. `variables` is the same for plain variables: `#{VARS.NAME}`.
+Inside a session an item of `secrets` is its placeholder, `#{SECRETS.API_TOKEN}`: the proxy puts the value in. An item
+of `variables` is the variable's value: it is no secret. Outside, on a developer's machine, an item of either is the
+environment variable of that name. Code written for `ctx.secrets["X"]` runs in both when `ctx.secrets` is this mapping.
 
-Inside means that EGRET_SESSION is set, which `egret run` does (`variables_inside`). Where EGRET_SECRETS lists the
-session's names, those are the items; a sandbox that was given a session some other way has no list, and there every
-legal name is an item: the proxy refuses the ones it does not know, and says so.
+Inside means that EGRET_SESSION is set, which `egret run` does (`variables_inside`). Which names there are is asked of
+the session's proxy (HTTP_PROXY; docs/forward-proxy.md, "Egret itself"). Where that cannot be asked, EGRET_SECRETS and
+EGRET_VARS list the names; without a list every legal name is a secret, and the proxy refuses the ones it does not know.
 
 `egret.secrets` is the mapping; what else is here is imported by `from egret.secrets import …`.
 """
 
 import os
 import re
+import time
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
+from typing import Any, Final
 
 SESSION: Final = "EGRET_SESSION"
 """The variable that says "inside": the session's public id."""
 
+FRESH: Final = 1.0
+"""Seconds for which an answer of the proxy is kept; every proxy knows of a change within one."""
+
+AGAIN: Final = 30.0
+"""Seconds after which a proxy that did not answer is asked again."""
+
 _NAME: Final = re.compile(r"[A-Z][A-Z0-9_]{0,127}")
 
 
-class Placeholders(Mapping[str, str]):
-    """NAME → placeholder inside a session, environment variable outside.
+class Told:
+    """What the session's proxy says, asked when it is needed. `environ` is looked at then, not before."""
 
-    `word` is SECRETS or VARS; EGRET_<word> lists the session's names, separated by commas. `environ` is looked at when
-    an item is, not before.
-    """
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.environ = environ
+        self._asked: tuple[str, str] | None = None
+        self._until = 0.0
+        self._about: dict[str, Any] | None = None
 
-    def __init__(self, word: str, environ: Mapping[str, str]) -> None:
-        self._word = word
-        self._environ = environ
+    @property
+    def inside(self) -> bool:
+        """Whether this is a session."""
+        return SESSION in self.environ
+
+    def about(self) -> dict[str, Any] | None:
+        """Return the session's document, None where nobody can be asked for it."""
+        proxy = proxy_of(self.environ)
+        if not self.inside or not proxy:
+            return None
+        asking, now = (self.environ[SESSION], proxy), time.monotonic()
+        if asking != self._asked or now >= self._until:
+            from egret.through import Untold, about  # noqa: PLC0415  # http.client, for those who ask
+
+            try:
+                self._about = about(proxy, timeout=5.0)
+            except Untold:
+                self._about = None
+            self._asked, self._until = asking, time.monotonic() + (AGAIN if self._about is None else FRESH)
+        return self._about
+
+    def listed(self, word: str) -> list[str] | None:
+        """Return the names that `egret run` listed at the start."""
+        listed = self.environ.get(f"EGRET_{word}")
+        return None if listed is None else [name for name in listed.split(",") if _NAME.fullmatch(name)]
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+
+class Items(Mapping[str, str]):
+    """NAME → what it stands for inside, environment variable outside. Its names are its `repr`, never an item."""
+
+    word: str
+
+    def __init__(self, told: Told) -> None:
+        self._told = told
+
+    def names(self) -> list[str] | None:
+        """Return the session's names, None where nobody knows them."""
+        raise NotImplementedError
+
+    def item(self, name: str) -> str:
+        """Return what a name of the session stands for; raises KeyError."""
+        raise NotImplementedError
 
     def __getitem__(self, name: str) -> str:
         """Raise KeyError for what is no name, is not the session's, or is not in the environment."""
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise KeyError(name)
-        if SESSION not in self._environ:
-            return self._environ[name]
-        if (names := self._listed()) is not None and name not in names:
+        if not self._told.inside:
+            return self._told.environ[name]
+        if (names := self.names()) is not None and name not in names:
             raise KeyError(name)
-        return placeholder(self._word, name)
+        return self.item(name)
 
     def __iter__(self) -> Iterator[str]:
-        if (names := self._listed()) is not None:
-            return iter(names)
-        inside = SESSION in self._environ
-        legal = [name for name in self._environ if _NAME.fullmatch(name)]
-        return iter([n for n in legal if not inside or self._environ[n] == placeholder(self._word, n)])
+        environ = self._told.environ
+        if not self._told.inside:
+            return iter([name for name in environ if _NAME.fullmatch(name)])
+        names = self.names()
+        if names is None:
+            names = [
+                name for name in environ if _NAME.fullmatch(name) and environ[name] == placeholder(self.word, name)
+            ]
+        return iter(names)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
     def __repr__(self) -> str:
         """Names only: outside of a session the items are values."""
-        return f"<{type(self).__name__} {self._word}: {', '.join(self)}>"
+        return f"<{type(self).__name__}: {', '.join(self)}>"
 
-    def _listed(self) -> list[str] | None:
-        listed = self._environ.get(f"EGRET_{self._word}")
-        if SESSION not in self._environ or listed is None:
-            return None
-        return [name for name in listed.split(",") if _NAME.fullmatch(name)]
+
+class Secrets(Items):
+    """Inside, an item is its placeholder."""
+
+    word = "SECRETS"
+
+    def names(self) -> list[str] | None:
+        """See `Items`."""
+        about = self._told.about() or {}
+        told = about.get("secrets")  # the session of a page is not told
+        return self._told.listed(self.word) if told is None else [secret["name"] for secret in told]
+
+    def item(self, name: str) -> str:
+        """See `Items`."""
+        return placeholder(self.word, name)
+
+
+class Variables(Items):
+    """Inside, an item is its value; the placeholder, where nobody can be asked for that."""
+
+    word = "VARS"
+
+    def names(self) -> list[str] | None:
+        """See `Items`."""
+        about = self._told.about()
+        return self._told.listed(self.word) if about is None else list(about["variables"])
+
+    def item(self, name: str) -> str:
+        """See `Items`."""
+        about = self._told.about()
+        return placeholder(self.word, name) if about is None else str(about["variables"][name])
 
 
 def placeholder(word: str, name: str) -> str:
@@ -73,17 +155,28 @@ def placeholder(word: str, name: str) -> str:
     return f"#{{{word}.{name}}}"
 
 
-def variables_inside(session: str, secrets: Iterable[str], variables: Iterable[str] = ()) -> dict[str, str]:
+def proxy_of(environ: Mapping[str, str]) -> str:
+    """Return the proxy of an environment for plain HTTP; "" without one."""
+    return environ.get("http_proxy") or environ.get("HTTP_PROXY") or ""
+
+
+def variables_inside(
+    session: str, secrets: Iterable[str], variables: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """Return the environment that makes a process "inside": what `egret run` adds to the child's.
 
-    `session` is the session's id, never its token. Each name gets its placeholder under its own name, for programs that
-    read their credentials from the environment; where a secret and a variable share a name, the secret has it.
+    `session` is the session's id, never its token. Each secret gets its placeholder under its own name, for programs
+    that read their credentials from the environment, each variable its value; where they share a name, the secret has
+    it.
     """
-    words = {"VARS": list(variables), "SECRETS": list(secrets)}
-    named = {name: placeholder(word, name) for word, names in words.items() for name in names}
-    return {**named, SESSION: session, **{f"EGRET_{word}": ",".join(names) for word, names in words.items()}}
+    variables = variables or {}
+    names = list(secrets)
+    placeholders = {name: placeholder("SECRETS", name) for name in names}
+    marks = {SESSION: session, "EGRET_SECRETS": ",".join(names), "EGRET_VARS": ",".join(variables)}
+    return {**variables, **placeholders, **marks}
 
 
 # The environment of the program that imports this is the subject here, not a setting of Egret's.
-secrets: Final = Placeholders("SECRETS", os.environ)  # noqa: TID251
-variables: Final = Placeholders("VARS", os.environ)  # noqa: TID251
+_told: Final = Told(os.environ)  # noqa: TID251
+secrets: Final = Secrets(_told)
+variables: Final = Variables(_told)

@@ -1,12 +1,21 @@
-"""One plain HTTP or HTTPS request through the forward proxy, as `egret doctor` makes it."""
+"""One HTTP or HTTPS request through the forward proxy, as `egret doctor` makes it; and what it says of a session."""
 
 import contextlib
 import http.client
+import json
 import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Final
 from urllib.parse import unquote, urlsplit
+
+MOST: Final = 64 << 20
+"""Bytes of an answer's body that are read."""
+
+
+class Untold(Exception):
+    """The proxy does not say what the session is. The message says why, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +44,8 @@ def through(
         connection.set_tunnel(parts.hostname or "", parts.port or 443, auth)
         fields = dict(headers)
     else:
-        connection = http.client.HTTPConnection(host, port, timeout=timeout)
+        kind = http.client.HTTPSConnection if proxy.scheme == "https" else http.client.HTTPConnection
+        connection = kind(host, port, timeout=timeout)
         target = f"http://{parts.netloc}{target}"
         fields = {**headers, **auth}
     with contextlib.closing(connection):
@@ -48,5 +58,22 @@ def through(
                 raise
             return Answer(int(said[1]), heads.get("Egret-Error", ""), "", "")
         got = connection.getresponse()
-        body = got.read(1 << 20).decode("utf-8", "replace")
+        body = got.read(MOST).decode("utf-8", "replace")
         return Answer(got.status, got.getheader("Egret-Error", ""), got.getheader("Egret-Injected", ""), body)
+
+
+def about(proxy_url: str, timeout: float = 10.0) -> dict[str, Any]:
+    """Return what a session's proxy says of it (docs/forward-proxy.md); raises `Untold`."""
+    if not urlsplit(proxy_url).hostname:
+        raise Untold("there is no proxy: set HTTP_PROXY to the proxy_url of a session")
+    try:
+        answer = through(proxy_url, "http://egret.internal/session", {"Egret-Session": "1"}, timeout=timeout)
+        if answer.status == 200:
+            document: dict[str, Any] = json.loads(answer.body)
+            if isinstance(document, dict) and isinstance(document.get("variables"), dict):
+                return document
+    except (OSError, http.client.HTTPException, ValueError):
+        raise Untold("the session's proxy does not answer: check that the server runs, and HTTP_PROXY") from None
+    if answer.code:
+        raise Untold(f"the session's proxy refuses: {answer.code} (docs/errors.md)")
+    raise Untold("what HTTP_PROXY names is no proxy of Egret's: set it to the proxy_url of a session")

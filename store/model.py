@@ -72,6 +72,15 @@ class Location(enum.StrEnum):
     MESSAGE = "message"
 
 
+OWN_HOST = "egret.internal"
+"""Egret itself, as code behind its proxy asks it. This name and all below it are no upstream: `own`."""
+
+
+def own(host: str) -> bool:
+    """Whether a normalised host is Egret itself: it is never resolved or dialled, and no rule matches it."""
+    return host == OWN_HOST or host.endswith("." + OWN_HOST)
+
+
 DEFAULT_LOCATIONS = frozenset({Location.HEADER, Location.URL, Location.BODY})
 
 
@@ -86,6 +95,11 @@ class Destination:
     secure: bool
     host: str
     port: int
+
+    @property
+    def own(self) -> bool:
+        """Whether it is Egret itself, whatever scheme and port."""
+        return own(self.host)
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from store.errors import Invalid, Problem
 from store.hosts import bad_host, normalise_host, too_wide
-from store.model import Destination, Location, Use
+from store.model import OWN_HOST, Destination, Location, Use, own
 from store.paths import covers_path, matches_path, path_is_plain
 
 type Hosts = list[str | dict[str, object]]
@@ -74,7 +74,9 @@ class DestinationRule:
         return (self.secure, self.port) == (destination.secure, destination.port) and self.names(destination.host)
 
     def names(self, host: str) -> bool:
-        """Whether the host fits, whatever scheme and port."""
+        """Whether the host fits, whatever scheme and port. Nothing fits Egret's own name."""
+        if own(host):
+            return False
         if self.wildcard:
             return host.endswith("." + self.host) and len(host) > len(self.host) + 1
         return host == self.host
@@ -121,6 +123,8 @@ def parse_rules(rules: Iterable[object], pointer: str = "/hosts") -> tuple[Desti
             break
         try:
             one = DestinationRule.parse(rule, f"{pointer}/{index}")
+            if own(one.host):
+                raise _fail(f"{pointer}/{index}", "host_reserved", f"{OWN_HOST} is Egret itself: no value goes there.")
             parsed[json.dumps(one.canonical(), sort_keys=True)] = one
         except Invalid as error:
             problems.extend(error.problems)

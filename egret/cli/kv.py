@@ -5,21 +5,24 @@ A key is lower case, in parts: `prod/db/password`. Its name is the upper-case fo
 has single underscores only, never at its ends; that makes the mapping one to one in both directions: no collisions.
 """
 
+import functools
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from egret.cli.common import NOT_FOUND, USAGE, WRITE_ONLY, Group, fail
+from egret.cli.common import NOT_FOUND, UNAVAILABLE, USAGE, WRITE_ONLY, Group, fail
 from egret.cli.group import permissions_of
 from egret.cli.output import one, rows, warn
 from egret.cli.scopes import scoped
 from egret.cli.secret import given, group_options, groups_given
 from egret.cli.values import takes_value
+from egret.secrets import SESSION, proxy_of
+from egret.settings import environment as environ
 
 if TYPE_CHECKING:
-    from egret.client import Area, Client
+    from egret.client import Area, Client, Document
 
 PART = r"[a-z0-9]+(?:_[a-z0-9]+)*"
 KEY = re.compile(rf"(?=[a-z]){PART}(?:/{PART})*")
@@ -41,6 +44,45 @@ def to_key(name: str) -> str | None:
     """Return the key of a name, or None when no key maps to it."""
     key = name.lower().replace("__", "/")
     return key if KEY.fullmatch(key) and to_name(key) == name else None
+
+
+def inside_too(function: Callable[..., None]) -> Callable[..., None]:
+    """Have the session answer that the command runs in, which has no API key; unless it is told where to look."""
+
+    @functools.wraps(function)
+    def command(key: str, *, secret: bool, **where: Any) -> None:  # noqa: ANN401
+        told = any(where[name] is not None for name in ("dataset", "org", "environment"))
+        if told or SESSION not in environ() or environ().get("EGRET_API_KEY"):
+            function(key=key, secret=secret, **where)
+        else:
+            _of_the_session(key, secret=secret)
+
+    return command
+
+
+def _of_the_session(key: str, *, secret: bool) -> None:
+    from egret.through import Untold, about  # noqa: PLC0415
+
+    name = to_name(key)
+    try:
+        told = about(proxy_of(environ()))
+    except Untold as error:
+        fail(str(error), UNAVAILABLE)
+    if secret:
+        found = next((each for each in told.get("secrets", ()) if each["name"] == name), None)
+    else:
+        found = told["variables"].get(name)
+    if found is None:
+        fail(f"the session has no {'secret' if secret else 'variable'} of this key", NOT_FOUND)
+    if secret:
+        _write_only(key, found)
+    click.echo(found)
+
+
+def _write_only(key: str, document: "Document") -> NoReturn:
+    """Print what is known of a secret, and that this is all."""
+    one({"placeholder": f"#{{SECRETS.{document['name']}}}", "key": key, **document})
+    fail("secrets are write-only: no command and no route reads a value; use the placeholder", WRITE_ONLY)
 
 
 @click.group(cls=Group)
@@ -80,16 +122,18 @@ def put(
 @click.argument("key")
 @secret_option
 @environment_option
+@inside_too
 @scoped
 def get(client: "Client", where: "Area", key: str, *, secret: bool, environment: str | None) -> None:
-    """Print a variable. A secret is write-only: -s prints its placeholder and what is known of it, and exits with 8."""
+    """Print a variable. A secret is write-only: -s prints its placeholder and what is known of it, and exits with 8.
+
+    In a session (`egret run`), it is the session's, and no key is needed.
+    """
     name = to_name(key)
     if not secret:
         click.echo(client.secret(where, name, "variables", environment=environment or "")["value"])
         return
-    document = client.secret(where, name, environment=environment or "")
-    one({"placeholder": f"#{{SECRETS.{name}}}", "key": key, **document})
-    fail("secrets are write-only: no command and no route reads a value; use the placeholder", WRITE_ONLY)
+    _write_only(key, client.secret(where, name, environment=environment or ""))
 
 
 @kv.command("ls")

@@ -88,11 +88,9 @@ def run(
     found = client.find_dataset(dataset, project)["id"]
     options |= {"label": "egret run", "secrets": declared}
     session = client.open_session(found, project, **given(**options))
-    if options["consumer"] is not None:
-        its = client.consumer(options["consumer"], project)["secrets"]
-        declared = [name for name in its if declared is None or name in declared]
+    about = _about(client, session, Area(found, project), declared)
     folder = Path(tempfile.mkdtemp(prefix="egret-run-"))
-    environ = _environ(client, Area(found, project), session, declared, folder=folder, chosen=chosen, shims=shims)
+    environ = _environ(client.ca(), about, session, folder=folder, chosen=chosen, shims=shims)
     leave_behind(client, (session["id"], found, project), folder, records(environment()))
     _go(chosen, program, command, environ=environ, proxy_url=session["proxy_url"], folder=folder)
 
@@ -133,30 +131,40 @@ def _plan(wishes: "Wishes") -> "Plan":
         fail(str(error), USAGE)
 
 
+def _about(client: "Client", session: "Document", where: "Area", declared: list[str] | None) -> "Document":
+    """Return what the session's proxy says of it; a proxy that cannot be asked would serve the command neither."""
+    from egret.through import Untold, about  # noqa: PLC0415
+
+    try:
+        told = about(session["proxy_url"])
+    except Untold as error:
+        client.revoke_session(session["id"], where.dataset or "", where.project)
+        fail(str(error), UNAVAILABLE)
+    missing = sorted(set(declared or ()) - {secret["name"] for secret in told["secrets"]})
+    if missing:
+        _say(f"warning: declared, and not to be had in this session: {', '.join(missing)}")
+    return told
+
+
 def _environ(
-    client: "Client",
-    where: "Area",
-    session: "Document",
-    declared: list[str] | None,
-    *,
-    folder: Path,
-    chosen: "Plan",
-    shims: bool,
+    ca: bytes, about: "Document", session: "Document", *, folder: Path, chosen: "Plan", shims: bool
 ) -> dict[str, str]:
     from egret.sandbox.environment import reserved, variables, write  # noqa: PLC0415
     from egret.sandbox.levels import Level  # noqa: PLC0415
     from egret.secrets import variables_inside  # noqa: PLC0415
     from egret.shims import environment as with_shims  # noqa: PLC0415
 
-    secrets = [item["name"] for item in client.secrets(where)] if declared is None else declared
-    plain = [item["name"] for item in client.secrets(where, "variables")]
+    secrets, plain = [item["name"] for item in about["secrets"]], dict(about["variables"])
     for name in filter(reserved, [*secrets, *plain]):
         _say(f"warning: {name} steers programs and is not set; write its placeholder instead")
+    for name in [name for name, value in plain.items() if "\0" in value]:
+        _say(f"warning: {name} holds a NUL and is not set; ask egret.variables or `egret kv get`")
+        del plain[name]
     inside = variables_inside(session["id"], secrets, plain)
-    placeholders = [name for name in (*secrets, *plain) if not reserved(name)]
-    base = chosen.environ(environment(), placeholders, where.dataset or "", folder, _say)
+    names = [name for name in (*secrets, *plain) if not reserved(name)]
+    base = chosen.environ(environment(), names, about["dataset"], folder, _say)
     proxy_url, captured = chosen.proxy_url(session["proxy_url"]), chosen.level is Level.FULL
-    made = variables(proxy_url, write(folder, client.ca()), inside, base, captured=captured)
+    made = variables(proxy_url, write(folder, ca, proxy_url), inside, base, captured=captured)
     return with_shims(made) if shims else made
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from egret.trust import JAVA_PASSWORD, bundle, java_trust_store
 
@@ -20,7 +20,6 @@ BUNDLES: Final = (
     "REQUESTS_CA_BUNDLE",
     "CURL_CA_BUNDLE",
     "GIT_SSL_CAINFO",
-    "AWS_CA_BUNDLE",
     "DENO_CERT",
     "PIP_CERT",
     "CARGO_HTTP_CAINFO",
@@ -41,10 +40,19 @@ MARKS: Final = ("EGRET_SESSION", "EGRET_SECRETS", "EGRET_VARS")
 RESERVED: Final = re.compile(
     r"PATH|HOME|SHELL|USER|LOGNAME|TERM|LANG|PWD|IFS|ENV|BASH_ENV|TMPDIR|WGETRC|CLASSPATH|PROMPT_COMMAND|NO_PROXY"
     r"|(LD|DYLD|PYTHON|NODE|JAVA|JDK|PERL5?|RUBY|GIT|SSL|EGRET|XDG|LC|BASH_FUNC|GCONV|MALLOC|GLIBC)_.*"
-    r"|PYTHON.*|RUBY(OPT|LIB)|PERL5?(OPT|LIB|DB)|.*_PROXY|.*CERT.*_FILE"
+    r"|(PHP|OPENSSL|CURL|CARGO|RUSTC|RUSTUP|GO|GEM|BUNDLE|PIP|UV|MAVEN|GRADLE|DOTNET|MAKE|CMAKE)_.*"
+    r"|PYTHON.*|RUBY(OPT|LIB)|PERL5?(OPT|LIB|DB)|.*_PROXY|.*CERT.*_FILE|PHPRC|RUSTFLAGS|MAKEFLAGS|GO(FLAGS|PROXY|ROOT|BIN)"
+    r"|EDITOR|VISUAL|PAGER|MANPAGER|BROWSER|LESS(OPEN|CLOSE)|CC|CXX|NPM_CONFIG_.*|HOSTALIASES|RES_OPTIONS|LOCALDOMAIN"
 )
-"""Names that steer programs. A secret of such a name is not put into the environment: uploading a secret must not be a
-way to change which program runs."""
+"""Names that steer programs. A secret or variable of such a name is not put into the environment: an upload must not be
+a way to change which program runs."""
+
+CREDENTIALS: Final = re.compile(r"(?!(LD|DYLD|EGRET)_).*_(TOKEN|PASSWORD|API_KEY)")
+"""Names of credentials, which steer nothing, whatever they begin with: NODE_AUTH_TOKEN, GIT_TOKEN, PYTHON_API_KEY."""
+
+LEFT_OUT: Final = ("AWS_CA_BUNDLE",)
+"""Taken away: botocore reads REQUESTS_CA_BUNDLE as well, Go reads SSL_CERT_FILE, and programs that bring a transport of
+their own to the AWS SDK for Go (rclone) do not start with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,21 +62,32 @@ class Files:
     bundle: Path
     ca: Path
     wgetrc: Path
+    php: Path
     java: Path | None
+    java_credentials: Path | None
 
 
-def write(folder: Path, ca: bytes) -> Files:
-    """Write trust stores into `folder`, which only its owner can enter. Java's is made where there is a Java."""
+def write(folder: Path, ca: bytes, proxy_url: str = "") -> Files:
+    """Write trust stores into `folder`, which only its owner can enter.
+
+    Java's is made where there is a Java, with a file of its proxy credentials where there is a `proxy_url`.
+    """
     pem = bundle(ca)
     certs = folder / "certs"
     certs.mkdir(mode=0o700)
     java = folder / "trust.p12" if shutil.which("java") else None
-    files = Files(certs / "bundle.pem", folder / "ca.pem", folder / "wgetrc", java)
+    credentials = folder / "java.options" if java is not None and proxy_url else None
+    php = folder / "php"
+    php.mkdir(mode=0o700)
+    files = Files(certs / "bundle.pem", folder / "ca.pem", folder / "wgetrc", php, java, credentials)
     _put(files.bundle, pem)
     _put(files.ca, ca)
     _put(files.wgetrc, f"ca_certificate = {files.bundle}\n".encode())
+    _put(php / "egret.ini", f'curl.cainfo = "{files.bundle}"\nopenssl.cafile = "{files.bundle}"\n'.encode())
     if java is not None:
         _put(java, java_trust_store(pem))
+    if credentials is not None:
+        _put(credentials, _java_credentials(proxy_url))
     return files
 
 
@@ -85,7 +104,7 @@ def variables(
     `inside` is what `egret.secrets.variables_inside` gives: placeholders, and the marks that this is a session. Where
     connections are `captured` Java is told of no proxy: it would ask it without the token, which it has no place for.
     """
-    made = {name: value for name, value in environ.items() if name not in OURS}
+    made = {name: value for name, value in environ.items() if name not in (*OURS, *LEFT_OUT)}
     made |= {name: value for name, value in inside.items() if name in MARKS or not reserved(name)}
     for name in PROXY:
         made[name] = made[name.lower()] = proxy_url
@@ -95,16 +114,21 @@ def variables(
     made["NODE_EXTRA_CA_CERTS"] = str(files.ca)  # added to Node's own roots
     made["NODE_USE_ENV_PROXY"] = "1"
     made["WGETRC"] = str(files.wgetrc)
+    # An empty entry is the folder that PHP was built with.
+    made["PHP_INI_SCAN_DIR"] = f"{environ.get('PHP_INI_SCAN_DIR', '')}:{files.php}"
     if files.java is not None:
         made["JAVA_TOOL_OPTIONS"] = _java(
             None if captured else proxy_url, files.java, environ.get("JAVA_TOOL_OPTIONS", "")
         )
+    if files.java_credentials is not None and not captured:
+        options = environ.get("JDK_JAVA_OPTIONS", "")  # java's launcher prints the name of the file, not what is in it
+        made["JDK_JAVA_OPTIONS"] = f"{options} @{files.java_credentials}".strip()
     return made
 
 
 def reserved(name: str) -> bool:
-    """Whether a secret of this name stays out of the environment."""
-    return RESERVED.fullmatch(name) is not None
+    """Whether a secret or variable of this name stays out of the environment."""
+    return RESERVED.fullmatch(name) is not None and CREDENTIALS.fullmatch(name) is None
 
 
 def _java(proxy_url: str | None, store: Path, before: str) -> str:
@@ -127,3 +151,14 @@ def _java_proxy(proxy_url: str) -> list[str]:
     ]
     # The last one lets a program's Authenticator answer the proxy with Basic.
     return [*options, "-Dhttp.nonProxyHosts=", "-Djdk.http.auth.tunneling.disabledSchemes="]
+
+
+def _java_credentials(proxy_url: str) -> bytes:
+    """Return the properties from which Gradle, sbt and Apache's HttpClient take a proxy's credentials.
+
+    The file is read by java's launcher (9 and later), and is for its owner alone.
+    """
+    parts = urlsplit(proxy_url)
+    named = [("User", unquote(parts.username or "")), ("Password", unquote(parts.password or "x"))]
+    lines = [f"-D{scheme}.proxy{what}={value}" for scheme in ("http", "https") for what, value in named]
+    return ("\n".join(lines) + "\n").encode()

@@ -8,8 +8,9 @@ is not forwarded. Nothing here touches a value. An engine says by which way a re
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
-from proxy.admission import hops
+from proxy.admission import hops, internal
 from proxy.admission.destination import egress_allows
+from proxy.admission.internal import Shown
 from proxy.admission.services import Services, View, log
 from proxy.admission.session import credential, tells, untold
 from proxy.admission.target import (
@@ -117,7 +118,7 @@ async def connect(services: Services, trail: Trail, asked: Asked) -> Tunnel:
 
 async def tunnelled(
     services: Services, trail: Trail, asked: Asked, tunnel: Tunnel, *, secure: bool, server_name: str | None
-) -> Admitted:
+) -> Admitted | Shown:
     """Decide about a request inside a tunnel; raises `Refused`. `server_name` is what its TLS asked for."""
     caller, target, memory = tunnel
     trail.caller = caller
@@ -129,24 +130,25 @@ async def tunnelled(
         head = last.head
         if asked.target != memory.asked.target:
             head = head.with_parts(origin(asked.method, asked.target, destination), head.fields)
-        admitted = _counted(services, trail, view, head, length=asked.length, last=last)
-        memory.asked, memory.admitted = asked, admitted
-        return admitted
+        memory.admitted = _counted(services, trail, view, head, length=asked.length, last=last)
+        memory.asked = asked
+        return memory.admitted
     destination = trail.destination = Destination(secure, target.host, target.port)
     if asked.method.upper() in FORBIDDEN:
         raise Refused(Refusal("method_not_allowed"))
     path = origin(asked.method, asked.target, destination)
     if server_name not in (None, target.host) or host_of(asked.fields, destination) != destination:
         raise Refused(Refusal("authority_mismatch"))
-    if not egress_allows(view.egress, destination):
+    if not (destination.own or egress_allows(view.egress, destination)):
         raise Refused(Refusal("destination_blocked"))
     fields = plain_host(hops.request_fields(asked.fields, tunnel=True), destination)
     admitted = await _admit(services, trail, view, asked, path=path, fields=fields)
-    memory.asked, memory.admitted = asked, admitted
+    if isinstance(admitted, Admitted):
+        memory.asked, memory.admitted = asked, admitted
     return admitted
 
 
-async def plain(services: Services, trail: Trail, asked: Asked) -> Admitted:
+async def plain(services: Services, trail: Trail, asked: Asked) -> Admitted | Shown:
     """Decide about a request outside a tunnel, which names its upstream in its target; raises `Refused`."""
     view = entering(services, trail, credential(hops.values(asked.fields, b"proxy-authorization")))
     trail.caller = view.caller
@@ -167,7 +169,7 @@ async def plain(services: Services, trail: Trail, asked: Asked) -> Admitted:
 
 async def addressed(
     services: Services, trail: Trail, view: View, asked: Asked, *, destination: Destination, fields: Fields
-) -> Admitted:
+) -> Admitted | Shown:
     """Decide about a request whose URL named its session and its upstream; raises `Refused`.
 
     `asked.target` is the path at the upstream, `fields` what is left for it of the page's; `Host` is written anew.
@@ -177,7 +179,7 @@ async def addressed(
         raise Refused(Refusal("method_not_allowed"))
     await _network(services, view, destination)
     named = str(destination).rpartition("://")[2].encode()
-    return await _admit(services, trail, view, asked, path=asked.target, fields=((b"Host", named), *fields))
+    return await _admit(services, trail, view, asked, path=asked.target, fields=((b"Host", named), *fields), page=True)
 
 
 def entering(services: Services, trail: Trail, token: str) -> View:
@@ -197,8 +199,10 @@ async def _network(services: Services, view: View, destination: Destination) -> 
     """Raise `Refused` for a destination that the egress list or the address guard does not let through.
 
     Who sees a page sees the token of its session. So one with `origins` is no way to everywhere: without an egress list
-    it reaches what something of its dataset is bound to.
+    it reaches what something of its dataset is bound to. Egret itself is not on any network.
     """
+    if destination.own:
+        return
     if not egress_allows(view.egress, destination):
         raise Refused(Refusal("destination_blocked"))
     if view.caller.origins and not view.egress and not _bound(view, destination):
@@ -215,10 +219,13 @@ def _bound(view: View, destination: Destination) -> bool:
 
 
 async def _admit(
-    services: Services, trail: Trail, view: View, asked: Asked, *, path: bytes, fields: Fields
-) -> Admitted:
-    """Decide about a head whose authority is settled."""
+    services: Services, trail: Trail, view: View, asked: Asked, *, path: bytes, fields: Fields, page: bool = False
+) -> Admitted | Shown:
+    """Decide about a head whose authority is settled. `page`: it came by the gateway's URL."""
     destination, caller = trail.destination, view.caller
+    if destination is not None and destination.own:
+        head = Head(trail.method, path, asked.fields, destination)
+        return internal.show(services, view, head, length=asked.length, page=page)
     websocket = hops.is_websocket(asked.method, asked.fields)
     if destination is None or (websocket and not readable(fields)):
         raise Refused(Refusal("bad_request"))

@@ -21,7 +21,7 @@ import idna
 
 from proxy.admission.addresses import Address, Network, exempt, fault
 from proxy.core.refusal import Refusal, Refused
-from store.model import Destination
+from store.model import Destination, own
 
 PORTS: Final = frozenset({80, 443})
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
@@ -180,8 +180,10 @@ class AddressGuard:
         """Return the addresses to dial for a normalised host, in the resolver's order, without repeats.
 
         Raises `Refused`: `destination_blocked` when one address, the port or the spelling is not allowed,
-        `upstream_unreachable` when the name does not resolve in time.
+        `upstream_unreachable` when the name does not resolve in time. Egret's own name is nobody's to resolve.
         """
+        if own(host):
+            raise Refused(Refusal("destination_blocked"))
         passed = self._passed.get((host, port))
         if passed is not None and passed[0] > time.monotonic():
             return passed[1]

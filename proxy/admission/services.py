@@ -54,6 +54,9 @@ class View(Resolver, Protocol):
     def names(self) -> frozenset[str]:
         """Names of the secrets that the session may use; of others an answer does not tell it."""
 
+    def about(self) -> dict[str, object]:
+        """Return what code may know of its own session; no value of a secret. Raises `store.errors`."""
+
     def binds(self, destination: Destination) -> bool:
         """Whether a name of the dataset can go there, or a value that responses are searched for ever could."""
 

@@ -9,6 +9,7 @@ import time
 from typing import Final
 
 from proxy.admission.admit import Admitted
+from proxy.admission.internal import Shown
 from proxy.admission.services import log
 from proxy.border.border import Border
 from proxy.border.bridge import Bridge
@@ -27,6 +28,19 @@ REPEATABLE: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 
 PATIENCE: Final = 1.0
 """Seconds that an upstream has to say if it wants a body, before the client is told to send it (RFC 9110 10.1.1)."""
+
+
+async def carry(
+    border: Border, admitted: Admitted | Shown, client: Client, *, http2: bool = False, expects: bool = False
+) -> None:
+    """Have a request answered, over the border or with what Egret itself shows; raises `Refused`, `Gone`."""
+    if isinstance(admitted, Shown):
+        client.head(200, b"OK", admitted.fields, sized=True)
+        if not admitted.bare:
+            client.piece(admitted.body)
+        client.last(())
+    else:
+        await Exchange(border, admitted, client, http2=http2, expects=expects).run()
 
 
 class Exchange:

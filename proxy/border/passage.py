@@ -29,7 +29,7 @@ HELLO: Final = 16 << 10
 
 def passes(services: Services, view: View, target: Destination) -> bool:
     """Whether a tunnel is passed on unseen; raises `Refused` where it is listed, and a value can reach the host."""
-    if target.host not in services.passthrough:
+    if target.host not in services.passthrough or target.own:
         return False
     reached = not services.searches.scrubber(view, target).empty
     if reached or any(view.binds(Destination(secure, target.host, target.port)) for secure in (True, False)):

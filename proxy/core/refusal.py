@@ -85,8 +85,20 @@ CODES: Final[dict[str, Code]] = {
     "method_not_allowed": Code(
         405,
         "Method not allowed",
-        "TRACE, TRACK and CONNECT inside a tunnel are not forwarded: they echo or escape.",
-        "Use another method.",
+        "TRACE, TRACK and CONNECT inside a tunnel are not forwarded: they echo or escape. Egret itself takes few.",
+        "Use a method that the field Allow names.",
+    ),
+    "not_found": Code(
+        404,
+        "Nothing there",
+        "egret.internal is Egret itself, and has nothing under this path.",
+        "Ask for http://egret.internal/session with the header Egret-Session: 1.",
+    ),
+    "session_not_shown": Code(
+        403,
+        "Session not shown",
+        "A session is shown to its own code alone, not to pages or through relays.",
+        "Send GET with the header Egret-Session: 1, and no body, Origin, Via, Forwarded or X-Forwarded-*.",
     ),
     "unsupported_encoding": Code(
         415,
@@ -163,6 +175,8 @@ class Refusal:
     secret: str | None = None
     override: int | None = None
     retry_after: int | None = None
+    allow: bytes | None = None
+    """With 405: the methods that there are, where it is not the usual ones."""
 
     @property
     def status(self) -> int:

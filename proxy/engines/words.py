@@ -31,7 +31,7 @@ def told(refusal: Refusal, request_id: str) -> tuple[Fields, bytes]:
     if refusal.status == 407:
         fields = (*fields, *CHALLENGES)
     elif refusal.status == 405:
-        fields = (*fields, ALLOW)
+        fields = (*fields, ALLOW if refusal.allow is None else (b"Allow", refusal.allow))
     elif refusal.status == 429:
         fields = (*fields, (b"Retry-After", b"%d" % (refusal.retry_after or 1)))
     return fields, body

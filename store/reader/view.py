@@ -1,5 +1,6 @@
 """What one session may use, as of one revision: dataset → project → organisation, nearest wins, environment applied."""
 
+import datetime as dt
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from store.model import Denial, Destination, Grant, Kind, Location, SecretValue,
 from store.reach import WEAK_FOR, Stored, among, members, scrub_hosts
 from store.reader.session import Session
 from store.reader.standing import Standing
-from store.rules import DestinationRule
+from store.rules import DestinationRule, canonical_rules
 from store.trust.entry import RETIRED_FOR
 from store.trust.manifest import Entry, Manifest, Version
 from store.trust.signing import canonical, digest
@@ -175,6 +176,27 @@ class View:
         """Names of the secrets that the session may use; of others an answer does not tell it."""
         known = {name for index in self._indexes for kind, name in index.by_name if kind is Kind.SECRET}
         return frozenset(name for name in known if self._find(Kind.SECRET, name) is not None)
+
+    def about(self) -> dict[str, object]:
+        """Return what code may know of its own session: names that it may use and where, and plain variables.
+
+        No value of a secret. Raises what opening a variable does.
+        """
+        usable = [(each, each.active) for each in sorted(self._effective(), key=lambda each: each.name)]
+        kinds = {kind: [(e, v) for e, v in usable if v is not None and e.kind is kind] for kind in Kind}
+        self.prepare([version for _, version in kinds[Kind.VARIABLE]])
+        return {
+            "dataset": self.caller.dataset,
+            "expires_at": dt.datetime.fromtimestamp(round(self.caller.expires_at, 3), dt.UTC).isoformat(),
+            "secrets": [
+                {"name": entry.name, "hosts": canonical_rules(version.rules), "locations": sorted(version.locations)}
+                for entry, version in kinds[Kind.SECRET]
+            ],
+            "variables": {
+                entry.name: self._fetch(entry, version).reveal().decode("utf-8", "replace")
+                for entry, version in kinds[Kind.VARIABLE]
+            },
+        }
 
     def binds(self, destination: Destination) -> bool:
         """Whether any name can go there, or any of `values()` ever could: by what was sealed, not by what was narrowed.

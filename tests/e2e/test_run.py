@@ -1,10 +1,12 @@
 """`egret run`: a command behind the proxy, with a session of its own that ends with it."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -25,7 +27,7 @@ def dataset(egret):
         {"name": "PATH", "value": "/evil/bin", "hosts": hosts},
         {"name": "LD_PRELOAD", "value": "/evil/lib.so", "hosts": hosts},
         name="run",
-        variables=[{"name": "REGION", "value": "eu-1"}],
+        variables=[{"name": "REGION", "value": "eu-1"}, {"name": "NODE_OPTIONS", "value": "--require=/evil"}],
     )
 
 
@@ -43,12 +45,13 @@ def sessions(egret, dataset) -> list[dict]:
 
 
 def test_the_environment_of_the_command(egret, run):
-    """Placeholders, proxy and CA variables are there; our API key is not; names that steer programs are left alone."""
+    """Placeholders, values of variables, proxy and CA are there; our API key is not, nor what steers programs."""
     done = run("--", "env", "-0")
     assert done.returncode == 0, done.stderr
     got = dict(item.split("=", 1) for item in done.stdout.split("\0") if item)
     assert got["API_TOKEN"] == "#{SECRETS.API_TOKEN}"
-    assert got["REGION"] == "#{VARS.REGION}"
+    assert (got["REGION"], got["EGRET_VARS"]) == ("eu-1", "NODE_OPTIONS,REGION")
+    assert "evil" not in got["NODE_OPTIONS"]
     assert got["EGRET_SECRETS"] == "API_TOKEN,LD_PRELOAD,OTHER,PATH"
     assert "EGRET_API_KEY" not in got
     assert egret.key not in done.stdout
@@ -85,6 +88,54 @@ def test_the_literal_spelling_works_with_the_shims(egret, run):
         done = run(*flags, "--", sys.executable, "-c", code, env={"API": egret.upstream.url})
         assert done.returncode == 0, done.stderr
         assert [request.target for request in egret.upstream.log] == [target]
+
+
+ABOUT = """
+import sys; from egret import secrets, variables
+print(variables["REGION"], list(variables), list(secrets), secrets["API_TOKEN"], "EVER" in secrets)
+"""
+
+
+def test_code_asks_for_its_own_session(egret, run):
+    """By the SDK, the command line, and any client, whether it goes to the proxy or is captured; with no key."""
+    done = run("--secret", "API_TOKEN", "--secret", "EVER", "--", sys.executable, "-c", ABOUT)
+    names = ["NODE_OPTIONS", "REGION"]
+    assert done.stdout.strip() == f"eu-1 {names} ['API_TOKEN'] #{{SECRETS.API_TOKEN}} False", done.stderr
+    assert "declared, and not to be had in this session: EVER" in done.stderr
+
+    asked = [
+        run("--", EGRET, "kv", "get", *words)
+        for words in (["region"], ["-s", "api_token"], ["nothing"], ["-s", "no/such/thing"])
+    ]
+    assert [done.returncode for done in asked] == [0, 8, 3, 3]
+    assert asked[0].stdout == "eu-1\n"
+    assert "#{SECRETS.API_TOKEN}" in asked[1].stdout and egret.upstream.origin in asked[1].stdout
+
+    page = "http://egret.internal/session"
+    for words in ([page], ["--noproxy", "*", page], ["--noproxy", "*", page.replace("http", "https")]):
+        done = run("--", "curl", "-sS", "-H", "Egret-Session: 1", *words)
+        document = json.loads(done.stdout)
+        assert document["variables"]["REGION"] == "eu-1"
+        assert [secret["name"] for secret in document["secrets"]] == ["API_TOKEN", "LD_PRELOAD", "OTHER", "PATH"]
+        assert VALUE not in done.stdout + done.stderr
+
+
+def test_a_session_that_is_over_is_told_nothing(egret, dataset, run):
+    """Here revoked from outside, while its command runs."""
+    script = 'echo "$EGRET_SESSION"; read go; exec "$0" kv get region'
+    words = [EGRET, "run", "-d", "run", "--", "sh", "-c", script, EGRET]
+    with subprocess.Popen(
+        words, env=with_key(egret, dataset), text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        session = process.stdout.readline().strip()
+        path = f"/projects/default/datasets/{dataset['id']}/sessions/{session}"
+        assert egret.api("DELETE", path)[0] in {200, 204}
+        wait_for(lambda: session not in {item["id"] for item in sessions(egret, dataset)}, "the revocation")
+        time.sleep(1)  # what is promised
+        out, err = process.communicate("go\n", 30)
+    assert (process.returncode, out) == (7, "")
+    assert "session_invalid" in err
 
 
 def test_the_exit_code_is_the_commands(run):

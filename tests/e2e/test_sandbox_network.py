@@ -2,13 +2,17 @@
 
 import socket
 import sys
+from pathlib import Path
 
 import pytest
+from python_clients import separate
 from served import Egret
 from upstream import Upstream
+from websocket_route import websocket
 
 pytestmark = pytest.mark.needs("bwrap", "nft")
 
+CLIENTS = Path(__file__).parents[1] / "clients"
 VALUE = "sk-capture-5Rt7Yb3Nm"
 NAME = socket.gethostname()
 """A name that the proxy resolves to loopback, and that is not `localhost`, which is the sandbox's own."""
@@ -29,6 +33,25 @@ async def main():
 asyncio.run(main())
 """,
 }
+DIRECT["tornado"] = """
+import asyncio, sys
+from tornado.httpclient import AsyncHTTPClient, HTTPRequest
+async def main():
+    request = HTTPRequest(f"https://{sys.argv[1]}/tornado", headers={"X-Key": "#{SECRETS.TOKEN}"})
+    print((await AsyncHTTPClient().fetch(request)).code)
+asyncio.run(main())
+"""
+RUBY = r"""
+require "net/http"
+u = URI("https://#{ARGV[0]}/ruby")
+puts Net::HTTP.get_response(u, {"X-Key" => "\#{SECRETS.TOKEN}"}).code
+"""
+HTTP2 = """
+const http2 = require("http2")
+const client = http2.connect("https://" + process.argv[1])
+const stream = client.request({":path": "/http2", "x-key": "#{SECRETS.TOKEN}"})
+stream.on("response", fields => { console.log(fields[":status"]); client.destroy() })
+"""
 NODE = """
 const https = require("https")
 https.get("https://" + process.argv[1] + "/node", {headers: {"X-Key": "#{SECRETS.TOKEN}"}}, r => { console.log(r.statusCode); r.resume() })
@@ -54,7 +77,8 @@ def server(tmp_path_factory):
 @pytest.fixture
 def run(server, tmp_path):
     def run(*words, check=True, **kwargs):
-        return server.cli("run", "-d", "capture", "--no-shims", *words, check=check, cwd=tmp_path, **kwargs)
+        command = ["run", "-d", "capture", "--no-shims", *map(str, words)]
+        return server.cli(*command, check=check, cwd=tmp_path, **kwargs)
 
     return run
 
@@ -88,6 +112,80 @@ def test_node(server, run):
     server.target.forget()
     assert run("--", "env", "-u", "NODE_USE_ENV_PROXY", "node", "-e", NODE, server.named).stdout == "200\n"
     arrived(server, b"/node")
+
+
+@pytest.mark.needs("node")
+def test_nodes_http2(server, run):
+    """It knows no proxy and speaks HTTP/2 alone."""
+    server.target.forget()
+    assert run("--", "node", "-e", HTTP2, server.named).stdout == "200\n"
+    arrived(server, b"/http2")
+
+
+@pytest.mark.needs("ruby")
+def test_ruby(server, run):
+    """Net::HTTP goes by its variable for names that are not loopback, as none is in here."""
+    server.target.forget()
+    assert run("--", "ruby", "-e", RUBY, server.named).stdout == "200\n"
+    arrived(server, b"/ruby")
+
+
+HTTPLIB2 = """
+import httplib2, sys
+print(httplib2.Http().request("https://" + sys.argv[1] + "/httplib2", headers={"X-Key": "#{SECRETS.TOKEN}"})[0].status)
+"""
+BUN = """
+const socket = new WebSocket("wss://" + process.argv[1] + "/bun", {headers: {"X-Key": "#{SECRETS.TOKEN}"}})
+socket.onopen = () => { console.log(200); process.exit(0) }
+socket.onerror = error => { console.log(error.message); process.exit(1) }
+"""
+DENO = """
+const answer = await fetch("https://" + Deno.args[0] + "/deno", {headers: {"X-Key": "#{SECRETS.TOKEN}"}})
+console.log(answer.status)
+"""
+
+
+def test_httplib2(server, run):
+    """With a bundle by certifi, and a proxy by a module of its own."""
+    server.target.forget()
+    python = separate()
+    done = run("--share", python.parents[1], "--", python, "-c", HTTPLIB2, server.named)
+    assert done.stdout == "200\n", done.stderr
+    arrived(server, b"/httplib2")
+
+
+RUNTIMES = {
+    "bun": ("@oven/bun-linux-*/bin/bun", ["-e", BUN]),
+    "deno": ("@deno/linux-*/deno", ["eval", "--quiet", DENO]),
+}
+
+
+@pytest.mark.parametrize("name", RUNTIMES)
+def test_other_runtimes(server, run, name):
+    """Bun's WebSocket, which asks no proxy; Deno's fetch."""
+    where, words = RUNTIMES[name]
+    found = next(iter((CLIENTS / "node" / "node_modules").glob(where)), None)
+    if found is None:
+        pytest.skip(f"needs {name}: run tools/system-parts")
+    server.target.forget()
+    server.target.routes[b"/bun"] = websocket
+    done = run("--share", found.parent, "--", found, *words, server.named, check=False)
+    assert done.stdout == "200\n", done.stderr
+    arrived(server, f"/{name}".encode())
+
+
+WORDED = {
+    "redis-cli": (["-h", "db.example.com", "-p", "6379", "PING"], "egret: only HTTP"),
+    "psql": (["-h", "db.example.com", "-U", "me", "-c", "select 1", "-w"], "egret: only HTTP"),
+}
+
+
+@pytest.mark.parametrize("tool", [pytest.param(name, marks=pytest.mark.needs(name)) for name in WORDED])
+def test_databases_are_refused_in_their_words(run, tool):
+    """What the client prints says why."""
+    words, said = WORDED[tool]
+    done = run("--", tool, *words, check=False)
+    assert said in done.stdout + done.stderr.split("sandbox:", 1)[1]
 
 
 @pytest.mark.needs("javac")

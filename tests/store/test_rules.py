@@ -265,3 +265,17 @@ def test_any_text_is_read_or_refused(text):
 def test_host_names_are_stable(name):
     """A plain name reads as itself in any case."""
     assert rule(name.upper()).host == name
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["egret.internal", "http://EGRET.Internal.:8080", "ｅｇｒｅｔ.internal", "x.egret.internal", "*.egret.internal"],
+)
+def test_egrets_own_name_is_reserved(text):
+    """No upload may name it; a rule that an old store holds reads, and matches nothing."""
+    with pytest.raises(Invalid) as refused:
+        parse_rules(["api.example.com", text])
+    assert [(problem.pointer, problem.code) for problem in refused.value.problems] == [("/hosts/1", "host_reserved")]
+    old = rule(text)
+    assert not old.names("egret.internal") and not old.names("x.egret.internal")
+    assert not rule("*.example.com").names("egret.internal")

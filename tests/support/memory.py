@@ -63,6 +63,19 @@ class View:
     def binds(self, destination: Destination) -> bool:
         return any(allows(rule, destination) for secret in self.all for rule in secret.hosts)
 
+    def about(self):
+        usable = sorted(self.secrets.items(), key=lambda item: item[0])
+        return {
+            "dataset": self.caller.dataset,
+            "expires_at": "2096-10-02T07:06:40+00:00",
+            "secrets": [
+                {"name": name, "hosts": list(s.hosts), "locations": sorted(s.locations)}
+                for (kind, name), s in usable
+                if kind is Kind.SECRET
+            ],
+            "variables": {name: s.value.decode() for (kind, name), s in usable if kind is Kind.VARIABLE},
+        }
+
     @property
     def names(self):
         return frozenset(s.name for s in self.secrets.values()) | {name for name, _ in self.extra}

@@ -5,9 +5,10 @@ program that imports none pays for one entry of sys.meta_path. Nothing but `sys`
 library that is absent, or looks different in the version at hand, is left as it is. What holds no placeholder is passed
 on as the very object it was.
 
-Where a proxy is set, the libraries that ignore it are taken there as well (egret_shims_proxy). EGRET_SHIMS=urls leaves
-the proxy alone, EGRET_SHIMS=off does nothing at all. Runs on Python 3.7 and later, and needs nothing of Egret's: copy
-these files and `egret_shims.pth` into an interpreter's site-packages to have it without PYTHONPATH.
+Where a proxy is set, the libraries that ignore it are taken there as well (egret_shims_proxy), and those that bring
+roots of their own trust SSL_CERT_FILE. EGRET_SHIMS=urls leaves both alone, EGRET_SHIMS=off does nothing at all. Runs
+on Python 3.7 and later, and needs nothing of Egret's: copy these files and `egret_shims.pth` into the site-packages of
+an interpreter to have it without PYTHONPATH.
 """
 
 import os
@@ -32,6 +33,7 @@ POINTS = {
     "yarl": (("URL.__new__", 1, "val"),),
 }
 PROXIED = ("aiohttp", "urllib3")  # as egret_shims_proxy has a function for each
+TRUSTING = ("certifi.core", "stripe")  # they bring roots of their own, and no variable says otherwise
 
 _compiled = []
 
@@ -112,8 +114,36 @@ def _patch_module(module):
                 _patch(module, *point)
         if name in PROXIED and "proxy" in _wanted():
             _proxy_shim().patch(module)
+        if name in TRUSTING and "proxy" in _wanted():
+            _trust(module)
     except Exception as error:
         _say("%s is used as it is" % name, error)
+
+
+def _trust(module):
+    """Have it trust what OpenSSL is told to: SSL_CERT_FILE, where that names a file."""
+    if module.__name__ == "stripe":
+        module.ca_bundle_path = _bundle() or module.ca_bundle_path
+        return
+    where, contents = module.where, module.contents
+
+    def told_where():
+        return _bundle() or where()
+
+    def told_contents():
+        if not _bundle():
+            return contents()
+        with open(_bundle(), encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    module.where, module.contents = told_where, told_contents
+    _replace_copies(where, told_where)
+    _replace_copies(contents, told_contents)
+
+
+def _bundle():
+    path = os.environ.get("SSL_CERT_FILE") or ""
+    return path if os.path.isfile(path) else ""
 
 
 def _proxy_shim():
@@ -156,7 +186,7 @@ class Finder:
 
     def find_spec(self, name, path=None, target=None):
         """Let the other finders find it, and have it patched when it has run."""
-        if name not in POINTS and name not in PROXIED:
+        if name not in POINTS and name not in PROXIED and name not in TRUSTING:
             return None
         for finder in sys.meta_path:
             find = getattr(finder, "find_spec", None)
@@ -188,7 +218,7 @@ def install():
         if "proxy" in _wanted():
             _complete_credentials(os.environ)
         sys.meta_path.insert(0, Finder())
-        for name in [*POINTS, *PROXIED]:
+        for name in [*POINTS, *PROXIED, *TRUSTING]:
             if name in sys.modules:
                 _patch_module(sys.modules[name])
     except Exception as error:

@@ -4,6 +4,7 @@ import asyncio
 
 from proxy.admission import admit
 from proxy.admission.admit import Admitted, Asked, Tunnel
+from proxy.admission.internal import Shown
 from proxy.admission.trail import Trail
 from proxy.engines.express.tls import ClientContexts, asked_name
 from proxy.engines.http1.forward import Forward
@@ -23,7 +24,7 @@ class Express(Forward):
         """See `Forward`."""
         return await admit.connect(self.services, trail, asked)
 
-    async def admit(self, asked: Asked, trail: Trail) -> Admitted:
+    async def admit(self, asked: Asked, trail: Trail) -> Admitted | Shown:
         """See `Forward`."""
         if self.tunnel is None:
             return await admit.plain(self.services, trail, asked)

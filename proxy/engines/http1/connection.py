@@ -10,10 +10,11 @@ from typing import Final
 
 from proxy.admission.admit import Admitted
 from proxy.admission.events import SpoolError
+from proxy.admission.internal import Shown
 from proxy.admission.services import Services, log
 from proxy.admission.trail import Trail
 from proxy.border.client import Gone
-from proxy.border.exchange import Exchange
+from proxy.border.exchange import carry
 from proxy.border.link import Link
 from proxy.core.refusal import Refusal, Refused
 from proxy.engines.http1.reply import UNREAD, Arrival, Reply
@@ -235,11 +236,11 @@ class Connection:
         await self._linger()
         return False
 
-    async def carry(self, admitted: Admitted, arrival: Arrival, reply: Reply) -> None:
-        """Have an admitted request carried over the border; raises `Refused`, `Gone`."""
+    async def carry(self, admitted: Admitted | Shown, arrival: Arrival, reply: Reply) -> None:
+        """Have an admitted request answered; raises `Refused`, `Gone`."""
         self.requests += 1
         expects = arrival.length != 0 and b"100-continue" in wire.tokens(arrival.fields, b"expect")
-        await Exchange(self.server.border, admitted, reply, expects=expects).run()
+        await carry(self.server.border, admitted, reply, expects=expects)
 
     # reading a request
 

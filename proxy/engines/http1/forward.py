@@ -8,6 +8,7 @@ import contextlib
 import ssl
 
 from proxy.admission.admit import Admitted, Asked, Tunnel
+from proxy.admission.internal import Shown
 from proxy.admission.trail import Trail
 from proxy.border.client import Gone
 from proxy.border.passage import Passage, passes
@@ -35,7 +36,7 @@ class Forward(Connection):
         """Decide about a CONNECT; raises `Refused`."""
         raise NotImplementedError
 
-    async def admit(self, asked: Asked, trail: Trail) -> Admitted:
+    async def admit(self, asked: Asked, trail: Trail) -> Admitted | Shown:
         """Decide about a request; raises `Refused`."""
         raise NotImplementedError
 

@@ -10,6 +10,7 @@ from mitmproxy.proxy.layers.http._hooks import HttpConnectHook, HttpRequestHeade
 from mitmproxy.proxy.mode_specs import ProxyMode
 
 from proxy.admission.admit import Admitted, Asked, Tunnel
+from proxy.admission.internal import Shown
 from proxy.admission.trail import Trail
 from proxy.border.client import Gone
 from proxy.core.refusal import Refusal, Refused
@@ -58,7 +59,7 @@ class MitmConnection(Forward):
             raise Refused(Refusal("internal"))
         return flow.granted
 
-    async def admit(self, asked: Asked, trail: Trail) -> Admitted:
+    async def admit(self, asked: Asked, trail: Trail) -> Admitted | Shown:
         """See `Forward`."""
         flow = self._flow(asked, trail)
         await self._master.ask(HttpRequestHeadersHook(flow))

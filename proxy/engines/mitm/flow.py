@@ -9,6 +9,7 @@ from typing import Final
 from mitmproxy import connection, http
 
 from proxy.admission.admit import Admitted, Asked, Tunnel
+from proxy.admission.internal import Shown
 from proxy.admission.trail import Trail
 
 NOWHERE: Final = connection.Server(address=None)
@@ -25,7 +26,7 @@ class Flow(http.HTTPFlow):  # type: ignore[no-untyped-call]
     """The server name that the tunnel's TLS asked for."""
     granted: Tunnel | None
     """What `http_connect` decides."""
-    admitted: Admitted | None
+    admitted: Admitted | Shown | None
     """What `requestheaders` decides."""
 
     @classmethod

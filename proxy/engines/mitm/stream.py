@@ -12,7 +12,7 @@ from proxy.admission.events import SpoolError
 from proxy.admission.services import log
 from proxy.admission.trail import Trail
 from proxy.border.client import Body, Ends, Gone
-from proxy.border.exchange import Exchange
+from proxy.border.exchange import carry
 from proxy.core.message import Fields
 from proxy.core.refusal import Refusal, Refused
 from proxy.engines.http1.forward import Forward
@@ -105,7 +105,7 @@ class Stream:
         with contextlib.closing(await connection.admit(self._asked, trail)) as admitted:
             connection.requests += 1
             expects = self._asked.length != 0 and b"100-continue" in wire.tokens(tuple(self._asked.fields), b"expect")
-            await Exchange(connection.server.border, admitted, self, http2=True, expects=expects).run()
+            await carry(connection.server.border, admitted, self, http2=True, expects=expects)
 
     def _over(self, task: "asyncio.Task[None]") -> None:
         self._task = None

@@ -1,5 +1,6 @@
 """egret.sandbox.environment and egret.trust: the environment of code behind the proxy."""
 
+import os
 import ssl
 import stat
 import subprocess
@@ -61,7 +62,7 @@ def test_java_reads_the_trust_store(tmp_path, ca):
 
 def test_files_are_for_their_owner_alone(files):
     """The folder is the caller's; the files in it are 0600."""
-    for path in (files.bundle, files.ca, files.wgetrc):
+    for path in (files.bundle, files.ca, files.wgetrc, files.php / "egret.ini"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
@@ -94,12 +95,41 @@ def test_java_options_are_added_and_hold_no_token(files):
     assert "egs_" not in made["JAVA_TOOL_OPTIONS"]
 
 
+def test_java_gets_credentials_by_a_file(tmp_path, ca):
+    """The launcher prints the file's name; where connections are captured nobody needs them."""
+    files = write(tmp_path, ca, PROXY)
+    if files.java_credentials is None:
+        pytest.skip("needs java: run tools/system-parts")
+    assert stat.S_IMODE(files.java_credentials.stat().st_mode) == 0o600
+    made = variables(PROXY, files, {}, {"JDK_JAVA_OPTIONS": "-ea"})
+    assert made["JDK_JAVA_OPTIONS"] == f"-ea @{files.java_credentials}"
+    assert "egs_" not in made["JDK_JAVA_OPTIONS"] + made["JAVA_TOOL_OPTIONS"]
+    done = subprocess.run(
+        ["java", "-XshowSettings:properties", "-version"], env=made | {"PATH": os.environ["PATH"]},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "https.proxyUser = egs_token" in done.stderr
+    assert "https.proxyPassword = x" in done.stderr
+    captured = variables(PROXY, files, {}, {}, captured=True)
+    assert "JDK_JAVA_OPTIONS" not in captured and "proxyHost" not in captured["JAVA_TOOL_OPTIONS"]
+
+
+def test_php_and_the_aws_sdks(files):
+    """PHP's own folder comes first; botocore reads REQUESTS_CA_BUNDLE, so that the variable which breaks others is gone."""
+    made = variables(PROXY, files, {}, {"AWS_CA_BUNDLE": "/corporate.pem"})
+    assert made["PHP_INI_SCAN_DIR"] == f":{files.php}"
+    assert "AWS_CA_BUNDLE" not in made
+    assert variables(PROXY, files, {}, {"PHP_INI_SCAN_DIR": "/a"})["PHP_INI_SCAN_DIR"] == f"/a:{files.php}"
+
+
 @pytest.mark.parametrize(
     "name",
     [
         "PATH", "HOME", "LD_PRELOAD", "LD_LIBRARY_PATH", "DYLD_INSERT_LIBRARIES", "PYTHONPATH", "PYTHONSTARTUP",
         "NODE_OPTIONS", "JAVA_TOOL_OPTIONS", "PERL5LIB", "RUBYOPT", "BASH_ENV", "ENV", "IFS", "GIT_SSH_COMMAND",
         "SSL_CERT_FILE", "HTTPS_PROXY", "NO_PROXY", "EGRET_SESSION", "EGRET_API_KEY", "GCONV_PATH", "SHELL",
+        "EGRET_TOKEN", "LD_API_KEY", "PHP_INI_SCAN_DIR", "RUSTC_WRAPPER", "GOFLAGS", "EDITOR", "BROWSER", "MAKEFLAGS",
+        "CARGO_BUILD_RUSTC", "PIP_INDEX_URL", "OPENSSL_CONF", "NPM_CONFIG_REGISTRY", "NODE_EXTRA_CA_CERTS",
     ],
 )  # fmt: skip
 def test_names_that_steer_programs(name, files):
@@ -111,8 +141,12 @@ def test_names_that_steer_programs(name, files):
 
 
 @pytest.mark.parametrize(
-    "name", ["API_KEY", "OPENAI_API_KEY", "GITHUB_TOKEN", "DB_PASSWORD", "NODE", "PATHS", "AWS_SECRET_ACCESS_KEY"]
-)
+    "name",
+    [
+        "API_KEY", "OPENAI_API_KEY", "GITHUB_TOKEN", "DB_PASSWORD", "NODE", "PATHS", "AWS_SECRET_ACCESS_KEY",
+        "NODE_AUTH_TOKEN", "GIT_TOKEN", "CARGO_REGISTRY_TOKEN", "GEM_HOST_API_KEY", "PYTHON_API_KEY", "UV_PUBLISH_PASSWORD",
+    ],
+)  # fmt: skip
 def test_ordinary_names_are_set(name, files):
     """A secret of an ordinary name is there under its name, as its placeholder."""
     assert variables(PROXY, files, variables_inside("s1", [name]), {})[name] == f"#{{SECRETS.{name}}}"

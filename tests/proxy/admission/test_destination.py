@@ -465,3 +465,16 @@ API = Destination(True, "api.example.com", 443)
 def test_egress_list(egress, destination, allowed):
     """The dataset's egress list by table; what cannot be understood denies."""
     assert egress_allows(egress, destination) is allowed
+
+
+@pytest.mark.parametrize("host", ["egret.internal", "x.egret.internal"])
+async def test_egrets_own_name_is_not_resolved(host):
+    """Whoever asks the guard, which is asked before every dial: nothing is looked up."""
+
+    async def resolve(_host, _port):
+        raise AssertionError
+
+    guard = AddressGuard(allow_private=["0.0.0.0/0", "::/0"], resolve=resolve)
+    with pytest.raises(Refused) as refused:
+        await guard.check(host, 443)
+    assert refused.value.refusal.code == "destination_blocked"

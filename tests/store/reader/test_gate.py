@@ -1,5 +1,7 @@
 """The read gate: what a session may use, how fast it hears of changes, and what it refuses."""
 
+import datetime as dt
+
 import pytest
 from stores import CANARY, eventually, secret, use
 
@@ -172,3 +174,34 @@ def test_a_value_reaches_what_was_sealed_with_it(store, reader):
         True, True, False,
     ]  # fmt: skip
     assert view.names == {"WEAK"}
+
+
+def test_what_code_is_told_of_its_session(store, reader):
+    """Names that it may use, as they are narrowed now; variables with their values; no value of a secret."""
+    bound = [{"host": "api.example.com", "headers": ["x-key", "authorization"]}]
+    store.dataset(secret(hosts=bound), secret("OTHER"), secret("NOWHERE", hosts=()))
+    store.put(secret("REGION", b"eu-west-1", hosts=None), kind=Kind.VARIABLE)
+    store.vault.entries.put(
+        store.owner, store.scope(""), Kind.VARIABLE, secret("OURS", "für alle".encode(), hosts=None)
+    )
+    store.put(secret("OURS", b"prod only", hosts=None, environment="prod"), kind=Kind.VARIABLE)
+    narrowed = [{"host": "api.example.com", "headers": ["x-key"]}]
+    store.vault.entries.patch(store.owner, store.scope(), Kind.SECRET, "API_KEY", Change(hosts=narrowed))
+    reader._refresh()
+    view = reader.view(store.caller(reader, secrets=["API_KEY", "NOWHERE", "NEVER_WAS"]))
+    about = view.about()
+    every = ["body", "header", "url"]
+    assert about == {
+        "dataset": "ds",
+        "expires_at": about["expires_at"],
+        "secrets": [
+            {"name": "API_KEY", "hosts": narrowed, "locations": every},
+            {"name": "NOWHERE", "hosts": [], "locations": every},
+        ],
+        "variables": {"OURS": "für alle", "REGION": "eu-west-1"},
+    }
+    assert dt.datetime.fromisoformat(about["expires_at"]).timestamp() == pytest.approx(view.caller.expires_at)
+    prod = reader.view(store.caller(reader, environment="prod")).about()
+    assert prod["variables"]["OURS"] == "prod only"
+    assert [secret["name"] for secret in prod["secrets"]] == ["API_KEY", "NOWHERE", "OTHER"]
+    assert CANARY.decode() not in repr((about, prod))

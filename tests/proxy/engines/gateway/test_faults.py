@@ -45,6 +45,7 @@ OTHERS = {
 
 # Not on the way of a request, or only when something else happens too; each has tests of its own.
 ELSEWHERE = {
+    "admission.internal._of_code",
     "border.border.Border._done",
     "border.border.Border._look",
     "border.border.Border._moved",
@@ -273,7 +274,13 @@ def half(request, conn):
     return None
 
 
-SCENES = (get, post, short, refused, socket_, stream, long, upload, broken_upstream)
+def session(gate):
+    """What Egret itself shows."""
+    head = f"GET /s/{gate.token}/http/egret.internal/session HTTP/1.1\r\nHost: gw\r\nOrigin: {ORIGIN}\r\n"
+    return gate.raw(head.encode() + b"Egret-Session: 1\r\nConnection: close\r\n\r\n", 3)
+
+
+SCENES = (get, post, short, refused, socket_, stream, long, upload, broken_upstream, session)
 
 
 def healthy(gate):
@@ -288,6 +295,7 @@ def healthy(gate):
         and long(gate).endswith(b"x#{SECRETS.KEY}")
         and upload(gate).startswith(b"HTTP/1.1 200")
         and not broken_upstream(gate).endswith(b"0\r\n\r\n")
+        and session(gate).endswith(b'"variables":{}}')
     )
 
 
