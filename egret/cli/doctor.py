@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from egret.cli.common import ERROR, Command, fail, talks
-from egret.cli.output import json_wanted, printable, rows
+from egret.cli.output import hanging, json_wanted, printable, rows
 from egret.cli.scopes import project_option
 from egret.settings import environment
 
@@ -60,6 +60,7 @@ def _show(tried: "Iterable[Finding]", otherwise: str) -> None:
 def _print(finding: "Finding") -> None:
     word, colour = WORDS[finding.ok]
     if sys.stdout.isatty():
-        click.echo(f"{click.style(f'{word:<7}', fg=colour)} {finding.name:<18} {printable(finding.said)}")
+        beside = hanging(f"{word:<7} {finding.name:<18} ", printable(finding.said))
+        click.echo(click.style(word, fg=colour) + beside.removeprefix(word))
     else:
         click.echo(f"{word}\t{finding.name}\t{printable(finding.said)}")
