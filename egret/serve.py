@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from egret.children import Place, Slot, command, slots
+from egret.data_folder import Unfit, look
 from egret.hardening import forget_key, undumpable
 from egret.listeners import Listener, bind
 from egret.sandbox.places import mark
@@ -30,8 +31,10 @@ def serve(data: Path, config: Path | None, settings: Settings, passphrase: int |
 
     `passphrase` is a descriptor from which each process of the data plane reads the opening key's.
     """
-    if not (data / "keys").is_dir():
-        raise ServeError(f"{data} holds no store: make one with `egret init --data {data}`")
+    try:
+        look(data, settings.store.at(data))
+    except Unfit as error:
+        raise ServeError(str(error)) from None
     undumpable()
     forget_key()
     _look_at(data, settings.store.key_group)
