@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "install": ("egret.cli.install", "Install the engine mitmproxy, by hash."),
     "doctor": ("egret.cli.doctor", "Prove the path of a running server with a canary."),
     "run": ("egret.cli.run", "Run a command behind the proxy."),
+    "use": ("egret.cli.use", "Make a dataset the default of this folder."),
     "login": ("egret.cli.login", "Keep a server's URL and an API key."),
     "logout": ("egret.cli.login", "Forget them."),
     "trust-key": ("egret.cli.login", "Believe a server's new sealing key."),
