@@ -45,12 +45,12 @@ def one(document: Mapping[str, Any], columns: Sequence[str] = ()) -> None:
     if json_wanted():
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
         return
-    shown = [(name, text(document[name])) for name in columns or document if name in document]
+    found = [(name, document[name]) for name in columns or document if name in document]
     if sys.stdout.isatty():
-        _block(shown)
+        _block([(name, _spaced(value)) for name, value in found])
     else:
-        for name, value in shown:
-            click.echo(f"{name}\t{value}")
+        for name, value in found:
+            click.echo(f"{name}\t{text(value)}")
 
 
 def warn(document: Mapping[str, Any]) -> None:
@@ -117,7 +117,13 @@ def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
 def _block(shown: Sequence[tuple[str, str]]) -> None:
     width = max((len(name) for name, _ in shown), default=0)
     for name, value in shown:
-        click.echo(f"{name + ':':<{width + 1}} {value}")
+        first = f"{name + ':':<{width + 1}} "
+        click.echo(hanging(first, value) if ", " in value else first + value)
+
+
+def _spaced(value: object) -> str:
+    """Write a value that may be a long list so that it can go on in the next line."""
+    return ", ".join(map(text, value)) if isinstance(value, list | tuple) and value else text(value)
 
 
 def _short(cell: str) -> str:
