@@ -15,25 +15,25 @@ class Unfit(Exception):
 
 
 def look(data: Path, url: str | None = None) -> None:
-    """Look at a folder that is about to be served; raises `Unfit`. `url`: of the database, for who writes to it."""
+    """Look at a folder that is about to be served; raises `Unfit`.
+
+    `url`: of the database, for who writes to it and to the folder itself. A data plane, whose user may be another,
+    writes to two folders in it.
+    """
     if not (data / "keys").is_dir():
         raise Unfit(f"{data} holds no store: make one with `egret init --data {data}`")
-    _writable(data)
+    for folder in (data / "spool", data / "state") if url is None else (data,):
+        _writable(folder, data)
     if url is not None and url.startswith("sqlite:///"):
         _database(Path(url.removeprefix("sqlite:///")))
 
 
-def _writable(data: Path) -> None:
-    """Try it: what is allowed on paper may be on a disk that is mounted read-only."""
-    probe = data / "serve.lock"
-    try:
-        os.close(os.open(probe, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        room = os.statvfs(data)
-    except OSError as error:
+def _writable(folder: Path, data: Path) -> None:
+    if folder.is_dir() and not os.access(folder, os.W_OK):  # a disk that is read-only counts, for root too
         raise Unfit(
-            f"{data} cannot be written ({error.strerror}): it must belong to the user that serves, on a disk that is "
-            "not read-only"
-        ) from None
+            f"{folder} cannot be written: it must belong to the user that serves, on a disk that is not read-only"
+        )
+    room = os.statvfs(data)
     free = room.f_bavail * room.f_frsize
     if free < LEAST:
         raise Unfit(f"the disk of {data} is full ({free >> 10} KiB are left): make room first")

@@ -69,7 +69,7 @@ class Egret:
             environ |= {"EGRET_URL": self.urls["admin"], "EGRET_API_KEY": self.key}
         environ |= kwargs.pop("env", {})
         done = subprocess.run(
-            [*kwargs.pop("prefix", ()), kwargs.pop("program", self.program), *args],
+            [*kwargs.pop("prefix", ()), kwargs.pop("program", getattr(self, "program", EGRET)), *args],
             text=True,
             capture_output=True,
             env=environ,
@@ -82,7 +82,7 @@ class Egret:
     def start(self) -> None:
         with (self.folder / "serve.out").open("w") as out, (self.folder / "serve.err").open("a") as err:
             self.process = subprocess.Popen(
-                [self.program, "serve", "--data", self.data, "--config", self.config],
+                [getattr(self, "program", EGRET), "serve", "--data", self.data, "--config", self.config],
                 stdout=out, stderr=err, env=self.environ,
             )  # fmt: skip
 
