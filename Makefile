@@ -22,13 +22,21 @@ $(VENV)/dev.stamp: requirements/dev.lock $(VENV)/runtime.stamp
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.lock
 	@touch $@
 
+# What the test of the wheel installs from, without a network. pip has most of it in its cache by now.
+$(VENV)/wheelhouse.stamp: requirements/runtime.lock | $(VENV)/runtime.stamp
+	rm -rf $(VENV)/wheelhouse
+	$(BIN)/python -m pip download -q --disable-pip-version-check --no-deps --require-hashes -d $(VENV)/wheelhouse -r requirements/runtime.lock
+	@touch $@
+
 setup: $(VENV)/runtime.stamp ## make .venv with what running needs (leaves .venv/bin/egret)
 
-setup-dev: $(VENV)/dev.stamp ## the same, with test and check tools
+setup-dev: $(VENV)/dev.stamp $(VENV)/wheelhouse.stamp ## the same, with test and check tools
 
 run: setup ## start everything embedded: store, dashboard, forward proxy, gateway (DATA=dir, CONFIG=file)
-	@test -f "$(or $(DATA),$${XDG_DATA_HOME:-$$HOME/.local/share}/egret/data)/egret.db" || $(BIN)/egret init $(DATA:%=--data %)
-	exec $(BIN)/egret serve $(DATA:%=--data %) $(if $(CONFIG),--config $(CONFIG))
+	@test -f "$(or $(DATA),$${XDG_DATA_HOME:-$$HOME/.local/share}/egret/data)/egret.db" || { \
+	  key=$$($(BIN)/egret init $(DATA:%=--data %)) && \
+	  printf 'egret: this is the owner key, shown this once; keep it: egret login, or EGRET_API_KEY\n%s\n' "$$key" >&2; }
+	@exec $(BIN)/egret serve $(DATA:%=--data %) $(if $(CONFIG),--config $(CONFIG))
 
 demo: setup ## a self-contained round trip on loopback, explained as it runs
 	@$(BIN)/egret demo
@@ -58,7 +66,7 @@ fuzz: setup-dev ## fuzz grammar, rewriters and scrubber for a bounded time
 docs: setup-dev ## write the pages that are made from the sources
 	$(BIN)/python tools/docs
 
-COMPILE := uv pip compile pyproject.toml --override requirements/overrides.txt --python-version 3.12 --universal \
+COMPILE := uv pip compile pyproject.toml --extra server --group engine --override requirements/overrides.txt --python-version 3.12 --universal \
 	--generate-hashes --no-header --no-annotate -q
 
 lock: ## resolve requirements/*.lock anew (needs uv)

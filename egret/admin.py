@@ -19,6 +19,10 @@ class Admin(Transport):
         """List API keys, without their secret part."""
         return self.pages("/keys/")
 
+    def own_key(self) -> Document:
+        """Return what is known of the very key that is used; every key may ask that."""
+        return self.call("GET", f"/keys/{part(self.key.split('_')[1] if self.key.count('_') > 1 else '-')}")
+
     def change_key(self, /, key: str, **options: object) -> Document:
         """Change a key's name, rights, networks or expiry."""
         return self.call("PATCH", f"/keys/{part(key)}", options)

@@ -125,6 +125,7 @@ class Client:
 
     sealing_key = _one(client.Client.sealing_key)
     create_project = _one(client.Client.create_project)
+    projects = _many(client.Client.projects)
     create_dataset = _one(client.Client.create_dataset)
     replace_dataset = _one(client.Client.replace_dataset)
     datasets = _many(client.Client.datasets)
@@ -146,6 +147,7 @@ class Client:
     sessions = _many(client.Client.sessions)
     revoke_session = _one(client.Client.revoke_session)
     create_key = _one(client.Client.create_key)
+    own_key = _one(client.Client.own_key)
     keys = _many(client.Client.keys)
     rotate_key = _one(client.Client.rotate_key)
     key_sessions = _many(client.Client.key_sessions)
@@ -172,4 +174,5 @@ class Client:
     delete_consumer = _one(client.Client.delete_consumer)
     audit = _many(client.Client.audit)
     verify_audit = _one(client.Client.verify_audit)
+    readiness = _one(client.Client.readiness)
     ca = _one(client.Client.ca)

@@ -23,7 +23,16 @@ from urllib.parse import urlencode, urlsplit
 from egret.admin import Admin
 from egret.area import Area, part
 from egret.pins import Pins, SealingKeyChanged
-from egret.transport import ApiError, Conflict, Document, Forbidden, NotAuthenticated, NotFound, Unavailable
+from egret.transport import (
+    ApiError,
+    Conflict,
+    Document,
+    Forbidden,
+    NotAuthenticated,
+    NotFound,
+    Unavailable,
+    understood,
+)
 from egret.uploads import Uploads
 
 __all__ = [
@@ -59,6 +68,10 @@ class Client(Admin):
     def create_project(self, /, name: str, **options: object) -> Document:
         """Create a project; `id` may be chosen."""
         return self.call("POST", "/projects/", {"name": name, **options})
+
+    def projects(self) -> Iterator[Document]:
+        """List the projects that the key may see."""
+        return self.pages("/projects/")
 
     def create_dataset(
         self, /, name: str, secrets: Sequence[Document] = (), *, project: str = "default", **options: object
@@ -177,6 +190,11 @@ class Client(Admin):
     def verify_audit(self) -> Document:
         """Have the server check its hash chain."""
         return self.call("GET", "/audit/verify")
+
+    def readiness(self) -> dict[str, str]:
+        """Return what the server says of each of its parts: `ok`, or what is wrong. Raises `ApiError`."""
+        status, raw = self.fetch("GET", "/readyz", accept=(503,))
+        return {str(name): str(said) for name, said in understood(raw, status).get("checks", {}).items()}
 
     def ca(self) -> bytes:
         """Return the proxy's CA certificate, PEM."""

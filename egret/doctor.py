@@ -24,7 +24,27 @@ PATIENCE = 5.0
 
 
 def examine(client: Client, project: str, echo_url: str | None) -> Iterator[Finding]:
-    """Try everything, finding by finding; what was made is removed at the end."""
+    """Try everything, finding by finding; what was made is removed at the end. Whatever goes wrong is a finding."""
+    if echo_url is not None and not _is_url(echo_url):
+        yield Finding("echo", ok=False, said="write its URL as https://HOST/PATH or http://HOST/PATH")
+        return
+    try:
+        yield from _all(client, project, echo_url)
+    except ApiError as error:
+        yield Finding("admin API", ok=False, said=str(error))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        yield Finding("admin API", ok=False, said="its answers are not those of an Egret of this release")
+
+
+def _is_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        return False
+
+
+def _all(client: Client, project: str, echo_url: str | None) -> Iterator[Finding]:
     yield from _server(client)
     canary = f"canary-{secrets.token_hex(16)}"
     with Echo(tls=False) as echo:
@@ -142,9 +162,8 @@ class _Examination:
 
 
 UNREACHED = (
-    "not shown: the proxy does not reach loopback, as it should in production. Name an echo API that it reaches: "
-    "egret doctor --echo https://HOST/PATH, whose answer repeats the request's headers; or, on a test machine, "
-    "set egress.allow_private: [127.0.0.0/8]"
+    "the proxy refuses loopback (destination_blocked), as it should. To show the rest, name an API that repeats the "
+    "request's headers, such as: egret doctor --echo https://postman-echo.com/get"
 )
 
 

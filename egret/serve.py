@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from egret.children import Place, Slot, command, slots
+from egret.data_folder import Unfit, look
 from egret.hardening import forget_key, undumpable
 from egret.listeners import Listener, bind
 from egret.sandbox.places import mark
@@ -30,8 +31,10 @@ def serve(data: Path, config: Path | None, settings: Settings, passphrase: int |
 
     `passphrase` is a descriptor from which each process of the data plane reads the opening key's.
     """
-    if not (data / "keys").is_dir():
-        raise ServeError(f"{data} holds no store: make one with `egret init --data {data}`")
+    try:
+        look(data, settings.store.at(data))
+    except Unfit as error:
+        raise ServeError(str(error)) from None
     undumpable()
     forget_key()
     _look_at(data, settings.store.key_group)
@@ -50,9 +53,29 @@ def serve(data: Path, config: Path | None, settings: Settings, passphrase: int |
         def announce() -> None:
             with contextlib.suppress(OSError):  # a reader that has gone is no reason to stop serving
                 print(ready, flush=True)  # noqa: T201  # the one line that a caller waits for
+            for line in _welcome(data, admin.public_url, proxy.public_url, gateway.public_url, settings.proxy.engine):
+                say(line)
 
         children = _slots(data, config, (admin, proxy, gateway), passphrase)
         return Supervisor(children, environment(), announce, close, settings.limits.drain_timeout).run()
+
+
+def _welcome(data: Path, admin: str, proxy: str, gateway: str, engine: str) -> list[str]:
+    """Say what is where and what to do next, to whoever sits before it."""
+    return [
+        f"dashboard      {admin}/",
+        f"admin API      {admin}/docs",
+        f"forward proxy  {proxy}  (engine {engine})",
+        f"gateway        {gateway}  (for pages in browsers)",
+        f"data folder    {data}",
+        "next, in another terminal, with the owner key that `egret init` printed:",
+        f"  export EGRET_URL={admin} EGRET_API_KEY=egk_...",
+        "  egret status",
+        "  egret dataset create NAME",
+        "  egret secret put API_TOKEN --dataset NAME --host api.example.com",
+        "  egret run --dataset NAME -- COMMAND",
+        "Ctrl-C ends it.",
+    ]
 
 
 def _slots(

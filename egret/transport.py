@@ -4,7 +4,7 @@ import contextlib
 import http.client
 import json
 import ssl
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Final, Self
 from urllib.parse import urlencode, urlsplit
@@ -105,7 +105,7 @@ class Transport:
         """Make one request with a JSON body and return the JSON answer ({} for an empty one); raises `ApiError`."""
         data = None if body is None else json.dumps(body).encode()
         status, raw = self.fetch(method, path, data, fields)
-        return _object(raw, status)
+        return understood(raw, status)
 
     def send_file(self, method: str, path: str, file: BinaryIO, size: int) -> Document:
         """Stream a file of `size` bytes on a connection of its own; never twice."""
@@ -113,12 +113,18 @@ class Transport:
         prefix = urlsplit(self.url).path.rstrip("/")
         fields = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
         _, raw = self.fetch(method, path.removeprefix(prefix), file, fields)
-        return _object(raw)
+        return understood(raw)
 
     def fetch(
-        self, method: str, path: str, data: Body = None, fields: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        data: Body = None,
+        fields: Mapping[str, str] | None = None,
+        *,
+        accept: Container[int] = (),
     ) -> tuple[int, bytes]:
-        """Make one request and return status and body; raises `ApiError` unless the status is 2xx."""
+        """Make one request and return status and body; raises `ApiError` unless the status is 2xx, or in `accept`."""
         headers = {"Authorization": f"Api-Key {self.key}", "User-Agent": f"egret/{__version__}", **(fields or {})}
         if data is not None:
             headers.setdefault("Content-Type", "application/json")
@@ -128,7 +134,7 @@ class Transport:
             self.close()
             reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
             raise Unavailable(0, "unreachable", f"No answer from {self.url}: {reason}.") from None
-        if not 200 <= status < 300:
+        if not 200 <= status < 300 and status not in accept:
             raise _error(status, raw)
         return status, raw
 
@@ -157,14 +163,15 @@ class Transport:
         return http.client.HTTPSConnection(host, parts.port, timeout=self.timeout, context=ssl.create_default_context())
 
 
-def _object(raw: bytes, status: int = 200) -> Document:
+def understood(raw: bytes, status: int = 200) -> Document:
+    """Read a JSON object ({} for no body); raises `ApiError` for what is none."""
     if not raw:
         return {}
-    try:
-        document: Document = json.loads(raw)
-    except ValueError:
-        raise ApiError(status, "not_json", "The server's answer is not JSON; is the URL right?") from None
-    return document
+    with contextlib.suppress(ValueError):
+        document = json.loads(raw)
+        if isinstance(document, dict):
+            return document
+    raise ApiError(status, "not_json", "The server's answer is not JSON of Egret's; is the URL right?")
 
 
 def _error(status: int, raw: bytes) -> ApiError:

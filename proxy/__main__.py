@@ -49,6 +49,10 @@ ADAPTERS: Final = {
 """By role, and by engine where there is a choice."""
 
 
+class NoEngine(Exception):
+    """The engine that the settings name is not installed; the message has the command that gets it."""
+
+
 def main(argv: list[str]) -> int:
     """Run until SIGTERM; returns the exit code."""
     try:
@@ -112,7 +116,7 @@ def _run(options: argparse.Namespace) -> int:
     shipper = _shipper(options, settings, plane.spool)
     try:
         engine = settings.proxy.engine if options.role == "forward" else ""
-        adapter = importlib.import_module(ADAPTERS[options.role, engine])
+        adapter = _adapter(options.role, engine)
         import uvloop  # noqa: PLC0415
 
         gc.freeze()
@@ -125,6 +129,14 @@ def _run(options: argparse.Namespace) -> int:
         if shipper is not None:
             shipper.close()
     return 0
+
+
+def _adapter(role: str, engine: str) -> Any:  # noqa: ANN401  # a module with `serve`
+    from egret.installed import lacks_engine  # noqa: PLC0415
+
+    if missing := lacks_engine(engine):
+        raise NoEngine(missing)
+    return importlib.import_module(ADAPTERS[role, engine])
 
 
 def _shipper(options: argparse.Namespace, settings: "Settings", spool: "Spool") -> "Shipper | None":
@@ -263,7 +275,7 @@ def _is_fatal(error: Exception) -> bool:
     from store.errors import KeyMismatch  # noqa: PLC0415
 
     names = {"AuthorityError", "ChangedUpstream"}
-    return isinstance(error, (SettingsError, KeyMismatch, NotHardened)) or type(error).__name__ in names
+    return isinstance(error, (SettingsError, KeyMismatch, NotHardened, NoEngine)) or type(error).__name__ in names
 
 
 if __name__ == "__main__":

@@ -78,7 +78,10 @@ class Authority:
             key = serialization.load_pem_private_key(key_path.read_bytes(), None)
             certificate = x509.load_pem_x509_certificate(certificate_path.read_bytes())
         except (OSError, ValueError, TypeError):
-            raise AuthorityError(f"No usable certificate authority in {data}. Run `egret init` first.") from None
+            raise AuthorityError(
+                f"No usable certificate authority: restore {key_path} and {certificate_path} from their backup; only a "
+                "new data folder gets new ones, by `egret init`."
+            ) from None
         if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
             raise AuthorityError(f"{key_path} does not belong to {certificate_path}.")
         if certificate.not_valid_after_utc < dt.datetime.now(dt.UTC):

@@ -41,7 +41,6 @@ OTHERS = {
     "pydantic": ("store.api",),
     "pydantic_core": ("store.api",),
     "pysqlite3": ("store.database",),
-    "rich": ("egret.cli",),
     "sqlalchemy": (
         "egret.cli.audit", "store.database", "store.ledger", "store.log", "store.operator", "store.reader", "store.vault",
     ),

@@ -11,7 +11,8 @@ from typing import Final
 import click
 
 from egret import __version__
-from egret.cli.common import Group
+from egret.cli.common import Group, fail
+from egret.installed import lacks_module
 
 COMMANDS: Final = {
     "init": ("egret.cli.init", "Create keys, CA and database in a folder; print the owner key."),
@@ -20,17 +21,23 @@ COMMANDS: Final = {
     "proxy": ("egret.cli.planes", "Run the forward proxy alone."),
     "gateway": ("egret.cli.planes", "Run the gateway alone."),
     "demo": ("egret.cli.demo", "Show a round trip on loopback, explained as it runs."),
+    "install": ("egret.cli.install", "Install the engine mitmproxy, by hash."),
     "doctor": ("egret.cli.doctor", "Prove the path of a running server with a canary."),
     "run": ("egret.cli.run", "Run a command behind the proxy."),
+    "status": ("egret.cli.status", "Show the server, whether it is well, and the folder's default."),
+    "whoami": ("egret.cli.status", "Show the key that is used, and what it may do."),
+    "use": ("egret.cli.use", "Make a dataset the default of this folder."),
     "login": ("egret.cli.login", "Keep a server's URL and an API key."),
     "logout": ("egret.cli.login", "Forget them."),
     "trust-key": ("egret.cli.login", "Believe a server's new sealing key."),
+    "project": ("egret.cli.project", "Create and list projects."),
     "dataset": ("egret.cli.dataset", "Create, list and remove datasets."),
     "secret": ("egret.cli.secret", "Put, list and remove secrets."),
     "var": ("egret.cli.var", "Put, list and remove variables."),
     "kv": ("egret.cli.kv", "Both, under keys such as prod/db/password."),
     "import": ("egret.cli.importing", "Import secrets from a file of another system."),
     "export": ("egret.cli.importing", "Write what is known of secrets, without values."),
+    "provider": ("egret.cli.provider", "Show the APIs that have presets."),
     "session": ("egret.cli.session", "Open, list and revoke sessions."),
     "key": ("egret.cli.key", "Create, list, rotate and revoke API keys."),
     "member": ("egret.cli.member", "Add, list and remove members; set their roles."),
@@ -61,6 +68,16 @@ class Lazy(Group):
         attribute = cmd_name.replace("-", "_") + ("_" if keyword.iskeyword(cmd_name) else "")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; a library that is not installed is a sentence, not a traceback."""
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            said = lacks_module(error)
+            if not said:
+                raise
+            fail(said)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without importing them."""

@@ -1,24 +1,28 @@
 """`egret audit`."""
 
+import contextlib
 import itertools
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from egret.cli.common import ERROR, USAGE, Group, config_option, fail, settings, talks
-from egret.cli.output import one, rows
+from egret.cli.output import json_wanted, one, printable, rows, text
 
 if TYPE_CHECKING:
-    from egret.client import Client
+    from egret.client import Client, Document
     from store.log.checkpoints import Checkpoint
     from store.trust.signing import Verifier
 
 COLUMNS = ("seq", "at", "actor", "action", "object", "outcome")
+AGAIN = 1.0
+"""Seconds between two looks of `tail`."""
+
 READABLE = click.Path(dir_okay=False, path_type=Path, allow_dash=True)
 
 
@@ -56,6 +60,49 @@ def list_(client: "Client", limit: int, **query: str | None) -> None:
     """List audit records."""
     found = client.audit(**{name: value for name, value in query.items() if value})
     rows(itertools.islice(found, limit), COLUMNS)
+
+
+@audit.command()
+@click.option("--limit", "-n", default=10, show_default=True, type=click.IntRange(min=0), help="How many old ones.")
+@filtered
+@talks
+def tail(client: "Client", limit: int, **query: str | None) -> None:
+    """Print the last records, oldest first, and then each new one until Ctrl-C. With --json: JSON lines."""
+    asked = {name: value for name, value in query.items() if value}
+    with contextlib.suppress(KeyboardInterrupt):
+        last = list(itertools.islice(client.audit(**asked), max(limit, 1)))
+        _lines_of(last[:limit])
+        seen = max((row["seq"] for row in last), default=0)
+        while True:
+            time.sleep(AGAIN)
+            seen = _lines_of(_since(client, asked, seen)) or seen
+
+
+def _since(client: "Client", asked: dict[str, str], seen: int) -> "list[Document]":
+    """Return what is newer, newest first; a server that is away just now is said, and asked again."""
+    from egret.client import Unavailable  # noqa: PLC0415
+
+    try:
+        return list(itertools.takewhile(lambda row: row["seq"] > seen, client.audit(**asked)))
+    except Unavailable as error:
+        click.echo(f"egret: {printable(error.detail)} Trying again.", err=True)
+        return []
+
+
+def _lines_of(newest_first: "list[Document]") -> int:
+    """Print records as they came; returns the number of the last one, 0 when there is none."""
+    for row in reversed(newest_first):
+        _line(row)
+    return max((row["seq"] for row in newest_first), default=0)
+
+
+def _line(row: "Document") -> None:
+    """Print one record as it comes: no table, whose widths only the end would tell."""
+    if json_wanted():
+        click.echo(json.dumps(row, ensure_ascii=False))
+        return
+    cells = [text(row.get(column)) for column in COLUMNS]
+    click.echo(("  " if sys.stdout.isatty() else "\t").join(cells))
 
 
 @audit.command()
@@ -168,7 +215,7 @@ def _checkpoints(file: Path | None, verifier: "Verifier") -> "list[Checkpoint]":
     return found
 
 
-@contextmanager
+@contextlib.contextmanager
 def _lines(file: Path) -> "Iterator[Iterator[str]]":
     try:
         with click.open_file(str(file), encoding="utf-8") as stream:
@@ -179,7 +226,7 @@ def _lines(file: Path) -> "Iterator[Iterator[str]]":
         fail(f"{file}: not text")
 
 
-@contextmanager
+@contextlib.contextmanager
 def _stored(data: Path | None, config: Path | None) -> "Iterator[Iterator[str]]":
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from egret.cli.output import JSON, printable
+from egret.installed import lacks_engine, lacks_server
 from egret.sandbox.places import data_home
 from egret.settings import Settings, SettingsError, environment, load
 
@@ -82,9 +83,14 @@ def settings(config: Path | None) -> Settings:
         fail(str(error))
 
 
-def serving(config: Path | None) -> Settings:
-    """Load the configuration of something that serves, and say aloud what weakens it."""
+def serving(config: Path | None, *, proxy: bool = True) -> Settings:
+    """Load the configuration of something that serves (`proxy`: the forward proxy too), and say what weakens it.
+
+    Ends the command where what it needs is not installed: its processes would say so with tracebacks.
+    """
     chosen = settings(config)
+    if missing := lacks_server() or (lacks_engine(chosen.proxy.engine) if proxy else ""):
+        fail(missing)
     if chosen.egress.unbound_secrets == "allow":
         click.echo(
             "egret: warning: egress.unbound_secrets is allow: a secret without hosts goes wherever the client says. "

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from egret.cli.common import Group, fail, talks
+from egret.cli.common import CONFLICT, Group, fail, talks
 from egret.cli.output import one, rows, warn
 from egret.cli.scopes import project_option
 
@@ -54,6 +54,12 @@ def create(client: "Client", name: str, file: Path | None, upload: Path | None, 
     """Create a dataset called NAME, with its secrets and its file if they are given."""
     if upload is not None and not upload.is_file():
         fail(f"{upload}: no such file")
+    if any(each["name"] == name for each in client.datasets(project)):
+        fail(
+            "there is a dataset of this name already: `egret dataset info` shows it, `egret dataset replace` "
+            "uploads it anew",
+            CONFLICT,
+        )
     options = {"filename": upload.name} if upload else {}
     document = client.create_dataset(name, _secrets(file), project=project, **options)
     if upload is not None:

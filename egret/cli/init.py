@@ -22,12 +22,16 @@ def init(ctx: click.Context, data: Path, config: Path | None) -> None:
 
     from proxy import authority  # noqa: PLC0415  # both planes are slow to import
     from store.errors import Conflict, StoreError  # noqa: PLC0415
-    from store.operator.init import initialise  # noqa: PLC0415
+    from store.operator.init import initialise, unmake  # noqa: PLC0415
 
     os.umask(0o077)
     try:
         owner = initialise(data, url)
-        authority.create(data)
+        try:
+            authority.create(data)
+        except BaseException:
+            unmake(data)  # the owner key would be lost: it is shown at the end
+            raise
     except StoreError as error:
         fail(error.detail, CONFLICT if isinstance(error, Conflict) else ERROR)
     except OSError as error:

@@ -1,11 +1,17 @@
 r"""How commands print: a table on a terminal, tab-separated columns in a pipe, JSON when asked.
 
+On a terminal nothing is ever cut: an id that lost its end cannot be copied. Columns that hold nothing are left out,
+times are written to the minute, and where the rest does not fit side by side each item is a block of lines.
+
 Text from the server may hold anything that a user once entered, escape sequences of terminals included, so control
 characters are shown as `\xNN` in tables and columns.
 """
 
 import json
+import re
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -28,7 +34,7 @@ def rows(items: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
         return
     cells = [[text(item.get(column)) for column in columns] for item in found]
     if sys.stdout.isatty():
-        _table([column.replace("_", " ").upper() for column in columns], cells)
+        _table(columns, cells)
     else:
         for line in cells:
             click.echo("\t".join(line))
@@ -39,10 +45,12 @@ def one(document: Mapping[str, Any], columns: Sequence[str] = ()) -> None:
     if json_wanted():
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
         return
-    for name in columns or document:
-        if name in document:
-            value = text(document[name])
-            click.echo(f"{name + ':':<14} {value}" if sys.stdout.isatty() else f"{name}\t{value}")
+    found = [(name, document[name]) for name in columns or document if name in document]
+    if sys.stdout.isatty():
+        _block([(name, _spaced(value)) for name, value in found])
+    else:
+        for name, value in found:
+            click.echo(f"{name}\t{text(value)}")
 
 
 def warn(document: Mapping[str, Any]) -> None:
@@ -77,13 +85,47 @@ def printable(written: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in written)
 
 
-def _table(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
-    from rich import box  # noqa: PLC0415  # slow to import
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+def hanging(first: str, said: str) -> str:
+    """Write a label and a text beside it that goes on below itself, at the terminal's width."""
+    room = max(shutil.get_terminal_size().columns - len(first), 20)
+    lines = textwrap.wrap(said, room, break_long_words=False, break_on_hyphens=False) or [""]
+    return first + ("\n" + " " * len(first)).join(lines)
 
-    table = Table(*heads, box=box.SIMPLE_HEAD)
-    for line in cells:
-        table.add_row(*(Text(cell) for cell in line))  # Text: a cell is never read as markup
-    Console().print(table)
+
+def _table(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+    if not cells:
+        click.echo("egret: there are none", err=True)
+        return
+    kept = [index for index in range(len(columns)) if any(line[index] != "-" for line in cells)]
+    lines = [[_short(line[index]) for index in kept] for line in cells]
+    heads = [columns[index].replace("_", " ").upper() for index in kept]
+    widths = [max(map(len, column)) for column in zip(heads, *lines, strict=True)]
+    if sum(widths) + 2 * (len(widths) - 1) > shutil.get_terminal_size().columns:
+        for number, line in enumerate(cells):
+            click.echo("", nl=number > 0)
+            _block([(columns[index], line[index]) for index in kept])
+        return
+    click.secho(_row(heads, widths), bold=True)
+    for line in lines:
+        click.echo(_row(line, widths))
+
+
+def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip()
+
+
+def _block(shown: Sequence[tuple[str, str]]) -> None:
+    width = max((len(name) for name, _ in shown), default=0)
+    for name, value in shown:
+        first = f"{name + ':':<{width + 1}} "
+        click.echo(hanging(first, value) if ", " in value else first + value)
+
+
+def _spaced(value: object) -> str:
+    """Write a value that may be a long list so that it can go on in the next line."""
+    return ", ".join(map(text, value)) if isinstance(value, list | tuple) and value else text(value)
+
+
+def _short(cell: str) -> str:
+    """Write a time of the API to the minute (UTC, as everywhere)."""
+    return re.sub(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\d\d[.\d]*Z$", r"\1 \2", cell)

@@ -22,8 +22,13 @@ from egret.settings import environment
 
 def _exec(plane: str, module: list[str], data: Path, config: Path | None, passphrase_fd: int | None = None) -> None:
     from egret.children import command, environ_of  # noqa: PLC0415
+    from egret.data_folder import Unfit, look  # noqa: PLC0415
 
-    serving(config)  # say what is wrong before the plane does
+    chosen = serving(config, proxy=module[-1] == "forward")  # say what is wrong before the plane does
+    try:
+        look(data, chosen.store.at(data) if plane == "control" else None)
+    except Unfit as error:
+        fail(str(error))
     argv = command(module, data, config)
     if passphrase_fd is not None:
         argv += ["--passphrase-fd", str(passphrase_fd)]

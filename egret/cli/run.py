@@ -1,6 +1,7 @@
 """`egret run`."""
 
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -12,7 +13,7 @@ import click
 
 from egret.cli.common import ERROR, UNAVAILABLE, USAGE, Command, config_option, fail, settings, talks
 from egret.cli.output import printable
-from egret.cli.scopes import dataset_option, project_option
+from egret.cli.scopes import in_dataset
 from egret.cli.secret import given
 from egret.settings import environment
 
@@ -47,11 +48,17 @@ def sandbox_options(function: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command(cls=Command, context_settings={"ignore_unknown_options": True})
-@dataset_option
-@project_option
+@in_dataset
 @click.option("--manifest", type=click.Path(path_type=Path), help="A plugin's YAML: only the secrets that it declares.")
 @click.option("--consumer", help="For this consumer: exactly the secrets that it declares.")
 @click.option("--secret", "secrets", multiple=True, help="Only these names; repeat for several. Default: all.")
+@click.option(
+    "--env-file",
+    "env_files",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Variables for the command, without what looks like a credential; repeat for several.",
+)
 @click.option("--environment", "-e", help="The environment whose secrets apply.")
 @click.option("--ttl", type=click.IntRange(min=1), default=86_400, show_default=True, help="Seconds, at most.")
 @click.option("--shims/--no-shims", default=True, help="Load the shims into Node and Python (docs/shims.md).")
@@ -65,6 +72,7 @@ def run(
     project: str,
     manifest: Path | None,
     secrets: tuple[str, ...],
+    env_files: tuple[Path, ...],
     shims: bool,
     command: tuple[str, ...],
     config: Path | None,
@@ -83,6 +91,7 @@ def run(
     from egret.watcher import leave_behind  # noqa: PLC0415
 
     program = _program(command[0])
+    given_here = _from_files(env_files)
     chosen = _plan(_wishes(options, config))
     declared = [*secrets, *_declared(manifest)] if secrets or manifest else None
     found = client.find_dataset(dataset, project)["id"]
@@ -90,7 +99,7 @@ def run(
     session = client.open_session(found, project, **given(**options))
     about = _about(client, session, Area(found, project), declared)
     folder = Path(tempfile.mkdtemp(prefix="egret-run-"))
-    environ = _environ(client.ca(), about, session, folder=folder, chosen=chosen, shims=shims)
+    environ = _environ(client.ca(), about, session, more=given_here, folder=folder, chosen=chosen, shims=shims)
     leave_behind(client, (session["id"], found, project), folder, records(environment()))
     _go(chosen, program, command, environ=environ, proxy_url=session["proxy_url"], folder=folder)
 
@@ -147,7 +156,14 @@ def _about(client: "Client", session: "Document", where: "Area", declared: list[
 
 
 def _environ(
-    ca: bytes, about: "Document", session: "Document", *, folder: Path, chosen: "Plan", shims: bool
+    ca: bytes,
+    about: "Document",
+    session: "Document",
+    *,
+    more: dict[str, str],
+    folder: Path,
+    chosen: "Plan",
+    shims: bool,
 ) -> dict[str, str]:
     from egret.sandbox.environment import reserved, variables, write  # noqa: PLC0415
     from egret.sandbox.levels import Level  # noqa: PLC0415
@@ -162,10 +178,31 @@ def _environ(
         del plain[name]
     inside = variables_inside(session["id"], secrets, plain)
     names = [name for name in (*secrets, *plain) if not reserved(name)]
-    base = chosen.environ(environment(), names, about["dataset"], folder, _say)
+    mine = {**environment(), **chosen.allowed(more, names, _say)}
+    base = chosen.environ(mine, names, about["dataset"], folder, _say)
     proxy_url, captured = chosen.proxy_url(session["proxy_url"]), chosen.level is Level.FULL
     made = variables(proxy_url, write(folder, ca, proxy_url), inside, base, captured=captured)
     return with_shims(made) if shims else made
+
+
+def _from_files(files: tuple[Path, ...]) -> dict[str, str]:
+    """Read `.env` files, a later one over an earlier; ends the command at the first fault, without its line's text."""
+    from egret.dotenv import DotenvError, parse  # noqa: PLC0415
+
+    found: dict[str, str] = {}
+    for file in files:
+        try:
+            for line in parse(file.read_text("utf-8")):
+                if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", line.key) or "\0" in line.value:
+                    fail(f"{file}: line {line.number}: no variable of a program")
+                found[line.key] = line.value
+        except OSError as error:
+            fail(f"{file}: {error.strerror}")
+        except UnicodeDecodeError:
+            fail(f"{file}: not text")
+        except DotenvError as error:
+            fail(f"{file}: {error}")
+    return found
 
 
 def _go(

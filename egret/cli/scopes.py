@@ -1,18 +1,50 @@
-"""The options that say which dataset, project or organisation a command is about."""
+"""The options that say which dataset, project or organisation a command is about, and the folder's default for them."""
 
 import functools
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
-from egret.cli.common import talks
+from egret.cli.common import fail, talks
+from egret.cli.output import printable
+from egret.settings import environment
 
 if TYPE_CHECKING:
     from egret.client import Area, Client
+    from egret.folder import Default
 
 project_option = click.option("--project", default="default", show_default=True, help="The project.")
-dataset_option = click.option("--dataset", "-d", required=True, help="The dataset's id or name.")
+
+
+def default() -> "Default | None":
+    """Return what this folder's `.egret` says; one that is not believed ends the command."""
+    from egret import folder  # noqa: PLC0415
+
+    try:
+        return folder.find(Path.cwd(), environment())
+    except folder.NotBelieved as error:
+        fail(str(error))
+    except OSError:  # the folder is gone
+        return None
+
+
+def in_dataset(function: Callable[..., None]) -> Callable[..., None]:
+    """Add --dataset and --project; give the function `dataset` and `project`, the folder's where none is named."""
+
+    @functools.wraps(function)
+    def command(dataset: str | None, project: str, **kwargs: Any) -> None:  # noqa: ANN401
+        if dataset is None and not _named("project"):
+            dataset, project = _from_folder() or (None, project)
+        if dataset is None:
+            raise click.UsageError("Missing option '--dataset' / '-d' (or make one this folder's: egret use DATASET).")
+        function(dataset=dataset, project=project, **kwargs)
+
+    command = project_option(command)
+    return click.option("--dataset", "-d", help="The dataset's id or name; default: the folder's.")(command)
 
 
 def scoped(function: Callable[..., None]) -> Callable[..., None]:
@@ -21,15 +53,30 @@ def scoped(function: Callable[..., None]) -> Callable[..., None]:
     @talks
     @functools.wraps(function)
     def command(client: "Client", dataset: str | None, project: str, org: str | None, **kwargs: Any) -> None:  # noqa: ANN401
+        if dataset is None and org is None and not _named("project"):
+            dataset, project = _from_folder() or (None, project)
         function(client=client, where=_scope(client, dataset, project, org), **kwargs)
 
     for option in (
         click.option("--org", help="The organisation, for what all of its projects inherit."),
-        project_option,
-        click.option("--dataset", "-d", help="The dataset's id or name; without it the project itself."),
+        click.option("--project", default="default", show_default=True, help="The project; alone: the project itself."),
+        click.option("--dataset", "-d", help="The dataset's id or name; default: the folder's, else the project."),
     ):
         command = option(command)
     return command
+
+
+def _named(option: str) -> bool:
+    return click.get_current_context().get_parameter_source(option) is not ParameterSource.DEFAULT
+
+
+def _from_folder() -> tuple[str, str] | None:
+    found = default()
+    if found is None:
+        return None
+    if sys.stderr.isatty():
+        click.echo(f"egret: dataset {printable(found.dataset)}, from {printable(str(found.file))}", err=True)
+    return found.dataset, found.project
 
 
 def _scope(client: "Client", dataset: str | None, project: str, org: str | None) -> "Area":

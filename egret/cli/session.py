@@ -6,7 +6,7 @@ import click
 
 from egret.cli.common import Group, talks
 from egret.cli.output import one, rows
-from egret.cli.scopes import dataset_option, project_option
+from egret.cli.scopes import in_dataset
 from egret.cli.secret import given
 
 if TYPE_CHECKING:
@@ -21,8 +21,7 @@ def session() -> None:
 
 
 @session.command("open")
-@dataset_option
-@project_option
+@in_dataset
 @click.option("--secret", "secrets", multiple=True, help="Only these names; repeat for several. Default: all.")
 @click.option("--consumer", help="For this consumer: exactly the secrets that it declares.")
 @click.option(
@@ -41,8 +40,7 @@ def open_(client: "Client", dataset: str, project: str, **options: Any) -> None:
 
 
 @session.command("ls")
-@dataset_option
-@project_option
+@in_dataset
 @talks
 def list_(client: "Client", dataset: str, project: str) -> None:
     """List sessions, without tokens."""
@@ -51,8 +49,7 @@ def list_(client: "Client", dataset: str, project: str) -> None:
 
 @session.command()
 @click.argument("session_id", metavar="ID")
-@dataset_option
-@project_option
+@in_dataset
 @talks
 def revoke(client: "Client", session_id: str, dataset: str, project: str) -> None:
     """End a session: within a second no proxy serves it, open tunnels included."""

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Self
 
+from egret.installed import has_engine
 from egret.settings import environment
 
 PATIENCE = 60.0
@@ -31,7 +32,8 @@ class Installation:
         config = folder / "egret.yaml"
         free = {"listen": "127.0.0.1:0"}
         egress = {"allow_private": ["127.0.0.0/8", "::1/128"], "trust": [str(folder / "echo.pem")]}
-        config.write_text(json.dumps({"admin": free, "proxy": free, "gateway": free, "egress": egress}))
+        proxy = free if has_engine("mitmproxy") else {**free, "engine": "express"}
+        config.write_text(json.dumps({"admin": free, "proxy": proxy, "gateway": free, "egress": egress}))
         init = subprocess.run([*EGRET, "init", "--data", self.data], capture_output=True, text=True, check=False)  # noqa: S603
         if init.returncode:
             raise DemoError(init.stderr.strip())

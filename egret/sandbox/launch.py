@@ -60,15 +60,20 @@ class Plan:
         """Return the proxy's URL as the command has it."""
         return WayOut.of(session_url).inside(PROXY) if self.level in MOUNTED else session_url
 
+    def allowed(self, environ: Mapping[str, str], names: Collection[str], say: Callable[[str], None]) -> dict[str, str]:
+        """Return the variables that are no credentials; what is left out is said by its name."""
+        passed, left = inherited(environ, names, self.wishes.keep_env)
+        if left:
+            say(f"left out, for they look like credentials (--keep-env NAME keeps one): {', '.join(left)}")
+        return passed
+
     def environ(
         self, environ: Mapping[str, str], names: Collection[str], dataset: str, folder: Path, say: Callable[[str], None]
     ) -> dict[str, str]:
         """Return the user's variables that the command gets. `names` are the dataset's; `folder` is for our files."""
         if self.level is Level.OFF:
             return dict(environ)
-        passed, left = inherited(environ, names, self.wishes.keep_env)
-        if left:
-            say(f"left out, for they look like credentials (--keep-env NAME keeps one): {', '.join(left)}")
+        passed = self.allowed(environ, names, say)
         home = str(home_of(dataset, environ))
         return (
             companions(environ) | passed | {"HOME": home, "PWD": str(self.shared.cwd)} | git_identity(folder, environ)

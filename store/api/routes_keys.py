@@ -35,7 +35,7 @@ async def list_keys(call: Call) -> Reply:
 
 @route("GET", "/keys/{key}", answer=KeyOut, tagged=True)
 async def get_key(call: Call) -> Reply:
-    """Show an API key, without the key."""
+    """Show an API key, without the key; its own every key may see."""
     info = await call.read(call.vault.keys.get, call.path["key"])
     return Reply(KeyOut.model_validate(info), etag=info.etag)
 

@@ -108,7 +108,27 @@ def _as_unavailable() -> Iterator[None]:
     except (DBAPIError, PoolTimeout) as error:
         name = type(getattr(error, "orig", error)).__name__
         log.error("database: %s", name)  # noqa: TRY400 - a statement's parameters stay out of logs
-        raise Unavailable("The database cannot take this now; nothing was stored. Try again.") from error
+        raise Unavailable(_SAID.get(_primary(error), _BUSY)) from error
+
+
+_BUSY: Final = "The database cannot take this now; nothing was stored. Try again."
+_UNWRITABLE: Final = (
+    "The database cannot be written; nothing was stored. Its file and folder must belong to the store's user, on a "
+    "disk that is not read-only."
+)
+_DAMAGED: Final = "The database's file is damaged, or no database; put a copy back with `egret restore`."
+_SAID: Final = {
+    8: _UNWRITABLE,  # SQLITE_READONLY
+    11: _DAMAGED,  # SQLITE_CORRUPT
+    13: "The disk of the database is full; nothing was stored. Make room.",  # SQLITE_FULL
+    14: _UNWRITABLE,  # SQLITE_CANTOPEN
+    26: _DAMAGED,  # SQLITE_NOTADB
+}
+"""By SQLite's primary result codes: what waiting does not mend."""
+
+
+def _primary(error: Exception) -> int:
+    return int(getattr(getattr(error, "orig", None), "sqlite_errorcode", 0)) & 0xFF
 
 
 def file_of(url: str) -> Path:

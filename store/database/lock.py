@@ -16,7 +16,10 @@ from store.errors import Unavailable
 @contextlib.contextmanager
 def only(data: Path) -> Iterator[None]:
     """Hold the lock; raises `Unavailable` when another process does. It is given back when the process ends."""
-    handle = os.open(data / "store.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        handle = os.open(data / "store.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise Unavailable(f"{data} cannot be written ({error.strerror}): a store needs to.") from error
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

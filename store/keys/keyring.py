@@ -22,6 +22,7 @@ from store.errors import KeyMismatch
 from store.keys.envelope import PUBLIC_SIZE, SUITE, SUITES, key_id
 from store.trust.signing import Verifier, Writer
 
+KEY_SIZE = 32
 _readers: set[int] = set()
 """Groups that may read key files, beside their owner; empty unless the settings name one."""
 
@@ -125,13 +126,21 @@ class ControlKeys:
         """Read keys/public, keys/control and keys/shared; raises `KeyMismatch`."""
         keys = data / "keys"
         public = PublicKeys.load(data)
-        writer = Writer(read_private(keys / "control" / "writer.key"))
+        writer = Writer(_whole(keys / "control" / "writer.key"))
         if writer.public != public.verifier.public:
             raise KeyMismatch("keys/control/writer.key and keys/public/writer.pub are not a pair; restore both.")
-        pepper = read_private(keys / "control" / "pepper.key")
+        pepper = _whole(keys / "control" / "pepper.key")
         return cls(public, writer, pepper, session_key(data))
 
 
 def session_key(data: Path) -> bytes:
     """Read the key under which session tokens are hashed."""
-    return read_private(data / "keys" / "shared" / "session.key")
+    return _whole(data / "keys" / "shared" / "session.key")
+
+
+def _whole(path: Path) -> bytes:
+    """Read a key of 32 bytes; a cut or foreign one would find no token, or end the start with a traceback."""
+    found = read_private(path)
+    if len(found) != KEY_SIZE:
+        raise KeyMismatch(f"The key file {path} is damaged: it has not {KEY_SIZE} bytes. Restore it from its backup.")
+    return found

@@ -24,6 +24,12 @@ from store.trust.mark import CONTROL, DATA
 from store.trust.signing import Verifier, Writer
 from store.vault.organisations import OPERATOR, found_organisation
 
+_KNOWN: Final = {
+    "EGRET.DATA", "egret.db", "egret.yaml", "keys", "lost+found", "serve.lock", "spool", "state", "state-control",
+    "store.lock",
+}  # fmt: skip
+"""What a folder may hold that is to become a data folder: what was mounted or made for one, and its configuration."""
+
 _FOLDERS: Final = ("keys", "keys/public", "keys/control", "keys/data", "keys/shared", "spool", DATA, CONTROL)
 
 
@@ -41,13 +47,33 @@ def initialise(data: Path, url: str | None = None) -> str:
         raise Conflict(
             f"{data} has a store already; choose another folder, or start it with `egret serve`.", code="exists"
         )
+    if any(path.name not in _KNOWN for path in _listed(data)):
+        raise Conflict(
+            f"{data} holds files that are not Egret's: choose an empty folder, or one that is not there yet.",
+            code="exists",
+        )
     url = url or f"sqlite:///{data / 'egret.db'}"
     if not url.startswith("sqlite"):
         _ask(url)
-    make_folders(data)
-    _write_keys(data)
-    _close_to_others(url)
-    return _found(url, ControlKeys.load(data))
+    try:
+        make_folders(data)
+        _write_keys(data)
+        _close_to_others(url)
+        return _found(url, ControlKeys.load(data))
+    except BaseException:
+        unmake(data)  # half a store would be taken for one, and its owner key is known to nobody
+        raise
+
+
+def unmake(data: Path) -> None:
+    """Remove keys and database that `initialise` made in a folder that had none; folders stay, some may be mounts."""
+    for path in [*data.glob("egret.db*"), *(data / "keys").rglob("*")]:
+        if path.is_file():
+            path.unlink(missing_ok=True)
+
+
+def _listed(data: Path) -> list[Path]:
+    return list(data.iterdir()) if data.is_dir() else []
 
 
 def _write_keys(data: Path) -> None:

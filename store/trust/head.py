@@ -68,4 +68,7 @@ class Head:
         try:
             return cls(**json.loads(body))
         except (TypeError, ValueError) as error:
-            raise Tampered("the store's head is of another format") from error
+            raise Tampered(
+                "the store's head is of another format: an early or a later release made it. Start that release, or "
+                "begin anew with `egret init` in another folder and upload the secrets again"
+            ) from error

@@ -3,7 +3,9 @@
 import json
 import subprocess
 
+import pytest
 from served import EGRET, Egret
+from upstream import response
 
 
 def findings(done) -> dict[str, bool | None]:
@@ -41,13 +43,16 @@ def test_an_echo_over_tls(egret):
 
 
 def test_it_says_what_to_do_where_loopback_is_out_of_reach(tmp_path):
-    """A proxy as in production: what cannot be shown is open, the remedy is printed, and the exit code is 1."""
+    """A proxy as in production, by default: nothing fails, what cannot be shown is open with the remedy beside it."""
     with Egret(tmp_path, "egress: {ports: [80, 443]}\n") as egret:
         done = egret.cli("doctor", "--json", check=False)
-        assert done.returncode == 1
+        assert done.returncode == 0, done.stderr
         assert findings(done)["injected"] is None
         assert findings(done)["revoked"] is True
         assert "--echo https://" in done.stdout
+        assert "was not shown" in done.stderr
+        done = egret.cli("doctor", "--json", "--echo", f"{egret.plain.url}/echo", check=False)
+        assert (done.returncode, findings(done)["injected"]) == (1, False)
 
 
 def test_it_fails_where_the_proxy_is_down(egret):
@@ -76,3 +81,23 @@ def test_demo():
     assert '"code":"destination_not_allowed"' in done.stdout
     assert "48 53 45 31" in done.stdout
     assert done.stdout.endswith("found 0 times\n\nThe value went to its destination, and nowhere else.\n")
+
+
+@pytest.mark.parametrize("url", ["", "nonsense", "ftp://example.com/", "https://", "http://[", "http://h:99999/"])
+def test_an_echo_that_is_no_url(egret, url):
+    """A finding with the form, before anything is made."""
+    done = egret.cli("doctor", "--json", "--echo", url, check=False)
+    assert (done.returncode, findings(done)) == (1, {"echo": False})
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[]", b"<html>", b'{"id": 1, "url": null, "items": 3, "proxy_url": []}'])
+def test_a_server_that_is_something_else(egret, body):
+    """Whatever answers at the URL: findings, exit code 1, no traceback, and not its text."""
+    egret.plain.forget()
+    egret.plain.routes[b"/"] = lambda request, conn: response(body, b"Content-Type: application/json")
+    done = egret.cli("doctor", check=False, env={"EGRET_URL": egret.plain.url})
+    assert done.returncode == 1
+    assert "FAILED" in done.stdout
+    assert "Traceback" not in done.stderr
+    assert "html" not in done.stdout

@@ -13,7 +13,7 @@ from certificates import Authority
 from upstream import Upstream
 
 ROOT = Path(__file__).parents[2]
-VALUE = "sk-readme-6Tj3Pz8Ny"
+VALUE = "sk-invented-6Tj3Pz8Ny5Qw"
 
 
 def shell_blocks() -> list[str]:
@@ -32,9 +32,9 @@ def test_the_quick_start(tmp_path):
         script = "set -eu\n" + "\n".join(shell_blocks())
         script = script.replace("make setup", "true  # the test's environment is set up")
         script = script.replace("$PWD/.venv/bin", str(Path(sys.executable).parent))
-        script = script.replace("api.example.com", upstream.origin).replace("127.0.0.1:8700", f"127.0.0.1:{port}")
+        # The public echo service is this machine, for the time of the test.
+        script = script.replace("postman-echo.com", upstream.origin).replace("127.0.0.1:8700", f"127.0.0.1:{port}")
         environ = {name: value for name, value in os.environ.items() if not name.upper().endswith("_PROXY")} | {
-            "MY_API_TOKEN": VALUE,
             "XDG_DATA_HOME": str(tmp_path / "data-home"),
             "EGRET_ADMIN__LISTEN": f"127.0.0.1:{port}",
             "EGRET_PROXY__LISTEN": "127.0.0.1:0",
@@ -57,6 +57,8 @@ def test_the_quick_start(tmp_path):
         assert out.count("Bearer #{SECRETS.API_TOKEN}") == 2
         assert '"name":"ratings"' in out.replace(": ", ":")
         assert VALUE not in out + err
+        assert list(work.iterdir()) == []
+        assert f"dashboard      http://127.0.0.1:{port}/" in err
 
 
 def test_every_shell_block_is_run():
@@ -64,3 +66,38 @@ def test_every_shell_block_is_run():
     assert len(shell_blocks()) == 3
     indented = set(re.findall(r"(?m)^    (make \S+|egret \S+)", (ROOT / "README.md").read_text()))
     assert indented == {"make demo"}
+
+
+def test_make_run(tmp_path):
+    """Keys at the first start and not at the second; stdout is the ready line alone, stderr says what is where."""
+    environ = os.environ | {f"EGRET_{each}__LISTEN": "127.0.0.1:0" for each in ("ADMIN", "PROXY", "GATEWAY")}
+    argv = [
+        "make",
+        "-s",
+        "-o",
+        ".venv/runtime.stamp",
+        "run",
+        f"BIN={Path(sys.executable).parent}",
+        f"DATA={tmp_path}/d",
+    ]
+    keys = []
+    for _ in range(2):
+        make = subprocess.Popen(
+            argv,
+            cwd=ROOT,
+            env=environ,
+            text=True,
+            start_new_session=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        try:
+            ready = make.stdout.readline()
+        finally:
+            os.killpg(make.pid, signal.SIGTERM)
+            out, err = make.communicate(timeout=60)
+        assert ready.startswith("ready admin=http://127.0.0.1:"), err
+        assert out == ""
+        assert f"egret: data folder    {tmp_path}/d" in err
+        keys += re.findall(r"(?m)^egk_\w+$", err)
+    assert len(keys) == 1

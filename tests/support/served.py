@@ -49,8 +49,9 @@ def free_ports(count: int) -> list[int]:
 class Egret:
     """Starts at construction. `key` is the owner key; `urls` come from the ready line."""
 
-    def __init__(self, folder: Path, config: str = "", environ: dict[str, str] | None = None):
+    def __init__(self, folder: Path, config: str = "", environ: dict[str, str] | None = None, program: Path = EGRET):
         self.folder = folder
+        self.program = program
         self.authority = Authority(folder)
         self.upstream = Upstream(self.authority.leaf())
         self.plain = Upstream()
@@ -79,7 +80,7 @@ class Egret:
             environ |= {"EGRET_URL": self.urls["admin"], "EGRET_API_KEY": self.key}
         environ |= kwargs.pop("env", {})
         done = subprocess.run(
-            [*kwargs.pop("prefix", ()), EGRET, *args],
+            [*kwargs.pop("prefix", ()), kwargs.pop("program", getattr(self, "program", EGRET)), *args],
             text=True,
             capture_output=True,
             env=environ,
@@ -92,7 +93,7 @@ class Egret:
     def start(self) -> None:
         with (self.folder / "serve.out").open("w") as out, (self.folder / "serve.err").open("a") as err:
             self.process = subprocess.Popen(
-                [EGRET, "serve", "--data", self.data, "--config", self.config],
+                [getattr(self, "program", EGRET), "serve", "--data", self.data, "--config", self.config],
                 stdout=out, stderr=err, env=self.environ,
             )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Wrapped by AWS KMS: `pip install egret-proxy[aws]`. Credentials come from the machine, as boto3 finds them.
+"""Wrapped by AWS KMS: `pip install 'egret-proxy[aws]'`. Credentials come from the machine, as boto3 finds them.
 
 The encryption context names store and key id, so that CloudTrail shows which store's key was opened, a key policy can
 demand it, and another key's ciphertext does not fit. The data plane needs `kms:Decrypt`; wrapping needs `kms:Encrypt`.

@@ -9,7 +9,7 @@ import pytest
 from egret.cli.__main__ import COMMANDS
 
 EGRET = Path(sys.executable).with_name("egret")
-HEAVY = ("aiohttp", "alembic", "cryptography", "keyring", "mitmproxy", "pydantic", "rich", "sqlalchemy", "yaml", "ssl")
+HEAVY = ("aiohttp", "alembic", "cryptography", "keyring", "mitmproxy", "pydantic", "sqlalchemy", "yaml", "ssl")
 
 
 def test_help_imports_nothing_heavy():
