@@ -18,6 +18,7 @@ class Limits:
     injection may add to one request. Times are seconds. `connections`: of clients, in one process;
     `connections_per_session`, `requests_in_flight`: of one session, in one process; `streams_per_connection`: HTTP/2.
     Rates are requests per minute over all processes; 0 is no limit.
+    `unasked_hits`: values that the answers of a session may hold unasked before it ends; 0 ends none.
     """
 
     header_bytes: int = 64 * KIB
@@ -39,6 +40,7 @@ class Limits:
     streams_per_connection: int = 100
     session_rate: int = 0
     dataset_rate: int = 0
+    unasked_hits: int = 0
 
 
 DEFAULT: Final = Limits()
