@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from store.access import Principal
+from store.advice import advised
 from store.checks import Faults, check_text, parse_duration, parse_locations, problem
 from store.database import rows
 from store.database.schema import versions
@@ -58,7 +59,7 @@ class Entries(Verbs):
                 raise Conflict(f"A scope holds at most {MAX_ENTRIES} secrets and variables.", code="too_many")
             author = Author(principal.author, draft.settings.get("hosts", []))
             state = write_version(transaction, draft, sealer, author, ready, inherit=True, groups=groups)
-            return entry_of(transaction.connection, state, draft.row(state.id))
+            return advised([entry_of(transaction.connection, state, draft.row(state.id))], [entry])[0]
 
     def info(self, principal: Principal, scope: Scope, kind: Kind, name: str, *, environment: str = "") -> EntryInfo:
         """Return metadata; of a variable its value too."""
