@@ -99,7 +99,8 @@ class Use:
     """One wished-for use of a name: the question that `View.resolve` answers.
 
     `path` is the request path as sent, without query; `header` is the lower-case header name where `location` is
-    `HEADER`, else "".
+    `HEADER`, else "". `query` is what comes after the path; `fields` are the names of all of the request's fields, in
+    lower case and with `-` for `_`.
     """
 
     destination: Destination
@@ -107,6 +108,8 @@ class Use:
     method: str = "GET"
     path: str = "/"
     header: str = ""
+    query: str = ""
+    fields: frozenset[str] = frozenset()
 
 
 class Denial(enum.StrEnum):
