@@ -72,7 +72,11 @@ class Location(enum.StrEnum):
     MESSAGE = "message"
 
 
-DEFAULT_LOCATIONS = frozenset({Location.HEADER, Location.URL, Location.BODY})
+DEFAULT_LOCATIONS = frozenset(Location)
+"""Where a value may stand if its upload names nothing, as far as nothing is known of a host (`store.presets`)."""
+
+WIDENED = "widened"
+"""Sealed among the locations of a value whose upload named them, and with them more than a preset allows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from store.database.schema import versions
 from store.errors import Conflict, NotFound
 from store.ledger.commit import Transaction
 from store.ledger.manifests import Draft
-from store.model import Kind, Scope
+from store.model import WIDENED, Kind, Scope
 from store.providers import find_provider
 from store.records import Change, EntryInfo, GroupGrant, NewEntry, Page, Rule, VersionInfo
 from store.rules import DestinationRule, canonical_rules, parse_rules
@@ -257,10 +257,10 @@ def _narrowed(state: EntryState, change: Change) -> EntryState:
     if change.hosts is not None:
         hosts = _narrowed_hosts(hosts, change.hosts)
     if change.locations is not None:
-        wanted = parse_locations(change.locations, "/locations")
-        if not set(wanted) <= set(locations):
+        wanted = {*parse_locations(change.locations, "/locations")} - {WIDENED}
+        if not wanted <= set(locations):
             raise problem("/locations", "widening", _WIDENING)
-        locations = wanted
+        locations = sorted(wanted | ({WIDENED} & {*locations}))
     return state.changed(replace(version, rules=(hosts, locations)))
 
 

@@ -154,7 +154,7 @@ def test_hosts_come_from_the_nearest_place(store):
     found = {info.name: info for info in made.secrets}
     assert found["OWN"].hosts == ["own.example.com"]
     assert found["OWN"].locations == ["header"]
-    assert {"host": "api.openai.com", "headers": ["authorization"]} in found["PRESET"].hosts
+    assert {"host": "api.openai.com", "headers": ["authorization", "sec-websocket-protocol"]} in found["PRESET"].hosts
     assert found["PRESET"].locations == ["header"]
     assert found["DEFAULT"].hosts == ["default.example.com"]
     assert found["NONE"].hosts == []
