@@ -111,7 +111,7 @@ class Exchange:
         repeatable = upload is None and head.method in REPEATABLE and not head.websocket
         fresh = head.websocket
         while True:
-            self._lane = await self._border.pool.lane(self._key, repeatable=repeatable, fresh=fresh)
+            self._lane = await self._border.pool.lane(self._key, admitted.caller, repeatable=repeatable, fresh=fresh)
             try:
                 await self._attempt(self._lane)
             except Stale as stale:
