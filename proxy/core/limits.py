@@ -1,6 +1,6 @@
 """What the data plane accepts, in bytes and seconds."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 KIB: Final = 1024
@@ -44,3 +44,19 @@ class Limits:
 
 
 DEFAULT: Final = Limits()
+
+RESERVE: Final = 256
+"""Descriptors for what is no client's: listeners, the database, spools, the resolver."""
+
+SHARE: Final = 4
+"""One session holds no more than one in so many of a process's connections."""
+
+
+def fitted(limits: Limits, descriptors: int) -> Limits:
+    """Return limits that a process with so many descriptors can keep: each client may need one more, to its upstream.
+
+    A session's share leaves room for others, whatever is configured for it.
+    """
+    connections = max(1, min(limits.connections, (descriptors - RESERVE) // 2))
+    of_session = max(1, min(limits.connections_per_session, connections // SHARE))
+    return replace(limits, connections=connections, connections_per_session=of_session)
