@@ -135,7 +135,9 @@ def parse_locations(locations: Iterable[str] | None, pointer: str) -> list[str]:
     for index, name in enumerate(names):
         if name not in {*Location, WIDENED}:
             raise problem(f"{pointer}/{index}", "location_invalid", f"Locations are {allowed}.")
-    if not set(names) - {WIDENED}:
+    if set(names) == {WIDENED}:  # whatever a preset says: all of them
+        names += Location
+    if not names:
         raise problem(pointer, "locations_empty", f"Name at least one of {allowed}, or leave it out.")
     return sorted(set(names))
 

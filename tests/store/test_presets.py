@@ -114,6 +114,7 @@ def test_without_hosts_too(store, tmp_path):
         (["api.openai.com"], None, False, {"header"}),
         ([{"host": "api.openai.com", "headers": ["x-tool"]}], None, True, {"header", "x-tool"}),
         ([{"host": "api.openai.com", "headers": ["authorization"]}], None, False, {"header"}),
+        (["api.openai.com"], ["widened"], True, {"header", "url", "body", "message"}),
         (["api.telegram.org"], None, False, {"url"}),
         (["api.telegram.org"], ["url", "header"], True, {"url", "header"}),
         (["api.example.com"], ["body"], False, {"body"}),
