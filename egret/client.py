@@ -79,7 +79,7 @@ class Client(Admin):
         """Upload a dataset with its secrets. Options: id, filename, hosts, variables, egress."""
         body = {"name": name, "secrets": list(secrets), **options}
         if secrets and self._sealed is not None:
-            body = self._sealed.dataset(body, project)
+            return self._sealed.dataset(body, project)
         return self.call("POST", f"/projects/{part(project)}/datasets/", body)
 
     def replace_dataset(

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from egret.transport import ApiError, Document
+from store.advice import on_value
 from store.checks import check_environment, check_name, check_value, notes_on, parse_locations, problem
 from store.errors import Invalid
 from store.keys.envelope import PUBLIC_SIZE, SUITE, Binding
@@ -80,6 +81,23 @@ class Sealing:
         if noted := notes_on(raw):
             sent["noted"] = noted
         return sent
+
+
+def advise(document: Document, entries: Sequence[Mapping[str, Any]]) -> Document:
+    """Add to an answer what is said once of values that the store does not see: it is not told, and keeps nothing."""
+    said = {
+        (entry["name"], entry.get("environment") or ""): [
+            {"code": each.code, "detail": each.detail} for each in on_value(_bytes(entry["value"]))
+        ]
+        for entry in entries
+        if entry.get("sealed") is None
+    }
+    for shown in document.get("secrets", [document]):
+        shown["warnings"] = [
+            *shown.get("warnings", ()),
+            *said.get((shown.get("name"), shown.get("environment") or ""), ()),
+        ]
+    return document
 
 
 def checked(pointer: str, entry: object) -> Document:

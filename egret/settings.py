@@ -200,6 +200,9 @@ class Limits:
     streams_per_connection: int = option(whole(1, 1000), 100, "HTTP/2 streams open at once on one connection.")
     session_rate: int = option(RATE, 0, "Requests per minute for one session; more is 429; 0 means no limit.")
     dataset_rate: int = option(RATE, 0, "Requests per minute for one dataset; more is 429; 0 means no limit.")
+    unasked_hits: int = option(
+        RATE, 0, "Values that answers may hold unasked before they end a session; 0 means no limit: docs/scrubbing.md."
+    )
 
 
 @dataclass(frozen=True, slots=True)

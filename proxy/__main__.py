@@ -14,6 +14,7 @@ import gc
 import importlib
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 FATAL: Final = 78
 """EX_CONFIG of sysexits.h: the supervisor does not try again."""
+
+MANY: Final = 1 << 20
+"""Descriptors that are asked for where there is no limit."""
 
 LAST: Final = 3.0
 """Seconds of the drain that are left for closing."""
@@ -157,12 +161,15 @@ def _plane(options: argparse.Namespace, settings: "Settings") -> "Plane":
     from proxy.admission.budget import Budgets  # noqa: PLC0415
     from proxy.admission.destination import AddressGuard  # noqa: PLC0415
     from proxy.admission.events import Spool  # noqa: PLC0415
-    from proxy.core.limits import Limits  # noqa: PLC0415
+    from proxy.core.limits import Limits, fitted  # noqa: PLC0415
     from proxy.plane import Plane  # noqa: PLC0415
     from store.reader import Reader  # noqa: PLC0415
 
     chosen = {field.name: getattr(settings.limits, field.name) for field in fields(Limits)}
-    limits = Limits(**chosen)
+    limits = fitted(Limits(**chosen), _descriptors())
+    if limits.connections < settings.limits.connections:
+        text = "%d client connections are served at once, as RLIMIT_NOFILE has it, and %d of a session"
+        logging.getLogger("egret.proxy").warning(text, limits.connections, limits.connections_per_session)
     section = settings.proxy if options.role == "forward" else settings.gateway
     sock = _socket(options.fd, section.listen.host, section.listen.port)
     urls = {plane: getattr(options, f"{plane}_url") or "" for plane in ("admin", "proxy", "gateway")}
@@ -186,6 +193,15 @@ def _plane(options: argparse.Namespace, settings: "Settings") -> "Plane":
         sock=sock,
         urls=urls,
     )
+
+
+def _descriptors() -> int:
+    """Return how many descriptors this process may have, after it has asked for all of them."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MANY if most == resource.RLIM_INFINITY else min(most, MANY)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def _socket(fd: int | None, host: str, port: int) -> socket.socket:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable
 
 from store.errors import Invalid, Problem
-from store.model import DEFAULT_LOCATIONS, MAX_VALUE, MIN_SCRUBBED, NAME, Location
+from store.model import DEFAULT_LOCATIONS, MAX_VALUE, MIN_SCRUBBED, NAME, WIDENED, Location
 from store.records import Warned
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -133,8 +133,10 @@ def parse_locations(locations: Iterable[str] | None, pointer: str) -> list[str]:
     allowed = ", ".join(Location)
     names = list(locations)
     for index, name in enumerate(names):
-        if name not in list(Location):
+        if name not in {*Location, WIDENED}:
             raise problem(f"{pointer}/{index}", "location_invalid", f"Locations are {allowed}.")
+    if set(names) == {WIDENED}:  # whatever a preset says: all of them
+        names += Location
     if not names:
         raise problem(pointer, "locations_empty", f"Name at least one of {allowed}, or leave it out.")
     return sorted(set(names))

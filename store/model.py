@@ -81,7 +81,11 @@ def own(host: str) -> bool:
     return host == OWN_HOST or host.endswith("." + OWN_HOST)
 
 
-DEFAULT_LOCATIONS = frozenset({Location.HEADER, Location.URL, Location.BODY})
+DEFAULT_LOCATIONS = frozenset(Location)
+"""Where a value may stand if its upload names nothing, as far as nothing is known of a host (`store.presets`)."""
+
+WIDENED = "widened"
+"""Sealed among the locations of a value whose upload named them, and with them more than a preset allows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +117,8 @@ class Use:
     """One wished-for use of a name: the question that `View.resolve` answers.
 
     `path` is the request path as sent, without query; `header` is the lower-case header name where `location` is
-    `HEADER`, else "".
+    `HEADER`, else "". `query` is what comes after the path; `fields` are the names of all of the request's fields, in
+    lower case and with `-` for `_`.
     """
 
     destination: Destination
@@ -121,6 +126,8 @@ class Use:
     method: str = "GET"
     path: str = "/"
     header: str = ""
+    query: str = ""
+    fields: frozenset[str] = frozenset()
 
 
 class Denial(enum.StrEnum):

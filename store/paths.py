@@ -1,13 +1,22 @@
 """Path patterns of destination rules, matched against the path as it was sent, byte for byte.
 
 `*` stands for the rest at the end of a pattern, and for one segment part elsewhere. A path that an upstream could read
-as another one (dot segments, encoded slashes and backslashes, at any depth of encoding) matches no pattern: a rule
-`/v1/*` must not let `/v1/%2e%2e/admin` through.
+as another one (dot segments, encoded slashes and backslashes, at any depth of encoding, overlong, full-width, between
+blanks) matches no pattern: a rule `/v1/*` must not let `/v1/%2e%2e/admin` through. Nor does a request that tells the
+upstream to take it for one of another method or path.
 """
 
-from urllib.parse import unquote_to_bytes
+import functools
+import re
+import unicodedata
+from collections.abc import Iterable
+from typing import Final
+from urllib.parse import unquote_plus, unquote_to_bytes
 
 _DEPTH = 8
+_MARKS: Final = frozenset("./\\%;\u2044\u2215\u2216\u29f5\u29f8\u29f9\u3002")
+"""And slashes, backslashes and full stops that some servers map to ASCII's (best fit), though Unicode does not."""
+_INVISIBLE: Final = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
 
 
 def path_is_plain(path: str) -> bool:
@@ -20,6 +29,8 @@ def path_is_plain(path: str) -> bool:
             return False
         if any(byte < 0x20 or byte == 0x7F for byte in raw) or any(_is_dots(part) for part in raw.split(b"/")):
             return False
+        if not raw.isascii() and not _is_clear(raw):
+            return False
         decoded = unquote_to_bytes(raw)
         if decoded == raw:
             return True
@@ -28,14 +39,54 @@ def path_is_plain(path: str) -> bool:
 
 
 def _is_dots(segment: bytes) -> bool:
-    """`..;x` is a dot segment for servers that cut path parameters off."""
-    return segment.partition(b";")[0] in (b".", b"..")
+    """`..;x` is a dot segment for servers that cut path parameters off, `.. ` for those that cut blanks off."""
+    return segment.partition(b";")[0].strip(b" +") in (b".", b"..")
+
+
+def _is_clear(raw: bytes) -> bool:
+    """Whether what is not ASCII is UTF-8 (no overlong form is), and nothing in it can be taken for a mark of paths."""
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return not any(_misleads(char) for char in text if not char.isascii())
+
+
+def _misleads(char: str) -> bool:
+    """Full-width and other forms of marks; blanks, and what is not seen, which may be left out."""
+    return unicodedata.category(char) in _INVISIBLE or not _MARKS.isdisjoint(unicodedata.normalize("NFKC", char))
+
+
+_SAYS_OTHERWISE: Final = re.compile(
+    r".*override.*|(?!access-control-).*\b(method|ur[il]|path|prefix)|destination|.*script-name"
+)
+_QUERIES: Final = re.compile(r"-(http-)?method|.*method-?override.*|(x-)?http-method")
+
+
+@functools.lru_cache(1024)
+def _overrides(field: str) -> bool:
+    return _SAYS_OTHERWISE.fullmatch(field) is not None
+
+
+def says_otherwise(fields: Iterable[str], query: str) -> bool:
+    """Whether a request says that it is one of another method or path: X-HTTP-Method-Override, X-Original-URL, _method.
+
+    It goes by the kind of name, since there is no list: whatever has `override` in it, and whatever ends in `method`,
+    `url`, `uri`, `path` or `prefix`. Servers that are given variables (CGI, WSGI) read `_` in a field's name as `-`.
+    """
+    if any(_overrides(field) for field in fields):
+        return True
+    keys = (unquote_plus(pair.partition("=")[0]) for pair in re.split("[&;]", query))
+    return any(_QUERIES.fullmatch(key.strip(" []").lower().replace("_", "-")) for key in keys)
 
 
 def matches_path(pattern: str, path: str) -> bool:
     """Whether a plain path fits the pattern."""
     wanted, given = pattern.split("/"), path.split("/")
     if len(given) < len(wanted) or (len(given) > len(wanted) and not pattern.endswith("*")):
+        return False
+    # Some servers take `/a//b` for `/a/b`, and `/a/;x/b` too: an empty segment stands for none but the last.
+    if any(one == "*" and not given[at].partition(";")[0] for at, one in enumerate(wanted[:-1])):
         return False
     return all(_matches_segment(one, other) for one, other in zip(wanted, given, strict=False))
 

@@ -9,20 +9,29 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from store.checks import parse_locations, problem
-from store.model import DEFAULT_LOCATIONS
+from store.model import DEFAULT_LOCATIONS, WIDENED, Location
 from store.rules import DestinationRule, Hosts, Rules, canonical_rules, parse_rules
 
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """What a preset fills in where the upload says nothing."""
+    """A preset: what it fills in where an upload says nothing, and what is judged by its hosts (`store.presets`).
+
+    `refused`: fields with which a request sends it, and a value beside them, to another server. `acts`: how it acts on
+    what it is told; "" where it does not. `source`: where its documentation says which header it wants.
+    """
 
     rules: tuple[DestinationRule, ...]
     locations: list[str]
+    headers: frozenset[str]
+    refused: frozenset[str]
+    acts: str
+    source: str
 
 
 @cache
@@ -39,10 +48,16 @@ def _checkout() -> Path:
     return Path(__file__).parent.parent / "config" / "providers.yaml"
 
 
-def _read(preset: Mapping[str, list[str]], name: str) -> Provider:
-    headers = preset.get("headers")
-    hosts = [{"host": host, "headers": headers} if headers else host for host in preset["hosts"]]
-    return Provider(parse_rules(hosts, f"/{name}/hosts"), parse_locations(preset["locations"], f"/{name}/locations"))
+def _read(preset: Mapping[str, Any], name: str) -> Provider:
+    hosts = [{"host": host, "headers": preset["headers"]} for host in preset["hosts"]]
+    return Provider(
+        parse_rules(hosts, f"/{name}/hosts"),
+        parse_locations(preset.get("locations", [Location.HEADER]), f"/{name}/locations"),
+        frozenset(preset["headers"]),
+        frozenset(preset.get("refuse_headers", ())),
+        preset.get("acts", ""),
+        preset["source"],
+    )
 
 
 def find_provider(name: str, pointer: str) -> Provider:
@@ -61,9 +76,9 @@ def named_hosts(given: Iterable[object] | None, preset: Provider | None, pointer
 
 
 def named_locations(given: Sequence[str] | None, preset: Provider | None, pointer: str) -> list[str] | None:
-    """Return the locations that an upload names, or its preset; None where neither does."""
+    """Return the locations that an upload names, marked as such, or its preset's; None where neither does."""
     if given is not None:
-        return parse_locations(given, f"{pointer}/locations")
+        return sorted({*parse_locations(given, f"{pointer}/locations"), WIDENED})
     return preset.locations if preset is not None else None
 
 
@@ -73,4 +88,21 @@ def rules_for(hosts: Hosts | None, locations: list[str] | None, before: Rules | 
         hosts = before[0] if before is not None else default
     if locations is None:
         locations = before[1] if before is not None else sorted(DEFAULT_LOCATIONS)
-    return hosts, locations
+    return hosts, locations if widens(hosts, locations) else [name for name in locations if name != WIDENED]
+
+
+def widens(hosts: Iterable[object], locations: Iterable[str]) -> bool:
+    """Whether locations go beyond what the preset of a host allows that a rule names, a wildcard too."""
+    named = {*locations} - {WIDENED}
+    return any(not named <= {*preset.locations} for rule in parse_rules(hosts) for preset in met(rule))
+
+
+def met(rule: DestinationRule) -> list[Provider]:
+    """Return the presets that have a host in common with a rule, whatever scheme and port."""
+    return [each for each in load_providers().values() if any(_meet(rule, other) for other in each.rules)]
+
+
+def _meet(one: DestinationRule, other: DestinationRule) -> bool:
+    if one.wildcard and other.wildcard:
+        return f".{one.host}".endswith(f".{other.host}") or f".{other.host}".endswith(f".{one.host}")
+    return one.names(other.host) if not other.wildcard else other.names(one.host)

@@ -38,6 +38,7 @@ _ODD: Final = re.compile(rb"[]!#$%^*()~[{}|;<>?`'\\]")
 _WORDS: Final = re.compile(rb"[A-Za-z]{5}|[0-9]{5}")
 _SEVERAL: Final = 3
 _BITS_OF_MARKS: Final = 5.5
+_BITS_AT_MOST: Final = math.log2(58)
 _LETTERS: Final = re.compile(r"[a-z]{5,}")
 _FEW: Final = 0.55
 _PAIRS: Final = (
@@ -55,7 +56,8 @@ _ALPHABETS: Final = (
 
 def strong(value: bytes) -> bool:
     """Say whether nobody can guess a value. A long one is judged by its beginning, part by part."""
-    return any(bits(value[at : at + PART]) >= ENOUGH for at in range(0, min(len(value), JUDGED), PART))
+    parts = (value[at : at + PART] for at in range(0, min(len(value), JUDGED), PART))
+    return any(found >= ENOUGH for part in parts for found in _estimates(part, ENOUGH))
 
 
 def bits(value: bytes) -> float:
@@ -63,16 +65,29 @@ def bits(value: bytes) -> float:
     return max(_estimates(value), default=0.0)
 
 
-def _estimates(value: bytes) -> Iterator[float]:
-    if _UUID.search(value):
+def _estimates(value: bytes, least: float = 0.0) -> Iterator[float]:
+    """Give the bits of each run that could have `least` of them: most of a text need not be looked at closely."""
+    if b"-" in value and _UUID.search(value):
         yield _UUID_BITS
-    rest = _PUBLIC.sub(b" ", _HOST.sub(b" ", _JWT.sub(b" ", value)))
+    if _most(value) < least:
+        return
+    rest = _JWT.sub(b" ", value)
+    rest = _PUBLIC.sub(b" ", _HOST.sub(b" ", rest) if b"." in rest else rest)
     for run in _RUN.findall(rest):
+        if len(run) * _BITS_AT_MOST < least:
+            continue
         for piece in _pieces(run):
-            yield _novel(piece) * math.log2(_alphabet(piece))
+            if len(piece) * _BITS_AT_MOST >= least:
+                yield _novel(piece) * math.log2(_alphabet(piece))
     for run in _MARKS.findall(rest):
-        if len(_ODD.findall(run)) >= _SEVERAL and not _WORDS.search(run):
+        if len(run) * _BITS_OF_MARKS >= least and len(_ODD.findall(run)) >= _SEVERAL and not _WORDS.search(run):
             yield _novel(run) * _BITS_OF_MARKS
+
+
+def _most(value: bytes) -> float:
+    """Return more than any run can have: what repeats itself counts once (`_novel`)."""
+    low = value.lower()
+    return (len({low[at : at + 3] for at in range(len(low) - 2)}) + 2) * _BITS_AT_MOST
 
 
 def _pieces(run: bytes) -> Iterator[bytes]:

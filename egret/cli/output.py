@@ -54,10 +54,12 @@ def one(document: Mapping[str, Any], columns: Sequence[str] = ()) -> None:
 
 
 def warn(document: Mapping[str, Any]) -> None:
-    """Print the server's warnings on stderr."""
-    for warning in document.get("warnings") or ():
-        said = warning.get("detail", warning) if isinstance(warning, Mapping) else warning
-        click.echo(f"egret: warning: {text(said)}", err=True)
+    """Print the warnings of an answer, and of the secrets in it, on stderr."""
+    for place in (document, *(document.get("secrets") or ())):
+        about = f"{text(place['name'])}: " if place is not document else ""
+        for warning in place.get("warnings") or ():
+            said = warning.get("detail", warning) if isinstance(warning, Mapping) else warning
+            click.echo(f"egret: warning: {about}{text(said)}", err=True)
 
 
 def text(value: object) -> str:

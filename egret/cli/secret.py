@@ -1,12 +1,12 @@
 """`egret secret`: secrets of a dataset, project or organisation. No command shows a value; none can."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from egret.cli.common import Group
-from egret.cli.output import one, rows, warn
+from egret.cli.output import one, printable, rows, warn
 from egret.cli.scopes import scoped
 from egret.cli.values import takes_value
 
@@ -91,7 +91,17 @@ def put(
     policy["groups"] = groups_given(group, permissions)
     document = client.put_secret(where, name, value(), **given(**policy))
     warn(document)
+    _tell(document)
     one(document, COLUMNS)
+
+
+def _tell(document: "Mapping[str, Any]") -> None:
+    """Say what was allowed and why, on stderr."""
+    from store.presets import told  # noqa: PLC0415  # loads the presets
+
+    if "hosts" in document:
+        said = told(document["hosts"], document["locations"])
+        click.echo(f"egret: {printable(document['name'])}: {said}", err=True)
 
 
 @secret.command("ls")

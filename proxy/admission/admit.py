@@ -207,7 +207,7 @@ async def _network(services: Services, view: View, destination: Destination) -> 
         raise Refused(Refusal("destination_blocked"))
     if view.caller.origins and not view.egress and not _bound(view, destination):
         raise Refused(Refusal("destination_blocked"))
-    await services.guard.check(destination.host, destination.port)
+    await services.guard.check(destination.host, destination.port, view.caller)
 
 
 def _bound(view: View, destination: Destination) -> bool:

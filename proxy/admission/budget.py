@@ -57,6 +57,16 @@ class Budgets:
         """Take a request off the count."""
         self._less(self.requests, caller.session)
 
+    def unasked(self, caller: Caller) -> bool:
+        """Count a value that an answer held unasked, over all workers; returns whether it ends the session."""
+        most = self.limits.unasked_hits
+        return bool(self._count(f"u-{caller.session}") >= most > 0)
+
+    def ended(self, caller: Caller) -> bool:
+        """Whether such values have ended the session: here, until the store has heard of it."""
+        most = self.limits.unasked_hits
+        return bool(most and self._counted(f"u-{caller.session}") >= most)
+
     def _rates(self, caller: Caller) -> int | None:
         limits = self.limits
         if caller.max_requests is None and not limits.session_rate and not limits.dataset_rate:
@@ -104,7 +114,7 @@ class Budgets:
         self._swept = now
         with contextlib.suppress(OSError):
             for entry in os.scandir(self.folder):
-                keep = KEEP_TOTAL if entry.name.startswith("t-") else KEEP_RATE
+                keep = KEEP_TOTAL if entry.name.startswith(("t-", "u-")) else KEEP_RATE
                 with contextlib.suppress(OSError):
                     if entry.stat().st_mtime < now - keep:
                         Path(entry.path).unlink()

@@ -20,8 +20,9 @@ from typing import Final, NamedTuple
 import idna
 
 from proxy.admission.addresses import Address, Network, exempt, fault
+from proxy.admission.turns import Turns
 from proxy.core.refusal import Refusal, Refused
-from store.model import Destination, own
+from store.model import Caller, Destination, own
 
 PORTS: Final = frozenset({80, 443})
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
@@ -150,9 +151,17 @@ class AddressGuard:
     elsewhere. `own`: listeners of ours as (address, port), refused even inside `allow_private`, so that nobody reaches
     the admin API or loops through the proxy; a wildcard address stands for all of the machine's. `resolve`: for tests.
     `timeout` and `ttl` in seconds.
+
+    Look-ups that nobody answers must not keep others from theirs: `OF_SESSION` and `OF_DATASET` of them are under way
+    at once, each until its thread is really done, whoever has given up waiting for it. The rest waits in line, for
+    no longer than `timeout`. A name that does not resolve is not asked for again for a moment.
     """
 
     MAX_NAMES = 2048
+    THREADS = 64
+    OF_SESSION = 4
+    OF_DATASET = 16
+    UNKNOWN_FOR = 1.0
 
     def __init__(
         self,
@@ -168,16 +177,18 @@ class AddressGuard:
         self._ports = frozenset(ports)
         self._own = frozenset((ipaddress.ip_address(host), port) for host, port in own)
         # Own threads: a flood of slow names must not starve whatever else uses the loop's default executor.
-        self._threads = ThreadPoolExecutor(32, thread_name_prefix="resolve") if resolve is None else None
+        self._threads = ThreadPoolExecutor(self.THREADS, thread_name_prefix="resolve") if resolve is None else None
         self._resolve = resolve or self._ask_system
         self._timeout = timeout
         self._ttl = ttl
         self._answers: dict[str, tuple[float, tuple[Address, ...]]] = {}
         self._passed: dict[tuple[str, int], tuple[float, list[Pinned]]] = {}
         self._pending: dict[str, asyncio.Task[tuple[Address, ...]]] = {}
+        self._unknown: dict[str, float] = {}
+        self._turns = Turns()
 
-    async def check(self, host: str, port: int) -> list[Pinned]:
-        """Return the addresses to dial for a normalised host, in the resolver's order, without repeats.
+    async def check(self, host: str, port: int, who: Caller | None = None) -> list[Pinned]:
+        """Return the addresses to dial for a normalised host, in the resolver's order, without repeats. `who` asks.
 
         Raises `Refused`: `destination_blocked` when one address, the port or the spelling is not allowed,
         `upstream_unreachable` when the name does not resolve in time. Egret's own name is nobody's to resolve.
@@ -191,7 +202,7 @@ class AddressGuard:
         try:
             addresses: tuple[Address, ...] = (ipaddress.ip_address(name),)
         except ValueError:
-            addresses = await self._lookup(name, port)
+            addresses = await self._lookup(name, port, who)
         if not all(self.permits(address, port) for address in addresses):
             raise Refused(Refusal("destination_blocked"))
         pinned = [
@@ -228,20 +239,31 @@ class AddressGuard:
         wildcards = any(port == bound and listener.is_unspecified for listener, bound in self._own)
         return wildcards and (mapped.is_loopback or is_own(mapped))
 
-    async def _lookup(self, name: str, port: int) -> tuple[Address, ...]:
+    async def _lookup(self, name: str, port: int, who: Caller | None) -> tuple[Address, ...]:
         now = time.monotonic()
         known = self._answers.get(name)
         if known is not None and known[0] > now:
             return known[1]
-        task = self._pending.get(name)
-        if task is None:
-            # One look-up per name at a time, and not cancelled with the request that happened to start it.
-            task = self._pending[name] = asyncio.create_task(self._fetch(name, port))
-            task.add_done_callback(lambda done: self._finished(name, done))
+        if self._unknown.get(name, 0.0) > now:
+            raise Refused(Refusal("upstream_unreachable"))
         try:
-            return await asyncio.wait_for(asyncio.shield(task), self._timeout)
+            async with asyncio.timeout(self._timeout):
+                task = self._pending.get(name) or await self._begin(name, port, who)
+                return await asyncio.shield(task)
         except (OSError, ValueError, UnicodeError):  # TimeoutError is an OSError
             raise Refused(Refusal("upstream_unreachable")) from None
+
+    async def _begin(self, name: str, port: int, who: Caller | None) -> "asyncio.Task[tuple[Address, ...]]":
+        """Begin a look-up when it is the asker's turn. It goes on without the request that happened to start it."""
+        whose = () if who is None else ((who.session, self.OF_SESSION), (who.scope, self.OF_DATASET))
+        leave = await self._turns.enter(*whose)
+        if (task := self._pending.get(name)) is not None:  # one at a time for a name
+            leave()
+            return task
+        task = self._pending[name] = asyncio.create_task(self._fetch(name, port))
+        task.add_done_callback(lambda done: self._finished(name, done))
+        task.add_done_callback(lambda _: leave())
+        return task
 
     async def _fetch(self, name: str, port: int) -> tuple[Address, ...]:
         found = await self._resolve(name, port)
@@ -252,7 +274,10 @@ class AddressGuard:
 
     def _finished(self, name: str, task: asyncio.Task[tuple[Address, ...]]) -> None:
         self._pending.pop(name, None)
+        while len(self._unknown) >= self.MAX_NAMES:
+            self._unknown.pop(next(iter(self._unknown)))
         if task.cancelled() or task.exception() is not None:
+            self._unknown[name] = time.monotonic() + min(self.UNKNOWN_FOR, self._ttl)
             return
         while len(self._answers) >= self.MAX_NAMES:
             self._answers.pop(next(iter(self._answers)))

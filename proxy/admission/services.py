@@ -97,11 +97,14 @@ class Services:
     def view(self, caller: Caller) -> View:
         """Return the caller's view as of now; raises `Refused`."""
         try:
-            return self.reader.view(caller)
+            view = self.reader.view(caller)
         except NotAuthenticated:
             raise Refused(Refusal("session_invalid")) from None
         except StoreError:
             raise Refused(Refusal("store_unavailable")) from None
+        if self.budgets.ended(view.caller):
+            raise Refused(Refusal("session_invalid"))
+        return view
 
     def entering(self, token: str) -> View:
         """Return the view of who a token stands for; raises `Refused`.

@@ -1,6 +1,6 @@
 """What one request leaves in the audit: who asked for what, which names were used, and why it was refused.
 
-A line is written before the bytes that it is about leave. Holds names and placeholders, never a value.
+A line is written before the bytes that it is about leave. Holds names, placeholders and grants, never a value.
 """
 
 import secrets
@@ -12,7 +12,7 @@ from proxy.admission.events import Event, Spool, SpoolError
 from proxy.admission.services import log
 from proxy.core.inject import Plan
 from proxy.core.refusal import Refusal
-from store.model import Caller, Destination
+from store.model import Caller, Destination, Grant, Kind
 
 
 def _drawn() -> Iterator[str]:
@@ -41,6 +41,7 @@ class Trail:
     request_id: str = field(default_factory=_names.__next__)
     injected: dict[str, None] = field(default_factory=dict)
     carried: dict[str, None] = field(default_factory=dict)
+    _grants: dict[tuple[Kind, str, int], Grant] = field(default_factory=dict, repr=False)
 
     def record(self, event: str, names: Iterable[str] = (), location: str = "", code: str = "") -> None:
         """Write one line; raises `SpoolError`, and then nothing may be forwarded."""
@@ -76,14 +77,35 @@ class Trail:
         for location in dict.fromkeys(use.location for _, use in plan.uses):
             self.record("inject", [grant.name for grant, use in plan.uses if use.location is location], location)
         self.injected.update(dict.fromkeys(plan.names))
+        self._keep(grant for grant, _ in plan.uses)
 
-    def noted(self, injected: Mapping[str, str], carried: Mapping[str, str], location: str) -> None:
+    def noted(self, injected: Mapping[str, Grant], carried: Mapping[str, str], location: str) -> None:
         """Write down what is new of what a rewriter did, before its output leaves."""
         if len(injected) > 0:
+            self._keep(injected.values())
             fresh = [name for name in injected if name not in self.injected]
             if fresh:
                 self.record("inject", fresh, location)
                 self.injected.update(dict.fromkeys(fresh))
+        self._carried(carried, location)
+
+    def said(self, injected: Mapping[str, Grant], carried: Mapping[str, str]) -> None:
+        """Write down what was done to a WebSocket message, before it leaves: every injection counts."""
+        if injected:
+            self._keep(injected.values())
+            self.record("inject", injected, "message")
+        self._carried(carried, "message")
+
+    @property
+    def asked(self) -> Iterable[Grant]:
+        """What the request has sent so far."""
+        return self._grants.values()
+
+    def _keep(self, grants: Iterable[Grant]) -> None:
+        for grant in grants:
+            self._grants[grant.kind, grant.name, grant.version] = grant
+
+    def _carried(self, carried: Mapping[str, str], location: str) -> None:
         for name, code in carried.items():
             if name not in self.carried:
                 self.record("carry", [name], location, code)

@@ -92,6 +92,10 @@ class Border:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._look)
 
+    def look(self) -> None:
+        """Look soon at everything that is open: a session may be over."""
+        self._loop.call_soon(self._look)
+
     def _look(self) -> None:
         for each in list(self._open):
             self._each(each.moved, each)

@@ -7,6 +7,7 @@ from typing import Final
 from proxy.admission.admit import Admitted
 from proxy.admission.services import log
 from proxy.border.client import Ends
+from proxy.border.hits import Hits
 from proxy.border.messages import REASONS, Bytes, WebSocket
 from proxy.core.refusal import Refusal
 from proxy.protocol.handshake import Handshake
@@ -22,8 +23,8 @@ Take = Callable[[bytes, Callable[[], bool]], Bytes]
 class Bridge:
     """Runs one WebSocket, from the 101 to the last close frame."""
 
-    def __init__(self, admitted: Admitted, handshake: Handshake, client: Ends, upstream: Ends) -> None:
-        self._socket = WebSocket(admitted, handshake)
+    def __init__(self, admitted: Admitted, handshake: Handshake, client: Ends, upstream: Ends, hits: Hits) -> None:
+        self._socket = WebSocket(admitted, handshake, hits)
         self._client = client
         self._upstream = upstream
         self._loop = asyncio.get_running_loop()

@@ -14,6 +14,7 @@ from proxy.admission.services import log
 from proxy.border.border import Border
 from proxy.border.bridge import Bridge
 from proxy.border.client import Client, Gone
+from proxy.border.hits import Hits
 from proxy.border.incoming import Incoming
 from proxy.border.lane import Key, Lane, Stale
 from proxy.border.outgoing import Outgoing
@@ -53,6 +54,7 @@ class Exchange:
         "_deadline",
         "_expects",
         "_failure",
+        "_hits",
         "_incoming",
         "_key",
         "_lane",
@@ -74,6 +76,7 @@ class Exchange:
             encoded = coded(admitted.head.fields)
             self._upload = Upload(client, admitted.length, admitted.services.limits, encoded=encoded)
         self._lane: Lane | None = None
+        self._hits = Hits(admitted, border.look)
         self._incoming: Incoming | None = None
         self._bridge: Bridge | None = None
         self._deadline = NEVER
@@ -123,7 +126,7 @@ class Exchange:
         repeatable = upload is None and head.method in REPEATABLE and not head.websocket
         fresh = head.websocket
         while True:
-            self._lane = await self._border.pool.lane(self._key, repeatable=repeatable, fresh=fresh)
+            self._lane = await self._border.pool.lane(self._key, admitted.caller, repeatable=repeatable, fresh=fresh)
             try:
                 await self._attempt(self._lane)
             except Stale as stale:
@@ -151,7 +154,7 @@ class Exchange:
         lane.start()
         handshake = Handshake(admitted.head, admitted.plan) if admitted.head.websocket else None
         outgoing = Outgoing(admitted, lane, handshake, expects=self._expects)
-        incoming = self._incoming = Incoming(admitted, lane, client, expects=outgoing.expects)
+        incoming = self._incoming = Incoming(admitted, lane, client, self._hits, expects=outgoing.expects)
         if upload is None:
             outgoing.bare()
             lane.flush()
@@ -166,7 +169,7 @@ class Exchange:
         self._deadline = NEVER
         if incoming.status == 101:
             ends = incoming.switched(handshake)
-            self._bridge = Bridge(admitted, handshake, ends, lane.switched())  # type: ignore[arg-type]
+            self._bridge = Bridge(admitted, handshake, ends, lane.switched(), self._hits)  # type: ignore[arg-type]
             await self._bridge.run()
             return
         await incoming.body()
@@ -213,7 +216,7 @@ class Exchange:
             if scrubber is not admitted.scrubber:
                 admitted.scrubber = scrubber
                 if self._incoming is not None:
-                    self._incoming.renew(scrubber)
+                    self._incoming.renew()
             elif self._incoming is not None:
                 self._incoming.proven()
         except Refused as refused:
@@ -234,5 +237,9 @@ class Exchange:
         elif now > self._deadline:
             self._deadline = NEVER
             self.stop(Refused(Refusal("upstream_unreachable")))
-        elif self.admitted.caller.expires_at <= time.time():  # whether the store can say so or not
+        elif self._ended():  # whether the store can say so or not
             self._over(Refused(Refusal("session_invalid")))
+
+    def _ended(self) -> bool:
+        caller = self.admitted.caller
+        return caller.expires_at <= time.time() or self.admitted.services.budgets.ended(caller)

@@ -13,6 +13,7 @@ from proxy.admission import hops
 from proxy.admission.admit import Admitted
 from proxy.border.client import Ends, Sink
 from proxy.border.closed import closed
+from proxy.border.hits import Hits
 from proxy.border.lane import BODILESS, Answer, Lane
 from proxy.border.upload import PIECE, coded, pieces_of
 from proxy.core.message import Fields
@@ -32,6 +33,7 @@ class Incoming:
     admitted: Admitted
     lane: Lane
     sink: Sink
+    hits: Hits
     expects: bool = False
     """Whether the client waits to be told by the upstream to go on (RFC 9110 10.1.1)."""
     status: int = 0
@@ -59,8 +61,12 @@ class Incoming:
                 self.sink.interim(self.status, self._reason, self._fields)
         raise Refused(Refusal("upstream_unreachable"))
 
+    @property
+    def _scrubber(self) -> Scrubber:
+        return self.hits.heard(self.admitted.scrubber)
+
     def _take_head(self, answer: Answer) -> None:
-        scrubber = self.admitted.scrubber
+        scrubber = self._scrubber
         self.status, reason, self._raw, self._length = answer
         self._fields = scrubber.fields(hops.response_fields(self._raw, status=self.status))[0]
         if self.status < 200 or self.status == 204:
@@ -95,14 +101,14 @@ class Incoming:
             self._waiting.set_result(None)
         self._waiting = None
 
-    def renew(self, scrubber: Scrubber) -> None:
-        """Search the rest of the body for the values of now, after the store changed."""
+    def renew(self) -> None:
+        """Search the rest of the body for the values of now (`Admitted.scrubber`), after the store changed."""
         self.proven()
         if self._scrub is not None:
-            self._scrub.renew(scrubber)
+            self._scrub.renew(self._scrubber)
         elif self._open:
             # There was nothing to search for when it began. Where a length was promised, the promise stands.
-            self._scrub = scrubber.body(self._fields, self.admitted.services.limits)
+            self._scrub = self._scrubber.body(self._fields, self.admitted.services.limits)
 
     async def body(self) -> None:
         """Send the final response, head and body. Raises `Refused`, `Gone`."""
@@ -113,7 +119,7 @@ class Incoming:
             self._bare()
             return
         declared = self._length if self._length >= 0 else None
-        scrub = self._scrub = closed(self.admitted.scrubber.body, self._fields, limits)
+        scrub = self._scrub = closed(self._scrubber.body, self._fields, limits)
         if scrub is not None and scrub.resizes:
             if declared is not None and declared <= limits.buffer_bytes:
                 await self._held(scrub)
@@ -184,7 +190,7 @@ class Incoming:
             await sink.room()
 
     def _trailers(self, trailers: Fields) -> Fields:
-        return self.admitted.scrubber.fields(hops.trailer_fields(trailers))[0] if trailers else ()
+        return self._scrubber.fields(hops.trailer_fields(trailers))[0] if trailers else ()
 
     def _head(self, fields: Fields, *, sized: bool) -> None:
         self.sink.head(self.status, self._reason, (*fields, *self._names()), sized=sized)

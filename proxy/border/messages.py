@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from proxy.admission.admit import Admitted
 from proxy.admission.services import View
+from proxy.border.hits import Hits
 from proxy.core.refusal import Refusal, Refused
 from proxy.core.scrub import MessageScrub, Scrubber
 from proxy.core.socket_message import MessageRewriter
@@ -43,7 +44,7 @@ class WebSocket:
 
     admitted: Admitted
     handshake: Handshake
-    carried: dict[str, None] = field(default_factory=dict)
+    hits: Hits
     _from_client: Reader = field(init=False)
     _from_upstream: Reader = field(init=False)
     _to_client: Writer = field(init=False)
@@ -110,7 +111,8 @@ class WebSocket:
         return self.admitted.services.view(self.admitted.caller)
 
     def _scrubber(self) -> Scrubber:
-        return self.admitted.services.searches.scrubber(self._view(), self.admitted.head.destination)
+        services, destination = self.admitted.services, self.admitted.head.destination
+        return self.hits.heard(services.searches.scrubber(self._view(), destination))
 
     def _up(self, frame: Frame) -> bytes:
         if frame.opcode in (PING, PONG):
@@ -130,14 +132,9 @@ class WebSocket:
         return MessageRewriter(self.admitted.head, view, services.limits, services.strict_bodies or view.strict_bodies)
 
     def _note(self, rewriter: MessageRewriter) -> None:
-        """Write down what was done, before its bytes leave: every injection, and each carried name once."""
-        if len(rewriter.injected) > 0:
-            self.admitted.trail.record("inject", rewriter.injected, "message")
-            rewriter.injected.clear()
-        for name, code in rewriter.carried.items():
-            if name not in self.carried:
-                self.carried[name] = None
-                self.admitted.trail.record("carry", [name], "message", code)
+        """Write down what was done, before its bytes leave."""
+        self.admitted.trail.said(rewriter.injected, rewriter.carried)
+        rewriter.injected.clear()
 
     def _down(self, frame: Frame) -> bytes:
         if frame.opcode in (PING, PONG, CLOSE):

@@ -111,7 +111,7 @@ class Outgoing:
         """Return trailers, in which names are decided as in the head: same path, same method."""
         admitted = self.admitted
         head = admitted.head.with_parts(admitted.head.target, untold(hops.trailer_fields(trailers)))
-        plan = inject.plan(head, admitted.view, admitted.services.limits, trailers=True)
+        plan = inject.plan(head, admitted.view, admitted.services.limits, before=admitted.head)
         if plan.names:
             admitted.trail.used(plan)
         return plan.fields(head)

@@ -56,7 +56,7 @@ class Passage:
         budgets = self._border.services.budgets
         budgets.begin(self._tunnel.caller)
         try:
-            self._up = await self._border.pool.bare(self._tunnel.target)
+            self._up = await self._border.pool.bare(self._tunnel.target, self._tunnel.caller)
         except BaseException:
             budgets.end(self._tunnel.caller)
             raise

@@ -16,12 +16,13 @@ from typing import Final
 import aiohappyeyeballs
 
 from proxy.admission.destination import AddressGuard, Pinned
+from proxy.admission.turns import Turns
 from proxy.border.lane import H1Lane, Key, Lane, Up
 from proxy.border.shared import Shared
 from proxy.border.tls import upstream_context
 from proxy.core.limits import Limits
 from proxy.core.refusal import Refusal, Refused
-from store.model import Destination
+from store.model import Caller, Destination
 
 IDLE: Final = 15.0
 """Seconds that an unused connection is kept: less than most servers keep theirs, so that few are found closed."""
@@ -30,6 +31,10 @@ RECENT: Final = 2.0
 """The same for a request that must not be sent twice: it cannot be repeated when the connection is found closed."""
 
 PER_KEY: Final = 64
+
+OF_SESSION: Final = 32
+OF_DATASET: Final = 128
+"""Connections, TLS handshakes included, that are being made at once for a session, and for all of its dataset."""
 
 SESSIONS: Final = 1024
 SESSION_AGE: Final = 3600.0
@@ -48,10 +53,11 @@ class Pool:
         }
         self._kept: dict[Key, deque[Up]] = {}
         self._sessions: dict[Key, tuple[ssl.SSLSession, float]] = {}
+        self._turns = Turns()
         self._shared = Shared(self.dial, limits)
         self._closed = False
 
-    async def lane(self, key: Key, *, repeatable: bool, fresh: bool = False) -> Lane:
+    async def lane(self, key: Key, who: Caller, *, repeatable: bool, fresh: bool = False) -> Lane:
         """Return a lane to a destination: on a kept connection, or (`fresh`: always) on a new one. Raises `Refused`."""
         new = fresh
         while key.http2 and not self._shared.plain(key):
@@ -64,7 +70,7 @@ class Pool:
         key = key._replace(http2=False)
         if not fresh and (up := self._take(key, repeatable=repeatable)) is not None:
             return H1Lane(up, key)
-        return H1Lane(await self.dial(key), key)
+        return H1Lane(await self.dial(key, who), key)
 
     def _take(self, key: Key, *, repeatable: bool) -> Up | None:
         kept = self._kept.get(key)
@@ -121,9 +127,21 @@ class Pool:
 
     # new ones
 
-    async def dial(self, key: Key) -> Up:
-        """Return a new connection; raises `Refused`."""
-        up = await self.bare(key.destination)
+    async def dial(self, key: Key, who: Caller | None = None) -> Up:
+        """Return a new connection, when it is the turn of who asks; raises `Refused`. Without `who` it is shared."""
+        whose = () if who is None else ((who.session, OF_SESSION),)
+        try:
+            async with asyncio.timeout(self._limits.connect_timeout):
+                leave = await self._turns.enter(*whose, (key.scope, OF_DATASET))
+        except TimeoutError:
+            raise Refused(Refusal("upstream_unreachable")) from None
+        try:
+            return await self._dialled(key, who)
+        finally:
+            leave()
+
+    async def _dialled(self, key: Key, who: Caller | None) -> Up:
+        up = await self.bare(key.destination, who)
         if key.destination.secure:
             try:
                 await self._secure(up, key)
@@ -132,10 +150,10 @@ class Pool:
                 raise
         return up
 
-    async def bare(self, destination: Destination) -> Up:
+    async def bare(self, destination: Destination, who: Caller | None = None) -> Up:
         """Return a new connection without TLS; raises `Refused`."""
         loop = asyncio.get_running_loop()
-        sock = await self._connect(destination)
+        sock = await self._connect(destination, who)
         try:
             _, up = await loop.create_connection(lambda: Up(loop, self), sock=sock)
         except BaseException:
@@ -143,11 +161,11 @@ class Pool:
             raise
         return up
 
-    async def _connect(self, destination: Destination) -> socket.socket:
+    async def _connect(self, destination: Destination, who: Caller | None) -> socket.socket:
         """Return a socket that is connected to an address which was checked a moment ago; raises `Refused`."""
         try:
             async with asyncio.timeout(self._limits.connect_timeout):
-                pinned = await self._guard.check(destination.host, destination.port)
+                pinned = await self._guard.check(destination.host, destination.port, who)
                 return await self._first(pinned, destination.port)
         except OSError:  # TimeoutError is one
             raise Refused(Refusal("upstream_unreachable")) from None

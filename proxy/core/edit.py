@@ -38,8 +38,9 @@ class Budget:
 class Editor:
     """Decides and writes the occurrences of one part of a request, carrying inert what may not be injected.
 
-    `injected` has the names written, `carried` the names left alone, each with its code. `strict` refuses instead of
-    carrying. `watch` opens nothing: it is known that nothing may be injected, and only what is carried is of interest.
+    `injected` has what was written, by name; `carried` the names left alone, each with its code. `strict` refuses
+    instead of carrying. `watch` opens nothing: it is known that nothing may be injected, and only what is carried is of
+    interest.
     """
 
     resolver: Resolver
@@ -47,7 +48,7 @@ class Editor:
     budget: Budget
     strict: bool = False
     watch: bool = False
-    injected: dict[str, str] = field(default_factory=dict)
+    injected: dict[str, Grant] = field(default_factory=dict)
     carried: dict[str, str] = field(default_factory=dict)
     _decisions: dict[tuple[Kind, str], Grant | Denial] = field(default_factory=dict)
 
@@ -80,7 +81,8 @@ class Editor:
         except NotEncodable:
             self._carry(name, "value_not_encodable")
             return None
-        self.injected[name] = ""
+        if name not in self.injected or decision.kind is Kind.SECRET:
+            self.injected[name] = decision
         return value
 
     def _decide(self, kind: Kind, name: str) -> Grant | Denial:

@@ -220,20 +220,20 @@ def _misplaced(head: Head, places: list[int]) -> Refusal | None:
     return None
 
 
-def plan(head: Head, resolver: Resolver, limits: Limits = DEFAULT, *, trailers: bool = False) -> Plan:
+def plan(head: Head, resolver: Resolver, limits: Limits = DEFAULT, *, before: Head | None = None) -> Plan:
     """Decide all occurrences of a head; raises `Refused`. Opens nothing.
 
-    With `trailers` the fields are those, which belong to a request whose target was decided already.
+    With `before`, the head that was decided already, the fields are the trailers of that request.
     """
     grants: dict[Key, Grant] = {}
     uses: list[tuple[Grant, Use]] = []
     refusals: list[tuple[int, Refusal]] = []
     places = _candidates(head)
-    for occurrence, location, header in chain(() if trailers else _in_target(head), _in_fields(head, places)):
+    for occurrence, location, header in chain(() if before else _in_target(head), _in_fields(head, places)):
         key = (occurrence.kind, occurrence.name, location, header)
         if key in grants:
             continue
-        use = Use(head.destination, location, head.method, head.path, header)
+        use = head.use(location, header, before.fields if before else ())
         decision = resolver.resolve(occurrence.kind, occurrence.name, use)
         if isinstance(decision, Denial):
             refusals.append((_RULES[decision], Refusal(decision.value, occurrence.name)))

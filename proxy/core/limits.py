@@ -1,6 +1,6 @@
 """What the data plane accepts, in bytes and seconds."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 KIB: Final = 1024
@@ -18,6 +18,7 @@ class Limits:
     injection may add to one request. Times are seconds. `connections`: of clients, in one process;
     `connections_per_session`, `requests_in_flight`: of one session, in one process; `streams_per_connection`: HTTP/2.
     Rates are requests per minute over all processes; 0 is no limit.
+    `unasked_hits`: values that the answers of a session may hold unasked before it ends; 0 ends none.
     """
 
     header_bytes: int = 64 * KIB
@@ -39,6 +40,23 @@ class Limits:
     streams_per_connection: int = 100
     session_rate: int = 0
     dataset_rate: int = 0
+    unasked_hits: int = 0
 
 
 DEFAULT: Final = Limits()
+
+RESERVE: Final = 256
+"""Descriptors for what is no client's: listeners, the database, spools, the resolver."""
+
+SHARE: Final = 4
+"""One session holds no more than one in so many of a process's connections."""
+
+
+def fitted(limits: Limits, descriptors: int) -> Limits:
+    """Return limits that a process with so many descriptors can keep: each client may need one more, to its upstream.
+
+    A session's share leaves room for others, whatever is configured for it.
+    """
+    connections = max(1, min(limits.connections, (descriptors - RESERVE) // 2))
+    of_session = max(1, min(limits.connections_per_session, connections // SHARE))
+    return replace(limits, connections=connections, connections_per_session=of_session)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from store.model import Destination
+from store.model import Destination, Location, Use
 
 Fields = tuple[tuple[bytes, bytes], ...]
 """Header or trailer pairs in wire order, repeats kept apart, names as sent."""
@@ -28,6 +28,12 @@ class Head:
         """The target without its query, latin-1 decoded."""
         return self.target.split(b"?", 1)[0].decode("latin-1")
 
+    def use(self, location: Location, header: str = "", trailers: Fields = ()) -> Use:
+        """Return the question whether a name may be used in this request, or in trailers that came after it."""
+        _, _, query = self.target.partition(b"?")
+        names = frozenset(_spelled(name) for name, _ in (*self.fields, *trailers))
+        return Use(self.destination, location, self.method, self.path, header, query.decode("latin-1"), names)
+
     def values(self, name: bytes) -> list[bytes]:
         """All values of a header, in order; `name` in lower case."""
         return [value for key, value in self.fields if key.lower() == name]
@@ -35,3 +41,8 @@ class Head:
     def with_parts(self, target: bytes, fields: Fields) -> "Head":
         """Return a private copy for the wire."""
         return replace(self, target=target, fields=fields)
+
+
+def _spelled(name: bytes) -> str:
+    """Return a field's name as servers read it that are given variables (CGI, WSGI): they know one of `-` and `_`."""
+    return name.decode("latin-1").lower().replace("_", "-")

@@ -8,13 +8,13 @@ ago), and one that nobody asks for is dropped. A request in flight holds its own
 """
 
 import asyncio
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from proxy.core.scrub import NOTHING, Scrubber
 from proxy.core.scrub.search import Search
-from store.model import Caller, Destination, Scope
+from store.model import Caller, Destination, Scope, SecretValue
 from store.reach import Stored
 
 VALUES: Final = 16_384
@@ -56,7 +56,7 @@ class Searched(Protocol):
 class _Set:
     """The values that reach some hosts. Names differ between sessions; the search does not."""
 
-    names: tuple[str, ...]
+    values: Sequence[tuple[str, SecretValue]]
     search: Search
     scrubbers: dict[frozenset[str], Scrubber] = field(default_factory=dict)
 
@@ -65,9 +65,8 @@ class _Set:
         if found is None:
             if len(self.scrubbers) >= SETS:
                 self.scrubbers.clear()
-            found = self.scrubbers[known] = Scrubber.named(
-                self.search, [name if name in known else "*" for name in self.names]
-            )
+            told = [name if name in known else "*" for name, _ in self.values]
+            found = self.scrubbers[known] = Scrubber.told(self.search, self.values, told)
         return found
 
 
@@ -81,7 +80,7 @@ class _Kept:
 
     @property
     def values(self) -> int:
-        return len(self.stored) + sum(len(each.names) for each in self.sets.values())
+        return len(self.stored) + sum(len(each.values) for each in self.sets.values())
 
     def reaching(self, host: str, *, listed: bool, everything: bool) -> _Set | None:
         """Return what searches a host's answers; `None` where no value reaches it."""
@@ -97,8 +96,8 @@ class _Kept:
             while len(self.sets) >= SETS:
                 gone = self.sets.pop(next(iter(self.sets)))
                 self.hosts = {name: kept for name, kept in self.hosts.items() if kept is not gone}
-            values = [self.stored[index] for index in chosen]
-            found = _Set(tuple(each.name for each in values), Search([each.value.reveal() for each in values]))
+            values = [(each.name, each.value) for each in map(self.stored.__getitem__, chosen)]
+            found = _Set(values, Search([value.reveal() for _, value in values]))
             self.sets[chosen] = found
         return found
 

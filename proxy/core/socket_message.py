@@ -12,7 +12,7 @@ from proxy.core.limits import Limits
 from proxy.core.message import Head
 from proxy.core.placeholder import Surface
 from proxy.core.refusal import Refusal, Refused
-from store.model import Location, Resolver, Use
+from store.model import Grant, Location, Resolver
 
 _SPACE = b" \t\r\n"
 
@@ -28,7 +28,7 @@ class MessageRewriter:
     resolver: Resolver
     limits: Limits
     strict: bool = False
-    injected: dict[str, str] = field(default_factory=dict)
+    injected: dict[str, Grant] = field(default_factory=dict)
     carried: dict[str, str] = field(default_factory=dict)
     _text: TextRewriter | None = None
     _taken: int = 0
@@ -47,7 +47,6 @@ class MessageRewriter:
 
     def _begin(self, data: bytes) -> TextRewriter:
         surface = Surface.JSON if data[:1] in (b"{", b"[", b'"') else Surface.MESSAGE
-        use = Use(self.head.destination, Location.MESSAGE, self.head.method, self.head.path)
-        budget = Budget(self.limits.expansion_bytes)
+        use, budget = self.head.use(Location.MESSAGE), Budget(self.limits.expansion_bytes)
         editor = Editor(self.resolver, use, budget, self.strict, injected=self.injected, carried=self.carried)
         return TextRewriter(editor, surface)

@@ -1,15 +1,17 @@
-"""Idempotency-Key: a POST that was carried out is not carried out again, and what it showed once is not shown again.
+"""Idempotency-Key: a POST that was carried out is not carried out again, and what it said once is not said again.
 
 The fingerprint is keyed, because the body may hold values: a plain hash of them in the database would be an oracle for
 whoever steals it.
 """
 
 import hmac
+import json
 import re
 
 from aiohttp import web
 
 from store.access import Principal
+from store.advice import forgotten
 from store.api.operation import Reply
 from store.database.marks import Mark
 from store.errors import Invalid, Problem
@@ -44,7 +46,7 @@ def answer_of(reply: Reply, status: int) -> Answer:
         return Answer(status, "", "")
     shown_once = SHOWN_ONCE & set(type(reply.body).model_fields)
     kept = reply.body.model_copy(update=dict.fromkeys(shown_once))
-    return Answer(status, reply.etag or "", kept.model_dump_json())
+    return Answer(status, reply.etag or "", json.dumps(forgotten(kept.model_dump(mode="json")), separators=(",", ":")))
 
 
 def replay(answer: Answer) -> web.Response:

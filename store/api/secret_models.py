@@ -14,7 +14,8 @@ from store.model import SecretValue
 from store.providers import load_providers
 from store.records import Change, EntryInfo, GroupGrant, NewEntry
 
-LocationName = Literal["header", "url", "body", "message"]
+LocationName = Literal["header", "url", "body", "message", "widened"]
+"""The last one stands where locations were named that go beyond a preset's; alone it is all of them."""
 Locations = Annotated[list[LocationName], Field(min_length=1, max_length=8)]
 _TEXT: JsonDict = {"type": "string"}
 _NONE: JsonDict = {"type": "null"}

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from store.advice import SAID_ONCE
 from store.api.routes_sessions import shown_once
 from store.dashboard.routes_scopes import Trouble, home, scope_page
 from store.dashboard.view import see_other
@@ -54,10 +55,12 @@ async def put_entry(visit: Visit) -> web.Response:
             description=form.optional("description"),
             rotate_after=form.optional("rotate_after"),
         )
-        await visit.write(visit.state.vault.entries.put, visit.scope, kind, entry)
+        made = await visit.write(visit.state.vault.entries.put, visit.scope, kind, entry)
     except (Invalid, Conflict) as error:
         return await scope_page(visit, trouble(visit, visit.path["kind"], error))
-    return see_other(link_to(visit.scope))
+    # What is said once has no other page to be on: nobody keeps it for the one that a redirect would lead to.
+    once = [each for each in made.warnings if each.code in SAID_ONCE]
+    return await scope_page(visit, said=(made, once)) if once else see_other(link_to(visit.scope))
 
 
 def _one_value(visit: Visit) -> bytes:

@@ -8,7 +8,7 @@ from aiohttp import web
 from store.dashboard.visit import Visit
 from store.errors import Problem
 from store.model import Kind
-from store.records import ConsumerInfo, DatasetInfo, EntryInfo, SessionInfo
+from store.records import ConsumerInfo, DatasetInfo, EntryInfo, SessionInfo, Warned
 from store.vault import Listing
 
 EVERY = 200
@@ -39,8 +39,13 @@ async def _datasets(visit: Visit, project: str) -> Sequence[DatasetInfo]:
     return (await visit.read(visit.state.vault.datasets.list, project, limit=EVERY)).items
 
 
-async def scope_page(visit: Visit, trouble: Trouble = Trouble()) -> web.Response:
-    """Show the secrets, variables and sessions of a dataset, or what a project or the organisation has itself."""
+async def scope_page(
+    visit: Visit, trouble: Trouble = Trouble(), said: tuple[EntryInfo, Sequence[Warned]] | None = None
+) -> web.Response:
+    """Show the secrets, variables and sessions of a dataset, or what a project or the organisation has itself.
+
+    `said`: what was stored a moment ago, and what is said of it once.
+    """
     scope = visit.scope
     dataset = None
     if scope.dataset:
@@ -56,6 +61,7 @@ async def scope_page(visit: Visit, trouble: Trouble = Trouble()) -> web.Response
         consumers=await _consumers(visit),
         asked=asked_of(visit),
         trouble=trouble,
+        said=said,
     )
 
 

@@ -87,7 +87,15 @@ def _store(transaction: Transaction, portions: Iterable[Portion[Line]]) -> int:
     for line in lines:
         transaction.log(_event(line, scopes.get(line.session) or _told(line)))
     _count(transaction.connection, lines)
+    _end(transaction, {line.session for line in lines if line.event == "end" and line.session in scopes})
     return len(lines)
+
+
+def _end(transaction: Transaction, ids: Iterable[str]) -> None:
+    """End sessions for all data planes, because one of them says that they are over (`limits.unasked_hits`)."""
+    for id_ in sorted(ids):
+        rows.remove(transaction.connection, sessions, id=id_)
+        transaction.drop_document(session_key_of(id_))
 
 
 def _fresh(transaction: Transaction, portion: Portion[Line]) -> list[Line]:

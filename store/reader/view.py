@@ -9,6 +9,7 @@ from functools import cached_property
 from store.errors import Tampered
 from store.keys.envelope import Binding
 from store.model import Denial, Destination, Grant, Kind, Location, SecretValue, Use
+from store.presets import preset_of
 from store.reach import WEAK_FOR, Stored, among, members, scrub_hosts
 from store.reader.session import Session
 from store.reader.standing import Standing
@@ -251,7 +252,8 @@ class View:
         if self._free(entry, version):
             if entry.kind is Kind.SECRET and not use.destination.secure:
                 return Denial.DESTINATION
-            return None if use.location in version.locations else Denial.LOCATION
+            fits = use.location in version.locations and _take_preset(entry, version, (), use)
+            return None if fits else Denial.LOCATION
         # Rules that were never narrowed are the same object, and need no second look.
         both = (version.rules,) if version.rules is version.sealed_rules else (version.sealed_rules, version.rules)
         serving = [[rule for rule in rules if rule.serves(use)] for rules in both]
@@ -261,11 +263,14 @@ class View:
             return Denial.LOCATION
         if use.location is Location.HEADER and not all(_take_header(rules, use) for rules in serving):
             return Denial.LOCATION
-        return None
+        return None if _take_preset(entry, version, serving[0], use) else Denial.LOCATION
 
     def _reaches(self, entry: Entry, destination: Destination, location: Location) -> bool:
         version = entry.active
         if version is None or location not in version.locations:
+            return False
+        preset = preset_of(destination.host) if entry.kind is Kind.SECRET and not version.widened else None
+        if preset is not None and location not in preset.locations:
             return False
         if self._free(entry, version):
             return entry.kind is Kind.VARIABLE or destination.secure
@@ -275,6 +280,12 @@ class View:
 def _take_header(rules: list[DestinationRule], use: Use) -> bool:
     """Whether one of the rules that serve the use permits its header."""
     return any(rule.headers is None or rule.allows(use) for rule in rules)
+
+
+def _take_preset(entry: Entry, version: Version, sealed: Sequence[DestinationRule], use: Use) -> bool:
+    """Whether what is known of the host permits the use; `sealed` are the rules that serve it, as they were sealed."""
+    preset = preset_of(use.destination.host) if entry.kind is Kind.SECRET else None
+    return preset is None or preset.allows(use, sealed, widened=version.widened)
 
 
 def _both(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset[str] | None:

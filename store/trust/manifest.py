@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from store.errors import Invalid, Tampered, Unavailable
-from store.model import Kind, Location, Scope
+from store.model import WIDENED, Kind, Location, Scope
 from store.rules import DestinationRule
 from store.trust.signing import canonical
 
@@ -45,6 +45,11 @@ class Version:
     rules: tuple[DestinationRule, ...]
     locations: frozenset[Location]
     retired_at: float | None
+
+    @property
+    def widened(self) -> bool:
+        """Whether its upload named locations that go beyond a preset's."""
+        return WIDENED in self.sealed_locations
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +151,7 @@ def _written_rules(text: bytes) -> tuple[DestinationRule, ...]:
 
 @lru_cache(64)
 def _locations(names: tuple[str, ...]) -> frozenset[Location]:
-    return frozenset(map(Location, names))
+    return frozenset(Location(name) for name in names if name != WIDENED)
 
 
 def _parse_version(entry: str, line: dict[str, object]) -> Version:

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, select
 
 from store.access import Principal
+from store.advice import advised
 from store.checks import Faults, check_id, check_text
 from store.database import rows
 from store.database.schema import datasets, sessions
@@ -73,7 +74,8 @@ class Datasets(Verbs):
             made = {"created_by": principal.author, "revision": 1}
             draft = transaction.found(scope, _updated(transaction, principal), **_settings(checked), **made)
             self._write_all(transaction, draft, principal, checked)
-            return self._whole(transaction, draft, principal)
+            whole = self._whole(transaction, draft, principal)
+            return replace(whole, secrets=advised(whole.secrets, upload.secrets))
 
     def replace(
         self, principal: Principal, project: str, dataset: str, upload: Upload, *, if_match: str | None = None
@@ -92,7 +94,8 @@ class Datasets(Verbs):
                 if state.key not in wanted:
                     delete_entry(transaction, draft, state)
             self._write_all(transaction, draft, principal, checked)
-            return self._whole(transaction, draft, principal)
+            whole = self._whole(transaction, draft, principal)
+            return replace(whole, secrets=advised(whole.secrets, upload.secrets))
 
     def get(self, principal: Principal, project: str, dataset: str) -> DatasetInfo:
         """Return a dataset with its secrets and variables (metadata)."""

@@ -8,13 +8,14 @@ from typing import Any
 from sqlalchemy import Connection
 
 from store.access import Principal
+from store.advice import advised
 from store.checks import Faults, check_text, parse_duration, parse_locations, problem
 from store.database import rows
 from store.database.schema import versions
 from store.errors import Conflict, NotFound
 from store.ledger.commit import Transaction
 from store.ledger.manifests import Draft
-from store.model import Kind, Scope
+from store.model import WIDENED, Kind, Scope
 from store.providers import find_provider
 from store.records import Change, EntryInfo, GroupGrant, NewEntry, Page, Rule, VersionInfo
 from store.rules import DestinationRule, canonical_rules, parse_rules
@@ -58,7 +59,7 @@ class Entries(Verbs):
                 raise Conflict(f"A scope holds at most {MAX_ENTRIES} secrets and variables.", code="too_many")
             author = Author(principal.author, draft.settings.get("hosts", []))
             state = write_version(transaction, draft, sealer, author, ready, inherit=True, groups=groups)
-            return entry_of(transaction.connection, state, draft.row(state.id))
+            return advised([entry_of(transaction.connection, state, draft.row(state.id))], [entry])[0]
 
     def info(self, principal: Principal, scope: Scope, kind: Kind, name: str, *, environment: str = "") -> EntryInfo:
         """Return metadata; of a variable its value too."""
@@ -256,10 +257,10 @@ def _narrowed(state: EntryState, change: Change) -> EntryState:
     if change.hosts is not None:
         hosts = _narrowed_hosts(hosts, change.hosts)
     if change.locations is not None:
-        wanted = parse_locations(change.locations, "/locations")
-        if not set(wanted) <= set(locations):
+        wanted = {*parse_locations(change.locations, "/locations")} - {WIDENED}
+        if not wanted <= set(locations):
             raise problem("/locations", "widening", _WIDENING)
-        locations = wanted
+        locations = sorted(wanted | ({WIDENED} & {*locations}))
     return state.changed(replace(version, rules=(hosts, locations)))
 
 

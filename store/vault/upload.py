@@ -18,9 +18,10 @@ from store.checks import (
 from store.errors import Tampered
 from store.keys.envelope import MAX_ENVELOPE, Envelope
 from store.model import Kind, SecretValue
+from store.presets import beyond
 from store.providers import find_provider, named_hosts, named_locations
 from store.records import NewEntry, Warned
-from store.rules import Hosts
+from store.rules import Hosts, Rules
 
 MAX_ENTRIES = 2000
 """Most secrets and variables in one scope."""
@@ -49,11 +50,12 @@ class Ready:
     noted: Sequence[str] = ()
     keep_versions: int | None = None
 
-    def warnings(self, hosts: Sequence[object]) -> list[Warned]:
-        """Return what the uploader should know."""
+    def warnings(self, rules: Rules) -> list[Warned]:
+        """Return what the uploader should know, given the rules that the version comes to have."""
         if self.kind is Kind.VARIABLE:
             return []
-        return warnings_for(notes_on(self.value.reveal()) if self.value else self.noted, bound=bool(hosts))
+        noted = notes_on(self.value.reveal()) if self.value else self.noted
+        return [*warnings_for(noted, bound=bool(rules[0])), *beyond(*rules)]
 
 
 def check_all(kind: Kind, entries: Sequence[NewEntry], pointer: str, kid: bytes, faults: Faults) -> list[Ready]:

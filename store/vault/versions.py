@@ -60,7 +60,7 @@ def write_version(
         .pruned(transaction.now)
     )
     listed = _listed(transaction, author, ready, new=before is None, keep=inherit)
-    warnings = [[warning.code, warning.detail] for warning in ready.warnings(rules[0])]
+    warnings = [[warning.code, warning.detail] for warning in ready.warnings(rules)]
     made = {"warnings": json.dumps(warnings), "created_at": transaction.now, "created_by": author.actor}
     draft.put(after, transaction.now, listed, Content(number, body, signature, made))
     return after

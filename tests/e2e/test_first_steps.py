@@ -169,7 +169,8 @@ def test_a_default_that_the_code_wrote(egret, dataset, home, tmp_path, attack):
     done = cli("secret", "put", "STOLEN", "-H", "api.example.com", input=VALUE, check=False)
     assert done.returncode == 1
     assert "egret use DATASET" in done.stderr
-    assert "STOLEN" not in egret.cli("secret", "ls").stdout + egret.cli("secret", "ls", "-d", dataset).stdout
+    listed = [egret.cli("secret", "ls", *where, cwd=home["HOME"]).stdout for where in ((), ("-d", dataset))]
+    assert "STOLEN" not in "".join(listed)
     cli("secret", "ls", "-d", dataset)
     cli("use", dataset)
     assert cli("secret", "ls").stdout.startswith("API_TOKEN\t")

@@ -127,7 +127,27 @@ def test_what_only_the_client_can_warn_of(client):
     """A short value and a stand-in are warned of and listed, though the store never saw them."""
     made = client.create_dataset("w", [{"name": "KEY", "value": "abcd"}, {"name": "OTHER", "value": "changeme-now"}])
     codes = [{warning["code"] for warning in secret["warnings"]} for secret in made["secrets"]]
-    assert codes == [{"no_destinations", "value_short"}, {"no_destinations", "looks_like_placeholder"}]
+    assert codes == [
+        {"no_destinations", "value_short", "weak_value"},
+        {"no_destinations", "looks_like_placeholder", "weak_value"},
+    ]
+
+
+@pytest.mark.parametrize("how", ["create", "replace", "put"])
+@pytest.mark.parametrize(("value", "weak"), [("hunter2-hunter2", True), ("Zk3vQ9xPw2LmN8rT5yB1", False)])
+def test_that_a_value_is_weak_stays_with_the_client(api, tap, how, value, weak):
+    """It says so itself; not a byte of it is sent, nothing is stored."""
+    with Client(tap.url, api.key) as client:
+        entry = {"name": "KEY", "value": value, "hosts": ["api.example.com"]}
+        made = client.create_dataset("w", [entry])
+        told = made["secrets"][0]
+        if how == "replace":
+            told = client.replace_dataset(made["id"], "w", [entry])["secrets"][0]
+        if how == "put":
+            told = client.put_secret(Area(made["id"]), "KEY", value)
+        assert [warning["code"] for warning in told["warnings"]] == ["weak_value"] * weak
+        assert client.secret(Area(made["id"]), "KEY")["warnings"] == []
+    assert b"weak" not in tap.sent
 
 
 def test_another_writer_is_faster(api, client, monkeypatch):

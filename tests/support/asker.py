@@ -139,12 +139,12 @@ class Frontier:
         self.dialled = self.dialling = self.at_once = 0
         bare = self.pool.bare
 
-        async def counted(destination):
+        async def counted(destination, who=None):
             self.dialled += 1
             self.dialling += 1
             self.at_once = max(self.at_once, self.dialling)
             try:
-                return await bare(destination)
+                return await bare(destination, who)
             finally:
                 self.dialling -= 1
 

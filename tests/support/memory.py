@@ -50,18 +50,18 @@ class View:
         secret = self.secrets.get((kind, name))
         if secret is None:
             return Denial.UNKNOWN
-        if not any(allows(rule, use.destination) for rule in secret.hosts):
+        if not any(_serves(rule, use) for rule in secret.hosts):
             return Denial.DESTINATION
         return secret if use.location in secret.locations else Denial.LOCATION
 
     def reachable(self, destination: Destination, location: Location) -> bool:
         return any(
-            location in secret.locations and any(allows(rule, destination) for rule in secret.hosts)
+            location in secret.locations and any(allows(_host(rule), destination) for rule in secret.hosts)
             for secret in self.secrets.values()
         )
 
     def binds(self, destination: Destination) -> bool:
-        return any(allows(rule, destination) for secret in self.all for rule in secret.hosts)
+        return any(allows(_host(rule), destination) for secret in self.all for rule in secret.hosts)
 
     def about(self):
         usable = sorted(self.secrets.items(), key=lambda item: item[0])
@@ -94,7 +94,16 @@ class View:
 
 
 def _rules(hosts):
-    return [DestinationRule.parse(str(host)) for host in hosts]
+    return [DestinationRule.parse(host if isinstance(host, dict) else str(host)) for host in hosts]
+
+
+def _host(rule):
+    return rule["host"] if isinstance(rule, dict) else rule
+
+
+def _serves(rule, use: Use) -> bool:
+    """A rule that is an object is judged as the store does."""
+    return DestinationRule.parse(rule).serves(use) if isinstance(rule, dict) else allows(rule, use.destination)
 
 
 def _where(scope: Scope) -> str:

@@ -42,7 +42,9 @@ class OpeningServer(Upstream):
         envelope = base64.b64decode(body["sealed"])
         kid = key_id(PUBLIC.sealing)
         where = Scope("default", "default")
-        binding = Binding(_STORE, kid, where, Kind.SECRET, "", body["name"], 1, [], ["body", "header", "url"])
+        binding = Binding(
+            _STORE, kid, where, Kind.SECRET, "", body["name"], 1, [], ["body", "header", "message", "url"]
+        )
         assert Envelope.unpack(envelope).kid == kid
         assert body["binding"] == hashlib.sha256(binding.info()).hexdigest()
         opener = Opener([_SEED], _WRITER.verifier)

@@ -16,7 +16,7 @@ from proxy.core.limits import Limits
 from proxy.core.message import Head
 from proxy.core.placeholder import Surface
 from proxy.core.refusal import Refusal, Refused
-from store.model import Location, Resolver, Use
+from store.model import Grant, Location, Resolver
 
 _FRAMED = "aws-chunked"  # lengths and signatures stand between the bytes: not to be touched
 
@@ -38,8 +38,8 @@ class Rewriter:
         self._ready: list[bytes] = []
 
     @property
-    def injected(self) -> dict[str, str]:
-        """Names written into the body."""
+    def injected(self) -> dict[str, Grant]:
+        """What was written into the body, by name."""
         return self._editor.injected
 
     @property
@@ -122,8 +122,7 @@ def rewriter(
         if watch:
             return None
         raise Refused(Refusal("unsupported_encoding"))
-    use = Use(head.destination, Location.BODY, head.method, head.path)
-    editor = Editor(resolver, use, budget or Budget(limits.expansion_bytes), strict, watch)
+    editor = Editor(resolver, head.use(Location.BODY), budget or Budget(limits.expansion_bytes), strict, watch)
     return Rewriter(_part(kind, editor), editor, Codec(chain, limits, limits.body_bytes, stored=True), limits)
 
 

@@ -1,7 +1,7 @@
 """What searches the answers of some hosts: values that can reach them, and what the session may know of their names."""
 
-from collections.abc import Sequence
-from typing import Final, Self
+from collections.abc import Callable, Sequence
+from typing import Final, Self, overload
 
 from proxy.core.limits import DEFAULT, Limits
 from proxy.core.message import Fields
@@ -14,24 +14,36 @@ from store.model import SecretValue
 _FRAMING: Final = frozenset((b"content-length", b"transfer-encoding", b"connection"))
 
 
+Note = Callable[[str, SecretValue], None]
+"""Told a value that was found, and its name."""
+
+
 class Scrubber:
     """Shared by all requests that the same values reach. Holds values, so it is never printed."""
 
-    __slots__ = ("empty", "search", "texts")
+    __slots__ = ("_values", "empty", "search", "texts")
 
     def __init__(self, values: Sequence[tuple[str, SecretValue]]) -> None:
-        self._use(Search([value.reveal() for _, value in values]), [name for name, _ in values])
+        names = [name for name, _ in values]
+        self._use(Search([value.reveal() for _, value in values]), values, _texts(names))
 
     @classmethod
-    def named(cls, search: Search, names: Sequence[str]) -> Self:
-        """Return one for a search that exists, with the names that its values are told by."""
+    def told(cls, search: Search, values: Sequence[tuple[str, SecretValue]], names: Sequence[str]) -> Self:
+        """Return one for a search of `values` that exists, with the names that they are told by."""
         made = cls.__new__(cls)
-        made._use(search, names)  # noqa: SLF001  its own
+        made._use(search, values, _texts(names))  # noqa: SLF001  its own
         return made
 
-    def _use(self, search: Search, names: Sequence[str]) -> None:
+    def noting(self, note: Note) -> Self:
+        """Return the same for one exchange, which is told of each value before what replaces it is sent on."""
+        made = type(self).__new__(type(self))
+        made._use(self.search, self._values, _Noted(self.texts, self._values, note))  # noqa: SLF001  its own
+        return made
+
+    def _use(self, search: Search, values: Sequence[tuple[str, SecretValue]], texts: Sequence[bytes]) -> None:
         self.search = search
-        self.texts = [b"#{SECRETS.%s}" % name.encode() for name in names]
+        self._values = values
+        self.texts = texts
         self.empty = search.empty
         """Whether there is nothing to search for: all passes as it is."""
 
@@ -74,6 +86,33 @@ class Scrubber:
     def message(self) -> "MessageScrub":
         """Return what scrubs one WebSocket message."""
         return MessageScrub(self)
+
+
+class _Noted(Sequence[bytes]):
+    """Placeholders; one is asked for where its value was found whole, and nowhere else."""
+
+    __slots__ = ("_note", "_texts", "_values")
+
+    def __init__(self, texts: Sequence[bytes], values: Sequence[tuple[str, SecretValue]], note: Note) -> None:
+        self._texts, self._values, self._note = texts, values, note
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    @overload
+    def __getitem__(self, index: int) -> bytes: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[bytes]: ...
+
+    def __getitem__(self, index: int | slice) -> bytes | Sequence[bytes]:
+        if isinstance(index, int):
+            self._note(*self._values[index])
+        return self._texts[index]
+
+
+def _texts(names: Sequence[str]) -> list[bytes]:
+    return [b"#{SECRETS.%s}" % name.encode() for name in names]
 
 
 NOTHING: Final = Scrubber([])

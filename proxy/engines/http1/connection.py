@@ -19,6 +19,7 @@ from proxy.border.link import Link
 from proxy.core.refusal import Refusal, Refused
 from proxy.engines.http1.reply import UNREAD, Arrival, Reply
 from proxy.engines.http1.server import Server
+from proxy.engines.words import TOO_MANY
 from proxy.protocol import wire
 
 NEVER: Final = float("inf")
@@ -61,6 +62,7 @@ class Connection:
 
     __slots__ = (
         "_draining",
+        "_known",
         "_last",
         "_late",
         "_read",
@@ -92,7 +94,7 @@ class Connection:
         self._rest = b"\0"
         self._last = UNREAD
         """The bytes of the last head's fields, and what they were read as."""
-        self._draining = False
+        self._draining = self._known = False
         self._late = False
         self.deadline = NEVER
         """When the head that is awaited is late, on the loop's clock."""
@@ -130,7 +132,8 @@ class Connection:
         """Take the connection."""
         self.server.connections.add(self)
         self.address = str((self.link.transport.get_extra_info("peername") or ("",))[0])
-        self._task = self.link.loop.create_task(self._run())
+        welcome = self.server.welcome(self.address)
+        self._task = self.link.loop.create_task(self._run() if welcome else self._turn_away())
         self._task.add_done_callback(self._ended)
 
     def gone(self) -> None:
@@ -172,6 +175,16 @@ class Connection:
 
     # the task
 
+    def introduced(self) -> None:
+        """Take note that the client has shown a session."""
+        if not self._known:
+            self._known = True
+            self.server.known(self.address)
+
+    async def _turn_away(self) -> None:
+        self.link.write(TOO_MANY)
+        self.link.finish()
+
     async def _run(self) -> None:
         try:
             while await self._next():
@@ -190,6 +203,7 @@ class Connection:
                 link.transport.abort()
             self.over()
         finally:
+            self.introduced()
             self.server.connections.discard(self)
             link.transport.close()
             if not link.lost and link.transport.get_write_buffer_size():
@@ -238,6 +252,7 @@ class Connection:
 
     async def carry(self, admitted: Admitted | Shown, arrival: Arrival, reply: Reply) -> None:
         """Have an admitted request answered; raises `Refused`, `Gone`."""
+        self.introduced()
         self.requests += 1
         expects = arrival.length != 0 and b"100-continue" in wire.tokens(arrival.fields, b"expect")
         await carry(self.server.border, admitted, reply, expects=expects)

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections import Counter
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -10,6 +11,9 @@ from proxy.border.border import SWEEP, Border
 from proxy.engines.words import TOO_MANY
 
 BACKLOG: Final = 2048
+
+STRANGERS: Final = 8
+"""The part of all connections, one in so many, that one address may hold without having shown a session."""
 
 GRACE: Final = 2.0
 """Seconds of silence after which a drain closes a connection that has not asked for anything yet."""
@@ -38,6 +42,7 @@ class Server:
     def __init__(self, border: Border, make: Callable[["Server", asyncio.AbstractEventLoop], Connection]) -> None:
         self.border = border
         self.connections: set[Connection] = set()
+        self._strangers: Counter[str] = Counter()
         self._make = make
         self._loop = asyncio.get_running_loop()
         self._listener: asyncio.Server | None = None
@@ -49,6 +54,20 @@ class Server:
         sock.setblocking(False)
         self._listener = await self._loop.create_server(self._accept, sock=sock, backlog=BACKLOG)
         self._sweep()
+
+    def welcome(self, address: str) -> bool:
+        """Count a connection that has not shown a session yet, until `known`; return whether its address may have it.
+
+        Who is silent, or slow, takes no more than a part of the places from those who have a session.
+        """
+        self._strangers[address] += 1
+        return self._strangers[address] <= max(STRANGERS, self.border.services.limits.connections // STRANGERS)
+
+    def known(self, address: str) -> None:
+        """Take note that a connection has shown a session, or is over."""
+        self._strangers[address] -= 1
+        if not self._strangers[address]:
+            del self._strangers[address]
 
     def forgotten(self) -> None:
         """Take note that a connection is over."""

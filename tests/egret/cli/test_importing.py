@@ -87,6 +87,6 @@ def test_metadata_goes_out_and_comes_back(api, egret):
     assert egret("export").returncode == 8
     exported = json.loads(egret("export", "--metadata").stdout)
     assert {item["name"] for item in exported} == set(listed(api))
-    assert exported[0] == {"name": "A", "hosts": ["api.example.com"], "locations": ["body", "header", "url"]}
+    assert exported[0] == {"name": "A", "hosts": ["api.example.com"], "locations": ["body", "header", "message", "url"]}
     secrets = [{**item, "value": VALUE} for item in exported]
     assert api("POST", "/projects/default/datasets/", {"name": "copy", "secrets": secrets}).status == 201

@@ -19,7 +19,8 @@ def reader():
 
 @pytest.fixture
 def shared(reader):
-    return Services(reader, SimpleNamespace(), SimpleNamespace(), SimpleNamespace(), SimpleNamespace())
+    budgets = SimpleNamespace(ended=lambda _caller: False)
+    return Services(reader, SimpleNamespace(), SimpleNamespace(), SimpleNamespace(), budgets)
 
 
 def refused(shared, token):

@@ -21,6 +21,16 @@ def test_a_repetition_creates_nothing(shared):
     assert names.count("once") == 1
 
 
+def test_that_a_value_is_weak_is_not_said_again(shared):
+    """Nor kept for a repetition."""
+    body = {"name": "weak", "secrets": [{"name": "A", "value": "hunter2-hunter2"}]}
+    first = shared("POST", PATH, body, headers=key("weak"))
+    again = shared("POST", PATH, body, headers=key("weak"))
+    codes = [[warning["code"] for warning in made.json["secrets"][0]["warnings"]] for made in (first, again)]
+    assert codes == [["no_destinations", "weak_value"], ["no_destinations"]]
+    assert again.json == first.json | {"secrets": again.json["secrets"]}
+
+
 def test_a_token_is_not_shown_again(shared):
     """The repetition of opening a session tells which session, without its token and the URLs that hold it."""
     path = PATH + shared.dataset()["id"] + "/sessions/"

@@ -3,7 +3,7 @@ import re
 import pytest
 from visitor import Visitor, links
 
-VALUE = "canary-9f3Kq7Zp2Wx8"
+VALUE = "canary-9f3Kq7Zp2Wx8Lt5Rv"
 NASTY = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 EXAMPLES = re.compile(rb'placeholder="[^"]*"')
 PAGES = (
@@ -48,6 +48,15 @@ def test_every_link_leads_somewhere(visitor, dataset):
     assert dataset in links(visitor.get("/dashboard/").body)
 
 
+def test_a_weak_value_is_said_on_the_page_that_stored_it(visitor, dataset):
+    """Once: nothing keeps it for another page, and the value is on none."""
+    answer = visitor.post(dataset + "secrets", {"name": "PIN", "value": "hunter2-hunter2", "hosts": "a.test"})
+    assert answer.status == 200
+    assert b"PIN is stored." in answer.body and b"fewer than 80 random bits" in answer.body
+    assert b"hunter2" not in answer.body
+    assert b"random bits" not in visitor.get(dataset).body
+
+
 def test_a_value_goes_in_and_never_comes_back(shared, visitor, dataset):
     """Stored by the form, in use by the API, on no page; nor when the form is refused."""
     answer = visitor.post(
@@ -75,7 +84,7 @@ def test_a_value_goes_in_and_never_comes_back(shared, visitor, dataset):
 
 def test_several_lines(shared, visitor, dataset):
     """A key of several lines is stored with plain line feeds."""
-    pem = "-----BEGIN KEY-----\r\nabc\r\n-----END KEY-----\r\n"
+    pem = f"-----BEGIN KEY-----\r\n{VALUE}\r\n-----END KEY-----\r\n"
     assert visitor.post(dataset + "secrets", {"name": "PEM", "value": "", "lines": pem}).status == 303
     stored = shared("GET", dataset.removeprefix("/dashboard") + "secrets/PEM").json
     assert "whitespace_edges" in [each["code"] for each in stored["warnings"]]

@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from stores import secret
+from stores import eventually, secret
 
 from proxy.admission.events import Event, Spool
-from store.errors import Unavailable
+from store.errors import NotAuthenticated, Unavailable
 from store.vault import LogQuery
 
 
@@ -131,4 +131,19 @@ def test_a_long_backlog_gives_the_writer_back(store, reader, monkeypatch):
     spool = spooled(store, store.caller(reader), *[("inject", ("API_KEY",))] * 25)
     intake = store.vault.intake(store.data)
     assert [intake.take(within=0.0) for _ in range(4)] == [10, 10, 5, 0]
+    spool.close()
+
+
+def test_a_session_that_a_data_plane_ended_is_over_for_all(store, reader):
+    """Because answers held values unasked; other sessions go on."""
+    store.dataset(secret())
+    caller, other = store.caller(reader), store.caller(reader)
+    spool = spooled(store, caller, ("unasked", ("API_KEY",)), ("end", ()))
+    assert store.vault.intake(store.data).take() == 2
+    assert [row.body["action"] for row in uses(store)] == ["use:end", "use:unasked"]
+    sessions = store.vault.sessions.list(store.owner, "default", "ds").items
+    assert [session.id for session in sessions] == [other.session]
+    with pytest.raises(NotAuthenticated):
+        eventually(lambda: reader.view(caller) is None)
+    assert reader.view(other).caller.session == other.session
     spool.close()

@@ -12,7 +12,10 @@ from store.vault import NewSession, Upload
 
 def test_a_dataset_comes_back_as_uploaded_without_values(store):
     """Fields, names, no value anywhere."""
-    made = store.dataset(secret(), filename="dataset.zip", hosts=["d.example.com"], egress={"allow": ["*.Example.com"]})
+    value = CANARY + b"Lt5Rv"  # of a weak one something is said once
+    made = store.dataset(
+        secret(value=value), filename="dataset.zip", hosts=["d.example.com"], egress={"allow": ["*.Example.com"]}
+    )
     assert made == store.vault.datasets.get(store.owner, "default", "ds")
     assert (made.name, made.filename) == ("set", "dataset.zip")
     assert made.egress == {"allow": ["*.example.com"], "default": "deny"}

@@ -111,8 +111,35 @@ def test_odd_values_are_kept_byte_for_byte(store, reader, value):
 def test_warnings(store, value, hosts, warnings):
     """What is stored but may not be meant is said, at upload and ever after."""
     made = store.dataset(secret(value=value, hosts=hosts))
-    assert {warning.code for warning in made.secrets[0].warnings} == warnings
+    assert {warning.code for warning in made.secrets[0].warnings} - {"weak_value"} == warnings
     assert {warning.code for warning in store.info().warnings} == warnings
+
+
+@pytest.mark.parametrize(
+    ("value", "weak"),
+    [
+        (b"hunter2-hunter2", True),
+        (b"correct horse battery staple", True),
+        (b"4711-0815-1234", True),
+        (CANARY, True),
+        (b"Zk3vQ9xPw2LmN8rT5yB1", False),
+        (b"sk-live-Zk3vQ9xPw2LmN8rT5yB1", False),
+        (b"8c5d1f0a2b7e4396a1c0d9e8f7b6a5c4", False),
+        (b"5f0c9b1e-8a43-4d2f-9c67-0e1b2a3d4c5f", False),
+    ],
+)
+@pytest.mark.parametrize("how", ["upload", "again", "put"])
+def test_a_weak_value_is_told_once_and_kept_nowhere(store, how, value, weak):
+    """Who uploads it is told; no list, no audit row and no byte of the database says so."""
+    made = store.dataset(secret(value=value), secret("OTHER", b"Zk3vQ9xPw2LmN8rT5yB1"))
+    if how == "again":
+        again = Upload("d", secrets=[secret(value=value)])
+        made = store.vault.datasets.replace(store.owner, "default", made.id, again)
+    told = store.put(secret(value=value)) if how == "put" else made.secrets[0]
+    assert ("weak_value" in {warning.code for warning in told.warnings}) is weak
+    assert "weak_value" not in {warning.code for each in made.secrets[1:] for warning in each.warnings}
+    assert "weak_value" not in {warning.code for warning in store.info().warnings}
+    assert b"weak" not in store.dump()
 
 
 def test_hosts_come_from_the_nearest_place(store):
@@ -127,7 +154,7 @@ def test_hosts_come_from_the_nearest_place(store):
     found = {info.name: info for info in made.secrets}
     assert found["OWN"].hosts == ["own.example.com"]
     assert found["OWN"].locations == ["header"]
-    assert {"host": "api.openai.com", "headers": ["authorization"]} in found["PRESET"].hosts
+    assert {"host": "api.openai.com", "headers": ["authorization", "sec-websocket-protocol"]} in found["PRESET"].hosts
     assert found["PRESET"].locations == ["header"]
     assert found["DEFAULT"].hosts == ["default.example.com"]
     assert found["NONE"].hosts == []

@@ -21,7 +21,8 @@ def proxy(tmp_path):
         running.seen = []
         locations = frozenset({Location.HEADER, Location.URL, Location.MESSAGE})
         running.reader.put("WS_TOKEN", VALUE, running.upstream.origin, locations=locations)
-        running.reader.put("HEADER_ONLY", b"header-only-1234", running.upstream.origin)
+        only = frozenset({Location.HEADER})
+        running.reader.put("HEADER_ONLY", b"header-only-1234", running.upstream.origin, locations=only)
         yield running
 
 

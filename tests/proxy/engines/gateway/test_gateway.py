@@ -191,3 +191,13 @@ def test_shim_is_no_service_worker(gate):
     """On a shared origin it would sit between the app and everything under the token's path."""
     status, fields, _ = gate.get(f"/s/{gate.token}/egret.js", {"Service-Worker": "script"}, raw=True)
     assert (status, fields["Egret-Error"]) == (403, "navigation_not_allowed")
+
+
+def test_an_answer_with_a_value_that_was_not_asked_for(gate):
+    """Is written down as in the forward proxy; an echo is not."""
+    before = [event["event"] for event in gate.events()].count("unasked")
+    gate.up.routes[b"/leak"] = lambda request, conn: response(gate.KEY)
+    assert gate.get("/leak")[2] == b"#{SECRETS.KEY}"
+    assert gate.get("/leak", {"X-Key": "#{SECRETS.KEY}"})[2] == b"#{SECRETS.KEY}"
+    lines = [event for event in gate.events() if event["event"] == "unasked"][before:]
+    assert [line["secrets"] for line in lines] == [["KEY"]]

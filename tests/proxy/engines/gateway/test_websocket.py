@@ -367,10 +367,11 @@ def test_refused_handshake_sends_nothing(gate, talk, fields, code):
 
 def test_messages_need_their_own_location(gate, talk):
     """A secret without the location `message` stays text in messages."""
+    gate.reader.put("ELSEWHERE", b"elsewhere-1234", gate.up.origin, locations=EVERYWHERE - {Location.MESSAGE})
     sock, _, _ = open_socket(gate)
-    sock.sendall(frame(1, b"#{SECRETS.KEY}", masked=True))
+    sock.sendall(frame(1, b"#{SECRETS.ELSEWHERE}", masked=True))
     wait_for(lambda: talk.frames, "the frame")
-    assert talk.frames == [(TEXT, b"#{SECRETS.KEY}")]
+    assert talk.frames == [(TEXT, b"#{SECRETS.ELSEWHERE}")]
     sock.close()
 
 
