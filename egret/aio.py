@@ -172,4 +172,6 @@ class Client:
     delete_consumer = _one(client.Client.delete_consumer)
     audit = _many(client.Client.audit)
     verify_audit = _one(client.Client.verify_audit)
+    audit_gaps = _many(client.Client.audit_gaps)
+    acknowledge_gap = _one(client.Client.acknowledge_gap)
     ca = _one(client.Client.ca)

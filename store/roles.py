@@ -31,6 +31,7 @@ ACTIONS: Final = frozenset(
         "members:read",
         "members:write",
         "audit:read",
+        "audit:acknowledge",
     },
 )
 

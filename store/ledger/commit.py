@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, insert, text
+from sqlalchemy import Connection, text
 
 from store.cache import Bounded
 from store.database import rows
@@ -28,7 +28,6 @@ from store.trust.mark import HighWater
 from store.trust.signing import DOCUMENT, canonical, digest
 
 _RING = text("SELECT pg_notify(:channel, :revision)")
-_GROW = insert(history_table)
 NODES = 1024
 """Nodes of the hash tree that the writer remembers: about two megabytes."""
 
@@ -70,7 +69,7 @@ class Transaction:
         self.kid = last.kid
         self._last = last
         self._recent = recent
-        self.mirror = Mirror(connection, now, self._edited)
+        self.mirror = Mirror(connection, now, self.mended)
         self._drafts: dict[Scope, Draft | None] = {}
         self._documents: dict[str, bytes | None] = {}
         self._events: list[audit.Event] = []
@@ -141,7 +140,7 @@ class Transaction:
             peaks, fresh = history.append(new.peaks, new.size, new.leaf())
             new = new.later(size=new.size + 1, history=" ".join(peak.hex() for peak in peaks))
             subtrees = [{"level": level, "number": number, "hash": hash_} for (level, number), hash_ in fresh.items()]
-            self.connection.execute(_GROW, subtrees)
+            rows.over(self.connection, history_table, subtrees)
         self.signature = write_head(self.connection, new, self.keys)
         if changed and self.connection.dialect.name == "postgresql":
             ring = {"channel": channel_of(self.keys.public.store_id), "revision": str(new.revision)}
@@ -155,7 +154,7 @@ class Transaction:
             return None
         return self._recent.manifests.recall(scope, sha256, lambda: self._document(manifest_key(scope), sha256))
 
-    def _edited(self, scope: Scope, target: str, columns: list[str]) -> None:
+    def mended(self, scope: Scope, target: str, columns: list[str]) -> None:
         """Raise the alarm over a row that was not as it was written."""
         self._recent.alarms.sound(f"a row was edited: {target.partition('/')[0]} of {scope}")
         self.log(audit.Event("store:mend", scope, target, "edited", "store", detail={"columns": columns}))

@@ -17,7 +17,8 @@ from store.keys.keyring import ControlKeys, PublicKeys, write_private
 from store.keys.opening import opening_keys
 from store.keys.sealing_keys import ACTIVE, DOCUMENT, SealingKey, SealingKeyList
 from store.ledger.commit import Ledger, Transaction, write_head
-from store.log.audit import GENESIS, Event
+from store.log.audit import Event
+from store.log.chain import GENESIS
 from store.model import Scope
 from store.trust.head import Head
 from store.trust.mark import CONTROL, DATA

@@ -22,7 +22,7 @@ Sync; call it from one thread at a time for writes (`store.database.writer.Write
                     create(p, NewKey) -> (KeyInfo, key)   list   get   patch   revoke
                     rotate(p, id, overlap, sessions=) -> (KeyInfo, key)   end_sessions(p, id)
                     recover_owner(p) -> key               the operator at the data folder alone
-    log             list(p, LogQuery) -> Page   verify(p) -> Verdict
+    log             list(p, LogQuery) -> Page   verify(p) -> Verdict   gaps(p)   acknowledge(p, gap, note)
     once            recall(mark) -> Answer | None   marked(mark, verb)   keep_answer(mark, Answer)     Idempotency-Key
     sealing_keys    active()   list(p)   register(p, public)   take_resealed(p, batch)   retire(p, kid)
                     put_recovery(p, bundle)
@@ -59,7 +59,7 @@ from store.vault.gate import Gate
 from store.vault.groups import Groups
 from store.vault.keys import KeyChange, Keys
 from store.vault.listing import Listing
-from store.vault.log import Log, LogQuery, Verdict
+from store.vault.log import Log, LogQuery, Verdict, gap_waits
 from store.vault.members import MemberChange, Members, NewMember
 from store.vault.once import Answer, Once
 from store.vault.organisations import Organisations
@@ -165,6 +165,10 @@ class Vault:
     def log_watch(self) -> LogWatch:
         """Return what walks the log's chain."""
         return LogWatch(self._gate.ledger)
+
+    def gap_waits(self) -> bool:
+        """Whether a gap in the log waits for an owner's word."""
+        return gap_waits(self._gate.ledger)
 
     @property
     def alarms(self) -> Alarms:
