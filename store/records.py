@@ -245,6 +245,8 @@ class GroupInfo:
     created_at: float
     created_by: str
     etag: str
+    state: str = "active"
+    """Or damaged: its document does not verify, and it gives its members nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,6 +135,11 @@ def member_key(organisation: str, member: str) -> str:
     return f"member/{organisation}/{member}"
 
 
+def group_key(organisation: str, group: str) -> str:
+    """Return the document key of a group."""
+    return f"group/{organisation}/{group}"
+
+
 def consumer_key(organisation: str, project: str, consumer: str) -> str:
     """Return the document key of a consumer."""
     return f"consumer/{organisation}/{project}/{consumer}"

@@ -13,8 +13,9 @@ from store.database.engine import Database
 from store.database.proofs import prove
 from store.database.schema import documents, head, nodes
 from store.database.schema import history as history_table
-from store.errors import KeyMismatch, Unavailable
+from store.errors import KeyMismatch, Tampered, Unavailable
 from store.keys.keyring import ControlKeys
+from store.ledger import stops
 from store.ledger.alarms import Alarms
 from store.ledger.manifests import Draft, Kept, Manifests
 from store.ledger.mirror import Mirror
@@ -23,7 +24,7 @@ from store.model import Scope
 from store.trust import history, tree
 from store.trust.documents import believed, believed_hash
 from store.trust.head import Head, channel_of
-from store.trust.manifest import manifest_key
+from store.trust.manifest import manifest_key, stop_key
 from store.trust.mark import HighWater
 from store.trust.signing import DOCUMENT, canonical, digest
 
@@ -85,8 +86,32 @@ class Transaction:
         """Return a scope's manifest, to be changed; None where the head vouches for none. Raises `Tampered`."""
         if scope not in self._drafts:
             before = self._before(scope)
-            self._drafts[scope] = None if before is None else Draft(scope, before, before.settings, self.mirror)
+            draft = None if before is None else Draft(scope, before, before.settings, self.mirror)
+            if draft is not None:
+                self._do_stops(draft)
+            self._drafts[scope] = draft
         return self._drafts[scope]
+
+    def stop(self, scope: Scope, stop: stops.Stop) -> None:
+        """Have something taken away as soon as the scope's manifest verifies; raises `Conflict`."""
+        try:
+            known = stops.parse(self._read(stop_key(scope)))
+        except Tampered:  # damaged as well: the scope stays closed as long as it is there
+            known = [stops.Stop("disable")]
+        self.put_document(stop_key(scope), stops.written(known, stop))
+
+    def _do_stops(self, draft: Draft) -> None:
+        wanted = stops.parse(self._read(stop_key(draft.scope)))
+        for each in wanted:
+            stops.do(draft, each, self.now)
+            target = f"{each.kind}s/{each.name}" if each.name else "disable"
+            self.log(audit.Event("store:stop", draft.scope, target, actor="store", detail={"verb": each.verb}))
+        if wanted:
+            self.drop_document(stop_key(draft.scope))
+
+    def _read(self, key: str) -> bytes | None:
+        sha256 = believed_hash(self._node, self._last.root, key)
+        return None if sha256 is None else self._document(key, sha256)
 
     def found(self, scope: Scope, listed: Mapping[str, object] | None = None, **settings: object) -> Draft:
         """Begin the manifest of a scope that is new."""
@@ -98,6 +123,8 @@ class Transaction:
         """Take a scope away: its manifest and its rows."""
         self._drafts[scope] = None
         self._documents[manifest_key(scope)] = None
+        if believed_hash(self._node, self._last.root, stop_key(scope)) is not None:
+            self.drop_document(stop_key(scope))
         self.mirror.forget_scope(scope)
 
     def put_document(self, key: str, body: object) -> None:
