@@ -46,6 +46,8 @@ class Readiness:
                     "rows": self._rows(),
                     "audit": await self._audit(),
                 }
+                if self._vault.anchor is not None:
+                    self._found["anchor"] = self._vault.anchor.fault or "ok"
                 self._until = time.monotonic() + FRESH
         return self._found
 

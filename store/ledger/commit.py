@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Final
 
 from sqlalchemy import Connection, text
 
@@ -31,6 +32,9 @@ from store.trust.signing import DOCUMENT, canonical, digest
 _RING = text("SELECT pg_notify(:channel, :revision)")
 NODES = 1024
 """Nodes of the hash tree that the writer remembers: about two megabytes."""
+MISSED: Final = 15.0
+"""Age of the head in seconds from which a store asks its witnesses before it writes: it may have been put back with all
+that it remembers, as a machine's snapshot is."""
 
 
 class Recent:
@@ -239,6 +243,8 @@ class Ledger:
         self.keys = keys
         self.clock = clock
         self._seen: tuple[str, Head] | None = None
+        self._held = False
+        """Whether the witnesses were asked since the start."""
         self._recent = Recent()
 
     @contextmanager
@@ -262,9 +268,13 @@ class Ledger:
         row = rows.read_head(connection, lock=lock)
         if row is None:
             raise KeyMismatch("The database has no head: it is not a store of Egret, or not a whole one.")
-        if self._seen is not None and self._seen[0] == row[0]:
-            return self._seen[1]
-        found = Head.read(*row, self.keys.public.verifier, self.keys.public.store_id)
+        seen = self._seen[1] if self._seen is not None and self._seen[0] == row[0] else None
+        found = seen or Head.read(*row, self.keys.public.verifier, self.keys.public.store_id)
+        if lock and self._mark is not None and (not self._held or self.clock() - found.issued_at / 1000 > MISSED):
+            self._mark.hold(found, row[1], lambda old, new: prove(connection, old, new))
+            self._held = True
+        if seen is not None:
+            return seen
         if lock and self._seen is not None and _before(found, self._seen[1]):
             raise Unavailable("The database went back in time while the store was running; restart it after a restore.")
         if lock and self._mark is not None:

@@ -43,6 +43,7 @@ from store.database.leader import Leader
 from store.database.migrations import migrate
 from store.keys.keyring import ControlKeys
 from store.ledger.alarms import Alarms
+from store.ledger.anchor import Anchor
 from store.ledger.housekeeping import flush_key_use, tend
 from store.ledger.intake import Intake
 from store.ledger.log_watch import LogWatch
@@ -50,7 +51,7 @@ from store.ledger.sweep import Sweep
 from store.ledger.upgrade import upgrade
 from store.log.checkpoints import Checkpoints
 from store.trust.head import Head
-from store.trust.mark import CONTROL, HighWater
+from store.trust.mark import CONTROL, DATA, MARK, HighWater, anchor_of
 from store.vault.consumers import Consumers, Declaration
 from store.vault.datasets import Datasets, Upload
 from store.vault.entries import Entries
@@ -89,8 +90,10 @@ __all__ = [
 class Vault:
     """All verbs, by what they are about, and the store's own duties."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, anchor: HighWater | None = None) -> None:
         self._gate = gate
+        self.anchor = None if anchor is None else Anchor(gate.ledger, anchor)
+        """Keeps the mark elsewhere; None where no place was named."""
         self.organisations = Organisations(gate)
         self.projects = Projects(gate)
         self.datasets = Datasets(gate)
@@ -106,18 +109,23 @@ class Vault:
         self.sealing_keys = SealingKeys(gate)
 
     @classmethod
-    def open(cls, url: str, data: Path, clock: Callable[[], float] = time.time) -> Self:
-        """Read the keys, migrate the database, check that they belong together; raises `KeyMismatch`."""
+    def open(cls, url: str, data: Path, clock: Callable[[], float] = time.time, *, anchor: Path | None = None) -> Self:
+        """Read the keys, migrate the database, check that they belong together; raises `KeyMismatch`.
+
+        `anchor` is a folder elsewhere in which the store keeps a second mark; raises `Unavailable` where there is none.
+        """
         keys = ControlKeys.load(data)
+        anchored = None if anchor is None else anchor_of(anchor, keys.public.store_id)
+        witnesses = [data / DATA / MARK, *([] if anchored is None else [anchored.path])]
         database = Database(url)
         database.require_durable()
         with database.write() as connection:
             migrate(connection)
-        gate = Gate(database, keys, clock, HighWater(data, CONTROL))
+        gate = Gate(database, keys, clock, HighWater(data, CONTROL, witnesses))
         with database.write() as connection:
             gate.ledger.head(connection, lock=True)
         upgrade(gate.ledger)
-        return cls(gate)
+        return cls(gate, anchored)
 
     def close(self) -> None:
         """Close the database."""
