@@ -13,7 +13,7 @@ from store.database import rows
 from store.database.schema import audit
 from store.errors import Tampered
 from store.ledger.commit import Ledger, Transaction
-from store.log.audit import Event, as_row, listing, read_rows
+from store.log.audit import LISTED, ROW, Event, as_row, listing, read_rows
 from store.log.chain import DOCUMENT, GENESIS, Chain, Gap, Gaps, is_whole
 from store.model import Scope
 from store.records import AuditRow
@@ -97,8 +97,8 @@ def _at_the_end(connection: Connection, head: Head) -> list[Gap]:
     last = connection.execute(select(audit.c.hash).where(audit.c.seq == head.audit_seq)).scalar()
     if last == head.audit_hash or head.audit_seq == 0:
         return []
-    query = select(audit).where(audit.c.seq <= head.audit_seq).order_by(audit.c.seq.desc()).limit(PORTION)
-    found = [as_row(row) for row in connection.execute(query).mappings()][::-1]
+    query = ROW.where(audit.c.seq <= head.audit_seq).order_by(audit.c.seq.desc()).limit(PORTION)
+    found = [as_row(row) for row in connection.execute(query)][::-1]
     start = next((at for at, row in enumerate(found) if is_whole(row)), len(found))
     if start == len(found):
         chain = Chain(0, GENESIS)
@@ -114,4 +114,4 @@ def _mend(transaction: Transaction, bent: Sequence[AuditRow]) -> None:
     for row in bent:
         rows.change(connection, audit, {"seq": row.seq}, listing(row.body))
     if gone or bent:
-        transaction.mended(_HOME, "audit", sorted(listing({})))
+        transaction.mended(_HOME, "audit", list(LISTED))

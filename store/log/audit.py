@@ -5,9 +5,9 @@ Never in it: a value, a hash of a value, a token, a query string.
 """
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, select
 
@@ -92,25 +92,29 @@ def walk(connection: Connection) -> Iterator[AuditRow]:
         after = found[-1].seq
 
 
+LISTED: Final = ("organisation", "project", "dataset", "at", "action", "outcome")
+"""The columns by which a row is found."""
+ROW: Final = select(audit.c.seq, audit.c.hash, audit.c.body, *(audit.c[name] for name in LISTED))
+
+
 def read_rows(connection: Connection, after: int, limit: int) -> list[AuditRow]:
-    """Return the rows after one, oldest first, as they are stored; what is no JSON any more has no body."""
-    found = connection.execute(select(audit).where(audit.c.seq > after).order_by(audit.c.seq).limit(limit))
-    return [as_row(row) for row in found.mappings()]
+    """Return the rows after one, oldest first, as they are stored."""
+    return [*map(as_row, connection.execute(ROW.where(audit.c.seq > after).order_by(audit.c.seq).limit(limit)))]
 
 
-def as_row(stored: rows.Row) -> AuditRow:
-    """Return a stored row; what is no JSON any more has no body."""
+def as_row(stored: Sequence[Any]) -> AuditRow:
+    """Return a row as `ROW` reads it; what is no JSON any more has no body."""
+    seq, hash_, text, *columns = stored
     try:
-        body = json.loads(stored["body"])
+        body = json.loads(text)
     except ValueError:
         body = {}
     body = body if isinstance(body, dict) else {}
-    columns = listing(body)
-    return AuditRow(stored["seq"], stored["hash"], body, all(stored[name] == columns[name] for name in columns))
+    return AuditRow(seq, hash_, body, columns == list(listing(body).values()))
 
 
 def listing(body: Mapping[str, Any]) -> dict[str, object]:
-    """Return the columns by which a row is found, as its body has them."""
+    """Return the columns by which a row is found, in their order, as its body has them."""
     organisation, project, dataset = (*str(body.get("scope", "")).split("/"), "", "")[:3]
-    place = {"organisation": organisation, "project": project, "dataset": dataset}
-    return {**place, **{name: body.get(name) for name in ("at", "action", "outcome")}}
+    said = (organisation, project, dataset, body.get("at"), body.get("action"), body.get("outcome"))
+    return dict(zip(LISTED, said, strict=True))

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass, replace
 
-from sqlalchemy import select
-
 from store.access import Principal
 from store.checks import check_text
 from store.database.schema import audit
@@ -67,8 +65,8 @@ class Log(Verbs):
             if ask.cursor:
                 where.append(audit.c.seq < decode_cursor(ask.cursor, (int,))[0])
             limit = check_limit(ask.limit)
-            rows = select(audit).where(*where).order_by(audit.c.seq.desc()).limit(limit + 1)
-            found = connection.execute(rows).mappings().all()
+            rows = chain.ROW.where(*where).order_by(audit.c.seq.desc()).limit(limit + 1)
+            found = connection.execute(rows).all()
             items = tuple(map(chain.as_row, found[:limit]))
             return Page(items, encode_cursor([items[-1].seq]) if len(found) > limit else None)
 
