@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from store.api.fields import Model, Out, Time
+from store.api.fields import Model, Out, Prose, Time
 from store.api.page import PageQuery
 from store.log.chain import is_whole
 from store.records import AuditRow
@@ -79,7 +79,7 @@ class VerdictOut(Out):
 class GapIn(Model):
     """An owner's word on a gap."""
 
-    note: Annotated[str, Field(max_length=256, description="What happened, for who asks later.")] = ""
+    note: Prose = Field("", description="What happened, for who asks later.")
 
 
 class GapOut(Out):

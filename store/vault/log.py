@@ -90,7 +90,7 @@ class Log(Verbs):
         """Accept one gap, for good, as an owner; raises `NotFound` where there is none of that id."""
         target = f"audit/gaps/{gap[:64]}"
         with self._gate.change(principal, "audit:acknowledge", Scope(principal.organisation), target) as transaction:
-            check_text(note, "/note", 256)
+            check_text(note, "/note", 1024)
             known = read_gaps(self._gate.ledger, transaction.connection).known
             wanted = next((each for each in known if each.gap.id == gap), None)
             if wanted is None:
