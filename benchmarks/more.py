@@ -9,7 +9,7 @@ from benchmarks import machine
 from benchmarks.report import table
 
 OUT = Path("docs/performance/more.md")
-LEFT_OUT = {"more", "profile", "soak"}
+LEFT_OUT = {"more", "profile", "soak", "kills"}
 ARGUMENTS = {  # what differs from the defaults; several runs of one
     "memory": [["--stock"], ["--full"], ["--full", "--engine", "express"]],
     "latency": [[], ["--engine", "express"]],

@@ -175,4 +175,6 @@ class Client:
     audit = _many(client.Client.audit)
     verify_audit = _one(client.Client.verify_audit)
     readiness = _one(client.Client.readiness)
+    audit_gaps = _many(client.Client.audit_gaps)
+    acknowledge_gap = _one(client.Client.acknowledge_gap)
     ca = _one(client.Client.ca)

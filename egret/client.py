@@ -196,6 +196,14 @@ class Client(Admin):
         status, raw = self.fetch("GET", "/readyz", accept=(503,))
         return {str(name): str(said) for name, said in understood(raw, status).get("checks", {}).items()}
 
+    def audit_gaps(self) -> Iterator[Document]:
+        """List what is missing or changed in the log."""
+        return self.pages("/audit/gaps/")
+
+    def acknowledge_gap(self, gap: str, note: str = "") -> Document:
+        """Accept a gap in the log, for good, with the operator's owner key."""
+        return self.call("POST", f"/audit/gaps/{part(gap)}/acknowledge", {"note": note})
+
     def ca(self) -> bytes:
         """Return the proxy's CA certificate, PEM."""
         return self.fetch("GET", "/ca.pem")[1]

@@ -213,6 +213,9 @@ HOST_NAMES: Final = Kind(
     lambda raw: tuple(dict.fromkeys(map(_name, _items(raw)))),
 )
 FILE: Final = Kind("null, or the path of a file", _file)
+FOLDER: Final = Kind(
+    "null, or the absolute path of a folder", lambda raw: None if raw in {None, "null"} else _folder(raw)
+)
 PEM_FILES: Final = Kind(
     "a list of readable PEM files with certificates", lambda raw: tuple(_pem(item) for item in _items(raw))
 )

@@ -17,6 +17,7 @@ from egret.kinds import (
     ADDRESS,
     FILE,
     FLAG,
+    FOLDER,
     FOLDERS,
     GROUP,
     HOST_NAMES,
@@ -73,6 +74,12 @@ class Store:
         GROUP,
         None,
         "A group that may read key files by design (0640, owned by root or the reader): docs/operations.md.",
+    )
+
+    anchor: Path | None = option(
+        FOLDER,
+        None,
+        "A folder on another disk or machine for a second mark of the store: docs/store.md.",
     )
 
     def at(self, data: Path) -> str:

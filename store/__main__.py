@@ -99,7 +99,7 @@ def _open(options: argparse.Namespace, settings: Settings, url: str) -> int:
     from store.dashboard import mount  # noqa: PLC0415
     from store.vault import Vault  # noqa: PLC0415
 
-    vault = Vault.open(url, options.data)
+    vault = Vault.open(url, options.data, anchor=settings.store.anchor)
     try:
         sock = _socket(options.fd, settings)
         rates = Rates(settings.admin.key_rate, settings.admin.failure_rate)

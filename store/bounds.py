@@ -1,8 +1,8 @@
 """What is made never has more than its maker: one table of limits, and one function that holds two of them together.
 
-A key's document has these limits; a session and a member's role are put in the same words. Whatever makes, edits,
-rotates, renews or recovers asks `exceeded`, and nothing else decides. A member of a document that is in neither table
-exceeds, so that a new one is refused until somebody has judged it.
+A key's document has these limits; a session, a member's role and what a group is given are put in the same words.
+Whatever makes, edits, rotates, renews, recovers or shares asks `exceeded`, and nothing else decides. A member of a
+document that is in neither table exceeds, so that a new one is refused until somebody has judged it.
 """
 
 import ipaddress
@@ -70,7 +70,7 @@ SAYS_NO_RIGHT: Final = frozenset(
 SESSION_LIMITS: Final = frozenset({"consumer", "project", "dataset", "sources", "member", "expires_at"})
 SESSION_SAYS_NO_RIGHT: Final = frozenset(
     {"id", "token", "key", "era", "member_born", "consumer_born", "organisation", "environment", "secrets", "origins"}
-    | {"max_requests", "label", "created_at", "created_by"}
+    | {"dataset_born", "max_requests", "label", "created_at", "created_by"}
 )
 """Members of a session's document that limit it, and those that give nothing that its key could be without."""
 
@@ -110,6 +110,15 @@ def of_role(actions: Collection[str], scope: Scope, member: str) -> Rights:
     """Return a member's role in the words of a key's. A role ends when it is taken away, and not with a key."""
     projects = (scope.project,) if scope.project else None
     return {**_PLAIN, "actions": actions, "projects": projects, "member": member, "expires_at": 0}
+
+
+def of_grant(permissions: Collection[str], areas: Collection[str], scope: Scope, group: str) -> Rights:
+    """Return what a group is given on entries of these areas in a scope, in the words of a key's."""
+    verbs = [("read", {"metadata", "write"}), ("write", {"write"})]
+    actions = {f"{area}:{verb}" for area in areas for verb, by in verbs if by & set(permissions)}
+    datasets = (f"{scope.project}/{scope.dataset}",) if scope.dataset else None
+    use = {"sessions:open"} if "use" in permissions else set()
+    return {**of_role(actions | use, scope, group), "datasets": datasets}
 
 
 def earliest(*ends: int | None) -> int | None:

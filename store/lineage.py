@@ -8,15 +8,19 @@ A key that ended keeps its document: what it opened and made is judged by that, 
   was rotated: the first of the run says from which place on it is leaked.
 - Rotated (`superseded_at`): the key ends there; its sessions do not.
 - `sessions_era` goes up when its sessions are ended; a session counts under the one that it was opened in.
+- A group counts for its members while its document says that it is there: one that ended gives nothing, whoever still
+  names it, and its id is not used again.
 - A member's key, or session, is of the member that was there then (`member_born`): one who comes back under the same id
-  does not bring it back.
+  does not bring it back. Likewise a session's consumer (`consumer_born`) and dataset (`dataset_born`).
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from store.bounds import earliest
-from store.roles import Member, member_key
+from store.errors import Tampered
+from store.roles import Member, group_key, member_key
 
 type Document = Mapping[str, Any]
 type Fetch = Callable[[str], Document | None]
@@ -92,4 +96,16 @@ def member_of(document: Document, fetch: Fetch) -> Member | None:
     found = fetch(member_key(document["organisation"], document["member"]))
     if found is None or document.get("member_born") not in {None, found["created_at"]}:
         return None
-    return Member.of(found)
+    member = Member.of(found)
+    return replace(
+        member, groups=frozenset(each for each in member.groups if is_group(document["organisation"], each, fetch))
+    )
+
+
+def is_group(organisation: str, group: str, fetch: Fetch) -> bool:
+    """Whether there is a group of this id; one whose document does not verify gives nothing."""
+    try:
+        found = fetch(group_key(organisation, group))
+    except Tampered:
+        return False
+    return found is not None and found["ended"] is None

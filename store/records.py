@@ -181,6 +181,23 @@ class AuditRow:
     seq: int
     hash: str
     body: Mapping[str, object] = field(default_factory=dict)
+    listed: bool = True
+    """Whether the columns by which it is listed say the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class GapInfo:
+    """What is missing or changed in the log: open until an owner acknowledged it."""
+
+    id: str
+    first: int
+    last: int
+    fault: str
+    state: str
+    found_at: float
+    acknowledged_at: float | None = None
+    acknowledged_by: str | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +245,8 @@ class GroupInfo:
     created_at: float
     created_by: str
     etag: str
+    state: str = "active"
+    """Or damaged: its document does not verify, and it gives its members nothing."""
 
 
 @dataclass(frozen=True, slots=True)

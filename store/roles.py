@@ -31,6 +31,7 @@ ACTIONS: Final = frozenset(
         "members:read",
         "members:write",
         "audit:read",
+        "audit:acknowledge",
     },
 )
 
@@ -132,6 +133,11 @@ def unpack(letters: str) -> list[str]:
 def member_key(organisation: str, member: str) -> str:
     """Return the document key of a member."""
     return f"member/{organisation}/{member}"
+
+
+def group_key(organisation: str, group: str) -> str:
+    """Return the document key of a group."""
+    return f"group/{organisation}/{group}"
 
 
 def consumer_key(organisation: str, project: str, consumer: str) -> str:

@@ -165,6 +165,25 @@ def _verify_there(client: "Client") -> None:
         fail("the audit log does not verify", ERROR)
 
 
+@audit.command()
+@talks
+def gaps(client: "Client") -> None:
+    """List what the store found to be missing or changed in its log."""
+    rows(client.audit_gaps(), ("id", "state", "fault", "found_at", "acknowledged_by", "note"))
+
+
+@audit.command()
+@click.argument("gap")
+@click.option("--note", default="", help="What happened, for who asks later.")
+@talks
+def acknowledge(client: "Client", gap: str, note: str) -> None:
+    """Accept one gap in the log, signed and for good; needs the operator's owner key.
+
+    The log is not changed. Verification accepts this very gap from then on, and no other.
+    """
+    one(client.acknowledge_gap(gap, note))
+
+
 def _verify_here(
     data: Path | None, config: Path | None, log: Path | None, checkpoints: Path | None, key: Path | None
 ) -> None:
@@ -177,8 +196,8 @@ def _verify_here(
     held = _checkpoints(checkpoints, verifier)
     with _lines(log) if log is not None else _stored(data, config) as lines:
         export = Export(lines, verifier)
-        report = check(export.rows(), lambda: export.head, held)
-    one({name: getattr(report, name) for name in ("ok", "rows", "last", "vouched", "undone", "fault")})
+        report = check(export.rows(), lambda: export.head, held, export.accepted)
+    one({name: getattr(report, name) for name in ("ok", "rows", "last", "vouched", "undone", "gaps", "fault")})
     if export.head is None and report.ok:
         click.echo("egret: warning: the export ends without its head: rows may be missing at its end", err=True)
     if not held and report.ok:
@@ -231,9 +250,10 @@ def _stored(data: Path | None, config: Path | None) -> "Iterator[Iterator[str]]"
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
 
     from store.database.engine import read_only_engine  # noqa: PLC0415
-    from store.database.rows import read_head  # noqa: PLC0415
+    from store.database.rows import read_document, read_head  # noqa: PLC0415
     from store.errors import Unavailable  # noqa: PLC0415
     from store.log.audit import walk  # noqa: PLC0415
+    from store.log.chain import DOCUMENT  # noqa: PLC0415
     from store.log.checks import write_export  # noqa: PLC0415
 
     engine = read_only_engine(settings(config).store.at(Path(str(data))))
@@ -242,7 +262,7 @@ def _stored(data: Path | None, config: Path | None) -> "Iterator[Iterator[str]]"
             head = read_head(connection)
             if head is None:
                 raise Unavailable("The database has no head: it is empty, or not a store.")
-            yield write_export(walk(connection), head)
+            yield write_export(walk(connection), head, read_document(connection, DOCUMENT))
     except SQLAlchemyError:
         raise Unavailable("The database cannot be read.") from None
     finally:

@@ -85,10 +85,11 @@ def trust_epoch(data: Path, config: Path | None, *, dismiss: bool) -> None:
     """
     from store.operator.acceptance import accept_epoch, dismiss_fork  # noqa: PLC0415
 
-    url = settings(config).store.at(data)
+    store = settings(config).store
+    url = store.at(data)
     if dismiss:
         _run(lambda: dismiss_fork(url, data))
         click.echo("egret: the history continues the one believed so far", err=True)
         return
-    epoch = _run(lambda: accept_epoch(url, data))
+    epoch = _run(lambda: accept_epoch(url, data, store.anchor))
     click.echo(f"egret: epoch {epoch} is believed", err=True)

@@ -119,9 +119,10 @@ def recover(data: Path, config: Path | None, org: str) -> None:
     from store.errors import Conflict, NotFound, StoreError  # noqa: PLC0415
     from store.vault import Vault  # noqa: PLC0415
 
-    url = settings(config).store.at(data)
+    store = settings(config).store
+    url = store.at(data)
     try:
-        vault = Vault.open(url, data)
+        vault = Vault.open(url, data, anchor=store.anchor)
         try:
             click.echo(vault.keys.recover_owner(local_operator(org)).reveal().decode())
         finally:

@@ -41,9 +41,10 @@ def _with_vault[T](data: Path, config: Path | None, work: Callable[["Vault", str
     from store.errors import StoreError  # noqa: PLC0415  # the store is slow to import
     from store.vault import Vault  # noqa: PLC0415
 
-    url = settings(config).store.at(data)
+    store = settings(config).store
+    url = store.at(data)
     try:
-        vault = Vault.open(url, data)
+        vault = Vault.open(url, data, anchor=store.anchor)
         try:
             return work(vault, url)
         finally:

@@ -90,7 +90,8 @@ def _seal(data: Path, config: Path | None, unlock: "Unlock") -> None:
     from store.operator.recovery import bundle  # noqa: PLC0415
     from store.vault import Vault  # noqa: PLC0415
 
-    vault = Vault.open(settings(config).store.at(data), data)
+    store = settings(config).store
+    vault = Vault.open(store.at(data), data, anchor=store.anchor)
     try:
         vault.sealing_keys.put_recovery(local_operator(), bundle(data, unlock) or b"")
     finally:

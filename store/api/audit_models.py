@@ -1,11 +1,13 @@
 """The audit log, out."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from store.api.fields import Out, Time
+from store.api.fields import Model, Out, Prose, Time
 from store.api.page import PageQuery
+from store.log.chain import is_whole
 from store.records import AuditRow
 
 _WORD = Field(pattern="^[a-z_]{1,32}(:[a-z_]{1,32})?$")
@@ -42,8 +44,19 @@ class AuditOut(Out):
     @classmethod
     def of(cls, row: AuditRow) -> "AuditOut":
         """Return the answer for a row."""
+        if not is_whole(row):
+            return cls(**_DAMAGED, seq=row.seq, hash=row.hash)
         known = {**row.body, "object": row.body["target"], "hash": row.hash}
         return cls.model_validate({**known, "at": int(str(row.body["at"])) / 1000})
+
+
+_DAMAGED: Mapping[str, Any] = {
+    **dict.fromkeys(("action", "scope", "object", "actor", "source", "request_id", "prev"), ""),
+    "at": 0,
+    "outcome": "damaged",
+    "detail": {},
+}
+"""What is said of a row that is not what was written: nothing of what stands there now."""
 
 
 class AuditList(Out):
@@ -60,3 +73,30 @@ class VerdictOut(Out):
     rows: int
     last: str
     fault: str
+    gaps: int = Field(description="Gaps that an owner has acknowledged, and that are none to this.")
+
+
+class GapIn(Model):
+    """An owner's word on a gap."""
+
+    note: Prose = Field("", description="What happened, for who asks later.")
+
+
+class GapOut(Out):
+    """Rows of the log that are missing or changed; `last` is `first - 1` where two rows do not fit together."""
+
+    id: str
+    first: int
+    last: int
+    fault: str
+    state: Literal["open", "acknowledged"]
+    found_at: Time
+    acknowledged_at: Time | None
+    acknowledged_by: str | None
+    note: str
+
+
+class GapList(Out):
+    """Every gap that was found."""
+
+    items: list[GapOut]

@@ -96,6 +96,7 @@ class GroupOut(Out):
     members: list[str]
     created_at: Time
     created_by: str
+    state: str = Field(description="active; damaged: it does not verify, and gives its members nothing.")
 
 
 class GroupList(Out):

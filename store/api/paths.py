@@ -23,6 +23,7 @@ _TEXTS = {
     "consumer": "Consumer id, chosen when it is declared.",
     "member": "Member id.",
     "group": "Group id.",
+    "gap": "Id of a gap in the audit log.",
     "ticket": "The signed ticket of the upload URL.",
 }
 _INTEGER: Mapping[str, Any] = {"type": "integer", "minimum": 1, "maximum": 2**31 - 1}

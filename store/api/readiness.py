@@ -43,9 +43,11 @@ class Readiness:
                     "database": await self._database(),
                     "disk": self._disk(),
                     "intake": self._intake(),
-                    "rows": self._alarm(log=False, said="edited, see the log"),
-                    "audit": self._audit(),
+                    "rows": self._rows(),
+                    "audit": await self._audit(),
                 }
+                if self._vault.anchor is not None:
+                    self._found["anchor"] = self._vault.anchor.fault or "ok"
                 self._until = time.monotonic() + FRESH
         return self._found
 
@@ -58,12 +60,18 @@ class Readiness:
             return "cannot write"
         return "ok"
 
-    def _alarm(self, *, log: bool, said: str) -> str:
-        found = [each for each in self._vault.alarms.present() if each.startswith("the log") is log]
-        return said if found else "ok"
+    def _rows(self) -> str:
+        found = [each for each in self._vault.alarms.present() if not each.startswith("the log")]
+        return "edited, see the log" if found else "ok"
 
-    def _audit(self) -> str:
-        return "no checkpoints" if self._keeper.checkpoints.fault else self._alarm(log=True, said="changed, verify it")
+    async def _audit(self) -> str:
+        if self._keeper.checkpoints.fault:
+            return "no checkpoints"
+        try:
+            waits = await self._desk.read(self._vault.gap_waits)
+        except StoreError:
+            return "cannot be read"
+        return "a gap waits for an owner" if waits else "ok"
 
     def _disk(self) -> str:
         return "ok" if self.free() >= FREE else "nearly full"

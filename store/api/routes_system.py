@@ -1,6 +1,6 @@
 """Audit, sealing key, CA, health, metrics, the description of the API."""
 
-from store.api.audit_models import AuditList, AuditOut, AuditQuery, VerdictOut
+from store.api.audit_models import AuditList, AuditOut, AuditQuery, GapIn, GapList, GapOut, VerdictOut
 from store.api.call import Call
 from store.api.fields import Out
 from store.api.operation import Operation, Reply, registrar
@@ -51,6 +51,20 @@ async def list_audit(call: Call) -> Reply:
 async def verify_audit(call: Call) -> Reply:
     """Walk the whole hash chain up to the signed head."""
     return Reply(VerdictOut.model_validate(await call.read(call.vault.log.verify)))
+
+
+@audit_route("GET", "/audit/gaps/", answer=GapList)
+async def list_gaps(call: Call) -> Reply:
+    """List what the store found to be missing or changed in its log, acknowledged or not."""
+    found = await call.read(call.vault.log.gaps)
+    return Reply(GapList(items=[GapOut.model_validate(each) for each in found]))
+
+
+@audit_route("POST", "/audit/gaps/{gap}/acknowledge", body=GapIn, answer=GapOut)
+async def acknowledge_gap(call: Call) -> Reply:
+    """Accept a gap in the log, signed and for good: the operator's owner key alone. The log is not changed."""
+    found = await call.write(call.vault.log.acknowledge, call.path["gap"], call.body.note)
+    return Reply(GapOut.model_validate(found))
 
 
 @route("GET", "/sealing-key", answer=SealingKeyOut)

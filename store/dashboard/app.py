@@ -3,7 +3,15 @@
 from aiohttp import web
 
 from store.api.state import State
-from store.dashboard import forms, routes_consumers, routes_keys, routes_login, routes_members, routes_scopes
+from store.dashboard import (
+    forms,
+    routes_audit,
+    routes_consumers,
+    routes_keys,
+    routes_login,
+    routes_members,
+    routes_scopes,
+)
 from store.dashboard.logins import Logins
 from store.dashboard.visit import Page, handler
 
@@ -33,7 +41,8 @@ def _routes() -> list[tuple[str, str, Page]]:
         ("POST", "/keys/{key}/permission", routes_keys.change_key),
         ("POST", "/keys/{key}/rotate", routes_keys.rotate_key),
         ("POST", "/keys/{key}/sessions/end", routes_keys.end_sessions),
-        ("GET", "/audit/", routes_keys.audit),
+        ("GET", "/audit/", routes_audit.audit),
+        ("POST", "/audit/gaps/{gap}/acknowledge", routes_audit.acknowledge),
         ("GET", "/members/", routes_members.members),
         ("POST", "/members/", routes_members.add_member),
         ("POST", "/members/{member}/role", routes_members.set_role),

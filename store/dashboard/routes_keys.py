@@ -1,11 +1,8 @@
-"""API keys and the audit log."""
-
-from collections.abc import Sequence
+"""API keys."""
 
 from aiohttp import web
 
 from store.access import AREAS, LEVELS
-from store.api.page import PageQuery
 from store.dashboard.forms import trouble
 from store.dashboard.routes_scopes import EVERY, Trouble
 from store.dashboard.view import see_other
@@ -13,7 +10,7 @@ from store.dashboard.visit import Visit
 from store.errors import Conflict, Forbidden, Invalid
 from store.model import SecretValue
 from store.records import KeyInfo
-from store.vault import KeyChange, LogQuery, NewKey
+from store.vault import KeyChange, NewKey
 
 KEYS = "/dashboard/keys/"
 _DAY = 86_400
@@ -94,13 +91,3 @@ async def revoke_key(visit: Visit) -> web.Response:
     """End a key; one's own ends the login too."""
     await visit.write(visit.state.vault.keys.revoke, visit.path["key"])
     return see_other(KEYS)
-
-
-async def audit(visit: Visit) -> web.Response:
-    """Show the log, newest first."""
-    query = PageQuery(cursor=visit.request.query.get("cursor") or None)
-    cursor = visit.state.cursors.read(visit.request.path, query)
-    page = await visit.read(visit.state.vault.log.list, LogQuery(limit=100, cursor=cursor))
-    following = visit.state.cursors.make(visit.request.path, query, page.next)
-    rows: Sequence[object] = [row.body for row in page.items]
-    return visit.show("audit", rows=rows, following=following)

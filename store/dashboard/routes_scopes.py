@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from store.dashboard.routes_audit import open_gaps
 from store.dashboard.visit import Visit
 from store.errors import Problem
 from store.model import Kind
@@ -30,7 +31,8 @@ async def home(visit: Visit, trouble: Trouble = Trouble()) -> web.Response:
     if "projects:read" in visit.principal.actions:
         found = await visit.read(visit.state.vault.projects.list, limit=EVERY)
         projects = [(project, await _datasets(visit, project.id)) for project in found.items]
-    return visit.show("home", projects=projects, trouble=trouble, status=422 if trouble.form else 200)
+    status = 422 if trouble.form else 200
+    return visit.show("home", projects=projects, trouble=trouble, gaps=await open_gaps(visit), status=status)
 
 
 async def _datasets(visit: Visit, project: str) -> Sequence[DatasetInfo]:

@@ -22,6 +22,7 @@ from sqlalchemy import (
     tuple_,
     update,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 
 from store.database.schema import documents, entries, head, history, nodes, versions
 from store.model import Scope
@@ -131,6 +132,19 @@ def put(connection: Connection, table: Table, key: Mapping[str, object], values:
     """Write one row by its key, there or not."""
     if change(connection, table, key, values) == 0:
         add(connection, table, {**key, **values})
+
+
+def over(connection: Connection, table: Table, many: Sequence[Mapping[str, object]]) -> None:
+    """Write rows by their primary keys, whatever stands there: nobody stops a change with a row put in its way."""
+    connection.execute(_over(connection.dialect.name, table), [dict(each) for each in many])
+
+
+@cache
+def _over(dialect: str, table: Table) -> Insert:
+    statement = (sqlite if dialect == "sqlite" else postgresql).insert(table)
+    new = {column.name: statement.excluded[column.name] for column in table.columns if not column.primary_key}
+    made: Insert = statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=new)
+    return made
 
 
 def remove(connection: Connection, table: Table, **key: object) -> int:

@@ -241,7 +241,7 @@ group_members = Table(
     _text("member"),
     PrimaryKeyConstraint("organisation", "group_id", "member"),
 )
-"""For lists; what counts is the member's signed document."""
+"""For lists, as `groups`; what counts are the signed documents of member and group."""
 
 shares = Table(
     "shares",

@@ -4,8 +4,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Final
 
-from sqlalchemy import Connection, insert, text
+from sqlalchemy import Connection, text
 
 from store.cache import Bounded
 from store.database import rows
@@ -13,8 +14,9 @@ from store.database.engine import Database
 from store.database.proofs import prove
 from store.database.schema import documents, head, nodes
 from store.database.schema import history as history_table
-from store.errors import KeyMismatch, Unavailable
+from store.errors import KeyMismatch, Tampered, Unavailable
 from store.keys.keyring import ControlKeys
+from store.ledger import stops
 from store.ledger.alarms import Alarms
 from store.ledger.manifests import Draft, Kept, Manifests
 from store.ledger.mirror import Mirror
@@ -23,14 +25,16 @@ from store.model import Scope
 from store.trust import history, tree
 from store.trust.documents import believed, believed_hash
 from store.trust.head import Head, channel_of
-from store.trust.manifest import manifest_key
+from store.trust.manifest import manifest_key, stop_key
 from store.trust.mark import HighWater
 from store.trust.signing import DOCUMENT, canonical, digest
 
 _RING = text("SELECT pg_notify(:channel, :revision)")
-_GROW = insert(history_table)
 NODES = 1024
 """Nodes of the hash tree that the writer remembers: about two megabytes."""
+MISSED: Final = 15.0
+"""Age of the head in seconds from which a store asks its witnesses before it writes: it may have been put back with all
+that it remembers, as a machine's snapshot is."""
 
 
 class Recent:
@@ -70,7 +74,7 @@ class Transaction:
         self.kid = last.kid
         self._last = last
         self._recent = recent
-        self.mirror = Mirror(connection, now, self._edited)
+        self.mirror = Mirror(connection, now, self.mended)
         self._drafts: dict[Scope, Draft | None] = {}
         self._documents: dict[str, bytes | None] = {}
         self._events: list[audit.Event] = []
@@ -86,8 +90,32 @@ class Transaction:
         """Return a scope's manifest, to be changed; None where the head vouches for none. Raises `Tampered`."""
         if scope not in self._drafts:
             before = self._before(scope)
-            self._drafts[scope] = None if before is None else Draft(scope, before, before.settings, self.mirror)
+            draft = None if before is None else Draft(scope, before, before.settings, self.mirror)
+            if draft is not None:
+                self._do_stops(draft)
+            self._drafts[scope] = draft
         return self._drafts[scope]
+
+    def stop(self, scope: Scope, stop: stops.Stop) -> None:
+        """Have something taken away as soon as the scope's manifest verifies; raises `Conflict`."""
+        try:
+            known = stops.parse(self._read(stop_key(scope)))
+        except Tampered:  # damaged as well: the scope stays closed as long as it is there
+            known = [stops.Stop("disable")]
+        self.put_document(stop_key(scope), stops.written(known, stop))
+
+    def _do_stops(self, draft: Draft) -> None:
+        wanted = stops.parse(self._read(stop_key(draft.scope)))
+        for each in wanted:
+            stops.do(draft, each, self.now)
+            target = f"{each.kind}s/{each.name}" if each.name else "disable"
+            self.log(audit.Event("store:stop", draft.scope, target, actor="store", detail={"verb": each.verb}))
+        if wanted:
+            self.drop_document(stop_key(draft.scope))
+
+    def _read(self, key: str) -> bytes | None:
+        sha256 = believed_hash(self._node, self._last.root, key)
+        return None if sha256 is None else self._document(key, sha256)
 
     def found(self, scope: Scope, listed: Mapping[str, object] | None = None, **settings: object) -> Draft:
         """Begin the manifest of a scope that is new."""
@@ -99,6 +127,8 @@ class Transaction:
         """Take a scope away: its manifest and its rows."""
         self._drafts[scope] = None
         self._documents[manifest_key(scope)] = None
+        if believed_hash(self._node, self._last.root, stop_key(scope)) is not None:
+            self.drop_document(stop_key(scope))
         self.mirror.forget_scope(scope)
 
     def put_document(self, key: str, body: object) -> None:
@@ -141,7 +171,7 @@ class Transaction:
             peaks, fresh = history.append(new.peaks, new.size, new.leaf())
             new = new.later(size=new.size + 1, history=" ".join(peak.hex() for peak in peaks))
             subtrees = [{"level": level, "number": number, "hash": hash_} for (level, number), hash_ in fresh.items()]
-            self.connection.execute(_GROW, subtrees)
+            rows.over(self.connection, history_table, subtrees)
         self.signature = write_head(self.connection, new, self.keys)
         if changed and self.connection.dialect.name == "postgresql":
             ring = {"channel": channel_of(self.keys.public.store_id), "revision": str(new.revision)}
@@ -155,7 +185,7 @@ class Transaction:
             return None
         return self._recent.manifests.recall(scope, sha256, lambda: self._document(manifest_key(scope), sha256))
 
-    def _edited(self, scope: Scope, target: str, columns: list[str]) -> None:
+    def mended(self, scope: Scope, target: str, columns: list[str]) -> None:
         """Raise the alarm over a row that was not as it was written."""
         self._recent.alarms.sound(f"a row was edited: {target.partition('/')[0]} of {scope}")
         self.log(audit.Event("store:mend", scope, target, "edited", "store", detail={"columns": columns}))
@@ -213,6 +243,8 @@ class Ledger:
         self.keys = keys
         self.clock = clock
         self._seen: tuple[str, Head] | None = None
+        self._held = False
+        """Whether the witnesses were asked since the start."""
         self._recent = Recent()
 
     @contextmanager
@@ -236,9 +268,13 @@ class Ledger:
         row = rows.read_head(connection, lock=lock)
         if row is None:
             raise KeyMismatch("The database has no head: it is not a store of Egret, or not a whole one.")
-        if self._seen is not None and self._seen[0] == row[0]:
-            return self._seen[1]
-        found = Head.read(*row, self.keys.public.verifier, self.keys.public.store_id)
+        seen = self._seen[1] if self._seen is not None and self._seen[0] == row[0] else None
+        found = seen or Head.read(*row, self.keys.public.verifier, self.keys.public.store_id)
+        if lock and self._mark is not None and (not self._held or self.clock() - found.issued_at / 1000 > MISSED):
+            self._mark.hold(found, row[1], lambda old, new: prove(connection, old, new))
+            self._held = True
+        if seen is not None:
+            return seen
         if lock and self._seen is not None and _before(found, self._seen[1]):
             raise Unavailable("The database went back in time while the store was running; restart it after a restore.")
         if lock and self._mark is not None:

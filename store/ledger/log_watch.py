@@ -1,46 +1,117 @@
-"""Walks the log's chain again and again, a portion at a time.
+"""Walks the log's chain again and again, a portion at a time, and keeps what it finds until an owner has seen it.
 
-A row that was edited, or an end that was cut off, is found by the store itself, not first by who asks to verify.
+A row that was edited, or an end that was cut off, is found by the store itself, not first by who asks to verify. It
+stands in a signed document (`store.log.chain`), so it is red after a restart too, and at every store of a database.
+What is no part of the chain is put right: columns by which rows are listed, and rows behind the end.
 """
 
-from sqlalchemy import Connection, select
+from collections.abc import Sequence
 
+from sqlalchemy import Connection, delete, select
+
+from store.database import rows
 from store.database.schema import audit
-from store.ledger.commit import Ledger
-from store.log.audit import GENESIS, link_fault, read_rows
+from store.errors import Tampered
+from store.ledger.commit import Ledger, Transaction
+from store.log.audit import LISTED, ROW, Event, as_row, listing, read_rows
+from store.log.chain import DOCUMENT, GENESIS, Chain, Gap, Gaps, is_whole
+from store.model import Scope
+from store.records import AuditRow
+from store.trust.head import Head
 
 PORTION = 1000
-"""Rows of one turn: some ten milliseconds."""
+"""Rows of one turn: some twenty milliseconds."""
 
 
 class LogWatch:
-    """Goes round the log. For one thread; reads only."""
+    """Goes round the log. For the writer's thread."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._at = (0, GENESIS)
+        self._chain = Chain()
+        self._lost = False
+        """Whether the list of gaps was damaged, and is to be begun anew."""
 
     def turn(self) -> bool:
         """Look at a portion; returns whether the round goes on."""
         with self._ledger.database.read() as connection:
             head = self._ledger.head(connection)
-            if fault := self._end(connection, head.audit_seq, head.audit_hash):
-                self._ledger.alarms.sound(f"the log was changed: {fault}")
-            found = read_rows(connection, self._at[0], PORTION)
-            for row in found:
-                fault = link_fault(row, self._at[0] + 1, self._at[1])
-                if fault:
-                    self._ledger.alarms.sound(f"the log was changed: {fault}")
-                self._at = row.seq, row.hash
-        going = len(found) == PORTION  # fewer: the end of what is there, whatever the head says
-        if not going:
-            if self._at[0] == head.audit_seq and self._at[1] != head.audit_hash:
-                self._ledger.alarms.sound(f"the log was changed: row {head.audit_seq} is not the head's")
-            self._at = (0, GENESIS)
+            gaps = _at_the_end(connection, head)
+            found = read_rows(connection, self._chain.at, PORTION)
+            mine = [row for row in found if row.seq <= head.audit_seq]
+            gaps += _take(self._chain, mine)
+            going = len(mine) == PORTION
+            if not going:
+                gaps += _closed(self._chain, head)
+                self._chain = Chain()
+            known = {each.gap for each in self._known(connection).known}
+            strays = len(found) > len(mine)
+        fresh = [gap for gap in dict.fromkeys(gaps) if gap not in known]
+        bent = [row for row in mine if not row.listed and is_whole(row)]
+        if fresh or bent or strays or self._lost:
+            self._record(fresh, bent)
         return going
 
-    @staticmethod
-    def _end(connection: Connection, seq: int, last: str) -> str:
-        """Return what is wrong with the log's last row, "" when it is the one that the head names."""
-        found = connection.execute(select(audit.c.hash).where(audit.c.seq == seq)).scalar()
-        return "" if seq == 0 or found == last else f"its end is not row {seq} of the signed head"
+    def _known(self, connection: Connection) -> Gaps:
+        """Return the list of gaps; a damaged one holds nothing up: what was acknowledged waits once more."""
+        self._lost = False
+        try:
+            return read_gaps(self._ledger, connection)
+        except Tampered:
+            self._lost = True
+            self._ledger.alarms.sound("the log's list of gaps was changed")
+            return Gaps()
+
+    def _record(self, gaps: Sequence[Gap], bent: Sequence[AuditRow]) -> None:
+        with self._ledger.change() as transaction:
+            before = self._known(transaction.connection)
+            after = before.found(gaps, transaction.now)
+            for each in after.known[len(before.known) :]:
+                self._ledger.alarms.sound(f"the log was changed: {each.gap.fault}")
+                transaction.log(Event("store:gap", _HOME, f"audit/gaps/{each.gap.id}", "damaged", "store"))
+            if after != before or self._lost:
+                transaction.put_document(DOCUMENT, after.body())
+            _mend(transaction, bent)
+
+
+_HOME = Scope("default")
+
+
+def read_gaps(ledger: Ledger, connection: Connection) -> Gaps:
+    """Return the gaps that were found, as the head vouches for them; raises `Tampered`."""
+    body = ledger.document(connection, DOCUMENT)
+    return Gaps() if body is None else Gaps.parse(body)
+
+
+def _take(chain: Chain, found: Sequence[AuditRow]) -> list[Gap]:
+    return [gap for gap in map(chain.take, found) if gap is not None]
+
+
+def _closed(chain: Chain, head: Head) -> list[Gap]:
+    gap = chain.end(head.audit_seq, head.audit_hash)
+    return [] if gap is None else [gap]
+
+
+def _at_the_end(connection: Connection, head: Head) -> list[Gap]:
+    """Return the gaps at the log's end, without waiting for the round to come there."""
+    last = connection.execute(select(audit.c.hash).where(audit.c.seq == head.audit_seq)).scalar()
+    if last == head.audit_hash or head.audit_seq == 0:
+        return []
+    query = ROW.where(audit.c.seq <= head.audit_seq).order_by(audit.c.seq.desc()).limit(PORTION)
+    found = [as_row(row) for row in connection.execute(query)][::-1]
+    start = next((at for at, row in enumerate(found) if is_whole(row)), len(found))
+    if start == len(found):
+        chain = Chain(0, GENESIS)
+        return _closed(chain, head) if not found else []
+    chain = Chain(found[start].seq, found[start].hash)
+    return [*_take(chain, found[start + 1 :]), *_closed(chain, head)]
+
+
+def _mend(transaction: Transaction, bent: Sequence[AuditRow]) -> None:
+    """List rows as what they are, and delete what stands behind the end: it is nobody's."""
+    connection = transaction.connection
+    gone = connection.execute(delete(audit).where(audit.c.seq > transaction.head.audit_seq)).rowcount
+    for row in bent:
+        rows.change(connection, audit, {"seq": row.seq}, listing(row.body))
+    if gone or bent:
+        transaction.mended(_HOME, "audit", list(LISTED))

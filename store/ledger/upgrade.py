@@ -13,25 +13,29 @@ from typing import Any, Final
 from sqlalchemy import Connection, select
 
 from store.database import rows
-from store.database.schema import documents, entries, shares
+from store.database.schema import documents, entries, groups, shares
 from store.errors import Tampered
 from store.keys.sealing import is_signed
 from store.ledger.binding import binding_of
 from store.ledger.commit import Ledger, Transaction
 from store.ledger.mirror import scope_row
 from store.model import Kind, Scope
+from store.roles import group_key
 from store.rules import DestinationRule, Hosts
 from store.trust.entry import EntryState, VersionState
 from store.trust.manifest import manifest_key
 
 _SENTINEL: Final = Scope("default")
 """The organisation that every store has: all scopes are upgraded in one transaction, so one tells for all."""
+GROUPS: Final = "groups"
+NO_GROUPS: Final = (GROUPS, {"documents": True})
+"""Says that groups have documents."""
 
 
 def upgrade(ledger: Ledger) -> int:
     """Upgrade the store if that is still to be done; returns how many scopes."""
     try:
-        return _upgrade_all(ledger)
+        return _upgrade_all(ledger) + _upgrade_groups(ledger)
     except Tampered as error:  # the store opens all the same: what is to be revoked must be
         ledger.alarms.sound(f"the store cannot be upgraded, see `egret store repair`: {error.detail}")
         return 0
@@ -50,6 +54,19 @@ def _upgrade_all(ledger: Ledger) -> int:
             if before is not None:
                 _upgrade(transaction, scope, json.loads(before))
     return len(scopes)
+
+
+def _upgrade_groups(ledger: Ledger) -> int:
+    """Give each group a document, once: from then on a row makes none."""
+    with ledger.database.read() as connection:
+        if ledger.document(connection, GROUPS) is not None:
+            return 0
+        found = connection.execute(select(groups)).mappings().all()
+    with ledger.change() as transaction:
+        for row in found:
+            transaction.put_document(group_key(row["organisation"], row["id"]), {**row, "ended": None})
+        transaction.put_document(*NO_GROUPS)
+    return len(found)
 
 
 def _upgrade(transaction: Transaction, scope: Scope, said: Mapping[str, Any]) -> None:

@@ -5,17 +5,18 @@ Never in it: a value, a hash of a value, a token, a query string.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Final
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 
+from store.database import rows
 from store.database.schema import audit
+from store.log.chain import Chain, Gap
 from store.model import Scope
 from store.records import AuditRow
 from store.trust.signing import canonical, digest
-
-GENESIS = "0" * 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,26 +35,15 @@ class Event:
 
 def append(connection: Connection, events: list[Event], at: int, seq: int, last: str) -> tuple[int, str]:
     """Write rows after (seq, last); returns the new (seq, hash)."""
-    rows = []
+    lines = []
     for event in events:
         seq += 1
-        body = canonical(_body(event, at, seq, last)).decode()
-        last = digest(body.encode())
-        rows.append(
-            {
-                "seq": seq,
-                "at": at,
-                "organisation": event.scope.organisation,
-                "project": event.scope.project,
-                "dataset": event.scope.dataset,
-                "action": event.action,
-                "outcome": event.outcome,
-                "body": body,
-                "hash": last,
-            },
-        )
-    if rows:
-        connection.execute(insert(audit), rows)
+        body = _body(event, at, seq, last)
+        text = canonical(body).decode()
+        last = digest(text.encode())
+        lines.append({"seq": seq, "body": text, "hash": last, **listing(body)})
+    if lines:
+        rows.over(connection, audit, lines)
     return seq, last
 
 
@@ -73,49 +63,58 @@ def _body(event: Event, at: int, seq: int, last: str) -> dict[str, object]:
     }
 
 
-def verify(connection: Connection, seq: int, last: str) -> str | None:
+def verify(connection: Connection, seq: int, last: str, accepted: Collection[Gap] = ()) -> str | None:
     """Walk the chain up to the head's (seq, hash); returns the first fault as a sentence, or None."""
-    expected, previous = 0, GENESIS
+    chain = Chain()
     for row in walk(connection):
-        expected += 1
-        if fault := link_fault(row, expected, previous):
-            return fault
-        previous = row.hash
-    if (expected, previous) != (seq, last):
-        return f"the log ends at row {expected}, the signed head at row {seq}"
-    return None
+        if row.seq > seq:
+            return f"row {row.seq} stands behind the end of the log"
+        if (gap := chain.take(row)) is not None and gap not in accepted:
+            return gap.fault
+        if not row.listed and chain.seq == row.seq:
+            return f"row {row.seq} is listed as something else"
+    gap = chain.end(seq, last)
+    if gap is None or gap in accepted:
+        return None
+    return gap.fault if chain.at > chain.seq else ends_early(chain.seq, seq)
 
 
-def link_fault(row: AuditRow, expected: int, previous: str) -> str:
-    """Return what is wrong with the next row of a chain, "" when nothing is."""
-    if row.seq != expected:
-        return f"row {expected} is missing"
-    fits = row.body.get("prev") == previous and row.body.get("seq") == row.seq
-    try:
-        fits = fits and digest(canonical(row.body)) == row.hash
-    except ValueError:  # NaN, a lone surrogate: no row of ours ever held one
-        fits = False
-    return "" if fits else f"row {row.seq} was changed"
+def ends_early(at: int, seq: int) -> str:
+    """Say that the log does not end where the signed head says."""
+    return f"the log ends at row {at}, the signed head at row {seq}"
 
 
 def walk(connection: Connection) -> Iterator[AuditRow]:
     """Yield the whole log, oldest first, as it is stored."""
     after = 0
-    while rows := read_rows(connection, after, 1000):
-        yield from rows
-        after = rows[-1].seq
+    while found := read_rows(connection, after, 1000):
+        yield from found
+        after = found[-1].seq
+
+
+LISTED: Final = ("organisation", "project", "dataset", "at", "action", "outcome")
+"""The columns by which a row is found."""
+ROW: Final = select(audit.c.seq, audit.c.hash, audit.c.body, *(audit.c[name] for name in LISTED))
 
 
 def read_rows(connection: Connection, after: int, limit: int) -> list[AuditRow]:
-    """Return the rows after one, oldest first, as they are stored; what is no JSON any more has no body."""
-    query = select(audit.c.seq, audit.c.hash, audit.c.body).where(audit.c.seq > after)
-    found = connection.execute(query.order_by(audit.c.seq).limit(limit))
-    return [AuditRow(seq, hash_, _loads(body)) for seq, hash_, body in found]
+    """Return the rows after one, oldest first, as they are stored."""
+    return [*map(as_row, connection.execute(ROW.where(audit.c.seq > after).order_by(audit.c.seq).limit(limit)))]
 
 
-def _loads(body: str) -> dict[str, object]:
+def as_row(stored: Sequence[Any]) -> AuditRow:
+    """Return a row as `ROW` reads it; what is no JSON any more has no body."""
+    seq, hash_, text, *columns = stored
     try:
-        found = json.loads(body)
+        body = json.loads(text)
     except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+        body = {}
+    body = body if isinstance(body, dict) else {}
+    return AuditRow(seq, hash_, body, columns == list(listing(body).values()))
+
+
+def listing(body: Mapping[str, Any]) -> dict[str, object]:
+    """Return the columns by which a row is found, in their order, as its body has them."""
+    organisation, project, dataset = (*str(body.get("scope", "")).split("/"), "", "")[:3]
+    said = (organisation, project, dataset, body.get("at"), body.get("action"), body.get("outcome"))
+    return dict(zip(LISTED, said, strict=True))

@@ -12,16 +12,18 @@ from store.database.rows import read_head
 from store.errors import Unavailable
 from store.keys.keyring import PublicKeys
 from store.trust.head import Head
-from store.trust.mark import CONTROL, DATA, HighWater
+from store.trust.mark import CONTROL, DATA, HighWater, anchor_of
 
 
-def accept_epoch(url: str, data: Path) -> int:
-    """Set the marks of the folder to the store's present head, verified; returns its epoch."""
+def accept_epoch(url: str, data: Path, anchor: Path | None = None) -> int:
+    """Set the marks of the folder and at the anchor to the store's present head, verified; returns its epoch."""
     with _head(url, data) as (head, signature, _):
         HighWater(data).accept(head, signature)
         control = HighWater(data, CONTROL)
         if control.there:
             control.accept(head, signature)
+            if anchor is not None:
+                anchor_of(anchor, bytes.fromhex(head.store_id)).accept(head, signature)
         return head.epoch
 
 

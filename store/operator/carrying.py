@@ -5,14 +5,16 @@ as they stood last, and are gone where they were gone; so are datasets, secrets 
 disabled or narrowed stays so. Of the replaced store only what verifies counts.
 """
 
+import json
 from dataclasses import replace
 
 from sqlalchemy import Connection, delete, select
 
 from store.database import rows
-from store.database.schema import api_keys, consumers, documents, entries, members, sessions
+from store.database.schema import api_keys, consumers, documents, entries, groups, members, sessions
 from store.ledger.commit import Ledger, Transaction
 from store.ledger.manifests import Draft, Kept
+from store.ledger.upgrade import GROUPS
 from store.model import Scope
 from store.trust.entry import EntryState
 
@@ -34,6 +36,9 @@ def carry_over(transaction: Transaction, ledger: Ledger, then: Connection) -> No
             _drop(transaction, key)
         else:
             transaction.put_text(key, body)
+    if ledger.document(then, GROUPS) is not None:
+        for key in {each for connection in (transaction.connection, then) for each in _keys(connection, "group/")}:
+            _end_group(transaction, key, ledger.document(then, key))
     for key in _keys(transaction.connection, "manifest/"):
         scope = Scope(*key.split("/")[1:4])
         kept, draft = ledger.manifest(then, scope), transaction.draft(scope)
@@ -46,6 +51,15 @@ def carry_over(transaction: Transaction, ledger: Ledger, then: Connection) -> No
 def _keys(connection: Connection, prefix: str) -> list[str]:
     query = select(documents.c.key).where(documents.c.key.startswith(prefix))
     return list(connection.execute(query).scalars())
+
+
+def _end_group(transaction: Transaction, key: str, body: bytes | None) -> None:
+    """End a group that ended since the backup, or was made since: members stand as they stood last, and may name it."""
+    _, organisation, id_ = key.split("/")
+    here = rows.read_document(transaction.connection, key)
+    if body is None or here is None or json.loads(body)["ended"] is not None:
+        transaction.put_document(key, {"organisation": organisation, "id": id_, "ended": transaction.now})
+        rows.remove(transaction.connection, groups, organisation=organisation, id=id_)
 
 
 def _drop(transaction: Transaction, key: str) -> None:
@@ -65,7 +79,7 @@ def _carry(transaction: Transaction, draft: Draft, kept: Kept, then: Connection)
     for state in draft.live():
         line = kept.lines.get(state.id)
         if line is None or not line.live:
-            draft.put(state.retired(transaction.now).changed(state="deleted", active=0), transaction.now, {})
+            draft.put(state.deleted(transaction.now), transaction.now, {})
             continue
         row = rows.find(then, entries, id=state.id)
         record = None if row is None or row["record"] is None else row["record"].encode()

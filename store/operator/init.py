@@ -17,7 +17,9 @@ from store.keys.keyring import ControlKeys, PublicKeys, write_private
 from store.keys.opening import opening_keys
 from store.keys.sealing_keys import ACTIVE, DOCUMENT, SealingKey, SealingKeyList
 from store.ledger.commit import Ledger, Transaction, write_head
-from store.log.audit import GENESIS, Event
+from store.ledger.upgrade import NO_GROUPS
+from store.log.audit import Event
+from store.log.chain import GENESIS
 from store.model import Scope
 from store.trust.head import Head
 from store.trust.mark import CONTROL, DATA
@@ -133,5 +135,6 @@ def _first_rows(transaction: Transaction) -> str:
     public = transaction.keys.public
     transaction.put_document(*canary_document(public.store_id, public.sealing, transaction.keys.writer))
     transaction.put_document(DOCUMENT, SealingKeyList((SealingKey(public.sealing, ACTIVE, transaction.now),)).body())
+    transaction.put_document(*NO_GROUPS)
     transaction.log(Event("store:init", Scope(OPERATOR), "store", actor="init"))
     return found_organisation(transaction, OPERATOR, "Default", "init").reveal().decode()

@@ -25,7 +25,7 @@ from store.reader.source import Away, Look, Moved, Source
 from store.reader.standing import Standings
 from store.reader.view import Index, View, binding_of
 from store.reader.warm import Warm
-from store.trust.manifest import Entry, Version, manifest_key, parse, session_key_of
+from store.trust.manifest import Entry, Version, manifest_key, parse, session_key_of, stop_key
 from store.trust.signing import digest
 
 log = logging.getLogger("store.reader")
@@ -136,7 +136,7 @@ class Reader:
             raise NotAuthenticated(_UNKNOWN)
         scope = session.caller.scope
         indexes = tuple(self._index(look, level) for level in scope.parents)
-        if not indexes[0].manifest.live:
+        if not indexes[0].manifest.live or session.document.get("dataset_born") not in {None, indexes[0].manifest.born}:
             raise NotAuthenticated(_UNKNOWN)
         if before is not None and before.until > now and before.made_of == (session, standing, indexes):
             before.revision = self.revision  # nothing that it is made of has changed
@@ -176,6 +176,8 @@ class Reader:
         index = cached.item if cached is not None and body is None else Index(parse(body or b"", sha256, scope))
         if cached is not None and cached.item is not index:
             self._warm.forget(cached.item.envelopes - index.envelopes)
+        if look.document(stop_key(scope), "") is not None:
+            raise NotAuthenticated(_UNKNOWN)  # something of it was taken away, and the manifest does not say so yet
         self._indexes.keep(scope, Seen(self.revision, index))
         return index
 

@@ -25,7 +25,7 @@ from store.keys.keyring import PublicKeys
 from store.reader.bell import Bell
 from store.trust.documents import believed, believed_hash
 from store.trust.head import Head
-from store.trust.mark import Behind, HighWater
+from store.trust.mark import CONTROL, DATA, MARK, Behind, HighWater
 from store.trust.tree import checked
 
 BEHIND = 3
@@ -49,7 +49,7 @@ class Source:
         self.nodes: Bounded[str, tuple[bytes, bytes]] = Bounded(8192)
         self._engine = read_only_engine(url)
         self.bell = Bell(self._engine, public.store_id)
-        self._water = HighWater(data)
+        self._water = HighWater(data, DATA, [data / CONTROL / MARK])
         self._clock = clock
         self._connection: Connection | None = None
         self._stamp: object = None

@@ -98,6 +98,10 @@ class EntryState:
         before = self.version(self.active)
         return self if before is None else _with(self, replace(before, retired_at=now), active=0)
 
+    def deleted(self, now: int) -> "EntryState":
+        """Return it taken out of use: what was active lately stays for the scrubber until housekeeping erases it."""
+        return self.retired(now).changed(state="deleted", active=0)
+
     def without(self, *numbers: int) -> "EntryState":
         """Return it without these versions."""
         left = tuple(each for each in self.versions if each.number not in numbers)

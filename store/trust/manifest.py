@@ -26,6 +26,11 @@ def manifest_key(scope: Scope) -> str:
     return f"manifest/{scope}"
 
 
+def stop_key(scope: Scope) -> str:
+    """Return the document key of what was taken away while a scope's manifest did not verify."""
+    return f"stop/{scope}"
+
+
 def session_key_of(session: str) -> str:
     """Return the document key of a session."""
     return f"session/{session}"
@@ -79,6 +84,8 @@ class Manifest:
     live: bool
     use: frozenset[str] | None = None
     """The groups that may use everything in the scope; None: no groups were named."""
+    born: int | None = None
+    """When the scope was made (Unix milliseconds)."""
 
 
 def parse(body: bytes, sha256: str, scope: Scope) -> Manifest:
@@ -99,6 +106,7 @@ def parse(body: bytes, sha256: str, scope: Scope) -> Manifest:
             bool(document.get("strict_bodies", False)),
             document.get("state", "ready") != "disabled",
             _groups(document),
+            document.get("created_at"),
         )
     except (KeyError, TypeError, ValueError, Invalid) as error:
         raise Tampered("a manifest is of another format") from error

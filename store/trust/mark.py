@@ -7,13 +7,17 @@
                        restarts, with both signed heads as proof, until an operator has looked (`egret trust-epoch`)
 
 A counter would not do: a database that was put back catches up with any counter as it is written on.
+
+A mark that was put back together with the database tells nothing. So a store that starts, or that missed what others
+may have seen, holds the head against its witnesses too: the other plane's mark, and the one at its anchor, elsewhere.
+So does a plane that has no mark of its own.
 """
 
 import base64
 import fcntl
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,9 +75,11 @@ class Mark:
 class HighWater:
     """The mark in a plane's folder, shared by the processes of the plane under a lock."""
 
-    def __init__(self, data: Path, plane: str = DATA) -> None:
+    def __init__(self, data: Path, plane: str = DATA, witnesses: Sequence[Path] = ()) -> None:
         self._path = data / plane / MARK
         self._fork = data / plane / FORK
+        self._witnesses = witnesses
+        """Other marks, of planes or at an anchor, as far as they are there and may be read."""
         self._last: Mark | None = None
 
     def check(self, head: Head, signature: bytes, prove: Prove) -> None:
@@ -87,9 +93,19 @@ class HighWater:
             mark = self._read()
             if mark is not None:
                 self._compare(mark, now, head, prove)
+            else:
+                self._ask(now, head, prove)
             if mark is None or mark.place != now.place:
                 self._write(self._path, _fields(now))
         self._last = now
+
+    def hold(self, head: Head, signature: bytes, prove: Prove) -> None:
+        """Hold a head against what the witnesses believed; raises as `check` does.
+
+        A later epoch than theirs was begun with the writer's key, by a restore: they are told of it, and we are not.
+        """
+        with self._locked():
+            self._ask(Mark.of(head, signature), head, prove)
 
     def wrote(self, head: Head, signature: bytes) -> None:
         """Move the mark to a head that was written and committed just now, before anybody is told of it."""
@@ -111,6 +127,20 @@ class HighWater:
             if mark is not None:
                 self._compare(mark, now, head, prove)
             self._fork.unlink(missing_ok=True)
+
+    def follow(self, head: Head, signature: bytes, prove: Prove) -> None:
+        """Move the mark to a descendant, or to a later epoch, which only the writer begins; raises as `check`."""
+        with self._locked():
+            mark = self._read()
+        if mark is not None and mark.epoch < head.epoch:
+            self.accept(head, signature)
+        else:
+            self.check(head, signature, prove)
+
+    @property
+    def path(self) -> Path:
+        """Where the mark is."""
+        return self._path
 
     @property
     def there(self) -> bool:
@@ -135,6 +165,12 @@ class HighWater:
             return None
         except (OSError, ValueError, TypeError) as error:
             raise Unavailable(f"{self._path} is damaged; see docs/store.md, `High-water mark`.") from error
+
+    def _ask(self, now: Mark, head: Head, prove: Prove) -> None:
+        for path in self._witnesses:
+            mark = _seen(path)
+            if mark is not None and head.epoch <= mark.epoch:
+                self._compare(mark, now, head, prove)
 
     def _compare(self, mark: Mark, now: Mark, head: Head, prove: Prove) -> None:
         if now.store_id != mark.store_id:
@@ -172,6 +208,13 @@ class HighWater:
             os.close(folder)
 
 
+def anchor_of(folder: Path, store_id: bytes) -> HighWater:
+    """Return a store's mark at its anchor, a folder that several may share; raises `Unavailable` where none is."""
+    if not folder.is_dir():
+        raise Unavailable("store.anchor is not a folder, or not mounted: the store does not start without its witness.")
+    return HighWater(folder, store_id.hex())
+
+
 _FORKED = (
     "The store's history is not the one that was believed: a database was put back and written on, or two were. Both "
     "signed heads are in fork.json beside the mark. Find out which is right; then `egret trust-epoch`."
@@ -187,6 +230,16 @@ def _give(handle: int, folder: Path) -> None:
 
 def _fields(mark: Mark) -> dict[str, object]:
     return {name: getattr(mark, name) for name in mark.__slots__}
+
+
+def _seen(path: Path) -> Mark | None:
+    """Read a witness's mark; None where there is none, or none that may be read."""
+    try:
+        return Mark(**json.loads(path.read_text()))
+    except (FileNotFoundError, PermissionError):
+        return None
+    except (OSError, ValueError, TypeError) as error:
+        raise Unavailable(f"{path} cannot be read, or is damaged; see docs/store.md, `High-water mark`.") from error
 
 
 def _descends(mark: Mark, head: Head, prove: Prove) -> bool:

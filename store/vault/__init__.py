@@ -22,7 +22,7 @@ Sync; call it from one thread at a time for writes (`store.database.writer.Write
                     create(p, NewKey) -> (KeyInfo, key)   list   get   patch   revoke
                     rotate(p, id, overlap, sessions=) -> (KeyInfo, key)   end_sessions(p, id)
                     recover_owner(p) -> key               the operator at the data folder alone
-    log             list(p, LogQuery) -> Page   verify(p) -> Verdict
+    log             list(p, LogQuery) -> Page   verify(p) -> Verdict   gaps(p)   acknowledge(p, gap, note)
     once            recall(mark) -> Answer | None   marked(mark, verb)   keep_answer(mark, Answer)     Idempotency-Key
     sealing_keys    active()   list(p)   register(p, public)   take_resealed(p, batch)   retire(p, kid)
                     put_recovery(p, bundle)
@@ -43,6 +43,7 @@ from store.database.leader import Leader
 from store.database.migrations import migrate
 from store.keys.keyring import ControlKeys
 from store.ledger.alarms import Alarms
+from store.ledger.anchor import Anchor
 from store.ledger.housekeeping import flush_key_use, tend
 from store.ledger.intake import Intake
 from store.ledger.log_watch import LogWatch
@@ -50,7 +51,7 @@ from store.ledger.sweep import Sweep
 from store.ledger.upgrade import upgrade
 from store.log.checkpoints import Checkpoints
 from store.trust.head import Head
-from store.trust.mark import CONTROL, HighWater
+from store.trust.mark import CONTROL, DATA, MARK, HighWater, anchor_of
 from store.vault.consumers import Consumers, Declaration
 from store.vault.datasets import Datasets, Upload
 from store.vault.entries import Entries
@@ -59,7 +60,7 @@ from store.vault.gate import Gate
 from store.vault.groups import Groups
 from store.vault.keys import KeyChange, Keys
 from store.vault.listing import Listing
-from store.vault.log import Log, LogQuery, Verdict
+from store.vault.log import Log, LogQuery, Verdict, gap_waits
 from store.vault.members import MemberChange, Members, NewMember
 from store.vault.once import Answer, Once
 from store.vault.organisations import Organisations
@@ -89,8 +90,10 @@ __all__ = [
 class Vault:
     """All verbs, by what they are about, and the store's own duties."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, anchor: HighWater | None = None) -> None:
         self._gate = gate
+        self.anchor = None if anchor is None else Anchor(gate.ledger, anchor)
+        """Keeps the mark elsewhere; None where no place was named."""
         self.organisations = Organisations(gate)
         self.projects = Projects(gate)
         self.datasets = Datasets(gate)
@@ -106,18 +109,23 @@ class Vault:
         self.sealing_keys = SealingKeys(gate)
 
     @classmethod
-    def open(cls, url: str, data: Path, clock: Callable[[], float] = time.time) -> Self:
-        """Read the keys, migrate the database, check that they belong together; raises `KeyMismatch`."""
+    def open(cls, url: str, data: Path, clock: Callable[[], float] = time.time, *, anchor: Path | None = None) -> Self:
+        """Read the keys, migrate the database, check that they belong together; raises `KeyMismatch`.
+
+        `anchor` is a folder elsewhere in which the store keeps a second mark; raises `Unavailable` where there is none.
+        """
         keys = ControlKeys.load(data)
+        anchored = None if anchor is None else anchor_of(anchor, keys.public.store_id)
+        witnesses = [data / DATA / MARK, *([] if anchored is None else [anchored.path])]
         database = Database(url)
         database.require_durable()
         with database.write() as connection:
             migrate(connection)
-        gate = Gate(database, keys, clock, HighWater(data, CONTROL))
+        gate = Gate(database, keys, clock, HighWater(data, CONTROL, witnesses))
         with database.write() as connection:
             gate.ledger.head(connection, lock=True)
         upgrade(gate.ledger)
-        return cls(gate)
+        return cls(gate, anchored)
 
     def close(self) -> None:
         """Close the database."""
@@ -165,6 +173,10 @@ class Vault:
     def log_watch(self) -> LogWatch:
         """Return what walks the log's chain."""
         return LogWatch(self._gate.ledger)
+
+    def gap_waits(self) -> bool:
+        """Whether a gap in the log waits for an owner's word."""
+        return gap_waits(self._gate.ledger)
 
     @property
     def alarms(self) -> Alarms:

@@ -9,20 +9,21 @@ from sqlalchemy import Connection
 
 from store.access import Principal
 from store.advice import advised
-from store.checks import Faults, check_text, parse_duration, parse_locations, problem
+from store.checks import Faults, check_environment, check_name, check_text, parse_duration, parse_locations, problem
 from store.database import rows
 from store.database.schema import versions
-from store.errors import Conflict, NotFound
+from store.errors import Conflict, NotFound, Tampered
 from store.ledger.commit import Transaction
 from store.ledger.manifests import Draft
+from store.ledger.stops import Stop
 from store.model import WIDENED, Kind, Scope
 from store.providers import find_provider
-from store.records import Change, EntryInfo, GroupGrant, NewEntry, Page, Rule, VersionInfo
+from store.records import Change, EntryInfo, GroupGrant, NewEntry, Page, Rule, VersionInfo, Warned
 from store.rules import DestinationRule, canonical_rules, parse_rules
 from store.trust.entry import EntryState, VersionState
-from store.vault.gate import Verbs, check_match, need_draft, nothing, refuse_immutable
+from store.vault.gate import Verbs, check_match, need_draft, nothing, refuse_immutable, stop_in
 from store.vault.listing import Listing, list_entries
-from store.vault.sharing import Ward, packed, ward
+from store.vault.sharing import Ward, ward
 from store.vault.upload import MAX_ENTRIES, check, check_kept
 from store.vault.versions import Author, delete_entry, write_version
 from store.vault.views import entry_etag, entry_of, one_entry, version_info
@@ -53,7 +54,7 @@ class Entries(Verbs):
             existing = draft.find((kind.value, ready.name, ready.environment))
             ward = self._ward(transaction.connection, principal, scope, kind)
             ward.need_write(existing)
-            groups = _packed(transaction, ward, scope, entry.groups)
+            groups = self._shared(ward, existing, entry.groups)
             check_match(entry_etag(existing) if existing else None, if_match, if_none_match=if_none_match)
             if existing is None and draft.count >= MAX_ENTRIES:
                 raise Conflict(f"A scope holds at most {MAX_ENTRIES} secrets and variables.", code="too_many")
@@ -89,7 +90,7 @@ class Entries(Verbs):
         with self._edit(principal, scope, kind, name, environment=environment, if_match=if_match) as edit:
             listed, keep = _patched(change)
             ward = self._ward(edit.transaction.connection, principal, scope, kind)
-            groups = _packed(edit.transaction, ward, scope, change.groups)
+            groups = self._shared(ward, edit.state, change.groups)
             state = _narrowed(edit.state, change)
             fields = {"keep": state.keep if keep is None else keep}
             state = state.changed(**fields, groups=state.groups if groups is None else groups)
@@ -106,12 +107,18 @@ class Entries(Verbs):
         if_match: str | None = None,
     ) -> None:
         """Take it out of use at once. Its sealed value is kept for one day for scrubbing, then erased."""
-        with self._edit(principal, scope, kind, name, environment=environment, if_match=if_match) as edit:
-            delete_entry(edit.transaction, edit.draft, edit.state)
+        try:
+            with self._edit(principal, scope, kind, name, environment=environment, if_match=if_match) as edit:
+                delete_entry(edit.transaction, edit.draft, edit.state)
+        except Tampered:
+            self._stop(principal, scope, Stop("delete", kind.value, name, environment))
 
     def disable(self, principal: Principal, scope: Scope, kind: Kind, name: str, *, environment: str = "") -> EntryInfo:
         """Stop every use at once, immutable or not; still scrubbed. `enable` undoes it."""
-        return self._set_state(principal, scope, kind, name, environment=environment, state="disabled")
+        try:
+            return self._set_state(principal, scope, kind, name, environment=environment, state="disabled")
+        except Tampered:
+            return self._stop(principal, scope, Stop("disable", kind.value, name, environment))
 
     def enable(self, principal: Principal, scope: Scope, kind: Kind, name: str, *, environment: str = "") -> EntryInfo:
         """Undo `disable`."""
@@ -142,15 +149,39 @@ class Entries(Verbs):
         self, principal: Principal, scope: Scope, kind: Kind, name: str, number: int, *, environment: str = ""
     ) -> VersionInfo:
         """Erase a version's envelope now and for ever: it is neither used nor scrubbed afterwards."""
-        with self._edit(principal, scope, kind, name, environment=environment) as edit:
-            row = rows.find(edit.transaction.connection, versions, entry=edit.state.id, number=number)
-            if row is None:
-                raise NotFound("There is no such version.")
-            edit.done(edit.state.without(number).changed(), {})
-            return version_info(edit.state.without(number), row)
+        try:
+            with self._edit(principal, scope, kind, name, environment=environment) as edit:
+                row = rows.find(edit.transaction.connection, versions, entry=edit.state.id, number=number)
+                if row is None:
+                    raise NotFound("There is no such version.")
+                edit.done(edit.state.without(number).changed(), {})
+                return version_info(edit.state.without(number), row)
+        except Tampered:
+            self._stop(principal, scope, Stop("destroy", kind.value, name, environment, number))
+            return VersionInfo(number, "destroyed", [], [], 0, "", None)
+
+    def _stop(self, principal: Principal, scope: Scope, stop: Stop) -> EntryInfo:
+        """Take away what cannot be read: signed beside the manifest, and done as soon as that verifies again."""
+        kind = Kind(stop.kind)
+        check_name(stop.name, "/name")
+        check_environment(stop.environment, "/environment")
+        stop_in(self._gate, principal, f"{_AREA[kind]}:write", scope, stop)
+        said = Warned("damaged", "The manifest is damaged: nothing of it is used, and this is done at its repair.")
+        told = (stop.name, stop.environment, 0, 0, "disabled")
+        info = EntryInfo("", scope, kind, *told, [], [], "", "", None, None, 0, "", 0, principal.author, None, 0, "")
+        return replace(info, warnings=(said,))
 
     def _ward(self, connection: Connection, principal: Principal, scope: Scope, kind: Kind) -> Ward:
         return ward(self._gate, connection, principal, scope, _AREA[kind])
+
+    def _shared(
+        self, ward: Ward, state: EntryState | None, grants: Sequence[GroupGrant] | None
+    ) -> dict[str, str] | None:
+        """Return what groups shall be given on an entry; None: what they have."""
+        if grants is None:
+            return None
+        ward.need_sharing()
+        return ward.sharing.packed(grants, "/groups", {} if state is None else state.groups)
 
     @contextmanager
     def _edit(
@@ -211,15 +242,6 @@ class _Edit:
     def shown(self, state: EntryState) -> EntryInfo:
         """Return it as it is told."""
         return entry_of(self.transaction.connection, state, self.draft.row(state.id))
-
-
-def _packed(
-    transaction: Transaction, ward: Ward, scope: Scope, grants: Sequence[GroupGrant] | None
-) -> dict[str, str] | None:
-    if grants is None:
-        return None
-    ward.need_sharing()
-    return packed(transaction.connection, scope.organisation, grants, "/groups")
 
 
 def _need_version(state: EntryState, number: int) -> VersionState:

@@ -20,6 +20,7 @@ from store.keys.sealing import Sealer
 from store.keys.sealing_keys import DOCUMENT, SealingKeyList
 from store.ledger.commit import Ledger, Transaction
 from store.ledger.manifests import Draft, Kept
+from store.ledger.stops import Stop
 from store.lineage import Fetch, document_key, lives, member_of
 from store.log.audit import Event
 from store.log.folding import Folding
@@ -173,6 +174,18 @@ def need_draft(transaction: Transaction, scope: Scope) -> Draft:
     if draft is None:
         raise nothing()
     return draft
+
+
+def stop_in(gate: Gate, principal: Principal, action: str, scope: Scope, stop: Stop) -> None:
+    """Have something taken away in a scope whose manifest does not verify; raises `Tampered` for whom groups bind.
+
+    For what groups may do is in the manifest too.
+    """
+    target = f"stop/{stop.kind}s/{stop.name}" if stop.name else "stop"
+    with gate.change(principal, action, scope, target) as transaction:
+        if not principal.above_groups(scope) or not principal.holds(action, scope):
+            raise Tampered("the signed manifest is damaged")
+        transaction.stop(scope, stop)
 
 
 def check_match(etag: str | None, if_match: str | None, *, if_none_match: bool = False) -> None:

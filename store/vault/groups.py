@@ -1,35 +1,42 @@
 """Groups of members, and what they may do with everything in a scope. What one entry's groups may do is set with it."""
 
-from sqlalchemy import Connection, insert, select, update
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from sqlalchemy import Connection, select
 
 from store.access import Principal
 from store.checks import Faults, check_id, check_text, is_plain
 from store.database import rows
 from store.database.schema import entries, group_members, groups, shares
-from store.errors import Conflict
+from store.errors import Conflict, NotFound, Tampered
 from store.keys.tokens import random_text
+from store.ledger.commit import Transaction
 from store.model import Scope
 from store.records import GroupGrant, GroupInfo, Page
-from store.vault.gate import Verbs, check_match, need_draft, nothing
+from store.roles import group_key
+from store.vault.gate import Verbs, check_match, fetching, need_draft, nothing
 from store.vault.listing import decode_cursor, page
 from store.vault.members import document_of, leave_group
-from store.vault.sharing import MAX_GROUPS, packed, unpacked
+from store.vault.sharing import MAX_GROUPS, Sharing, unpacked
+
+type Document = Mapping[str, Any]
 
 
 class Groups(Verbs):
-    """Verbs on groups."""
+    """Verbs on groups. A group is its signed document; the ids of those that ended are not used again."""
 
     def create(self, principal: Principal, name: str, id: str | None = None) -> GroupInfo:  # noqa: A002 - the field's name
         """Make a group without members."""
         chosen, home = id or random_text(12), principal.scope()
         with self._gate.change(principal, "members:write", home, f"groups/{chosen[:64]}") as transaction:
             _check(name, id)
-            if rows.find(transaction.connection, groups, organisation=home.organisation, id=chosen) is not None:
-                raise Conflict("A group with this id exists.", code="exists")
-            values = {"created_at": transaction.now, "created_by": principal.author, "revision": 1}
-            row = {"organisation": home.organisation, "id": chosen, "name": name, **values}
-            transaction.connection.execute(insert(groups).values(**row))
-            return _info(transaction.connection, _need(transaction.connection, home, chosen))
+            if self._gate.ledger.document(transaction.connection, group_key(home.organisation, chosen)) is not None:
+                raise Conflict("A group with this id exists, or was there once: take another.", code="exists")
+            made = {"created_at": transaction.now, "created_by": principal.author, "ended": None, "revision": 0}
+            return self._keep(transaction, {"organisation": home.organisation, "id": chosen, "name": name, **made})
 
     def list(self, principal: Principal, *, limit: int = 50, cursor: str | None = None) -> Page[GroupInfo]:
         """Return the organisation's groups, by id."""
@@ -39,33 +46,37 @@ class Groups(Verbs):
             if cursor:
                 where.append(groups.c.id > decode_cursor(cursor, (str,))[0])
             query = select(groups).where(*where).order_by(groups.c.id)
-            made = lambda found: [_info(connection, row) for row in found]  # noqa: E731
+
+            def made(found: Sequence[rows.Row]) -> Sequence[GroupInfo]:
+                return [each for row in found for each in self._shown(connection, home, row["id"])]
+
             return page(connection, query, limit, made, lambda row: (row["id"],))
 
     def get(self, principal: Principal, group: str) -> GroupInfo:
         """Return a group with its members."""
         home = principal.scope()
         with self._gate.look(principal, "members:read", home, f"groups/{group[:64]}") as connection:
-            return _info(connection, _need(connection, home, group))
+            return self._info(connection, self._need(connection, home, group))
 
     def rename(self, principal: Principal, group: str, name: str, *, if_match: str | None = None) -> GroupInfo:
         """Give a group another name."""
         home = principal.scope()
         with self._gate.change(principal, "members:write", home, f"groups/{group[:64]}") as transaction:
-            row = _need(transaction.connection, home, group)
-            check_match(_etag(row), if_match)
+            document = self._need(transaction.connection, home, group)
+            check_match(_etag(document), if_match)
             _check(name, None)
-            key = (groups.c.organisation == home.organisation, groups.c.id == group)
-            changed = update(groups).where(*key).values(name=name, revision=row["revision"] + 1)
-            transaction.connection.execute(changed)
-            return _info(transaction.connection, _need(transaction.connection, home, group))
+            return self._keep(transaction, {**document, "name": name})
 
     def delete(self, principal: Principal, group: str, *, if_match: str | None = None) -> None:
-        """End a group that nothing names any more; raises `Conflict` while something does."""
+        """End a group that nothing names any more; raises `Conflict` while something does.
+
+        What names it all the same, since its row was edited, or its document could not be read, gives nobody anything.
+        """
         home = principal.scope()
         with self._gate.change(principal, "members:write", home, f"groups/{group[:64]}") as transaction:
             connection = transaction.connection
-            check_match(_etag(_need(connection, home, group)), if_match)
+            with suppress(Tampered):  # where nothing believable is left of it, it may go
+                check_match(_etag(self._need(connection, home, group)), if_match)
             if _is_used(connection, home, group):
                 raise Conflict("Secrets, variables or scopes name the group; take it off them first.", code="in_use")
             leave_group(
@@ -75,6 +86,50 @@ class Groups(Verbs):
                 lambda member: document_of(self._gate.ledger, connection, home, member),
             )
             rows.remove(connection, groups, organisation=home.organisation, id=group)
+            ended = {"organisation": home.organisation, "id": group, "ended": transaction.now}
+            transaction.put_document(group_key(home.organisation, group), ended)
+
+    def _need(self, connection: Connection, home: Scope, group: str) -> Document:
+        """Return a group's document; raises `NotFound`, `Tampered`."""
+        key = group_key(home.organisation, group)
+        body = self._gate.ledger.document(connection, key) if is_plain(group) else None
+        document: Document = {"ended": 0} if body is None else json.loads(body)
+        if document["ended"] is not None:
+            raise nothing()
+        return document
+
+    def _shown(self, connection: Connection, home: Scope, group: str) -> Sequence[GroupInfo]:
+        """Return what a list says of a row: nothing of one that stands for no group."""
+        try:
+            return (self._info(connection, self._need(connection, home, group)),)
+        except NotFound:
+            return ()
+        except Tampered:
+            return (GroupInfo(group, "", (), 0, "", "", state="damaged"),)
+
+    def _info(self, connection: Connection, document: Document) -> GroupInfo:
+        """Return a group with those of its listed members whose own documents say so."""
+        home, id_ = Scope(document["organisation"]), document["id"]
+        table = group_members.c
+        listed = select(table.member).where(table.organisation == home.organisation, table.group_id == id_)
+        found = connection.execute(listed.order_by(table.member)).scalars().all()
+        members = tuple(each for each in found if self._is_in(connection, home, id_, each))
+        at = document["created_at"] / 1000
+        return GroupInfo(id_, document["name"], members, at, document["created_by"], etag=_etag(document))
+
+    def _is_in(self, connection: Connection, home: Scope, group: str, member: str) -> bool:
+        try:
+            return group in document_of(self._gate.ledger, connection, home, member)["groups"]
+        except (NotFound, Tampered):
+            return False
+
+    def _keep(self, transaction: Transaction, document: Document) -> GroupInfo:
+        changed = {**document, "revision": document["revision"] + 1}
+        key = {"organisation": changed["organisation"], "id": changed["id"]}
+        transaction.put_document(group_key(changed["organisation"], changed["id"]), changed)
+        listed = {name: changed[name] for name in ("name", "created_at", "created_by", "revision")}
+        rows.put(transaction.connection, groups, key, listed)
+        return self._info(transaction.connection, changed)
 
     # what groups may do in a scope
 
@@ -87,11 +142,11 @@ class Groups(Verbs):
         """Give a group permissions for everything in a scope, now and later; those it had there are replaced."""
         with self._gate.change(principal, "members:write", scope, f"groups/{grant.group[:64]}/grant") as transaction:
             draft = need_draft(transaction, scope)
-            if not is_plain(grant.group):
-                raise nothing()
-            _need(transaction.connection, principal.scope(), grant.group)
-            mine = packed(transaction.connection, scope.organisation, [grant], "")
-            everyone = {**draft.settings.get("groups", {}), **mine}
+            self._need(transaction.connection, principal.scope(), grant.group)
+            before: dict[str, str] = draft.settings.get("groups", {})
+            sharing = Sharing(fetching(self._gate.ledger, transaction.connection), principal, scope)
+            mine = sharing.packed([grant], "", before)
+            everyone = {**before, **mine}
             if len(everyone) > MAX_GROUPS:
                 raise Conflict(f"At most {MAX_GROUPS} groups.", code="too_many")
             draft.set(groups=everyone)
@@ -116,13 +171,6 @@ def _is_used(connection: Connection, home: Scope, group: str) -> bool:
     return False
 
 
-def _need(connection: Connection, home: Scope, group: str) -> rows.Row:
-    row = rows.find(connection, groups, organisation=home.organisation, id=group) if is_plain(group) else None
-    if row is None:
-        raise nothing()
-    return row
-
-
 def _check(name: str, id_: str | None) -> None:
     faults = Faults()
     faults.run(lambda: check_id(id_, "/id") if id_ is not None else None)
@@ -130,12 +178,5 @@ def _check(name: str, id_: str | None) -> None:
     faults.stop()
 
 
-def _etag(row: rows.Row) -> str:
-    return f'"g{row["revision"]}"'
-
-
-def _info(connection: Connection, row: rows.Row) -> GroupInfo:
-    table = group_members.c
-    where = (table.organisation == row["organisation"], table.group_id == row["id"])
-    found = connection.execute(select(table.member).where(*where).order_by(table.member)).scalars()
-    return GroupInfo(row["id"], row["name"], tuple(found), row["created_at"] / 1000, row["created_by"], etag=_etag(row))
+def _etag(document: Document) -> str:
+    return f'"g{document["revision"]}"'

@@ -49,6 +49,8 @@ class Keeper:
             # An upload's value may end in a dead cycle (a task, its exception); nobody else comes for it soon.
             _Duty(BEAT, gc.collect),
         ]
+        if vault.anchor is not None:
+            self._duties.append(_Duty(BEAT, vault.anchor.move))
         if not vault.sqlite:
             self._duties.append(_Duty(INTAKE, self.intake.take_table, led=True))
         self.checkpoints = vault.checkpoints(data)

@@ -1,18 +1,20 @@
 """The audit log, read."""
 
-import json
-from dataclasses import dataclass
-
-from sqlalchemy import select
+from dataclasses import dataclass, replace
 
 from store.access import Principal
 from store.checks import check_text
 from store.database.schema import audit
+from store.errors import Forbidden, Tampered
+from store.ledger.commit import Ledger
+from store.ledger.log_watch import read_gaps
 from store.log import audit as chain
+from store.log.chain import DOCUMENT, Gaps, Known
 from store.model import Scope
-from store.records import AuditRow, Page
-from store.vault.gate import Verbs
+from store.records import AuditRow, GapInfo, Page
+from store.vault.gate import Verbs, nothing
 from store.vault.listing import check_limit, decode_cursor, encode_cursor
+from store.vault.organisations import OPERATOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +31,13 @@ class LogQuery:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The outcome of a verification; `fault` is empty when the chain is whole."""
+    """The outcome of a verification; `fault` is empty when the chain is whole, but for gaps that were acknowledged."""
 
     ok: bool
     rows: int
     last: str
     fault: str = ""
+    gaps: int = 0
 
 
 class Log(Verbs):
@@ -62,20 +65,58 @@ class Log(Verbs):
             if ask.cursor:
                 where.append(audit.c.seq < decode_cursor(ask.cursor, (int,))[0])
             limit = check_limit(ask.limit)
-            rows = (
-                select(audit.c.seq, audit.c.hash, audit.c.body)
-                .where(*where)
-                .order_by(audit.c.seq.desc())
-                .limit(limit + 1)
-            )
+            rows = chain.ROW.where(*where).order_by(audit.c.seq.desc()).limit(limit + 1)
             found = connection.execute(rows).all()
-            shown = found[:limit]
-            items = tuple(AuditRow(seq, hash_, json.loads(body)) for seq, hash_, body in shown)
-            return Page(items, encode_cursor([shown[-1][0]]) if len(found) > limit else None)
+            items = tuple(map(chain.as_row, found[:limit]))
+            return Page(items, encode_cursor([items[-1].seq]) if len(found) > limit else None)
 
     def verify(self, principal: Principal) -> Verdict:
-        """Walk the whole chain up to the signed head."""
+        """Walk the whole chain up to the signed head; gaps that were acknowledged are none."""
         with self._gate.look(principal, "audit:read", Scope(principal.organisation), "audit/verify") as connection:
             head = self._gate.ledger.head(connection)
-            fault = chain.verify(connection, head.audit_seq, head.audit_hash)
-            return Verdict(fault is None, head.audit_seq, head.audit_hash, fault or "")
+            try:
+                accepted = read_gaps(self._gate.ledger, connection).accepted
+            except Tampered:
+                accepted = frozenset()
+            fault = chain.verify(connection, head.audit_seq, head.audit_hash, accepted)
+            return Verdict(fault is None, head.audit_seq, head.audit_hash, fault or "", len(accepted))
+
+    def gaps(self, principal: Principal) -> tuple[GapInfo, ...]:
+        """Return what the store found to be missing or changed in its log."""
+        with self._gate.look(principal, "audit:read", Scope(principal.organisation), "audit/gaps") as connection:
+            return tuple(map(_info, read_gaps(self._gate.ledger, connection).known))
+
+    def acknowledge(self, principal: Principal, gap: str, note: str = "") -> GapInfo:
+        """Accept one gap, for good, as an owner; raises `NotFound` where there is none of that id."""
+        target = f"audit/gaps/{gap[:64]}"
+        with self._gate.change(principal, "audit:acknowledge", Scope(principal.organisation), target) as transaction:
+            check_text(note, "/note", 1024)
+            known = read_gaps(self._gate.ledger, transaction.connection).known
+            wanted = next((each for each in known if each.gap.id == gap), None)
+            if wanted is None:
+                raise nothing()
+            if principal.permission != "owner" or principal.organisation != OPERATOR:
+                raise Forbidden("The operator's owner key alone acknowledges a gap in the log.")
+            done = replace(wanted, acknowledged_at=transaction.now, acknowledged_by=principal.actor, note=note)
+            if wanted.acknowledged_at is None:
+                everything = Gaps(tuple(done if each is wanted else each for each in known))
+                transaction.put_document(DOCUMENT, everything.body())
+                return _info(done)
+            return _info(wanted)
+
+
+def gap_waits(ledger: Ledger) -> bool:
+    """Whether a gap waits for an owner's word, or the list of them is damaged."""
+    try:
+        with ledger.database.read() as connection:
+            return bool(read_gaps(ledger, connection).open)
+    except Tampered:
+        return True
+
+
+def _info(known: Known) -> GapInfo:
+    at = known.acknowledged_at
+    state = "open" if at is None else "acknowledged"
+    when = None if at is None else at / 1000
+    who, gap = known.acknowledged_by or None, known.gap
+    return GapInfo(gap.id, gap.first, gap.last, gap.fault, state, known.found_at / 1000, when, who, known.note)

@@ -16,15 +16,16 @@ from store.access import Principal
 from store.bounds import of_role
 from store.checks import Faults, check_id, check_text, is_plain
 from store.database import rows
-from store.database.schema import api_keys, group_members, groups, member_projects, members, sessions
+from store.database.schema import api_keys, group_members, member_projects, members, sessions
 from store.errors import Conflict, Forbidden, NotFound, Tampered
 from store.keys.tokens import random_text
 from store.ledger.commit import Ledger, Transaction
+from store.lineage import is_group
 from store.model import Scope
 from store.records import MemberInfo, Page, ProjectMember
 from store.roles import BY_GROUPS, INCLUDES, ROLES, Member, member_key, rank
 from store.trust.manifest import session_key_of
-from store.vault.gate import Verbs, check_match, find_scope, nothing
+from store.vault.gate import Verbs, check_match, fetching, find_scope, nothing
 from store.vault.listing import decode_cursor, page
 from store.vault.rights import hold
 
@@ -193,7 +194,8 @@ class Members(Verbs):
         target = f"groups/{group[:64]}/{member[:64]}"
         with self._gate.change(principal, "members:write", home, target) as transaction:
             connection = transaction.connection
-            if not is_plain(group) or rows.find(connection, groups, organisation=home.organisation, id=group) is None:
+            fetch = fetching(self._gate.ledger, connection)
+            if not is_plain(group) or not (leave or is_group(home.organisation, group, fetch)):
                 raise nothing()
             document = document_of(self._gate.ledger, connection, home, member)
             _need_rank(principal, home, document["role"])
@@ -224,8 +226,9 @@ def leave_group(transaction: Transaction, organisation: str, group: str, read: C
     table = group_members.c
     where = (table.organisation == organisation, table.group_id == group)
     for member in transaction.connection.execute(select(table.member).where(*where)).scalars().all():
-        document = read(member)
-        _keep(transaction, {**document, "groups": [each for each in document["groups"] if each != group]})
+        with suppress(NotFound, Tampered):  # a group that ended gives nothing to whom it is left with
+            document = read(member)
+            _keep(transaction, {**document, "groups": [each for each in document["groups"] if each != group]})
     transaction.connection.execute(delete(group_members).where(*where))
 
 

@@ -17,7 +17,7 @@ from store.lineage import Document, carries, document_key, member_of, opener_of
 from store.model import Scope, SecretValue
 from store.records import Page, SessionInfo
 from store.trust.manifest import session_key_of
-from store.vault.gate import Verbs, fetching, find_scope, nothing
+from store.vault.gate import Verbs, fetching, find_scope, need_draft, nothing
 from store.vault.key_documents import find_key
 from store.vault.listing import decode_cursor, keyset, page
 from store.vault.rights import hold
@@ -45,14 +45,15 @@ class Sessions(Verbs):
         wish = options or NewSession()
         scope = principal.scope(project, dataset)
         with self._gate.change(principal, "sessions:open", scope, "sessions") as transaction:
-            row = find_scope(transaction.connection, scope)
+            said = need_draft(transaction, scope).settings
             origins = check_session(wish)
-            if row is not None and row["state"] == "disabled":
+            if said["state"] == "disabled":
                 raise Conflict("The dataset is disabled.", code="disabled")
             fetch = fetching(self._gate.ledger, transaction.connection)
             document = document_of(transaction, scope, principal, wish) | opener_part(principal, fetch)
             hold(principal, of_session(document))
             document["consumer_born"] = born_of(fetch, scope, wish.consumer)
+            document["dataset_born"] = said["created_at"]
             _check_room(transaction.connection, scope, transaction.now)
             minted = mint(SESSION, self._gate.keys.session)
             document.update(id=minted.id, token=minted.keyed, origins=origins)
@@ -151,11 +152,15 @@ class Sessions(Verbs):
         return document
 
     def _is_live(self, connection: Connection, document: Document) -> bool:
-        """Whether the key and the member that opened a session carry it still; the data plane asks the same."""
+        """Whether key, member and dataset carry a session still; the data plane asks the same."""
         fetch, now, opener = fetching(self._gate.ledger, connection), self._gate.clock(), opener_of(document)
         try:
             key = None if opener is None else fetch(document_key(opener))
             carried = opener is None or carries(key, document.get("era", 0), fetch, now)
+            if document.get("dataset_born") is not None:
+                place = Scope(document["organisation"], document["project"], document["dataset"])
+                kept = self._gate.ledger.manifest(connection, place)
+                carried = carried and kept is not None and kept.settings["created_at"] == document["dataset_born"]
             return carried and (document.get("member") is None or member_of(document, fetch) is not None)
         except Tampered:
             return False

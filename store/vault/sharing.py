@@ -4,21 +4,25 @@ An entry's groups are its own, its scope's and those of the wider scopes. An ent
 for owners, admins and the organisation's own keys, alone; one that has none is for whom the role includes it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 
 from sqlalchemy import ColumnElement, Connection, or_
 
 from store.access import Principal, forbidden
+from store.bounds import of_grant
 from store.checks import Faults, check_id
-from store.database import rows
-from store.database.schema import entries, groups
+from store.database.schema import entries
 from store.errors import Forbidden
 from store.ledger.manifests import Kept
+from store.lineage import Fetch, is_group
 from store.model import Scope
 from store.records import GroupGrant
 from store.roles import PERMISSIONS, pack, unpack
 from store.trust.entry import EntryState
-from store.vault.gate import Gate, nothing
+from store.vault.gate import Gate, fetching, nothing
+from store.vault.rights import hold
 
 type Grants = Mapping[str, str]
 """Group to letters."""
@@ -30,8 +34,11 @@ MAX_GROUPS = 32
 class Ward:
     """What one principal may do with the entries of one scope; `area` is secrets or variables."""
 
-    def __init__(self, wide: Callable[[Scope], Grants], principal: Principal, scope: Scope, area: str) -> None:
+    def __init__(self, wide: Callable[[Scope], Grants], sharing: "Sharing", area: str) -> None:
+        principal, scope = sharing.principal, sharing.scope
         self._principal, self._scope, self._area = principal, scope, area
+        self.sharing = sharing
+        """What groups may be given here."""
         self._above = principal.above_groups(scope)
         self._groups = principal.member.groups if principal.member is not None else frozenset()
         self._wide: Grants = {} if self._above else wide(scope)
@@ -88,9 +95,8 @@ class Ward:
 
 def ward(gate: Gate, connection: Connection, principal: Principal, scope: Scope, area: str) -> Ward:
     """Return what the principal may do with the entries of a scope."""
-    return Ward(
-        lambda each: scope_grants(lambda one: gate.ledger.manifest(connection, one), each), principal, scope, area
-    )
+    sharing = Sharing(fetching(gate.ledger, connection), principal, scope, [area])
+    return Ward(lambda each: scope_grants(lambda one: gate.ledger.manifest(connection, one), each), sharing, area)
 
 
 def scope_grants(manifest: Callable[[Scope], Kept | None], scope: Scope) -> dict[str, str]:
@@ -103,25 +109,43 @@ def scope_grants(manifest: Callable[[Scope], Kept | None], scope: Scope) -> dict
     return found
 
 
-def packed(connection: Connection, organisation: str, grants: Sequence[GroupGrant], pointer: str) -> dict[str, str]:
-    """Check grants and return them as manifests have them, added up by group; raises `Invalid`."""
-    faults, found = Faults(), dict[str, str]()
-    if len(grants) > MAX_GROUPS:
-        faults.add(pointer, "too_many", f"At most {MAX_GROUPS} groups.")
-    for index, grant in enumerate(grants[:MAX_GROUPS]):
-        where = f"{pointer}/{index}"
-        if not set(grant.permissions) <= set(PERMISSIONS) or not grant.permissions:
-            known = ", ".join(PERMISSIONS)
-            faults.add(f"{where}/permissions", "permission_invalid", f"A group's permissions are {known}.")
-            continue
-        faults.run(lambda grant=grant, where=where: check_id(grant.group, f"{where}/group"))  # type: ignore[misc]
-        found[grant.group] = pack({*unpack(found.get(grant.group, "")), *grant.permissions})
-    faults.stop()
-    for index, grant in enumerate(grants):
-        if rows.find(connection, groups, organisation=organisation, id=grant.group) is None:
-            faults.add(f"{pointer}/{index}/group", "group_unknown", "There is no such group.")
-    faults.stop()
-    return found
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """Who gives groups something, where, and with what: entries of these areas."""
+
+    fetch: Fetch
+    principal: Principal
+    scope: Scope
+    areas: Collection[str] = ("secrets", "variables")
+
+    def packed(
+        self, grants: Sequence[GroupGrant], pointer: str, before: Grants = MappingProxyType({})
+    ) -> dict[str, str]:
+        """Check grants and return them as manifests have them, added up by group.
+
+        Raises `Invalid`, and `Forbidden` where a group would have more than who gives it, and had not `before`.
+        """
+        faults, found = Faults(), dict[str, str]()
+        if len(grants) > MAX_GROUPS:
+            faults.add(pointer, "too_many", f"At most {MAX_GROUPS} groups.")
+        for index, grant in enumerate(grants[:MAX_GROUPS]):
+            where = f"{pointer}/{index}"
+            if not set(grant.permissions) <= set(PERMISSIONS) or not grant.permissions:
+                known = ", ".join(PERMISSIONS)
+                faults.add(f"{where}/permissions", "permission_invalid", f"A group's permissions are {known}.")
+                continue
+            faults.run(lambda grant=grant, where=where: check_id(grant.group, f"{where}/group"))  # type: ignore[misc]
+            found[grant.group] = pack({*unpack(found.get(grant.group, "")), *grant.permissions})
+        faults.stop()
+        for index, grant in enumerate(grants):
+            if not is_group(self.scope.organisation, grant.group, self.fetch):
+                faults.add(f"{pointer}/{index}/group", "group_unknown", "There is no such group.")
+        faults.stop()
+        for group, letters in found.items():
+            more = set(unpack(letters)) - set(unpack(before.get(group, "")))
+            if more:
+                hold(self.principal, of_grant(more, self.areas, self.scope, group))
+        return found
 
 
 def unpacked(grants: Grants) -> tuple[GroupGrant, ...]:

@@ -106,8 +106,7 @@ def resealed(transaction: Transaction, state: EntryState, number: int, sealer: S
 
 def delete_entry(transaction: Transaction, draft: Draft, state: EntryState) -> None:
     """Take an entry out of use; what was active lately stays sealed for the scrubber until housekeeping erases it."""
-    gone = state.retired(transaction.now).changed(state="deleted", active=0)
-    draft.put(gone, transaction.now, {})
+    draft.put(state.deleted(transaction.now), transaction.now, {})
 
 
 def binding_of_row(store_id: bytes, entry: Mapping[Any, Any], version: Mapping[Any, Any]) -> Binding:

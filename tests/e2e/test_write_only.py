@@ -35,7 +35,7 @@ def world(egret):
     names = {
         "org": "default", "organisation": "default", "project": "default", "dataset": dataset["id"], "name": "SECRET",
         "NAME": "SECRET", "n": "1", "version": "1", "session": session["id"], "id": session["id"], "key": key_id,
-        "member": "reader", "group": "readers", "consumer": "reader",
+        "member": "reader", "group": "readers", "consumer": "reader", "gap": "none",
     }  # fmt: skip
     return keys, names
 

@@ -5,13 +5,15 @@ from postgres import cluster
 from stores import Store
 
 BOTH = {
-    "test_vault_entries",
-    "test_vault_datasets",
-    "test_vault_keys",
-    "test_vault_groups",
+    "test_entries",
+    "test_datasets",
+    "test_keys",
+    "test_groups",
+    "test_group_documents",
     "test_audit",
-    "test_reader",
+    "test_gate",
     "test_intake",
+    "test_log_watch",
 }
 """What these modules test must hold on either database."""
 

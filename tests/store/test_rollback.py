@@ -76,12 +76,14 @@ def attempt(store):
 
 
 def go_on(store, times):
-    """Write on as a store that has forgotten what it believed."""
+    """Write on as a store that has forgotten what it believed, and has no witness (`test_witness.py`)."""
     (store.data / CONTROL / MARK).unlink()
+    aside = (store.data / DATA / MARK).rename(store.data / "aside.json")
     store.vault.close()
     store.vault = Vault.open(store.url, store.data)
     for number in range(times):
         store.put(secret(f"FORKED_{number}", b"another-value-1"))
+    aside.rename(store.data / DATA / MARK)
 
 
 @pytest.mark.parametrize("stopped", [False, True], ids=["running", "stopped"])

@@ -1,7 +1,7 @@
 """Rows list, documents decide: whatever somebody edits, the next genuine changes sign nothing of it, and say so.
 
 The table of edits is made from the schema: each column of each table. A column that is added joins by itself, as one that
-decides, until it is named in `LISTED`.
+decides, until it is named in `LISTED`; so does a table, until it is named in `tables`. `test_every_column.py` has the others.
 """
 
 import base64
@@ -12,6 +12,7 @@ import pytest
 from postgres import cluster
 from sqlalchemy import BigInteger, Integer, LargeBinary
 from stores import Store, secret, use
+from tables import BELIEVED, LISTS, LOG, WORKING
 
 from egret.sealed import Before, Sealing, rules_of
 from store.database.schema import metadata
@@ -21,11 +22,6 @@ from store.reader import Reader
 from store.records import Change, GroupGrant, NewEntry
 from store.vault import Vault
 
-BELIEVED = {"head", "history", "nodes", "documents"}
-"""What is verified itself: `test_tamper.py`, `test_rollback.py`."""
-ELSEWHERE = {"sessions", "api_keys", "members", "member_projects", "group_members", "consumers", "groups"}
-"""Lists of things that have a document of their own each; nothing signed is made of their rows."""
-LOGS = {"audit", "marks", "spooled", "spools"}
 LISTED = {
     ("datasets", "updated_at"), ("datasets", "updated_by"), ("entries", "provider"), ("entries", "description"),
     ("entries", "rotate_after"), ("entries", "created_at"), ("entries", "created_by"), ("entries", "updated_at"),
@@ -51,7 +47,7 @@ HOSTILE = {
     "active_version": 1,
     "body": b"stolen-value-1",
 }
-DECIDED = {name: table for name, table in metadata.tables.items() if name not in BELIEVED | ELSEWHERE | LOGS}
+DECIDED = {name: table for name, table in metadata.tables.items() if name not in BELIEVED | LISTS | WORKING | LOG}
 COLUMNS = [(table, column.name) for table in DECIDED for column in metadata.tables[table].columns]
 SCOPED = {"entries": "dataset", "datasets": "id", "shares": "dataset"}
 numbers = itertools.count()

@@ -42,7 +42,31 @@ def test_a_stored_log(store, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     store.sql("UPDATE audit SET body = replace(body, '\"init\"', '\"nobody\"') WHERE seq = 1")
     done = audit("verify", "--data", store.data)
-    assert (done.returncode, "row 1 was changed" in done.stdout) == (1, True)
+    assert (done.returncode, "row 1 is changed" in done.stdout) == (1, True)
+
+
+def test_an_acknowledged_gap_goes_with_the_export(tmp_path):
+    """Its signed document stands in the first line; the checkpoint that saw the log before it still counts."""
+    store = Store.make(tmp_path / "data")
+    store.dataset(secret())
+    store.put(secret())
+    store.vault.checkpoints(store.data).write(store.vault.audit_head())
+    store.sql("DELETE FROM audit WHERE seq = (SELECT max(seq) FROM audit)")
+    store.vault.log_watch().turn()
+    for gap in store.vault.log.gaps(store.owner):
+        store.vault.log.acknowledge(store.owner, gap.id)
+    lines = audit("export", "--data", store.data).stdout
+    key, checkpoints = store.data / "keys/public/writer.pub", store.data / FILE
+    done = audit("verify", "--log", "-", "--key", key, "--checkpoints", checkpoints, "--json", text=lines)
+    assert done.returncode == 0, done.stdout
+    report = json.loads(done.stdout)
+    assert (report["gaps"], report["vouched"]) == (1, json.loads(checkpoints.read_text())["seq"])
+    without = "".join(lines.splitlines(keepends=True)[1:])
+    assert audit("verify", "--log", "-", "--key", key, text=without).returncode == 1
+    forged = lines.replace('\\"first\\":', '\\"first\\":1', 1)
+    assert forged != lines
+    assert audit("verify", "--log", "-", "--key", key, text=forged).returncode == 1
+    store.close()
 
 
 @pytest.mark.parametrize(

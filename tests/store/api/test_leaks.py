@@ -15,7 +15,7 @@ FORMS = (CANARY, CANARY[::-1], base64.b64encode(CANARY.encode()).decode(), CANAR
 LEVELS = ("full", "read_only", "rater_only", "restricted")
 FILL = {
     "org": "default", "project": "default", "name": "API_KEY", "version": "1", "ticket": "none.none",
-    "member": "mia", "group": "ops", "consumer": "plugin",
+    "member": "mia", "group": "ops", "consumer": "plugin", "gap": "none",
 }  # fmt: skip
 
 

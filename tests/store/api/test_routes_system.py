@@ -2,6 +2,7 @@ import os
 import re
 
 import pytest
+from stores import eventually
 
 
 def test_health_is_public(shared):
@@ -103,6 +104,28 @@ def test_a_tampered_log_is_told(api):
     api.store.sql("UPDATE audit SET body = replace(body, 'ok', 'no') WHERE seq = 2")
     verdict = api("GET", "/audit/verify").json
     assert not verdict["ok"] and "2" in verdict["fault"]
+
+
+def test_a_gap_is_red_until_the_owner_acknowledges_it(api):
+    """`/readyz` says so, the list names it, its row says nothing of what stands there; then all is well again."""
+    api.dataset()
+    api.store.sql("UPDATE audit SET body = replace(body, 'init', 'never') WHERE seq = 1")
+    api.store.vault.log_watch().turn()
+    red = eventually(
+        lambda: api("GET", "/readyz", key=None) if api("GET", "/readyz", key=None).status == 503 else False
+    )
+    assert red.json["checks"]["audit"] == "a gap waits for an owner"
+    (row,) = [row for row in api("GET", "/audit/?limit=200").json["items"] if row["seq"] == 1]
+    assert (row["outcome"], row["object"], row["actor"]) == ("damaged", "", "")
+    (gap,) = api("GET", "/audit/gaps/").json["items"]
+    assert (gap["first"], gap["last"], gap["state"]) == (1, 1, "open")
+    path = f"/audit/gaps/{gap['id']}/acknowledge"
+    assert api("POST", path, {}, key=api.new_key(permission="full")).status == 403
+    assert api("POST", "/audit/gaps/none/acknowledge", {}).status == 404
+    done = api("POST", path, {"note": "a test"})
+    assert (done.status, done.json["state"], done.json["note"]) == (200, "acknowledged", "a test")
+    assert api("GET", "/audit/verify").json["ok"]
+    eventually(lambda: api("GET", "/readyz", key=None).status == 200)
 
 
 @pytest.mark.parametrize("path", ["/docs", "/docs.css", "/openapi.json"])

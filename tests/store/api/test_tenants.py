@@ -22,7 +22,7 @@ VIEWER = {
     "keys:write",
 }
 DEVELOPER = {*VIEWER, "datasets:write", "variables:write", "sessions:open", "sessions:revoke", "consumers:write"}
-EVERYTHING = {f"{area}:{verb}" for area in AREA for verb in ("read", "write", "open", "revoke")}
+EVERYTHING = {f"{area}:{verb}" for area in AREA for verb in ("read", "write", "open", "revoke", "acknowledge")}
 ROLES = {"viewer": VIEWER, "developer": DEVELOPER, "admin": EVERYTHING, "owner": EVERYTHING}
 """What docs/api.md says of each role; keys are a member's own there."""
 
@@ -30,7 +30,15 @@ OWNERS_ALONE = {"create_organisation"}
 FILLED = {"replace_dataset", "delete_dataset"}
 """The dataset holds secrets, so the right to datasets alone does not replace or delete it."""
 
-GONE = {"dataset": "gone", "org": "gone", "key": "gone", "member": "gone", "group": "gone", "consumer": "gone"}
+GONE = {
+    "dataset": "gone",
+    "org": "gone",
+    "key": "gone",
+    "member": "gone",
+    "group": "gone",
+    "consumer": "gone",
+    "gap": "gone",
+}
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +77,7 @@ def furnish(api):
     return {
         "org": "default", "project": "default", "dataset": made["id"], "name": "API_KEY", "version": "1",
         "session": session["id"], "key": key["id"], "ticket": "none.none", "member": member, "group": group,
-        "consumer": "plugin",
+        "consumer": "plugin", "gap": "none",
     }  # fmt: skip
 
 
@@ -87,6 +95,7 @@ def body_of(operation):
         "set_project_role": {"role": "viewer"},
         "rotate_key": {},
         "open_session": {},
+        "acknowledge_gap": {},
         "create_organisation": {"id": "new", "name": "New"},
     }.get(name, {"name": "x"})
 

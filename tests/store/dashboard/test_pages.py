@@ -283,3 +283,21 @@ def test_sessions_by_forms(shared, visitor, dataset):
     assert visitor.post(dataset + "sessions", {"hours": "1", "sources": "10.1.0.0/16"}).status == 200
     assert b"from 10.1.0.0/16" in visitor.get(dataset).body
     assert visitor.post(dataset + "sessions", {"hours": "1", "sources": "everywhere"}).status == 422
+
+
+def test_a_gap_in_the_log_is_shown_until_it_is_acknowledged(shared, visitor):
+    """On the first page and on the log's, with a form for the owner alone."""
+    last = "(SELECT max(seq) FROM audit WHERE outcome = 'ok')"
+    shared.store.sql(f"UPDATE audit SET body = replace(body, '\"ok\"', '\"no\"') WHERE seq = {last}")
+    shared.store.vault.log_watch().turn()
+    (gap,) = shared.store.vault.log.gaps(shared.store.owner)
+    assert b"The audit log is not whole" in visitor.get("/dashboard/").body
+    page = visitor.get("/dashboard/audit/").body
+    assert b"row %d is changed" % gap.first in page and gap.id.encode() in page and b"what stands here is not" in page
+    other = Visitor(shared)
+    other.log_in(shared.new_key(permission="full"))
+    assert b"Acknowledge" not in other.get("/dashboard/audit/").body
+    path = f"/dashboard/audit/gaps/{gap.id}/acknowledge"
+    assert other.post(path, {"note": "x"}).status == 403
+    assert visitor.post(path, {"note": "seen"}).status == 303
+    assert b"not whole" not in visitor.get("/dashboard/").body + visitor.get("/dashboard/audit/").body

@@ -69,12 +69,14 @@ def test_pages_meet(store):
 @pytest.mark.parametrize(
     ("sql", "fault"),
     [
-        ("UPDATE audit SET body=replace(body, 'datasets:write', 'datasets:read') WHERE seq=3", "row 3 was changed"),
-        ("UPDATE audit SET hash='0' WHERE seq=3", "row 3 was changed"),
+        ("UPDATE audit SET body=replace(body, 'datasets:write', 'datasets:read') WHERE seq=3", "row 3 is changed"),
+        ("UPDATE audit SET hash='0' WHERE seq=3", "row 3 is changed"),
         ("DELETE FROM audit WHERE seq=3", "row 3 is missing"),
         ("DELETE FROM audit WHERE seq=(SELECT max(seq) FROM audit)", "the log ends at"),
         ("DELETE FROM audit", "the log ends at row 0"),
-        ("UPDATE audit SET seq=seq+1 WHERE seq=(SELECT max(seq) FROM audit)", "is missing"),
+        ("UPDATE audit SET seq=seq+1 WHERE seq=(SELECT max(seq) FROM audit)", "stands behind the end"),
+        ("UPDATE audit SET outcome='denied' WHERE seq=3", "row 3 is listed as something else"),
+        ("UPDATE audit SET organisation='other' WHERE seq=3", "row 3 is listed as something else"),
     ],
 )
 def test_an_edited_log_is_found_out(store, sql, fault):

@@ -69,7 +69,7 @@ def test_every_line_matters(store, history):
             assert not checked(store, tried).ok
     for odd in ("NaN", '"\\ud800"'):
         report = checked(store, [lines[0].replace('"detail":{}', f'"detail":{odd}'), *lines[1:]])
-        assert report.fault == "row 1 was changed"
+        assert report.fault == "row 1 is changed"
     for junk in ("", "[]", "{}", '{"seq": 1}', '{"head": 1, "signature": "AAAA"}', '{"head": "{}", "signature": ""}'):
         with pytest.raises(Tampered):
             checked(store, [junk])

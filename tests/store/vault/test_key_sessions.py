@@ -373,3 +373,21 @@ def test_documents_of_earlier_releases(filled, reader):
     filled.vault.keys.report_leaked(key)
     assert over(reader, token)
     assert dead(filled, made)
+
+
+def test_a_dataset_that_comes_back_brings_no_session_back(filled, reader):
+    """Though somebody hid the session's row, so that the deletion did not find it."""
+    session, token = opened(filled, filled.key)
+    assert lives(reader, token)
+    filled.sql("DELETE FROM sessions")
+    filled.vault.datasets.delete(filled.owner, "default", "ds")
+    filled.dataset(secret())
+
+    def refused():
+        with pytest.raises(NotAuthenticated):
+            reader.view(reader.caller(token))
+
+    eventually(refused)
+    with pytest.raises(NotFound):
+        filled.vault.sessions.get(filled.owner, "default", "ds", session)
+    assert lives(reader, opened(filled, filled.key)[1])

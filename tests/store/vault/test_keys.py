@@ -86,6 +86,11 @@ def test_rotation_with_overlap(store):
             store.vault.keys.rotate(store.owner, info.id, bad)
 
 
+def _not_found(verb, *arguments):
+    with pytest.raises(NotFound):
+        verb(*arguments)
+
+
 def test_levels_do_what_they_say(store):
     """Each level against each kind of verb."""
     store.dataset(secret())
@@ -107,6 +112,7 @@ def test_levels_do_what_they_say(store):
         "consumers:read": lambda p: store.vault.consumers.list(p, "default"),
         "consumers:write": lambda p: store.vault.consumers.declare(p, "default", "c", Declaration("x", [])),
         "audit:read": lambda p: store.vault.log.list(p),
+        "audit:acknowledge": lambda p: _not_found(store.vault.log.acknowledge, p, "none"),
     }
     for level in ("full", "read_only", "rater_only"):
         actor = principal(store, permission=level)

@@ -1,0 +1,12 @@
+"""The tables of the schema, by what an edit of them could do. One that is in none of these decides: see `test_rows.py`."""
+
+BELIEVED = {"head", "history", "nodes", "documents"}
+"""What is verified itself."""
+
+LISTS = {"sessions", "api_keys", "members", "member_projects", "group_members", "consumers", "groups"}
+"""Lists of things that have a document of their own each; nothing signed is made of their rows."""
+
+WORKING = {"marks", "spooled", "spools"}
+"""Repeatable requests, and lines of use on their way: they decide about nothing that is signed."""
+
+LOG = {"audit"}
