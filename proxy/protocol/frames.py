@@ -6,6 +6,7 @@ gets longer than the limit before it is refused.
 """
 
 import codecs
+import functools
 import os
 import struct
 import zlib
@@ -22,6 +23,9 @@ PIECE: Final = 1 << 20
 """Longer frames go on in fragments of this size; shorter ones stay whole."""
 
 WINDOW: Final = 12
+LONG: Final = 1 << 10
+"""From here on a payload is masked in four strides."""
+
 TAIL: Final = b"\x00\x00\xff\xff"
 
 
@@ -220,10 +224,20 @@ class Writer:
 
 
 def masked(payload: bytes, key: bytes) -> bytes:
-    """Mask or unmask (RFC 6455 5.3), by one long integer: the operation is linear and in C."""
+    """Mask or unmask (RFC 6455 5.3): short ones by one long integer, others byte by byte of the key, both in C."""
     length = len(payload)
-    pad = (key * (length // 4 + 1))[:length]
-    return (int.from_bytes(payload, "little") ^ int.from_bytes(pad, "little")).to_bytes(length, "little")
+    if length < LONG:
+        pad = (key * (length // 4 + 1))[:length]
+        return (int.from_bytes(payload, "little") ^ int.from_bytes(pad, "little")).to_bytes(length, "little")
+    made = bytearray(length)
+    for place, byte in enumerate(key):
+        made[place::4] = payload[place::4].translate(_table(byte))
+    return bytes(made)
+
+
+@functools.cache
+def _table(byte: int) -> bytes:
+    return bytes(byte ^ each for each in range(0x100))
 
 
 def close_code(payload: bytes) -> int | None:
