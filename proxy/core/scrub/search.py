@@ -2,20 +2,16 @@
 
 The text is read in lanes (`lanes`, `plain`), and each lane is gone through by one automaton that knows whole values. So
 work depends on classes and lengths; a near miss costs what anything else costs, and nobody follows it along a value.
-Only of values above `ANCHOR` bytes the automaton knows a part; where that stands, all of the value is compared, in
-time that does not depend on how much of it is there.
 """
 
 import enum
-import hmac
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Final, NamedTuple
 
-from ahocorasick_rs import BytesAhoCorasick, Implementation
-
 from proxy.core.scrub import lanes
+from proxy.core.scrub.automaton import Automaton
 from proxy.core.scrub.edges import Edges
 from proxy.core.scrub.hold import Hold
 from proxy.core.scrub.lanes import Back, Lane, Segments
@@ -24,16 +20,9 @@ from proxy.core.scrub.profile import Profile
 from proxy.core.scrub.shape import pieces_of, shape_of
 from store.model import MIN_SCRUBBED
 
-ANCHOR: Final = 256
-_DFA_BYTES: Final = 100_000
-"""Up to so many bytes of values the fast automaton is built (at most 512 bytes each); above, the compact one."""
 _SHORTEST_READING: Final = 6
 """Of a value in which escapes end (`;`, `}`) or begin less is left where text is made plain."""
-_CANDIDATES: Final = 16
-_PROBE: Final = 64
 _SHORT_RUN: Final = 256
-_REPEATING: Final = 8
-"""Values that are so short a text over and over are found side by side only, or in a run each byte would begin one."""
 
 
 class Match(NamedTuple):
@@ -43,90 +32,6 @@ class Match(NamedTuple):
     end: int
     value: int
     wide: bool
-
-
-class _Needle(NamedTuple):
-    """A value as it is looked for: its index, what of it stands before the anchor, and all of it if that is more."""
-
-    value: int
-    before: int
-    text: bytes
-
-
-class _Automaton:
-    """Whole texts, each of them a value's."""
-
-    __slots__ = ("_parts",)
-
-    def __init__(self, texts: Iterable[tuple[int, bytes]]) -> None:
-        needles: dict[bytes, list[_Needle]] = {}
-        known = set[bytes]()
-        for index, text in texts:
-            if text not in known:  # of two names for one value, the first is told
-                known.add(text)
-                at = _anchor(text)
-                anchor = text[at : at + ANCHOR]
-                needles.setdefault(anchor, []).append(_Needle(index, at, text if len(text) > ANCHOR else b""))
-        repeating = {anchor: found for anchor, found in needles.items() if _period(anchor) <= _REPEATING}
-        others = {anchor: found for anchor, found in needles.items() if anchor not in repeating}
-        self._parts = [
-            (_built(list(part)), list(part.values()), part is others) for part in (others, repeating) if part
-        ]
-
-    def find(self, text: bytes) -> Iterator[tuple[int, int, int]]:
-        """Give (index, start, end) of every value in the text."""
-        for automaton, needles, overlapping in self._parts:
-            hits = automaton.find_matches_as_indexes(text, overlapping=overlapping)
-            for found, start, end in hits if overlapping else _last_too(text, hits):
-                for needle in needles[found]:
-                    if not needle.text:
-                        yield needle.value, start, end
-                    elif _stands(text, start - needle.before, needle.text):
-                        yield needle.value, start - needle.before, start - needle.before + len(needle.text)
-
-
-def _last_too(text: bytes, hits: Sequence[tuple[int, int, int]]) -> Iterator[tuple[int, int, int]]:
-    """Give hits of repeating texts, and where a run of one ends also the last that overlaps the one before it."""
-    following = (start for _, start, _ in hits[1:])
-    for found, start, end in hits:
-        then = next(following, -1)
-        yield found, start, end
-        if then != end:
-            value = text[start:end]
-            step = _period(value)
-            more = 0
-            while more + step < len(value) and text.startswith(value[-step:], end + more):
-                more += step
-            if more:
-                yield found, start + more, end + more
-
-
-def _built(anchors: list[bytes]) -> BytesAhoCorasick:
-    dense = sum(map(len, anchors)) <= _DFA_BYTES
-    return BytesAhoCorasick(anchors, implementation=Implementation.DFA if dense else Implementation.ContiguousNFA)
-
-
-def _stands(text: bytes, start: int, value: bytes) -> bool:
-    """Compare in constant time: first its end, so that who repeats the anchor does not have all compared each time."""
-    if start < 0 or start + len(value) > len(text):
-        return False
-    end = start + len(value)
-    if not hmac.compare_digest(text[end - _PROBE : end], value[-_PROBE:]):
-        return False
-    return hmac.compare_digest(text[start:end], value)
-
-
-def _anchor(text: bytes) -> int:
-    """Return where the part of a long value stands that repeats itself least."""
-    if len(text) <= ANCHOR:
-        return 0
-    step = max(1, (len(text) - ANCHOR) // _CANDIDATES)
-    places = range(0, len(text) - ANCHOR + 1, step)
-    return max(places, key=lambda at: (_period(text[at : at + ANCHOR]), at))
-
-
-def _period(text: bytes) -> int:
-    return next((step for step in range(1, len(text)) if text.startswith(text[step:])), len(text))
 
 
 def _line_ends(value: bytes) -> tuple[bytes, ...]:
@@ -155,9 +60,9 @@ class Search:
         style = self.profile.style
         texts = [(i, text) for i, piece in pieces for text in _spelled(piece)]
         read = [(i, text) for i, piece in pieces for text in _readings(piece, style)]
-        self.texts = _Automaton([*texts, *read])
+        self.texts = Automaton([*texts, *read])
         folded = [(i, piece) for (i, piece), shape in zip(pieces, shapes, strict=True) if shape.folds]
-        self.folded = _Automaton([(i, piece.lower()) for i, piece in folded])
+        self.folded = Automaton([(i, piece.lower()) for i, piece in folded])
 
     def __repr__(self) -> str:
         return "Search(…)"
@@ -259,7 +164,7 @@ class _Task:
         if self._profile.folds:
             self._found(lane, self._search.folded, lane.text.lower())
 
-    def _found(self, lane: Lane, automaton: _Automaton, text: bytes) -> None:
+    def _found(self, lane: Lane, automaton: Automaton, text: bytes) -> None:
         for index, start, end in automaton.find(text):
             self.matches.add(Match(*lane.back(start, end), index, lane.wide))
 
