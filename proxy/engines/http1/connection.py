@@ -17,6 +17,7 @@ from proxy.border.client import Gone
 from proxy.border.exchange import carry
 from proxy.border.link import Link
 from proxy.core.refusal import Refusal, Refused
+from proxy.engines.http1.heads import Heads
 from proxy.engines.http1.reply import UNREAD, Arrival, Reply
 from proxy.engines.http1.server import Server
 from proxy.engines.words import TOO_MANY
@@ -26,9 +27,6 @@ NEVER: Final = float("inf")
 
 LINGER: Final = 2.0
 """Seconds for which the rest of a refused body is read and thrown away, so that the client gets to read the answer."""
-
-REMEMBERED: Final = 4 << 10
-"""Bytes of a head's fields. What longer ones were read as is not remembered."""
 
 CLOSING: Final = 15.0
 """Seconds for a closing connection to take what it was sent last."""
@@ -62,11 +60,10 @@ class Connection:
 
     __slots__ = (
         "_draining",
+        "_heads",
         "_known",
-        "_last",
         "_late",
         "_read",
-        "_rest",
         "_task",
         "address",
         "current",
@@ -91,9 +88,7 @@ class Connection:
         self.serving = False
         self._read = False
         """Whether a head was read whole, so that it is known where the request ends."""
-        self._rest = b"\0"
-        self._last = UNREAD
-        """The bytes of the last head's fields, and what they were read as."""
+        self._heads = Heads()
         self._draining = self._known = False
         self._late = False
         self.deadline = NEVER
@@ -279,37 +274,13 @@ class Connection:
                     block = bytes(buffer[:end])
                     del buffer[: end + 4]
                     self.deadline = NEVER
-                    return self._parse(block)
+                    return self._heads.read(block)
                 if wire.hopeless(buffer):
                     raise Refused(Refusal("bad_request"))
                 if self.deadline == NEVER:
                     self.deadline = link.loop.time() + limits.head_timeout
             if not await link.more():
                 return None
-
-    def _parse(self, block: bytes) -> Arrival:
-        """Read a head. One with the very bytes of the last one's fields has its fields, and framing."""
-        line, _, rest = block.partition(b"\r\n")
-        last = self._last
-        try:
-            method, target, minor = wire.request_line(line)
-            if rest == self._rest and minor == last.minor and method == last.method:
-                arrival = Arrival(method, target, last.fields, minor, last.length, last.keep)
-            else:
-                arrival = self._read_head(block, method, target, minor)
-        except wire.Malformed:
-            raise Refused(Refusal("bad_request")) from None
-        self._rest, self._last = (rest, arrival) if len(rest) <= REMEMBERED else (b"\0", UNREAD)
-        return arrival
-
-    @staticmethod
-    def _read_head(block: bytes, method: bytes, target: bytes, minor: int) -> Arrival:
-        fields = wire.fields(wire.lines(block)[1:])
-        length = wire.length(fields, minor)
-        wire.one_host(fields, required=minor == 1 and method != b"CONNECT")
-        options = wire.tokens(fields, b"connection")
-        keep = b"close" not in options and (minor == 1 or b"keep-alive" in options)
-        return Arrival(method, target, fields, minor, length or 0, keep)
 
     # the ends
 
