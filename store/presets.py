@@ -41,7 +41,7 @@ class Preset:
 @functools.lru_cache(2048)
 def preset_of(host: str) -> Preset | None:
     """Return what is known of a host (as `Destination.host`), or None."""
-    found = [each for each in load_providers().values() if any(rule.names(host) for rule in each.rules)]
+    found = [each for each in load_providers().values() if any(rule.names(host) for rule in each.judged)]
     return _all(found) if found else None
 
 
@@ -61,7 +61,7 @@ def beyond(hosts: Hosts, locations: Iterable[str]) -> list[Warned]:
         for preset in met(rule):
             wide = WIDENED in listed and not {*listed} - {WIDENED} <= {*preset.locations}
             if wide or (rule.headers or frozenset()) - preset.headers:
-                where, why = preset.rules[0].authority, preset.acts or "its documentation"
+                where, why = preset.judged[0].authority, preset.acts or "its documentation"
                 return [Warned("widens_preset", f"What was named goes beyond the preset of {where}: {why}.")]
     return []
 

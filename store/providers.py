@@ -23,10 +23,12 @@ class Provider:
     """A preset: what it fills in where an upload says nothing, and what is judged by its hosts (`store.presets`).
 
     `refused`: fields with which a request sends it, and a value beside them, to another server. `acts`: how it acts on
-    what it is told; "" where it does not. `source`: where its documentation says which header it wants.
+    what it is told; "" where it does not. `source`: where its documentation, or its client, says which header it wants.
+    `judged`: `rules`, and hosts that its customers share: anybody has a server or a name there, so none is filled in.
     """
 
     rules: tuple[DestinationRule, ...]
+    judged: tuple[DestinationRule, ...]
     locations: list[str]
     headers: frozenset[str]
     refused: frozenset[str]
@@ -49,9 +51,13 @@ def _checkout() -> Path:
 
 
 def _read(preset: Mapping[str, Any], name: str) -> Provider:
-    hosts = [{"host": host, "headers": preset["headers"]} for host in preset["hosts"]]
+    rules, shared = (
+        parse_rules([{"host": host, "headers": preset["headers"]} for host in preset.get(key, ())], f"/{name}/{key}")
+        for key in ("hosts", "shared")
+    )
     return Provider(
-        parse_rules(hosts, f"/{name}/hosts"),
+        rules,
+        rules + shared,
         parse_locations(preset.get("locations", [Location.HEADER]), f"/{name}/locations"),
         frozenset(preset["headers"]),
         frozenset(preset.get("refuse_headers", ())),
@@ -99,7 +105,7 @@ def widens(hosts: Iterable[object], locations: Iterable[str]) -> bool:
 
 def met(rule: DestinationRule) -> list[Provider]:
     """Return the presets that have a host in common with a rule, whatever scheme and port."""
-    return [each for each in load_providers().values() if any(_meet(rule, other) for other in each.rules)]
+    return [each for each in load_providers().values() if any(_meet(rule, other) for other in each.judged)]
 
 
 def _meet(one: DestinationRule, other: DestinationRule) -> bool:

@@ -118,7 +118,7 @@ def test_providers_need_no_server():
     listed = subprocess.run([EGRET, "provider", "ls"], env=alone, capture_output=True, text=True, check=True).stdout
     assert "openai\theader\t*.api.openai.com,api.openai.com\n" in listed
     info = subprocess.run([EGRET, "provider", "info", "openai"], env=alone, capture_output=True, text=True, check=True)
-    assert fields(info)["headers"] == "authorization"
+    assert fields(info)["headers"] == "authorization,sec-websocket-protocol"
     assert subprocess.run([EGRET, "provider", "info", "x"], env=alone, capture_output=True).returncode == 3
 
 

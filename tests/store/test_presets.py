@@ -17,9 +17,10 @@ CUSTOMERS = (
     "appspot.com", "cloudfunctions.net", "web.app", "firebaseapp.com", "execute-api.us-east-1.amazonaws.com", "on.aws",
     "elasticbeanstalk.com", "elb.amazonaws.com", "compute.amazonaws.com", "cloudfront.net", "pipedream.net", "make.com",
     "ngrok.io", "ngrok-free.app", "webhook.site", "modal.run", "replit.app", "apify.actor", "twil.io", "my.salesforce.com",
-    "myshopify.com", "supabase.co", "deno.dev", "digitaloceanspaces.com", "ondigitalocean.app",
+    "myshopify.com", "supabase.co", "deno.dev", "digitaloceanspaces.com", "ondigitalocean.app", "fal.run", "services.ai.azure.com",
+    "openai.azure.com", "cognitiveservices.azure.com",
 )  # fmt: skip
-"""Below these, customers run servers of their own."""
+"""At and below these, customers run servers of their own, or have a name of their own."""
 
 
 def allowed(store, reader, host, location, header="authorization", fields=(), **options):
@@ -33,7 +34,13 @@ def allowed(store, reader, host, location, header="authorization", fields=(), **
     return not isinstance(found, Denial)
 
 
-ACTING = [host for _, preset in PRESETS if preset.acts for host in (rule.host for rule in preset.rules)]
+def allowed_anywhere(store, reader, host):
+    view = reader.view(store.caller(reader))
+    asked = (Use(Destination(True, host, 443), place, "POST", "/", "authorization") for place in Location)
+    return any(not isinstance(view.resolve(Kind.SECRET, "API_KEY", use), Denial) for use in asked)
+
+
+ACTING = [rule.host for _, preset in PRESETS if preset.acts for rule in preset.judged]
 
 
 def test_there_are_forty_that_act():
@@ -54,7 +61,7 @@ def test_a_preset_names_its_source_and_nobodys_servers(name, preset):
 @pytest.mark.parametrize(("name", "preset"), PRESETS, ids=[name for name, _ in PRESETS])
 def test_no_preset_lets_a_value_into_what_an_api_reads(name, preset):
     """Bodies, messages, and fields that no documentation gives; at any host of it, however the rule was written."""
-    for rule in preset.rules:
+    for rule in preset.judged:
         known = preset_of("x." + rule.host if rule.wildcard else rule.host)
         assert known is not None
         for location in (Location.BODY, Location.MESSAGE):
@@ -150,23 +157,47 @@ def test_narrowing_names_nothing(store, reader):
 
 
 @pytest.mark.parametrize(
-    ("host", "field"),
+    ("host", "header", "field"),
     [
-        ("api.portkey.ai", "x-portkey-custom-host"),
-        ("api.portkey.ai", "x-portkey-config"),
-        ("gateway.helicone.ai", "helicone-target-url"),
-        ("r.jina.ai", "x-proxy-url"),
+        (rule.host, min(preset.headers), field)
+        for _, preset in PRESETS for rule in preset.judged for field in sorted(preset.refused)
     ],
-)
-def test_fields_that_redirect_a_relay(store, reader, host, field):
+)  # fmt: skip
+def test_fields_that_redirect_a_relay(store, reader, host, header, field):
     """No value goes beside them, in any place, unless a rule names the field."""
     store.dataset(secret(hosts=[host], locations=["header", "body"]))
-    assert allowed(store, reader, host, Location.HEADER)
-    assert not allowed(store, reader, host, Location.HEADER, fields=["accept", field])
+    assert allowed(store, reader, host, Location.HEADER, header)
+    assert not allowed(store, reader, host, Location.HEADER, header, fields=["accept", field])
     assert not allowed(store, reader, host, Location.BODY, fields=[field])
-    store.put(secret(hosts=[{"host": host, "headers": ["authorization", field]}]))
-    assert allowed(store, reader, host, Location.HEADER, fields=[field])
+    store.put(secret(hosts=[{"host": host, "headers": [header, field]}]))
+    assert allowed(store, reader, host, Location.HEADER, header, fields=[field])
     assert "widens_preset" in [warning.code for warning in store.info().warnings]
+
+
+@pytest.mark.parametrize(
+    ("host", "own"), [("api.portkey.ai", "x-portkey-api-key"), ("gateway.ai.cloudflare.com", "cf-aig-authorization")]
+)
+def test_anybodys_target_behind_a_relay(store, reader, host, own):
+    """A key of the API behind it would go to whoever's account the request names; the relay's own key does not."""
+    store.dataset(secret(hosts=[host]))
+    assert allowed(store, reader, host, Location.HEADER, own)
+    for header in ("authorization", "x-api-key", "api-key"):
+        assert not allowed(store, reader, host, Location.HEADER, header)
+
+
+@pytest.mark.parametrize(
+    ("provider", "host"),
+    [("azure", "mine.services.ai.azure.com"), ("azure", "mine.openai.azure.com"), ("fal", "queue.fal.run")],
+)
+def test_hosts_that_customers_share(store, reader, provider, host):
+    """Filled in by no preset, since anybody has one; named by an upload, a value stands in the header alone."""
+    store.dataset(secret(hosts=None, provider=provider))
+    assert allowed(store, reader, load_providers()[provider].rules[0].host, Location.HEADER)
+    assert not allowed_anywhere(store, reader, host)
+    store.put(secret(hosts=[host]))
+    assert allowed(store, reader, host, Location.HEADER)
+    assert not allowed(store, reader, host, Location.HEADER, "x-tool")
+    assert not any(allowed(store, reader, host, place) for place in Location if place is not Location.HEADER)
 
 
 def test_a_variable_is_public(store, reader):
