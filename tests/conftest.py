@@ -2,10 +2,15 @@
 
 import os
 import shutil
+import signal
 
 import pytest
 
 CI = os.environ.get("CI") == "true"
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts what runs in the background so, and programs hand it on: then no Ctrl-C of a test is ever heard.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 PROGRAMS = {
     "postgresql": ("/usr/lib/postgresql/*/bin/initdb", "initdb"),

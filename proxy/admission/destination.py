@@ -276,8 +276,9 @@ class AddressGuard:
         self._pending.pop(name, None)
         while len(self._unknown) >= self.MAX_NAMES:
             self._unknown.pop(next(iter(self._unknown)))
-        if task.cancelled() or task.exception() is not None:
-            self._unknown[name] = time.monotonic() + min(self.UNKNOWN_FOR, self._ttl)
+        if task.cancelled() or (error := task.exception()) is not None:
+            if not task.cancelled() and isinstance(error, OSError | ValueError):  # an answer; not a fault of ours
+                self._unknown[name] = time.monotonic() + min(self.UNKNOWN_FOR, self._ttl)
             return
         while len(self._answers) >= self.MAX_NAMES:
             self._answers.pop(next(iter(self._answers)))

@@ -21,6 +21,8 @@ _numbers = itertools.count()
 
 
 def pytest_generate_tests(metafunc):
+    if any("store" in each.args[0] for each in metafunc.definition.iter_markers("parametrize")):
+        return  # it says itself which
     if "store" in metafunc.fixturenames and metafunc.module.__name__.rpartition(".")[2] in BOTH:
         postgresql = pytest.param("postgresql", marks=pytest.mark.needs("postgresql"))
         metafunc.parametrize("store", ["sqlite", postgresql], indirect=True)

@@ -82,10 +82,13 @@ REVEALS = {
     "store/dashboard/forms.py": 1,  # a session's token, shown once
     "store/dashboard/routes_keys.py": 1,  # an API key, shown once
     "egret/cli/key.py": 1,  # the owner key, recovered by the operator
+    "store/reader/view.py": 1,  # plain variables, told to their session
+    "proxy/border/hits.py": 3,  # whether the value in an answer was sent with its request
     "proxy/core/inject.py": 1,  # at the border
     "proxy/core/edit.py": 1,  # at the border
     "proxy/core/scrub/scrubber.py": 1,  # what is searched for
     "proxy/core/searches.py": 1,  # the same, of what reaches a host
+    "store/advice.py": 1,  # whether it can be guessed, said once to who uploads it
     "store/reach.py": 1,  # how strong it is, in the data plane
 }
 """Who may read a value's bytes. A new line here needs a reason, and a reviewer."""

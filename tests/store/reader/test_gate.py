@@ -190,7 +190,7 @@ def test_what_code_is_told_of_its_session(store, reader):
     reader._refresh()
     view = reader.view(store.caller(reader, secrets=["API_KEY", "NOWHERE", "NEVER_WAS"]))
     about = view.about()
-    every = ["body", "header", "url"]
+    every = ["body", "header", "message", "url"]
     assert about == {
         "dataset": "ds",
         "expires_at": about["expires_at"],

@@ -160,9 +160,8 @@ def test_groups_of_an_earlier_release_get_their_documents_once(store, shared):
         store.vault.groups.get(store.owner, "forged")
 
 
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)  # a restore is of a file
 def test_a_restore_revives_no_group(store, shared, tmp_path):
-    if "sqlite" not in store.url:
-        pytest.skip("a restore is of a file")
     store.vault.backup(tmp_path / "backup.db")
     take_off(store)
     store.vault.groups.delete(store.owner, "ops")
