@@ -1,11 +1,13 @@
 """The files of docs/recipes: what makes each of them safe stands in it. `tests/e2e/test_recipes.py` runs them."""
 
 import configparser
+import json
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
 
@@ -121,8 +123,20 @@ def pods():
     return found
 
 
+API = json.loads((ROOT / "tests" / "support" / "kubernetes-1.37.json").read_text())
+
+
 class TestKubernetes:
     """One egress proxy for many pods."""
+
+    @pytest.mark.parametrize("name", ["kubernetes.yaml", "kubernetes-init.yaml", "kubernetes-code.yaml"])
+    def test_every_object_is_one_of_kubernetes(self, name):
+        """By the strict schema of its kind: a member that Kubernetes does not know would be left out without a word."""
+        groups = {"v1": "core.v1", "apps/v1": "apps.v1", "networking.k8s.io/v1": "networking.v1"}
+        for (kind, _), one in documents(name).items():
+            reference = f"#/definitions/io.k8s.api.{groups[one['apiVersion']]}.{kind}"
+            found = jsonschema.Draft202012Validator(API | {"$ref": reference}).iter_errors(one)
+            assert [f"{kind}: {error.json_path}: {error.message}" for error in found] == []
 
     @pytest.mark.parametrize("spec", pods())
     def test_pods_are_confined(self, spec):
