@@ -166,6 +166,11 @@ class TestKubernetes:
             # Else the group would be let into every file at each start, and keys that a group may read are refused.
             assert spec["securityContext"]["fsGroupChangePolicy"] == "OnRootMismatch"
 
+    def test_the_volume_is_made_before_the_planes(self):
+        """With the planes it would be mounted empty, and root's folders would be where `egret init` makes its own."""
+        assert ("PersistentVolumeClaim", "egret") in documents("kubernetes-init.yaml")
+        assert "PersistentVolumeClaim" not in {kind for kind, _ in documents("kubernetes.yaml")}
+
     def test_each_plane_has_its_probes_and_its_keys(self):
         """The data folder is below the volume's root; the other plane's keys are covered."""
         spec = documents("kubernetes.yaml")["StatefulSet", "egret"]["spec"]["template"]["spec"]
@@ -199,8 +204,8 @@ class TestKubernetes:
         assert found["Service", "egret-proxy"]["spec"]["ports"] == [{"port": 8080, "targetPort": 8080}]
         policies = [one["metadata"]["namespace"] for (kind, _), one in found.items() if kind == "NetworkPolicy"]
         assert policies == ["sandboxes", "egret"]  # they add up: a second one could only let more through
-        for name in policies:
-            enforce = found["Namespace", name]["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
+        for name, file in (("sandboxes", "kubernetes.yaml"), ("egret", "kubernetes-init.yaml")):
+            enforce = documents(file)["Namespace", name]["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
             assert enforce == "restricted"
 
     def test_egret_is_reached_by_sandboxes_at_the_proxy_alone(self):
