@@ -95,6 +95,7 @@ class Planes(Egret):
         }
         (folder / "nothing").mkdir()
         self.processes = dict[str, subprocess.Popen]()
+        self.views = dict[str, list]()
 
     def start_plane(self, name: str, args: list[str], environ: dict, writable: list[Path], hidden: list[Path]) -> None:
         words = ["bwrap", "--die-with-parent", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
@@ -102,7 +103,8 @@ class Planes(Egret):
             words += ["--bind", path, path]
         for path in hidden:
             words += ["--ro-bind", self.folder / "nothing", path]
-        words += [EGRET, *args]
+        self.views[name] = words
+        words = [*words, EGRET, *args]
         with (self.folder / f"{name}.err").open("w") as err:
             self.processes[name] = subprocess.Popen(words, env=self.environ | environ, stderr=err, stdout=err)
 
@@ -129,13 +131,14 @@ class Planes(Egret):
         return session
 
     def hides(self, hidden: dict[str, str]) -> None:
-        """Each process's own view lacks the other plane's keys, and has what it needs."""
+        """With each plane's mounts the other plane's keys are not there, and what it needs is."""
         for name, folder in hidden.items():
-            pid = self.processes[name].pid
-            child = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0]
-            seen = Path(f"/proc/{child}/root{self.data}")
-            assert list((seen / folder).iterdir()) == []
-            assert list((seen / "keys/public").iterdir())
+            done = subprocess.run(
+                [*self.views[name], "ls", self.data / folder, self.data / "keys/public"], capture_output=True, text=True
+            )
+            assert done.returncode == 0, done.stderr
+            theirs, public = done.stdout.split(f"{self.data}/keys/public:")
+            assert theirs.split() == [f"{self.data / folder}:"] and "ca.pem" in public
             assert list((self.data / folder).iterdir())
 
 
