@@ -27,7 +27,8 @@ ENV PATH=/opt/egret/bin:$PATH \
     EGRET_ADMIN__LISTEN=0.0.0.0:8700 \
     EGRET_PROXY__LISTEN=0.0.0.0:8080 \
     EGRET_GATEWAY__LISTEN=0.0.0.0:8081
-USER egret
+# By number: a name tells `runAsNonRoot` of Kubernetes nothing.
+USER 10001
 VOLUME /data
 EXPOSE 8700 8080 8081
 STOPSIGNAL SIGTERM

@@ -64,6 +64,15 @@ def test_links_lead_somewhere(page):
     assert broken == []
 
 
+def test_the_index_links_every_page():
+    """docs/README.md itself has a link to each page of docs/, and the README has one to it."""
+    index = ROOT / "docs" / "README.md"
+    linked = {(index.parent / target).resolve() for target in re.findall(r"\]\(([^)\s#]+)\)", prose(index))}
+    pages = [page for page in PAGES if index.parent in page.parents and page != index]
+    assert [str(page.relative_to(ROOT)) for page in pages if page not in linked] == []
+    assert "(docs/README.md)" in prose(ROOT / "README.md")
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_commands_in_the_pages_exist(page):
     """Whatever a page tells people to type as `egret …` is a command, and `make …` a target."""

@@ -12,7 +12,8 @@ def test_the_image_has_two_stages_and_runs_as_nobody_special():
     build, last = re.split(r"(?m)^FROM ", text)[1:]
     assert "AS build" in build
     assert re.findall(r"(?m)^COPY (.*)$", last) == ["--from=build /opt/egret /opt/egret"]
-    assert re.search(r"(?m)^USER egret$", last)
+    (number,) = re.findall(r"useradd .*--uid (\d+)", last)
+    assert int(number) >= 1000 and re.findall(r"(?m)^USER (.*)$", last) == [number]
     assert "pip install" not in last
     assert "rm -rf /usr/local/lib/python3.13/site-packages/*" in last
 
