@@ -2,7 +2,6 @@
 
 import os
 import re
-import select
 import signal
 import socket
 import subprocess
@@ -12,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from readiness import readable
 
 SUPERVISED = Path(__file__).parents[1] / "support" / "supervised.py"
 
@@ -92,7 +92,7 @@ def test_one_ready_line_when_all_accept_and_a_clean_end(supervised):
 def test_no_ready_line_while_one_child_does_not_accept(supervised):
     """A child that never says ready holds the line back."""
     it = supervised("admin,control,1,good", "proxy,data,1,mute")
-    assert not select.select([it.process.stdout], [], [], 0.7)[0]
+    assert not readable(it.process.stdout, 0.7)
     it.signal(signal.SIGTERM)
     assert it.ends() == 0
 

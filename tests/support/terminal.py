@@ -3,9 +3,10 @@
 import contextlib
 import os
 import pty
-import select
 import subprocess
 import time
+
+from readiness import readable
 
 
 def run_on_terminal(argv, answers=(), env=None, seconds=20.0):
@@ -20,7 +21,7 @@ def run_on_terminal(argv, answers=(), env=None, seconds=20.0):
     deadline = time.monotonic() + seconds
     with contextlib.suppress(OSError):
         while time.monotonic() < deadline:
-            if select.select([master], [], [], 0.1)[0]:
+            if readable(master, 0.1):
                 data = os.read(master, 4096)
                 if not data:
                     break

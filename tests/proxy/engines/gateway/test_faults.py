@@ -7,12 +7,12 @@ import contextlib
 import importlib
 import inspect
 import pkgutil
-import select
 import threading
 import time
 
 import pytest
 from gatehouse import ORIGIN, Gatehouse, drained
+from readiness import readable
 from served import wait_for
 from sockets import frame, handshake, serve
 from upstream import response
@@ -242,7 +242,7 @@ def upload(gate):
     with gate.dial(3) as sock, contextlib.suppress(OSError):
         sock.sendall(head.encode() + b"5\r\nfirst\r\n")
         until = time.monotonic() + 0.15
-        while b"first" not in gate.up.received and not select.select([sock], [], [], 0.002)[0]:
+        while b"first" not in gate.up.received and not readable(sock, 0.002):
             if time.monotonic() > until:  # neither up nor refused: it waits for the rest
                 break
         sock.sendall(
