@@ -190,7 +190,9 @@ class Upstream:
         streams: dict[int, Stream] = {}
         pending: dict[int, tuple] = {}
         while data := tls.recv(1 << 16):
-            for event in conn.receive_data(data):
+            events = conn.receive_data(data)
+            reset = {event.stream_id for event in events if isinstance(event, h2.events.StreamReset)}
+            for event in events:
                 if isinstance(event, h2.events.RequestReceived):
                     stream = streams[event.stream_id] = Stream([(bytes(k), bytes(v)) for k, v in event.headers])
                     self.log.append(stream)
@@ -205,6 +207,8 @@ class Upstream:
                     pending.pop(event.stream_id, None)
                 elif isinstance(event, h2.events.StreamEnded):
                     streams[event.stream_id].ended = True
+                    if event.stream_id in reset:  # nobody waits; an answer would be an error of the whole connection
+                        continue
                     fields, body, trailers = self.answer(streams[event.stream_id])
                     conn.send_headers(event.stream_id, fields, end_stream=not body and not trailers)
                     if body or trailers:
