@@ -12,6 +12,7 @@ capabilities: Ubuntu 25.04 and later.)
 import array
 import contextlib
 import ctypes
+import errno
 import fcntl
 import os
 import signal
@@ -29,6 +30,16 @@ PROXY, CAPTURE, DNS = 47128, 47129, 47053
 BACKLOG: Final = 1024
 NS_GET_USERNS: Final = 0xB701
 """ioctl_ns(2)."""
+
+SIOCGIFFLAGS: Final = 0x8913
+IFF_UP: Final = 1
+"""netdevice(7)."""
+
+LOOPBACK_CHANGES: Final = 0x1 | 0x10 | 0x100
+"""RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR."""
+
+PATIENCE: Final = 20.0
+"""Seconds for bubblewrap to set loopback up, and for nft to load its rules."""
 
 NET_ADMIN: Final = 12
 RULES: Final = f"""table inet egret {{
@@ -131,6 +142,7 @@ def _help(channel: socket.socket, child: int, nft: str | None) -> NoReturn:
     """Run in the helper; never return into the caller's code."""
     try:
         _join(child)
+        _wait_for_loopback()
         made = [_listen("127.0.0.1", PROXY)]
         if nft is not None:
             _capture(nft)
@@ -151,16 +163,51 @@ def _join(child: int) -> None:
     os.setns(network, os.CLONE_NEWNET)
 
 
+def _wait_for_loopback() -> None:
+    """Return when loopback is up with its addresses; bubblewrap sees to that, and may be at it still.
+
+    Whoever comes earlier finds no address to listen on, or sets no route for IPv6. Changes are told on the netlink
+    socket, which is there before the first look (rtnetlink(7)).
+    """
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as changes:
+        changes.bind((0, LOOPBACK_CHANGES))
+        changes.settimeout(PATIENCE)
+        while not _loopback_is_up():
+            changes.recv(4096)
+
+
+def _loopback_is_up() -> bool:
+    hosts = ["127.0.0.1", "::1"] if _has_ipv6() else ["127.0.0.1"]
+    try:
+        for host in hosts:
+            _datagrams(host).close()
+    except OSError as error:
+        if error.errno == errno.EADDRNOTAVAIL:
+            return False
+        raise
+    with socket.socket() as any_socket:
+        flags = fcntl.ioctl(any_socket, SIOCGIFFLAGS, struct.pack("16sH22x", b"lo", 0))
+    return bool(struct.unpack_from("H", flags, 16)[0] & IFF_UP)
+
+
+def _has_ipv6() -> bool:
+    """Whether this network namespace has IPv6: kernels can lack it, and administrators switch it off."""
+    try:
+        return Path("/proc/sys/net/ipv6/conf/lo/disable_ipv6").read_text().strip() == "0"
+    except FileNotFoundError:
+        return False
+
+
 def _capture(nft: str) -> None:
     _route(socket.AF_INET)
-    with contextlib.suppress(OSError):  # a kernel without IPv6
+    if _has_ipv6():
         _route(socket.AF_INET6)
     done = subprocess.run(  # noqa: S603
         [nft, "-f", "-"],
         input=RULES.encode(),
         capture_output=True,
         check=False,
-        timeout=20,
+        timeout=PATIENCE,
         env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
         preexec_fn=_ambient,
     )
@@ -196,7 +243,7 @@ def _listeners() -> list[socket.socket]:
         lambda: _datagrams("127.0.0.1"),
         lambda: _listen("::", DNS),
     ]
-    if not Path("/proc/sys/net/ipv6").is_dir():
+    if not _has_ipv6():
         makers = [
             lambda: _listen("0.0.0.0", CAPTURE),  # noqa: S104  # the sandbox's own namespace
             lambda: _datagrams("127.0.0.1"),
