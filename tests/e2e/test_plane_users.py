@@ -3,19 +3,16 @@
 import contextlib
 import grp
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import pytest
-from certificates import Authority
 from otheruser import as_other
-from served import EGRET, Egret, code, free_ports, wait_for
-from upstream import Upstream
+from planes import Planes
+from served import EGRET, code, wait_for
 
 VALUE = "sk-users-4Kd9Xw2Pq"
 STORE, DATA = 47101, 47102
@@ -23,30 +20,17 @@ GROUP = "games"
 """Any group that exists and that nobody uses."""
 
 
-class TwoUsers(Egret):
+class TwoUsers(Planes):
     """One folder, two users, three processes."""
 
     def __init__(self, folder: Path):
-        self.folder, self.data = folder, folder / "data"
+        super().__init__(folder, f"store: {{key_group: {GROUP}}}\n")
         self.gid = grp.getgrnam(GROUP).gr_gid
-        self.authority = Authority(folder)
-        self.upstream = Upstream(self.authority.leaf())
-        self.environ = dict(os.environ)
-        admin, proxy, gateway = free_ports(3)
-        self.config = folder / "egret.yaml"
-        self.config.write_text(
-            f"admin: {{listen: '127.0.0.1:{admin}'}}\nproxy: {{listen: '127.0.0.1:{proxy}'}}\n"
-            f"gateway: {{listen: '127.0.0.1:{gateway}'}}\negress: {{{self.private}}}\nstore: {{key_group: {GROUP}}}\n"
-        )
-        self.key = self.cli("init", "--data", str(self.data)).stdout.strip()
-        ports = (("admin", admin), ("proxy", proxy), ("gateway", gateway))
-        self.urls = {name: f"http://127.0.0.1:{port}" for name, port in ports}
         self.give()
-        self.processes = {}
-        for plane, uid in (("store", STORE), ("proxy", DATA), ("gateway", DATA)):
-            self.start_plane(plane, uid)
-        for plane in self.urls:
-            wait_for(lambda plane=plane: self.accepts(plane) or self.died(), plane)
+        for plane, listens, uid in (("store", "admin", STORE), ("proxy", "proxy", DATA), ("gateway", "gateway", DATA)):
+            command = [EGRET, plane, "--data", self.data, "--config", self.config]
+            self.begin(plane, as_other(command, uid, self.gid), cwd="/")
+            wait_for(lambda listens=listens: self.accepts(listens) or self.died(), plane)
         assert not self.died(), self.died()
 
     def give(self) -> None:
@@ -58,21 +42,6 @@ class TwoUsers(Egret):
         script = script.replace(":egret ", f":{self.gid} ").replace("DIR", str(self.data))
         subprocess.run(["sh", "-euc", script], check=True)
 
-    def start_plane(self, plane: str, uid: int) -> None:
-        words = as_other([EGRET, plane, "--data", self.data, "--config", self.config], uid, self.gid)
-        with (self.folder / f"{plane}.err").open("w") as err:
-            self.processes[plane] = subprocess.Popen(words, stderr=err, cwd="/")
-
-    def accepts(self, plane: str) -> bool:
-        with contextlib.suppress(OSError):
-            socket.create_connection(self.address(plane), timeout=2).close()
-            return True
-        return False
-
-    def died(self) -> str:
-        ended = [plane for plane, process in self.processes.items() if process.poll() is not None]
-        return "".join((self.folder / f"{plane}.err").read_text()[-1500:] for plane in ended)
-
 
 @pytest.fixture(scope="module")
 def users():
@@ -80,17 +49,8 @@ def users():
         pytest.skip("needs root: run as other users")
     folder = Path(tempfile.mkdtemp(prefix="egret-users-"))
     folder.chmod(0o755)
-    made = None
-    try:
-        made = TwoUsers(folder)
+    with TwoUsers(folder) as made:
         yield made
-    finally:
-        for process in made.processes.values() if made else ():
-            process.kill()
-            process.wait()
-        if made:
-            made.upstream.close()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def as_user(uid: int, gid: int, script: str) -> subprocess.CompletedProcess:

@@ -1,70 +1,28 @@
 """`egret store`, `egret proxy` and `egret gateway`: one plane each, without a supervisor."""
 
-import contextlib
 import http.client
 import json
-import os
 import signal
-import socket
-import subprocess
 
 import pytest
-from certificates import Authority
-from served import EGRET, Egret, free_ports, wait_for
-from upstream import Upstream
+from planes import Planes
+from served import EGRET, wait_for
 
 VALUE = "sk-planes-8Yd3Fk6Hs"
 
 
-class Planes(Egret):
-    """The same, started by hand: the folder's helpers of `Egret`, and three processes."""
-
-    def __init__(self, folder):
-        self.folder, self.data = folder, folder / "data"
-        self.authority = Authority(folder)
-        self.upstream = Upstream(self.authority.leaf())
-        self.environ = dict(os.environ)
-        admin, proxy, gateway = free_ports(3)
-        self.config = folder / "egret.yaml"
-        self.config.write_text(
-            f"admin: {{listen: '127.0.0.1:{admin}'}}\nproxy: {{listen: '127.0.0.1:{proxy}'}}\n"
-            f"gateway: {{listen: '127.0.0.1:{gateway}'}}\negress: {{{self.private}}}\n"
-        )
-        self.key = self.cli("init", "--data", str(self.data)).stdout.strip()
-        self.urls = {
-            name: f"http://127.0.0.1:{port}"
-            for name, port in (("admin", admin), ("proxy", proxy), ("gateway", gateway))
-        }
-        self.processes = {
-            plane: subprocess.Popen(
-                [EGRET, plane, "--data", self.data, "--config", self.config], stderr=(folder / f"{plane}.err").open("w")
-            )
-            for plane in ("store", "proxy", "gateway")
-        }
-        for plane in self.urls:
-            wait_for(lambda plane=plane: self.accepts(plane), plane)
-
-    def accepts(self, plane) -> bool:
-        with contextlib.suppress(OSError):
-            socket.create_connection(self.address(plane), timeout=2).close()
-            return True
-        return False
-
-    def end(self) -> dict[str, int]:
-        for process in self.processes.values():
-            process.send_signal(signal.SIGTERM)
-        return {plane: process.wait(35) for plane, process in self.processes.items()}
+PLANES = {"admin": "store", "proxy": "proxy", "gateway": "gateway"}
+"""What each listens for, by the section of the settings that says where."""
 
 
 @pytest.fixture(scope="module")
 def planes(tmp_path_factory):
-    made = Planes(tmp_path_factory.mktemp("planes"))
-    yield made
-    for process in made.processes.values():
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-    made.upstream.close()
+    with Planes(tmp_path_factory.mktemp("planes")) as made:
+        for listens, command in PLANES.items():
+            made.begin(command, [EGRET, command, "--data", made.data, "--config", made.config])
+            wait_for(lambda listens=listens: made.accepts(listens) or made.died(), listens)
+        assert not made.died(), made.died()
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -102,4 +60,7 @@ def test_the_gateway_injects(planes, session):
 
 def test_each_ends_by_itself_on_sigterm(planes, session):
     """Exit code 0 for each."""
-    assert planes.end() == {"store": 0, "proxy": 0, "gateway": 0}
+    for process in planes.processes.values():
+        process.send_signal(signal.SIGTERM)
+    ended = {command: process.wait(35) for command, process in planes.processes.items()}
+    assert ended == {"store": 0, "proxy": 0, "gateway": 0}

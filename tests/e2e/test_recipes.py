@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 from certificates import Authority
-from served import EGRET, Egret, free_ports, wait_for
+from planes import Planes
+from served import EGRET, free_ports, wait_for
 from upstream import Upstream
 
 from egret.client import Client
@@ -77,24 +78,12 @@ def test_the_environment_is_enough(egret, session, recipe, client):
     assert TOKEN not in done.stdout + done.stderr
 
 
-class Planes(Egret):
-    """Planes on their own, each in a mount namespace with a read-only root, as a recipe describes them."""
+class Mounted(Planes):
+    """Each plane in a mount namespace with a read-only root, as a recipe describes them."""
 
     def __init__(self, folder: Path, config: str = ""):
-        self.folder, self.data = folder, folder / "egret"
-        self.authority = Authority(folder)
-        self.upstream = Upstream(self.authority.leaf())
-        self.environ = dict(os.environ)
-        self.config = folder / "egret.yaml"
-        self.ports = dict(zip(("8700", "8080", "8081"), map(str, free_ports(3)), strict=True))
-        self.config.write_text(f"egress: {{{self.private}}}\n{config}")
-        self.key = self.cli("init", "--data", str(self.data)).stdout.strip()
-        self.urls = {
-            name: f"http://127.0.0.1:{self.ports[port]}"
-            for name, port in (("admin", "8700"), ("proxy", "8080"), ("gateway", "8081"))
-        }
+        super().__init__(folder, config, data="egret")
         (folder / "nothing").mkdir()
-        self.processes = dict[str, subprocess.Popen]()
         self.views = dict[str, list]()
 
     def start_plane(self, name: str, args: list[str], environ: dict, writable: list[Path], hidden: list[Path]) -> None:
@@ -104,19 +93,7 @@ class Planes(Egret):
         for path in hidden:
             words += ["--ro-bind", self.folder / "nothing", path]
         self.views[name] = words
-        words = [*words, EGRET, *args]
-        with (self.folder / f"{name}.err").open("w") as err:
-            self.processes[name] = subprocess.Popen(words, env=self.environ | environ, stderr=err, stdout=err)
-
-    def died(self) -> str:
-        ended = [name for name, process in self.processes.items() if process.poll() is not None]
-        return "".join((self.folder / f"{name}.err").read_text()[-1500:] for name in ended)
-
-    def close(self) -> None:
-        for process in self.processes.values():
-            process.kill()
-            process.wait()
-        self.upstream.close()
+        self.begin(name, [*words, EGRET, *args], env=self.environ | environ)
 
     def round_trip(self) -> dict:
         """A value goes in at the store and out at the proxy; return the session."""
@@ -142,7 +119,11 @@ class Planes(Egret):
             assert list((self.data / folder).iterdir())
 
 
-class Pod(Planes):
+PORTS = {8700: "admin", 8080: "proxy", 8081: "gateway"}
+"""The documented ports."""
+
+
+class Pod(Mounted):
     """The containers of kubernetes.yaml: their arguments, settings and mounts."""
 
     def __init__(self, folder: Path):
@@ -162,8 +143,8 @@ class Pod(Planes):
 
     def local(self, text: str) -> str:
         """The same on this machine: its ports, the folder that is the volume, loopback instead of the pod's address."""
-        for port, ours in self.ports.items():
-            text = text.replace(f":{port}", f":{ours}")
+        for port, plane in PORTS.items():
+            text = text.replace(f":{port}", f":{self.ports[plane]}")
         return text.replace("/data/egret", str(self.data)).replace("0.0.0.0", "127.0.0.1")
 
     def probed(self, container: dict, kind: str) -> bool:
@@ -173,7 +154,7 @@ class Pod(Planes):
             interpreter, *words = map(self.local, probe["exec"]["command"])
             assert interpreter == "python"
             return subprocess.run([sys.executable, *words], capture_output=True, timeout=60).returncode == 0
-        port = int(self.ports[str(probe.get("tcpSocket", probe.get("httpGet"))["port"])])
+        port = self.ports[PORTS[probe.get("tcpSocket", probe.get("httpGet"))["port"]]]
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         with contextlib.closing(connection), contextlib.suppress(OSError):
             connection.connect()
@@ -203,20 +184,18 @@ class TestKubernetes:
 
     def test_a_round_trip(self, pod):
         """With the session's URL as pods know it."""
-        assert pod.round_trip()["proxy_url"].endswith(f"@egret-proxy:{pod.ports['8080']}")
+        assert pod.round_trip()["proxy_url"].endswith(f"@egret-proxy:{pod.ports['proxy']}")
 
     def test_keys_of_the_other_plane_are_not_there(self, pod):
         """Seen from within the mount namespace of each process."""
         pod.hides({"store": "keys/data", "proxy": "keys/control", "gateway": "keys/control"})
 
 
-class Units(Planes):
+class Units(Mounted):
     """The services of systemd.md: their commands, and their writable and inaccessible paths."""
 
     def __init__(self, folder: Path):
         super().__init__(folder)
-        listens = (f"{name}: {{listen: '{url.removeprefix('http://')}'}}\n" for name, url in self.urls.items())
-        self.config.write_text(self.config.read_text() + "".join(listens))
         for name in ("spool", "state"):
             (self.data / name).mkdir(exist_ok=True)
         for plane in ("store", "proxy", "gateway"):

@@ -63,12 +63,15 @@ class Egret:
             + ("" if "egress:" in config else f"egress: {{{self.private}}}\n")
             + config.replace("@PRIVATE@", self.private)
         )
-        # What its clients remember of it is remembered beside it: another server may get the same port later.
-        homes = {f"XDG_{each}_HOME": str(folder / each.lower()) for each in ("CONFIG", "STATE")}
-        self.environ = {**os.environ, **homes, **(environ or {})}
+        self.environ = {**os.environ, **self.homes, **(environ or {})}
         self.key = self.cli("init", "--data", str(self.data)).stdout.strip()
         self.urls: dict[str, str] = {}
         self.start()
+
+    @property
+    def homes(self) -> dict[str, str]:
+        """What its clients remember of it is remembered beside it: another server may get the same port later."""
+        return {f"XDG_{each}_HOME": str(self.folder / each.lower()) for each in ("CONFIG", "STATE")}
 
     @property
     def private(self) -> str:
