@@ -4,8 +4,11 @@ Because the supervisor never closes them, a child that dies or is replaced loses
 waits in the kernel's queue for the next child.
 """
 
+import contextlib
+import resource
 import socket
 from dataclasses import dataclass
+from typing import Final
 
 from egret.kinds import Address
 
@@ -13,6 +16,9 @@ BACKLOG = 4096
 """Connections that wait while a child is being replaced."""
 
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104  # recognised, not bound
+
+MANY: Final = 1 << 20
+"""Descriptors that are asked for where there is no limit."""
 
 
 class ListenError(Exception):
@@ -74,3 +80,12 @@ def _socket(family: int, sockaddr: object, *, shared: bool) -> socket.socket:
 def _host(sock: socket.socket) -> str:
     host = sock.getsockname()[0]
     return WILDCARDS.get(host) or (f"[{host}]" if ":" in host else host)
+
+
+def descriptors() -> int:
+    """Return how many descriptors this process may have, and its children, after it has asked for all."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MANY if most == resource.RLIM_INFINITY else min(most, MANY)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]

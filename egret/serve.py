@@ -8,18 +8,22 @@ when the planes run as different users (see docs/operations.md).
 import contextlib
 import fcntl
 import os
-import resource
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from egret.children import Place, Slot, command, slots
 from egret.data_folder import Unfit, look
 from egret.hardening import forget_key, undumpable
-from egret.listeners import Listener, bind
+from egret.listeners import Listener, bind, descriptors
 from egret.sandbox.places import mark
-from egret.settings import Settings, environment
+from egret.settings import Limits, Settings, environment
 from egret.supervisor import Supervisor, say
+
+FEW: Final = 1024
+"""Client connections of a process, of which more need no word."""
 
 
 class ServeError(Exception):
@@ -40,7 +44,7 @@ def serve(data: Path, config: Path | None, settings: Settings, passphrase: int |
     _look_at(data, settings.store.key_group)
     with alone(data):
         mark(data)
-        _limits()
+        _say_what_fits(settings.limits)
         admin = bind("admin.listen", settings.admin.listen, settings.admin.public_url)
         proxy = bind("proxy.listen", settings.proxy.listen, settings.proxy.public_url, settings.proxy.workers)
         gateway = bind("gateway.listen", settings.gateway.listen, settings.gateway.public_url)
@@ -68,7 +72,7 @@ def _welcome(data: Path, admin: str, proxy: str, gateway: str, engine: str) -> l
         f"forward proxy  {proxy}  (engine {engine})",
         f"gateway        {gateway}  (for pages in browsers)",
         f"data folder    {data}",
-        "next, in another terminal, with the owner key that `egret init` printed:",
+        "next, in another terminal, with the owner key, which was shown once, when the data folder was made:",
         f"  export EGRET_URL={admin} EGRET_API_KEY=egk_...",
         "  egret status",
         "  egret dataset create NAME",
@@ -103,11 +107,15 @@ def _look_at(data: Path, key_group: str | None) -> None:
         say(f"warning: {data} may be read by more than its user: chmod 700 {data}")
 
 
-def _limits() -> None:
-    """Allow as many connections as the system lets us."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+def _say_what_fits(chosen: Limits) -> None:
+    """Warn where a process serves fewer connections than somebody chose, or few; many allow fewer than the default."""
+    from proxy.core.limits import DEFAULT, fitted  # noqa: PLC0415  # what only a server has
+
+    connections, of_session = chosen.connections, chosen.connections_per_session
+    fits = fitted(replace(DEFAULT, connections=connections, connections_per_session=of_session), descriptors())
+    if fits.connections < (connections if connections != DEFAULT.connections else FEW):
+        served = f"{fits.connections} client connections at once, {fits.connections_per_session} of a session"
+        say(f"warning: each process serves {served}: raise `ulimit -Hn`, or lower limits.connections")
 
 
 @contextlib.contextmanager

@@ -14,7 +14,6 @@ import gc
 import importlib
 import logging
 import os
-import resource
 import signal
 import socket
 import sys
@@ -35,9 +34,6 @@ if TYPE_CHECKING:
 
 FATAL: Final = 78
 """EX_CONFIG of sysexits.h: the supervisor does not try again."""
-
-MANY: Final = 1 << 20
-"""Descriptors that are asked for where there is no limit."""
 
 LAST: Final = 3.0
 """Seconds of the drain that are left for closing."""
@@ -157,6 +153,7 @@ def _shipper(options: argparse.Namespace, settings: "Settings", spool: "Spool") 
 
 
 def _plane(options: argparse.Namespace, settings: "Settings") -> "Plane":
+    from egret.listeners import descriptors  # noqa: PLC0415
     from egret.unlock import unlock  # noqa: PLC0415
     from proxy.admission.budget import Budgets  # noqa: PLC0415
     from proxy.admission.destination import AddressGuard  # noqa: PLC0415
@@ -166,8 +163,8 @@ def _plane(options: argparse.Namespace, settings: "Settings") -> "Plane":
     from store.reader import Reader  # noqa: PLC0415
 
     chosen = {field.name: getattr(settings.limits, field.name) for field in fields(Limits)}
-    limits = fitted(Limits(**chosen), _descriptors())
-    if limits.connections < settings.limits.connections:
+    limits = fitted(Limits(**chosen), descriptors())
+    if options.fd is None and limits.connections < settings.limits.connections:  # else the supervisor says it, once
         text = "%d client connections are served at once, as RLIMIT_NOFILE has it, and %d of a session"
         logging.getLogger("egret.proxy").warning(text, limits.connections, limits.connections_per_session)
     section = settings.proxy if options.role == "forward" else settings.gateway
@@ -193,15 +190,6 @@ def _plane(options: argparse.Namespace, settings: "Settings") -> "Plane":
         sock=sock,
         urls=urls,
     )
-
-
-def _descriptors() -> int:
-    """Return how many descriptors this process may have, after it has asked for all of them."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MANY if most == resource.RLIM_INFINITY else min(most, MANY)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def _socket(fd: int | None, host: str, port: int) -> socket.socket:

@@ -204,6 +204,13 @@ def test_a_folder_that_others_may_read_is_said_aloud(tmp_path):
         assert (egret.data / "EGRET.DATA").exists()
 
 
+def test_few_descriptors_are_said_aloud_once(tmp_path):
+    """Not by each process; and what the default does not get of a usual system is worth no word."""
+    with Egret(tmp_path, environ={"EGRET_LIMITS__CONNECTIONS": "1000000"}) as egret:
+        assert egret.errors.count("client connections at once") == 1
+        assert "raise `ulimit -Hn`, or lower limits.connections" in egret.errors
+
+
 def test_the_supervisor_forgets_the_key(tmp_path):
     """It was exported for the shell that started it; of its environment nobody learns it, root neither."""
     with Egret(tmp_path, environ={"EGRET_API_KEY": "egk_owner_canary"}) as egret:
