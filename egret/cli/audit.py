@@ -56,7 +56,7 @@ data_option = click.option(
 )
 @filtered
 @talks
-def list_(client: "Client", limit: int, **query: str | None) -> None:
+def list_(client: "Client", /, limit: int, **query: str | None) -> None:
     """List audit records."""
     found = client.audit(**{name: value for name, value in query.items() if value})
     rows(itertools.islice(found, limit), COLUMNS)
@@ -66,7 +66,7 @@ def list_(client: "Client", limit: int, **query: str | None) -> None:
 @click.option("--limit", "-n", default=10, show_default=True, type=click.IntRange(min=0), help="How many old ones.")
 @filtered
 @talks
-def tail(client: "Client", limit: int, **query: str | None) -> None:
+def tail(client: "Client", /, limit: int, **query: str | None) -> None:
     """Print the last records, oldest first, and then each new one until Ctrl-C. With --json: JSON lines."""
     asked = {name: value for name, value in query.items() if value}
     with contextlib.suppress(KeyboardInterrupt):

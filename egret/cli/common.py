@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Concatenate, NoReturn
 
 import click
 
@@ -100,11 +100,11 @@ def serving(config: Path | None, *, proxy: bool = True) -> Settings:
     return chosen
 
 
-def talks(function: Callable[..., None]) -> Callable[..., None]:
+def talks[**P](function: Callable[Concatenate["Client", P], None]) -> Callable[P, None]:
     """Give the command a `client`; turn what goes wrong into a message and an exit code."""
 
     @functools.wraps(function)
-    def command(**kwargs: Any) -> None:  # noqa: ANN401
+    def command(*args: P.args, **kwargs: P.kwargs) -> None:
         from egret import client as api  # noqa: PLC0415  # `--help` needs none of it
 
         codes: MutableMapping[type[api.ApiError], int] = {
@@ -118,7 +118,7 @@ def talks(function: Callable[..., None]) -> Callable[..., None]:
         try:
             seen = pins(environment())
             with _client(seen) as client:
-                function(client=client, **kwargs)
+                function(client, *args, **kwargs)
             if getattr(seen, "unwritten", False):
                 text = "the server's sealing key cannot be remembered here; set EGRET_SEALING_KEY to its fingerprint"
                 click.echo(f"egret: warning: {text}", err=True)

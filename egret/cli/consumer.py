@@ -30,6 +30,7 @@ def consumer() -> None:
 @talks
 def declare(
     client: "Client",
+    /,
     consumer_id: str,
     secrets: tuple[str, ...],
     manifest: Path | None,

@@ -43,7 +43,7 @@ def rights(function: Any) -> Any:  # noqa: ANN401  # click's
 @click.option("--member", help="The member whose key it is; its role bounds the key at all times.")
 @rights
 @talks
-def create(client: "Client", name: str, **options: Any) -> None:  # noqa: ANN401
+def create(client: "Client", /, name: str, **options: Any) -> None:  # noqa: ANN401
     """Create a key called NAME; it is shown once."""
     one(client.create_key(name=name, **given(**options)))
 
@@ -60,7 +60,7 @@ def list_(client: "Client") -> None:
 @click.option("--name", help="Another name.")
 @rights
 @talks
-def change(client: "Client", key_id: str, **options: Any) -> None:  # noqa: ANN401
+def change(client: "Client", /, key_id: str, **options: Any) -> None:  # noqa: ANN401
     """Change a key, within your own rights."""
     one(client.change_key(key_id, **given(**options)))
 

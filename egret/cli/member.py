@@ -26,7 +26,7 @@ def member() -> None:
 @click.option("--email", help="Where the member is reached.")
 @click.option("--role", type=ROLES, help="The role in the organisation, and so in every project.")
 @talks
-def add(client: "Client", name: str, **options: Any) -> None:  # noqa: ANN401
+def add(client: "Client", /, name: str, **options: Any) -> None:  # noqa: ANN401
     """Add a member called NAME. `egret key create --member ID` makes a key for it."""
     one(client.create_member(name, **given(**options)), COLUMNS)
 

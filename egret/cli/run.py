@@ -67,6 +67,7 @@ def sandbox_options(function: Callable[..., None]) -> Callable[..., None]:
 @talks
 def run(
     client: "Client",
+    /,
     *,
     dataset: str,
     project: str,

@@ -52,7 +52,7 @@ def scoped(function: Callable[..., None]) -> Callable[..., None]:
 
     @talks
     @functools.wraps(function)
-    def command(client: "Client", dataset: str | None, project: str, org: str | None, **kwargs: Any) -> None:  # noqa: ANN401
+    def command(client: "Client", /, dataset: str | None, project: str, org: str | None, **kwargs: Any) -> None:  # noqa: ANN401
         if dataset is None and org is None and not _named("project"):
             dataset, project = _from_folder() or (None, project)
         function(client=client, where=_scope(client, dataset, project, org), **kwargs)

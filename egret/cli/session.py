@@ -33,7 +33,7 @@ def session() -> None:
 @click.option("--max-requests", type=click.IntRange(min=1), help="Requests it may make.")
 @click.option("--label", help="A word for people.")
 @talks
-def open_(client: "Client", dataset: str, project: str, **options: Any) -> None:  # noqa: ANN401
+def open_(client: "Client", /, dataset: str, project: str, **options: Any) -> None:  # noqa: ANN401
     """Open a session and print its token and URLs, which are not shown again."""
     found = client.find_dataset(dataset, project)
     one(client.open_session(found["id"], project, **given(**options)))
