@@ -269,8 +269,10 @@ def _named(name: str) -> None:
 
 
 def _unhandled(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Name the class of what nobody caught; its text may hold anything."""
-    logging.getLogger("egret.proxy").error("unhandled in the event loop: %s", type(context.get("exception")).__name__)
+    """Name the class of what nobody caught, or the coroutine of a task that was forgotten; texts may hold anything."""
+    what = type(context["exception"]) if "exception" in context else getattr(context.get("task"), "get_coro", str)()
+    name = getattr(what, "__qualname__", type(what).__name__)
+    logging.getLogger("egret.proxy").error("unhandled in the event loop: %s", name)
 
 
 def _is_fatal(error: Exception) -> bool:

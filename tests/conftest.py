@@ -5,6 +5,10 @@ import shutil
 import signal
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("counted", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("counted")  # the wall clock of a busy machine says nothing of what is tested
 
 CI = os.environ.get("CI") == "true"
 

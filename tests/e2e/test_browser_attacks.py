@@ -260,7 +260,7 @@ class _FrontHandler(http.server.BaseHTTPRequestHandler):
     def _pass(self):
         self.server.asked.append((self.command, self.path))
         port = self.server.places["/s/"] if self.path.startswith("/s/") else self.server.places["/"]
-        conn = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        conn = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         conn.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
         for name, value in self.headers.items():

@@ -77,6 +77,7 @@ def test_variables_are_readable(cli):
     """A variable comes back as it was put."""
     assert cli("kv", "put", "prod/region", "eu-1").returncode == 0
     assert cli("kv", "get", "prod/region").stdout == "eu-1\n"
+    assert cli("kv", "rm", "prod/region").returncode == 0
     assert cli("var", "put", "REGION", "eu-2", "-d", "cli").returncode == 0
     assert json.loads(cli("var", "ls", "-d", "cli", "--json").stdout)[0]["value"] == "eu-2"
 

@@ -1,6 +1,5 @@
 """docs/coming-from: every block of every page is run, in order, in one shell, against a running Egret."""
 
-import os
 import re
 import subprocess
 import sys
@@ -38,7 +37,7 @@ def test_every_block_runs(egret, page, tmp_path):
     """It ends well, prints what its comments say, in order, and no value; the API has the value and no placeholder."""
     egret.upstream.forget()
     script = script_of(page.read_text()).replace("api.example.com", egret.upstream.origin)
-    bare = {name: value for name, value in os.environ.items() if not name.upper().endswith("_PROXY")}
+    bare = {name: value for name, value in egret.environ.items() if not name.upper().endswith("_PROXY")}
     environ = bare | {
         "PATH": f"{Path(sys.executable).parent}:{bare['PATH']}",
         "EGRET_URL": egret.urls["admin"],

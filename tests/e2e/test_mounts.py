@@ -35,7 +35,7 @@ def events(request, conn):
     with contextlib.suppress(OSError):
         for _ in range(3):
             conn.sendall(b"9\r\ndata: x\n\n\r\n")
-        seen.wait(20)
+        seen.wait(60)
 
 
 def echo_frames(ends, send):
@@ -68,12 +68,12 @@ def mount(request, tmp_path_factory):
         def dial(alpn=("http/1.1",)):
             context.set_alpn_protocols(list(alpn))
             return context.wrap_socket(
-                socket.create_connection(("127.0.0.1", port), timeout=10), server_hostname="localhost"
+                socket.create_connection(("127.0.0.1", port), timeout=60), server_hostname="localhost"
             )
 
         yield dial, prefix, gate, folder
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def start_nginx(folder: Path, port: int, gateway: int, leaf: Path, prefix: str) -> subprocess.Popen:

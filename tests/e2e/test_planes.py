@@ -47,7 +47,7 @@ def test_the_proxy_injects(planes, session):
 def test_the_gateway_injects(planes, session):
     """And so does the gateway."""
     planes.upstream.forget()
-    conn = http.client.HTTPConnection(*planes.address("gateway"), timeout=20)
+    conn = http.client.HTTPConnection(*planes.address("gateway"), timeout=60)
     path = f"/s/{session['token']}/https/{planes.upstream.origin}/json"
     conn.request("GET", path, headers={"Origin": "https://app.test", "X-Api-Key": "#{SECRETS.HERE}"})
     answer = conn.getresponse()

@@ -125,7 +125,7 @@ def plain(egret, *fields: str) -> bytes:
     """One request for the plain upstream in absolute form."""
     import socket
 
-    with socket.create_connection(egret.address("proxy"), timeout=20) as sock:
+    with socket.create_connection(egret.address("proxy"), timeout=60) as sock:
         lines = [f"GET {egret.plain.url}/x HTTP/1.1", f"Host: {egret.plain.origin}", "Connection: close", *fields]
         sock.sendall("\r\n".join(lines).encode() + b"\r\n\r\n")
         return receive(sock)

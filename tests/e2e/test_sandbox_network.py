@@ -286,7 +286,7 @@ def test_published(server, run, tmp_path):
         deadline = time.monotonic() + 30
         while True:
             try:
-                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
                 connection.request("GET", "/page.txt")
                 assert connection.getresponse().read() == b"from inside"
                 break
@@ -295,7 +295,7 @@ def test_published(server, run, tmp_path):
                 time.sleep(0.05)
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
     with socket.create_server(("127.0.0.1", port)) as taken:
         done = run("--publish", str(taken.getsockname()[1]), "--", "true", check=False)
         assert done.returncode == 2

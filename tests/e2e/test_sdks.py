@@ -71,7 +71,7 @@ def sockets(egret):
         server.seen = seen
         yield server
         server.shutdown()
-    thread.join(10)
+    thread.join(60)
 
 
 @pytest.fixture(scope="module")

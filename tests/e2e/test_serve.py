@@ -39,7 +39,7 @@ def test_one_ready_line_and_nothing_else(egret):
     ports = [egret.address(plane)[1] for plane in ("admin", "proxy", "gateway")]
     assert len(set(ports)) == 3
     for plane in ("admin", "proxy", "gateway"):
-        socket.create_connection(egret.address(plane), timeout=5).close()
+        socket.create_connection(egret.address(plane), timeout=60).close()
 
 
 def test_each_child_is_a_process_and_shows_no_key(egret):

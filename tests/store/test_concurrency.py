@@ -61,7 +61,7 @@ def run(store, vault, name, plan, done, errors):
         errors.append(error)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, suppress_health_check=list(HealthCheck))
 @given(plans=plans)
 def test_no_update_is_lost(world, plans):
     """The counter counts every addition, each put has a version of its own, and the log and the reader hold all."""

@@ -44,7 +44,7 @@ def killed_after(store, lines):
         last = int(worker.stdout.readline())
     os.kill(worker.pid, signal.SIGKILL)
     rest = worker.stdout.read().splitlines()
-    worker.wait(10)
+    worker.wait(60)
     return max([last, *(int(line) for line in rest if line)])
 
 

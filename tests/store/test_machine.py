@@ -209,9 +209,7 @@ class OnPostgresql(Machine):
 
 
 def steps(examples):
-    return settings(
-        max_examples=examples, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
-    )
+    return settings(max_examples=examples, stateful_step_count=25, suppress_health_check=list(HealthCheck))
 
 
 class TestMachine(Machine.TestCase):

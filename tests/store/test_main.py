@@ -30,7 +30,7 @@ class Process:
         os.close(theirs)
         self.said = os.read(self.ready, 64) if wait else b""
 
-    def get(self, path, key="", timeout=10):
+    def get(self, path, key="", timeout=60):
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}")
         if key:
             request.add_header("Authorization", f"Api-Key {key}")
@@ -40,7 +40,7 @@ class Process:
     def stop(self, number=signal.SIGTERM):
         self.process.send_signal(number)
         try:
-            _, errors = self.process.communicate(timeout=15)
+            _, errors = self.process.communicate(timeout=60)
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise
@@ -103,7 +103,7 @@ def test_keys_that_do_not_fit_stop_the_start(made, spoil, sentence):
     data, _ = made
     spoil(data / "keys")
     process = Process(data, wait=False)
-    _, errors = process.process.communicate(timeout=20)
+    _, errors = process.process.communicate(timeout=60)
     assert process.process.returncode == 78
     assert sentence in errors and "Traceback" not in errors
 

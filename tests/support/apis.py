@@ -50,7 +50,7 @@ class Api:
         self._ready, self._loop = threading.Event(), asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(60)
 
     def _run(self):
         asyncio.set_event_loop(self._loop)
@@ -67,7 +67,7 @@ class Api:
 
     def close(self):
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
+        self._thread.join(60)
         self.state.close()
         self.store.close()
 
@@ -80,7 +80,7 @@ class Api:
             raw = json.dumps(body).encode()
         if raw is not None:
             fields.setdefault("Content-Type", "application/json")
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request(method, path, raw, fields)
             answer = connection.getresponse()

@@ -99,7 +99,7 @@ class Forward:
         with contextlib.suppress(Exception):
             self.run(self.drain(0.1))
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
+        self._thread.join(60)
         self._loop.close()
         self.upstream.close()
         self.plain.close()
@@ -114,7 +114,7 @@ class Forward:
 
     def open(self) -> socket.socket:
         """A TCP connection to the proxy."""
-        return socket.create_connection(("127.0.0.1", self.port), timeout=15)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=60)
 
     def raw(self, data: bytes, *, pieces=None) -> bytes:
         """Send bytes to the proxy, return one response or everything until it closes."""

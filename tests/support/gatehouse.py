@@ -87,7 +87,7 @@ class Gatehouse:
 
     def __enter__(self):
         self._thread.start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(60)
         return self
 
     def __exit__(self, *_):
@@ -108,7 +108,7 @@ class Gatehouse:
 
     def get(self, rest="/", headers=None, *, method="GET", body=None, raw=False, **where):
         """One request; (status, headers, body)."""
-        conn = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        conn = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             conn.request(method, rest if raw else self.path(rest, **where), body, {"Origin": ORIGIN} | (headers or {}))
             got = conn.getresponse()

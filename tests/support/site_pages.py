@@ -26,7 +26,7 @@ class Api:
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
         self._thread.start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(60)
 
     async def _run(self):
         app = web.Application(client_max_size=1 << 30)
@@ -44,7 +44,7 @@ class Api:
 
     def close(self):
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
+        self._thread.join(60)
 
     def find(self, marker: str) -> dict:
         """The request whose target holds the marker."""

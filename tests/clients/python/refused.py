@@ -74,7 +74,7 @@ def grpc_(url):
     import grpc
 
     with grpc.secure_channel(urlsplit(url).netloc, grpc.ssl_channel_credentials()) as channel:
-        channel.unary_unary("/a.B/C")(b"", metadata=[("x-key", "#{SECRETS.NOPE}")], timeout=10)
+        channel.unary_unary("/a.B/C")(b"", metadata=[("x-key", "#{SECRETS.NOPE}")], timeout=60)
 
 
 if __name__ == "__main__":

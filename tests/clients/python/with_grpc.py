@@ -6,12 +6,12 @@ import grpc
 
 METADATA = (("authorization", "Bearer #{SECRETS.API_TOKEN}"), ("x-other", "#{SECRETS.OTHER}"))
 with grpc.secure_channel(os.environ["TARGET"], grpc.ssl_channel_credentials()) as channel:
-    reply, call = channel.unary_unary("/t.T/Unary").with_call(b"ping #{SECRETS.OTHER}", metadata=METADATA, timeout=20)
+    reply, call = channel.unary_unary("/t.T/Unary").with_call(b"ping #{SECRETS.OTHER}", metadata=METADATA, timeout=60)
     print(reply, dict(call.initial_metadata())["seen"], dict(call.trailing_metadata())["seen"])
-    both = channel.stream_stream("/t.T/Both")((b"m%d" % n for n in range(5)), metadata=METADATA, timeout=20)
+    both = channel.stream_stream("/t.T/Both")((b"m%d" % n for n in range(5)), metadata=METADATA, timeout=60)
     print(list(both))
     refused = channel.unary_unary("/t.T/Unary")
     try:
-        refused(b"", metadata=(("x", "#{SECRETS.UNKNOWN}"),), timeout=20)
+        refused(b"", metadata=(("x", "#{SECRETS.UNKNOWN}"),), timeout=60)
     except grpc.RpcError as error:
         print(error.code())

@@ -8,7 +8,7 @@ API = os.environ["API"]
 QUERY = {"token": "#{SECRETS.API_TOKEN}"}
 HEADERS = {"Authorization": "Bearer #{SECRETS.API_TOKEN}"}
 
-with httpx.Client(timeout=20) as client:
+with httpx.Client(timeout=60) as client:
     for url, options in [
         ("/generate", {"params": QUERY}),
         ("/items", {"headers": HEADERS}),

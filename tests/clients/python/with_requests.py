@@ -13,5 +13,5 @@ for url, options in [
     ("/items", {"headers": HEADERS}),
     ("/both", {"params": QUERY, "headers": {**HEADERS, "X-Other": "#{SECRETS.OTHER}"}}),
 ]:
-    response = requests.get(API + url, **options, timeout=20)
+    response = requests.get(API + url, **options, timeout=60)
     print(response.status_code, response.text)

@@ -13,5 +13,5 @@ for url, headers in [
     ("/items", HEADERS),
     ("/both" + QUERY, {**HEADERS, "X-Other": "#{SECRETS.OTHER}"}),
 ]:
-    with urllib.request.urlopen(urllib.request.Request(API + url, headers=headers), timeout=20) as response:
+    with urllib.request.urlopen(urllib.request.Request(API + url, headers=headers), timeout=60) as response:
         print(response.status, response.read().decode())

@@ -30,7 +30,7 @@ def env(server, tmp_path):
 
 
 def put(env, *args, stdin=b"", command=("secret", "put")):
-    return subprocess.run([EGRET, *command, *args], input=stdin, env=env, capture_output=True, timeout=20)
+    return subprocess.run([EGRET, *command, *args], input=stdin, env=env, capture_output=True, timeout=60)
 
 
 def sent(server) -> str:

@@ -346,7 +346,7 @@ UNASKED = {
 async def test_what_nobody_asked_for_ends_an_idle_connection(border, crooked, kind):
     """As on HTTP/1.1: who says more than was asked answers nobody with it, and nothing else there either."""
     idle, more = threading.Event(), [UNASKED[kind]]
-    upstream = crooked(lambda s, n: b"", unasked=lambda: more.pop() if idle.wait(10) and more else b"")
+    upstream = crooked(lambda s, n: b"", unasked=lambda: more.pop() if idle.wait(60) and more else b"")
     assert (await border.ask(upstream, b"/ok")).data == b"fine"
     (connection,) = next(iter(border.pool._shared._open.values()))
     assert (connection.free, connection.lanes) == (True, set())
@@ -365,7 +365,7 @@ async def test_what_nobody_asked_for_ends_an_idle_connection_of_http1(border, se
     def serve(conn):
         while conn.recv(65536):
             conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine")
-            if idle.wait(10) and not over:
+            if idle.wait(60) and not over:
                 conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nsmuggled")
             with contextlib.suppress(OSError):
                 over.append(conn.recv(1))

@@ -35,7 +35,7 @@ async def test_an_answer_waits_for_the_search(border, answer, monkeypatch):
 
     def route(request, conn):
         asked.set()
-        assert answered.wait(10)
+        assert answered.wait(60)
         conn.sendall(answer(conn))
 
     server = Upstream(border.authority.leaf(), {b"/": route})
@@ -45,7 +45,7 @@ async def test_an_answer_waits_for_the_search(border, answer, monkeypatch):
 
     view = type(border.services.view(border.caller))
     values = view.values
-    monkeypatch.setattr(view, "values", lambda self: (built.wait(10), values(self))[1])
+    monkeypatch.setattr(view, "values", lambda self: (built.wait(60), values(self))[1])
     border.reader.put("NEW", NEW, server.origin)
     await until(lambda: border.border._tasks)
     answered.set()

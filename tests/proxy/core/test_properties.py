@@ -3,7 +3,7 @@
 import itertools
 import re
 
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from names import Known, Names
 from vectors import FORMS, decode, encode
@@ -41,7 +41,7 @@ PLACEHOLDERS = [
 ]  # fmt: skip
 TEXT = st.lists(st.sampled_from(TOKENS + PLACEHOLDERS) | st.binary(max_size=4), max_size=30).map(b"".join)
 CUTS = st.lists(st.integers(0, 400), max_size=20)
-QUICK = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=300)
 
 
 def cut(data: bytes, places: list[int]) -> list[bytes]:

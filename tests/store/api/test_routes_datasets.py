@@ -33,12 +33,12 @@ def test_the_documented_examples_as_they_are(shared, tmp_path):
     assert {"id", "name", "upload_url", "date_created", "date_last_used", "is_deleted", "status"} <= made.keys()
     subprocess.run([*curl, "--upload-file", "dataset.zip", made["upload_url"]], check=True, cwd=tmp_path)
     headers = {"Authorization": f"Api-Key {shared.key}"}
-    assert requests.get(url + made["id"] + "/", headers=headers, timeout=10).json()["status"] == "ready"
-    again = requests.post(url, headers=headers, json=body, timeout=10)
+    assert requests.get(url + made["id"] + "/", headers=headers, timeout=60).json()["status"] == "ready"
+    again = requests.post(url, headers=headers, json=body, timeout=60)
     again.raise_for_status()
     with (tmp_path / "dataset.zip").open("rb") as file:
-        requests.put(again.json()["upload_url"], data=file, timeout=10).raise_for_status()
-    assert requests.get(url + again.json()["id"], headers=headers, timeout=10).json()["status"] == "ready"
+        requests.put(again.json()["upload_url"], data=file, timeout=60).raise_for_status()
+    assert requests.get(url + again.json()["id"], headers=headers, timeout=60).json()["status"] == "ready"
 
 
 def test_hosts_of_a_dataset_are_the_default_of_its_secrets(shared):

@@ -12,7 +12,7 @@ DATA = b"PK\x03\x04" + bytes(range(256)) * 4096
 
 def send(url, data=DATA, method="PUT"):
     parts = urlsplit(url)
-    connection = HTTPConnection(parts.hostname, parts.port, timeout=20)
+    connection = HTTPConnection(parts.hostname, parts.port, timeout=60)
     connection.request(method, parts.path, data)
     answer = connection.getresponse()
     got = answer.status, answer.read()

@@ -49,7 +49,7 @@ def test_broken_requests_get_problem_documents(shared, request_, status, code):
 def test_a_connection_that_asks_nothing_is_closed(api, monkeypatch):
     """A client that does not finish its request head in time is let go, so that idle sockets are not a flood."""
     monkeypatch.setattr("store.api.server.HEAD", 0.3)
-    with socket.create_connection(("127.0.0.1", api.port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", api.port), timeout=60) as sock:
         sock.sendall(b"GET / HTTP/1.1\r\nHost: ")
         assert sock.recv(100) == b""
 

@@ -36,7 +36,7 @@ def sealed(value=b"value", binding=None):
     return envelope, sign_envelope(WRITER, envelope, binding)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.one_of(st.binary(max_size=300), st.sampled_from([bytes(MAX_VALUE), b"x" * 4093, b"x" * 4092])))
 def test_what_is_sealed_opens_byte_for_byte(value):
     """Any bytes, any length up to 64 KiB."""

@@ -26,7 +26,7 @@ class Nodes(dict):
         return believed_hash(self.fetch, self.root.hex(), key)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.dictionaries(KEYS, st.one_of(st.none(), HASHES), max_size=12), max_size=12))
 def test_the_tree_is_a_dictionary(batches):
     """After any changes, every key has its last hash, and removed keys have none."""
@@ -41,7 +41,7 @@ def test_the_tree_is_a_dictionary(batches):
         assert nodes.look(key) == model.get(key)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.dictionaries(KEYS, HASHES, min_size=1, max_size=20), st.randoms(use_true_random=False))
 def test_the_root_depends_on_content_alone(content, order):
     """Any order of the same changes gives the same root; removing all gives the empty root."""

@@ -120,7 +120,7 @@ def test_so_it_is_in_bodies_of_every_kind(kind, alphabet):
 
 
 @pytest.mark.parametrize("options", [{}, {"ends": EVENTS}, {"ends": LINES}, {"keep_length": True}])
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_no_mixture_of_beginnings_tells_anything(options, data):
     """Any length, any alphabet, any forms, cut anywhere, and with the other value's beginnings between."""

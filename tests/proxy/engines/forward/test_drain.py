@@ -55,7 +55,7 @@ def test_a_tunnel_that_is_being_granted(proxy):
     token, found = proxy.reader.open(), []
     client = threading.Thread(target=lambda: found.append(proxy.get(token, "/x")))
     client.start()
-    assert proxy.looked_up.wait(20)
+    assert proxy.looked_up.wait(60)
     with draining(proxy):
         proxy.go.set()
         client.join(20)

@@ -372,7 +372,7 @@ def test_events_are_delivered_at_once(proxy):
         chunk = lambda b: conn.sendall(b"%x\r\n%s\r\n" % (len(b), b))  # noqa: E731
         conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
         chunk(b"data: one\n\n")
-        gate.wait(5)
+        gate.wait(60)
         chunk(b"data: " + VALUE[:8])
         chunk(VALUE[8:] + b"\n\n")
         conn.sendall(b"0\r\n\r\n")

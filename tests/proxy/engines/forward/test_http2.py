@@ -196,7 +196,7 @@ FLOODS = {
 @pytest.mark.parametrize("kind", FLOODS)
 def test_floods_of_frames_end_by_count(proxy, kind):
     """Frames that ask for nothing are counted, and a thousand of them are enough."""
-    proxy.upstream.routes[b"/wait"] = lambda request, conn: done.wait(20) and b""
+    proxy.upstream.routes[b"/wait"] = lambda request, conn: done.wait(60) and b""
     done = threading.Event()
     conn = client(proxy, proxy.upstream.origin)
     conn.send("/wait", method="POST", body=b"x", end=False)
@@ -259,13 +259,13 @@ def test_drain_lets_streams_finish(proxy):
 
     def held(request, conn):
         going.set()
-        go.wait(20)
+        go.wait(60)
         return response(b"late")
 
     proxy.upstream.routes[b"/held"] = held
     conn = client(proxy, proxy.upstream.origin)
     stream_id = conn.send("/held")
-    assert going.wait(20)
+    assert going.wait(60)
     drained = threading.Thread(target=lambda: proxy.run(proxy.drain(20)))
     drained.start()
     go.set()

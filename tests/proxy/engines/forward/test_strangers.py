@@ -17,7 +17,7 @@ def proxy(tmp_path):
 
 
 def dial(proxy, source="127.0.0.1"):
-    return socket.create_connection(("127.0.0.1", proxy.port), timeout=15, source_address=(source, 0))
+    return socket.create_connection(("127.0.0.1", proxy.port), timeout=60, source_address=(source, 0))
 
 
 def test_an_address_has_a_share(proxy):

@@ -270,7 +270,7 @@ def test_early_answer_is_delivered(gate):
                 b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1
             )
         )
-        answered.wait(5)
+        answered.wait(60)
         conn.close()
 
     threading.Thread(target=run, daemon=True).start()

@@ -135,7 +135,7 @@ def test_head_is_delivered_before_the_body(gate, scripted):
 
     def act(conn, head):
         conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
-        opened.wait(20)
+        opened.wait(60)
         conn.close()
 
     server = scripted(act)
