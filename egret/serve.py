@@ -72,7 +72,7 @@ def _welcome(data: Path, admin: str, proxy: str, gateway: str, engine: str) -> l
         f"forward proxy  {proxy}  (engine {engine})",
         f"gateway        {gateway}  (for pages in browsers)",
         f"data folder    {data}",
-        "next, in another terminal, with the owner key, which was shown once, when the data folder was made:",
+        "next, in another terminal, with the owner key, which was shown once:",
         f"  export EGRET_URL={admin} EGRET_API_KEY=egk_...",
         "  egret status",
         "  egret dataset create NAME",
