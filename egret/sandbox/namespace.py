@@ -24,6 +24,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
 
+from egret.hardening import close_others
+from egret.sandbox import stops
+
 PROXY, CAPTURE, DNS = 47128, 47129, 47053
 """Ports of our listeners inside: high ones, so that programs find the usual ones free."""
 
@@ -85,9 +88,13 @@ class Helper:
     captured: bool
 
     def listeners(self) -> Listeners:
-        """Wait for it and return what it made; raises `NamespaceError`."""
-        with self.channel:
-            return _receive(self.channel, self.pid, captured=self.captured)
+        """Wait for it and return what it made; raises `NamespaceError`. It does not outlive the wait."""
+        try:
+            with self.channel:
+                return _receive(self.channel, captured=self.captured)
+        finally:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
 
 
 def enter(child: int, nft: str | None) -> Helper:
@@ -95,6 +102,7 @@ def enter(child: int, nft: str | None) -> Helper:
     ours, theirs = socket.socketpair()
     pid = os.fork()
     if pid == 0:
+        stops.block()
         ours.close()
         _help(theirs, child, nft)
     theirs.close()
@@ -110,8 +118,8 @@ def connector(child: int) -> socket.socket:
     ours, theirs = socket.socketpair()
     if os.fork() == 0:
         try:
-            ours.close()
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the command's
+            stops.block()  # they are the command's
+            close_others({theirs.fileno()})  # published ports and locks would outlive us, if only for a moment
             _join(child)
             while theirs.recv(1):
                 with socket.socket() as made:
@@ -122,9 +130,8 @@ def connector(child: int) -> socket.socket:
     return ours
 
 
-def _receive(channel: socket.socket, helper: int, *, captured: bool) -> Listeners:
+def _receive(channel: socket.socket, *, captured: bool) -> Listeners:
     said, ancillary, _, _ = channel.recvmsg(512, socket.CMSG_SPACE(8 * 4))
-    os.waitpid(helper, 0)
     numbers = array.array("i")
     for _, _, data in ancillary:
         numbers.frombytes(data[: len(data) - len(data) % numbers.itemsize])
@@ -161,6 +168,8 @@ def _join(child: int) -> None:
     owner = fcntl.ioctl(network, NS_GET_USERNS)
     os.setns(owner, os.CLONE_NEWUSER)
     os.setns(network, os.CLONE_NEWNET)
+    os.close(owner)
+    os.close(network)
 
 
 def _wait_for_loopback() -> None:
