@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "install": ("egret.cli.install", "Install the engine mitmproxy, by hash."),
     "doctor": ("egret.cli.doctor", "Prove the path of a running server with a canary."),
     "run": ("egret.cli.run", "Run a command behind the proxy."),
+    "sidecar": ("egret.cli.sidecar", "Capture the connections of a pod."),
     "status": ("egret.cli.status", "Show the server, whether it is well, and the folder's default."),
     "whoami": ("egret.cli.status", "Show the key that is used, and what it may do."),
     "use": ("egret.cli.use", "Make a dataset the default of this folder."),
