@@ -79,6 +79,28 @@ def test_a_signal_while_the_sandbox_is_made(egret, dataset, environ, tmp_path, n
     nothing_stays(egret, dataset, tmp_path)
 
 
+LOADING = """
+import signal, sys
+sys.argv = ["/usr/bin/egret"]
+from egret.cli.__main__ import main
+shown = [getattr(signal.getsignal(signal.SIGINT), "name", "raises")]
+for name in ("run", "use"):
+    main([name, "--help"], standalone_mode=False)
+    shown.append(getattr(signal.getsignal(signal.SIGINT), "name", "raises"))
+print("found:", *shown)
+"""
+
+
+@pytest.mark.parametrize("argv", ["/usr/bin/egret", "/usr/bin/other"])
+def test_a_key_while_modules_are_loaded(argv):
+    """It ends the program at once: an import can swallow the exception. Other programs keep what they have."""
+    code = LOADING.replace("/usr/bin/egret", argv)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == (
+        "found: SIG_DFL SIG_DFL raises" if argv.endswith("egret") else "found: raises raises raises"
+    )
+
+
 def test_a_sandbox_that_is_given_up(tmp_path):
     """Its PID 1 waits for a word, and takes the end of the pipe for one."""
     mounts = Mounts(["--bind", "/", "/"])
