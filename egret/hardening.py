@@ -1,10 +1,11 @@
-"""What a process does so that others of its user learn nothing from it: no core, no ptrace, no key in /proc."""
+"""What a process does so that others learn nothing from it and get nothing: no core, ptrace, key, descriptor."""
 
 import contextlib
 import ctypes
 import os
 import resource
 import sys
+from collections.abc import Collection
 from typing import Final
 
 PR_SET_DUMPABLE: Final = 4
@@ -17,6 +18,14 @@ def undumpable() -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def close_others(keep: Collection[int]) -> None:
+    """Close every descriptor but these: a forked process would hold pipes, locks and ports of another (Linux)."""
+    for number in [int(name) for name in os.listdir("/proc/self/fd")]:  # noqa: PTH208
+        if number not in keep:
+            with contextlib.suppress(OSError):  # that of the listing itself
+                os.close(number)
 
 
 def forget_key() -> None:

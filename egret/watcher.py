@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from egret.client import ApiError, Client
-from egret.hardening import undumpable
+from egret.hardening import close_others, undumpable
 from egret.sandbox.made import sweep
 
 
@@ -22,6 +22,8 @@ def leave_behind(client: Client, revoke: tuple[str, str, str], folder: Path, rec
     """Fork the watcher; False where that cannot work. `revoke` is (session, dataset, project).
 
     It removes `folder`, and what a sandbox made for the time of its run (`egret.sandbox.made`), by its `records`.
+    Signals that the caller blocks stay blocked in it (`egret.sandbox.stops`): those that end us, a Ctrl-C or the end
+    of a service, come to the whole group, and it is there for the time after them.
     """
     if sys.platform != "linux" or not hasattr(os, "pidfd_open"):
         return False
@@ -49,8 +51,7 @@ def _watch(watched: int, client: Client, revoke: tuple[str, str, str], folder: P
         null = os.open(os.devnull, os.O_RDWR)
         for number in (0, 1, 2):
             os.dup2(null, number)
-        for number in _descriptors() - {0, 1, 2, watched}:
-            os.close(number)  # else a pipe that the command closes would stay open here
+        close_others({0, 1, 2, watched})  # else a pipe that the command closes would stay open here
         select.select([watched], [], [])
         with contextlib.suppress(ApiError):
             client.revoke_session(*revoke)
@@ -58,17 +59,3 @@ def _watch(watched: int, client: Client, revoke: tuple[str, str, str], folder: P
         sweep(records)
     finally:
         os._exit(0)
-
-
-def _descriptors() -> set[int]:
-    with os.scandir("/proc/self/fd") as entries:
-        found = {int(entry.name) for entry in entries}
-    return {number for number in found if _is_open(number)}  # without that of the listing itself
-
-
-def _is_open(number: int) -> bool:
-    try:
-        os.fstat(number)
-    except OSError:
-        return False
-    return True

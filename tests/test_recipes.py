@@ -13,6 +13,7 @@ import yaml
 
 from egret.cli.__main__ import COMMANDS
 from egret.sandbox.environment import BUNDLES, PROXY
+from egret.sandbox.namespace import CAPTURE
 from egret.settings import sections
 
 ROOT = Path(__file__).parents[1]
@@ -112,14 +113,16 @@ def documents(name):
     return named
 
 
+MANIFESTS = ("kubernetes.yaml", "kubernetes-init.yaml", "kubernetes-code.yaml", "kubernetes-sidecar.yaml")
+
+
 def pods():
     """Each pod's specification."""
     found = []
-    manifests = ("kubernetes.yaml", "kubernetes-init.yaml", "kubernetes-code.yaml")
-    for (kind, _), one in [item for name in manifests for item in documents(name).items()]:
+    for (kind, _), one in [item for name in MANIFESTS for item in documents(name).items()]:
         if kind in ("StatefulSet", "Pod"):
             spec = one["spec"]["template"]["spec"] if kind == "StatefulSet" else one["spec"]
-            found.append(pytest.param(spec, id=one["metadata"]["name"]))
+            found.append(pytest.param(spec, id="-".join(one["metadata"].values())))
     return found
 
 
@@ -129,7 +132,7 @@ API = json.loads((ROOT / "tests" / "support" / "kubernetes-1.37.json").read_text
 class TestKubernetes:
     """One egress proxy for many pods."""
 
-    @pytest.mark.parametrize("name", ["kubernetes.yaml", "kubernetes-init.yaml", "kubernetes-code.yaml"])
+    @pytest.mark.parametrize("name", MANIFESTS)
     def test_every_object_is_one_of_kubernetes(self, name):
         """By the strict schema of its kind: a member that Kubernetes does not know would be left out without a word."""
         groups = {"v1": "core.v1", "apps/v1": "apps.v1", "networking.k8s.io/v1": "networking.v1"}
@@ -146,7 +149,9 @@ class TestKubernetes:
         assert whole["seccompProfile"] == {"type": "RuntimeDefault"}
         assert spec["automountServiceAccountToken"] is False and spec["enableServiceLinks"] is False
         assert not {"hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace"} & set(spec)
-        assert all(set(volume) & {"emptyDir", "configMap", "persistentVolumeClaim"} for volume in spec["volumes"])
+        assert all(
+            set(volume) & {"emptyDir", "configMap", "persistentVolumeClaim", "secret"} for volume in spec["volumes"]
+        )
         declared = [volume["name"] for volume in spec["volumes"]]
         for container in spec["containers"]:
             assert container["securityContext"] == {
@@ -218,6 +223,41 @@ class TestKubernetes:
         (block,) = (peer["ipBlock"] for peer in world["to"])
         private = {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "127.0.0.0/8", "100.64.0.0/10"}
         assert private <= set(block["except"])
+
+    def test_a_sidecar_has_the_session_and_the_code_has_not(self):
+        """One container may redirect, and ends before the others; the spared user is the sidecar's alone."""
+        spec = documents("kubernetes-sidecar.yaml")["Pod", "code"]["spec"]
+        redirect, sidecar = spec["initContainers"]
+        (code,) = spec["containers"]
+        confined = code["securityContext"]
+        assert redirect["securityContext"] == {
+            **confined, "runAsNonRoot": False, "runAsUser": 0, "runAsGroup": 0,
+            "capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN"]},
+        }  # fmt: skip
+        assert "restartPolicy" not in redirect and sidecar["restartPolicy"] == "Always"
+        (number,) = re.findall(r"--uid (\d+)", (ROOT / "Dockerfile").read_text())
+        assert sidecar["securityContext"] == {**confined, "runAsUser": int(number), "runAsGroup": int(number)}
+        assert redirect["args"] == ["sidecar", "redirect", "--user", number]
+        assert spec["securityContext"]["runAsUser"] != int(number)
+        assert str(CAPTURE) in sidecar["startupProbe"]["exec"]["command"][-1]
+        mounted = {one["name"] for one in code["volumeMounts"]}
+        assert "session" not in mounted and [one["name"] for one in sidecar["volumeMounts"]] == ["session"]
+        environment = {one["name"]: one["value"] for one in code["env"]}
+        assert not [name for name in environment if name.lower().endswith("_proxy") or name.startswith("EGRET_")]
+        assert {environment[name] for name in (*TRUSTED, "NODE_EXTRA_CA_CERTS")} == {"/etc/egret/ca.pem"}
+
+    def test_captured_pods_reach_the_proxy_and_nothing_else(self):
+        """By the same policy as the others, whatever the rules in the pod are; and Egret lets them in at the proxy."""
+        found, others = documents("kubernetes-sidecar.yaml"), documents("kubernetes.yaml")
+        policy = found["NetworkPolicy", "only-the-proxy"]
+        assert policy["metadata"]["namespace"] == "captured"
+        assert policy["spec"] == others["NetworkPolicy", "only-the-proxy"]["spec"]
+        assert found["NetworkPolicy", "egret-captured"]["spec"]["policyTypes"] == ["Ingress"]
+        (rule,) = found["NetworkPolicy", "egret-captured"]["spec"]["ingress"]
+        (same,) = others["NetworkPolicy", "egret"]["spec"]["ingress"]
+        assert yaml.safe_dump(rule) == yaml.safe_dump(same).replace("sandboxes", "captured")
+        pod = found["Pod", "code"]["spec"]
+        assert (pod["dnsPolicy"], pod["dnsConfig"]) == ("None", {"nameservers": ["127.0.0.1"]})
 
     def test_the_code_has_no_name_service_and_its_session_from_a_secret(self):
         """The one name stands in /etc/hosts; the environment is a client's; no value, key or token is written down."""

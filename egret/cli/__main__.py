@@ -6,13 +6,22 @@ under 150 ms, while the planes import what they like.
 
 import importlib
 import keyword
+import signal
+import sys
 from typing import Final
 
-import click
+PROGRAM: Final = __name__ == "__main__" or sys.argv[0].rpartition("/")[2] == "egret"
+"""Whether this process is the command line, and not a program that imports it."""
 
-from egret import __version__
-from egret.cli.common import Group, fail
-from egret.installed import lacks_module
+if PROGRAM and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # An import can swallow KeyboardInterrupt ("Exception ignored in …"), and `egret run` went on after a Ctrl-C.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+import click  # noqa: E402
+
+from egret import __version__  # noqa: E402
+from egret.cli.common import Group, fail  # noqa: E402
+from egret.installed import lacks_module  # noqa: E402
 
 COMMANDS: Final = {
     "init": ("egret.cli.init", "Create keys, CA and database in a folder; print the owner key."),
@@ -24,6 +33,7 @@ COMMANDS: Final = {
     "install": ("egret.cli.install", "Install the engine mitmproxy, by hash."),
     "doctor": ("egret.cli.doctor", "Prove the path of a running server with a canary."),
     "run": ("egret.cli.run", "Run a command behind the proxy."),
+    "sidecar": ("egret.cli.sidecar", "Capture the connections of a pod."),
     "status": ("egret.cli.status", "Show the server, whether it is well, and the folder's default."),
     "whoami": ("egret.cli.status", "Show the key that is used, and what it may do."),
     "use": ("egret.cli.use", "Make a dataset the default of this folder."),
@@ -65,6 +75,8 @@ class Lazy(Group):
         if cmd_name not in COMMANDS:
             return None
         module, _ = COMMANDS[cmd_name]
+        if PROGRAM and cmd_name != "run" and signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # for prompts and what has to be undone
         attribute = cmd_name.replace("-", "_") + ("_" if keyword.iskeyword(cmd_name) else "")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command

@@ -18,7 +18,7 @@ from egret.cli.secret import given
 from egret.settings import environment
 
 if TYPE_CHECKING:
-    from egret.client import Area, Client, Document
+    from egret.client import Client, Document
     from egret.sandbox.launch import Plan, Wishes
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
@@ -87,22 +87,39 @@ def run(
     """
     _needs_linux()
 
-    from egret.client import Area  # noqa: PLC0415
+    from egret.sandbox import stops  # noqa: PLC0415
+
+    with stops.held():
+        try:
+            with stops.heeded():
+                program = _program(command[0])
+                given_here = _from_files(env_files)
+                chosen = _plan(_wishes(options, config))
+                declared = [*secrets, *_declared(manifest)] if secrets or manifest else None
+                options |= {"label": "egret run", "secrets": declared}
+                found, ca = client.find_dataset(dataset, project)["id"], client.ca()
+            session, folder = _opened(client, found, project, given(**options))
+            with stops.heeded():
+                about = _about(session, declared)
+                environ = _environ(ca, about, session, more=given_here, folder=folder, chosen=chosen, shims=shims)
+            _go(chosen, program, command, environ=environ, proxy_url=session["proxy_url"], folder=folder)
+        except stops.Stopped as stopped:
+            os._exit(stopped.code)
+
+
+def _opened(client: "Client", dataset: str, project: str, options: "Document") -> tuple["Document", Path]:
+    """Open a session and make a folder, both of which end with us, whatever happens from here on."""
     from egret.sandbox.places import records  # noqa: PLC0415
     from egret.watcher import leave_behind  # noqa: PLC0415
 
-    program = _program(command[0])
-    given_here = _from_files(env_files)
-    chosen = _plan(_wishes(options, config))
-    declared = [*secrets, *_declared(manifest)] if secrets or manifest else None
-    found = client.find_dataset(dataset, project)["id"]
-    options |= {"label": "egret run", "secrets": declared}
-    session = client.open_session(found, project, **given(**options))
-    about = _about(client, session, Area(found, project), declared)
     folder = Path(tempfile.mkdtemp(prefix="egret-run-"))
-    environ = _environ(client.ca(), about, session, more=given_here, folder=folder, chosen=chosen, shims=shims)
-    leave_behind(client, (session["id"], found, project), folder, records(environment()))
-    _go(chosen, program, command, environ=environ, proxy_url=session["proxy_url"], folder=folder)
+    try:
+        session = client.open_session(dataset, project, **options)
+    except BaseException:
+        folder.rmdir()
+        raise
+    leave_behind(client, (session["id"], dataset, project), folder, records(environment()))
+    return session, folder
 
 
 def _wishes(options: dict[str, Any], config: Path | None) -> "Wishes":
@@ -141,14 +158,13 @@ def _plan(wishes: "Wishes") -> "Plan":
         fail(str(error), USAGE)
 
 
-def _about(client: "Client", session: "Document", where: "Area", declared: list[str] | None) -> "Document":
+def _about(session: "Document", declared: list[str] | None) -> "Document":
     """Return what the session's proxy says of it; a proxy that cannot be asked would serve the command neither."""
     from egret.through import Untold, about  # noqa: PLC0415
 
     try:
         told = about(session["proxy_url"])
     except Untold as error:
-        client.revoke_session(session["id"], where.dataset or "", where.project)
         fail(str(error), UNAVAILABLE)
     missing = sorted(set(declared or ()) - {secret["name"] for secret in told["secrets"]})
     if missing:
@@ -251,7 +267,10 @@ def _declared(manifest: Path | None) -> list[str]:
 
 
 def _become(program: str, command: tuple[str, ...], environ: dict[str, str]) -> NoReturn:
+    from egret.sandbox import stops  # noqa: PLC0415
+
     try:
+        stops.clear()
         os.execve(program, list(command), environ)  # noqa: S606  # the point of the command
     except OSError as error:
         fail(f"{command[0]}: {error.strerror}", NOT_EXECUTABLE)

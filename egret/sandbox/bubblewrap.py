@@ -8,20 +8,24 @@ import platform
 import resource
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from egret.sandbox import seccomp
+from egret.sandbox import seccomp, stops
 from egret.sandbox.machine import NAMESPACES, Machine
 from egret.sandbox.places import HOSTNAME
 from egret.sandbox.system import Mounts
 
 KEYCTL: Final = {"x86_64": 250, "aarch64": 219}
 JOIN_SESSION_KEYRING: Final = 1
+PR_SET_PDEATHSIG: Final = 1
 ON_TERMINAL: Final = (signal.SIGINT, signal.SIGQUIT)
-"""Ignored by bubblewrap itself on a terminal, where a Ctrl-C is for the command alone: else bubblewrap would end."""
+"""Blocked in bubblewrap itself on a terminal, where a Ctrl-C is for the command alone: else bubblewrap would end.
+
+Not ignored: what is typed before the command has begun waits for it.
+"""
 
 
 class StartError(Exception):
@@ -52,7 +56,7 @@ class Bubblewrap:
             [*argv, "--", *_command(inside)],
             env=dict(inside.environ),
             pass_fds=[info_theirs, block_theirs, *mounts.descriptors],
-            process_group=0 if inside.terminal else None,
+            process_group=0,  # what is typed is for the command, and for us where it has no terminal
             preexec_fn=_quiet_on_terminal if inside.terminal else _quiet,  # noqa: PLW1509  # no threads here
         )
         for number in (info_theirs, block_theirs):
@@ -60,32 +64,49 @@ class Bubblewrap:
         mounts.close()
         self.pid = self._process.pid
         self._info = info
+        self._init: int | None = None
 
     def child(self) -> int:
         """Return the host's number of the process that is PID 1 inside; raises `StartError`."""
+        if self._init is not None:
+            return self._init
         said = b""
         while b"}" not in said:
             if not (more := os.read(self._info, 4096)):
                 raise StartError(f"exit code {self._process.wait()}")
             said += more
         os.close(self._info)
-        return int(json.loads(said)["child-pid"])
+        self._init = int(json.loads(said)["child-pid"])
+        return self._init
 
     def release(self) -> None:
         """Let it start the command."""
         with contextlib.suppress(OSError):
             os.write(self._block, b"x")
-        os.close(self._block)
+        self._let_go()
 
     def abandon(self) -> None:
-        """End it without having let it go."""
+        """End it without having let it go.
+
+        PID 1 inside goes first: it would take the end of our pipe for the word to start the command, and bubblewrap
+        has it die with its parent only from then on.
+        """
+        with contextlib.suppress(StartError, OSError):
+            init = self.child()
+            if self._process.poll() is None:  # else its number may be another's
+                os.kill(init, signal.SIGKILL)
         self._process.kill()
         self._process.wait()
-        os.close(self._block)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._block >= 0:
+            os.close(self._block)
+            self._block = -1
 
 
 def _command(inside: Inside) -> list[str]:
-    """On a terminal the command gets back what bubblewrap ignores, by way of env (coreutils 8.31)."""
+    """On a terminal the command gets what bubblewrap blocks, by way of env (coreutils 8.31)."""
     if not inside.terminal:
         return [inside.program, *inside.arguments]
     names = ",".join(number.name.removeprefix("SIG") for number in ON_TERMINAL)
@@ -107,13 +128,17 @@ def _options(machine: Machine, mounts: Mounts, inside: Inside, info: int, block:
     return [*options, *mounts.options, "--chdir", str(inside.cwd)]
 
 
-def _quiet() -> None:
-    """Run before exec: no core, and a session keyring of its own, because the user's passes over fork and exec."""
+def _quiet(blocked: Collection[int] = ()) -> None:
+    """Run before exec: no core, and a session keyring of its own, because the user's passes over fork and exec.
+
+    And it dies with us: bubblewrap sees to that too, but only once it has made its namespaces.
+    """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    ctypes.CDLL(None).syscall(KEYCTL[platform.machine()], JOIN_SESSION_KEYRING, None)
+    libc = ctypes.CDLL(None)
+    libc.syscall(KEYCTL[platform.machine()], JOIN_SESSION_KEYRING, None)
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    stops.clear(but=blocked)
 
 
 def _quiet_on_terminal() -> None:
-    _quiet()
-    for number in ON_TERMINAL:
-        signal.signal(number, signal.SIG_IGN)
+    _quiet(ON_TERMINAL)

@@ -70,7 +70,8 @@ class Capture:
         for sock in listeners.dns:
             sock.setblocking(False)
             loop.add_reader(sock.fileno(), self._datagram, sock)
-        self._accepting([listeners.proxy], self._forward)
+        if listeners.proxy is not None:
+            self._accepting([listeners.proxy], self._forward)
         self._accepting(listeners.capture, self._captured)
         self._accepting(listeners.resolver, self._questions)
 

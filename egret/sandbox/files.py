@@ -116,13 +116,15 @@ def mount(
         if within(path, shared.writable):
             made.add("--ro-bind", path, path)
     _folders(made, dict.fromkeys(extra, "--ro-bind"))
-    for path in _protected(shared, seen):
+    top = _protected(shared)
+    for path in dict.fromkeys([*top, *(path for one in seen.looks.values() for path in one.kept)]):
         if path.parent.name == ".git" and path.parent not in made.held:
             made.add(
                 "--bind", path.parent, path.parent
             )  # as a mount it cannot be renamed, and another put in its place
             made.held.add(path.parent)
-        made.add("--ro-bind", path, path)
+        # Further down it may be gone by now: what held a place for a command in that folder, say.
+        made.add("--ro-bind" if path in top else "--ro-bind-try", path, path)
     for path in seen.covered:
         made.add("--ro-bind", os.devnull, path)
     for name in shared.devices:
@@ -183,9 +185,8 @@ def _link(made: Mounts, path: Path, resolved: Path) -> None:
         made.add("--ro-bind", resolved, path)
 
 
-def _protected(shared: Shared, seen: Seen) -> list[Path]:
-    top = [path for folder in shared.writable for path in protected(folder)]
-    return list(dict.fromkeys([*top, *(path for one in seen.looks.values() for path in one.kept)]))
+def _protected(shared: Shared) -> list[Path]:
+    return [path for folder in shared.writable for path in protected(folder)]
 
 
 def _device(made: Mounts, name: str) -> None:

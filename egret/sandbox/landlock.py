@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
-from egret.sandbox import seccomp, system
+from egret.sandbox import seccomp, stops, system
 from egret.sandbox.bubblewrap import JOIN_SESSION_KEYRING, KEYCTL
 from egret.sandbox.levels import NoSandbox
 from egret.sandbox.places import SYSTEM
@@ -69,7 +69,7 @@ def readable(extra: Iterable[Path]) -> list[Path]:
     mounts = system.Mounts()
     system.tree(mounts, "/etc")
     options = mounts.options
-    etc = [Path(options[place + 1]) for place, option in enumerate(options) if option == "--ro-bind"]
+    etc = [Path(options[place + 1]) for place, option in enumerate(options) if option.startswith("--ro-bind")]
     return [*(Path(name) for name in (*SYSTEM, "/proc")), *etc, *extra]
 
 
@@ -89,6 +89,7 @@ def become(program: str, words: Sequence[str], environ: Mapping[str, str]) -> No
     header = struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(buffer))
     if libc.prctl(SET_SECCOMP, FILTER_MODE, header, 0, 0):
         raise NoSandbox("this kernel takes no seccomp filter")
+    stops.clear()
     os.execve(program, list(words), dict(environ))  # noqa: S606  # the point of it
 
 

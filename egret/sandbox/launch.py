@@ -10,6 +10,7 @@ from typing import Final, NoReturn
 
 from egret.hardening import forget_key, undumpable
 from egret.sandbox import machine as machines
+from egret.sandbox import stops
 from egret.sandbox.bubblewrap import Bubblewrap, Inside, StartError
 from egret.sandbox.files import Seen, Shared, examine, home_of, mount
 from egret.sandbox.identity import git_identity
@@ -124,8 +125,14 @@ class Job:
 def run(chosen: Plan, job: Job) -> int:
     """Run the command in namespaces of its own; return its exit code. Raises `NoSandbox` before it started.
 
-    From here on this process is undumpable and knows no API key.
+    From here on this process is undumpable and knows no API key. A signal that ends it before the command runs raises
+    `Stopped`.
     """
+    with stops.held():
+        return _prepared(chosen, job)
+
+
+def _prepared(chosen: Plan, job: Job) -> int:
     undumpable()
     forget_key()
     if chosen.level is Level.LANDLOCK:
@@ -168,22 +175,30 @@ def _run(chosen: Plan, job: Job, started: Bubblewrap, terminal: Terminal) -> int
         from egret.sandbox.keeper import Keeper  # noqa: PLC0415  # asyncio loads while bubblewrap and the helper work
 
         level, listeners = _network(helper, init, job.say)
+        job.say(SAID[level])
+        way_out = WayOut.of(job.session_url)
+        return Keeper(started, init, listeners, way_out, terminal, published=chosen.published).run(job.say)
     except (StartError, NamespaceError) as error:
         started.abandon()
         raise no_sandbox(
             machines.why_not(machines.probe(chosen.machine) or str(error)), protects(job.environ)
         ) from None
-    job.say(SAID[level])
-    way_out = WayOut.of(job.session_url)
-    return Keeper(started, init, listeners, way_out, terminal, published=chosen.published).run(job.say)
+    except BaseException:
+        started.abandon()
+        raise
 
 
 def _network(helper: Helper, init: int, say: Callable[[str], None]) -> tuple[Level, Listeners]:
     """Take the listeners; where the kernel has no nftables, go on without capture."""
     if not helper.captured:
-        return Level.PROXY_ONLY, helper.listeners()
+        return Level.PROXY_ONLY, _heeded(helper)
     try:
-        return Level.FULL, helper.listeners()
+        return Level.FULL, _heeded(helper)
     except NamespaceError as error:
         say(f"connections cannot be captured here: {error}")
-        return Level.PROXY_ONLY, enter(init, None).listeners()
+        return Level.PROXY_ONLY, _heeded(enter(init, None))
+
+
+def _heeded(helper: Helper) -> Listeners:
+    with stops.heeded():
+        return helper.listeners()

@@ -24,6 +24,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
 
+from egret.hardening import close_others
+from egret.sandbox import stops
+
 PROXY, CAPTURE, DNS = 47128, 47129, 47053
 """Ports of our listeners inside: high ones, so that programs find the usual ones free."""
 
@@ -70,7 +73,7 @@ class NamespaceError(Exception):
 class Listeners:
     """What was made inside; `capture` and `dns` only where connections are captured."""
 
-    proxy: socket.socket
+    proxy: socket.socket | None
     capture: Sequence[socket.socket] = ()
     dns: Sequence[socket.socket] = ()
     resolver: Sequence[socket.socket] = ()
@@ -85,9 +88,13 @@ class Helper:
     captured: bool
 
     def listeners(self) -> Listeners:
-        """Wait for it and return what it made; raises `NamespaceError`."""
-        with self.channel:
-            return _receive(self.channel, self.pid, captured=self.captured)
+        """Wait for it and return what it made; raises `NamespaceError`. It does not outlive the wait."""
+        try:
+            with self.channel:
+                return _receive(self.channel, captured=self.captured)
+        finally:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
 
 
 def enter(child: int, nft: str | None) -> Helper:
@@ -95,6 +102,7 @@ def enter(child: int, nft: str | None) -> Helper:
     ours, theirs = socket.socketpair()
     pid = os.fork()
     if pid == 0:
+        stops.block()
         ours.close()
         _help(theirs, child, nft)
     theirs.close()
@@ -110,8 +118,8 @@ def connector(child: int) -> socket.socket:
     ours, theirs = socket.socketpair()
     if os.fork() == 0:
         try:
-            ours.close()
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the command's
+            stops.block()  # they are the command's
+            close_others({theirs.fileno()})  # published ports and locks would outlive us, if only for a moment
             _join(child)
             while theirs.recv(1):
                 with socket.socket() as made:
@@ -122,9 +130,8 @@ def connector(child: int) -> socket.socket:
     return ours
 
 
-def _receive(channel: socket.socket, helper: int, *, captured: bool) -> Listeners:
+def _receive(channel: socket.socket, *, captured: bool) -> Listeners:
     said, ancillary, _, _ = channel.recvmsg(512, socket.CMSG_SPACE(8 * 4))
-    os.waitpid(helper, 0)
     numbers = array.array("i")
     for _, _, data in ancillary:
         numbers.frombytes(data[: len(data) - len(data) % numbers.itemsize])
@@ -143,7 +150,7 @@ def _help(channel: socket.socket, child: int, nft: str | None) -> NoReturn:
     try:
         _join(child)
         _wait_for_loopback()
-        made = [_listen("127.0.0.1", PROXY)]
+        made = [listen("127.0.0.1", PROXY)]
         if nft is not None:
             _capture(nft)
             made += _listeners()
@@ -161,6 +168,8 @@ def _join(child: int) -> None:
     owner = fcntl.ioctl(network, NS_GET_USERNS)
     os.setns(owner, os.CLONE_NEWUSER)
     os.setns(network, os.CLONE_NEWNET)
+    os.close(owner)
+    os.close(network)
 
 
 def _wait_for_loopback() -> None:
@@ -177,10 +186,10 @@ def _wait_for_loopback() -> None:
 
 
 def _loopback_is_up() -> bool:
-    hosts = ["127.0.0.1", "::1"] if _has_ipv6() else ["127.0.0.1"]
+    hosts = ["127.0.0.1", "::1"] if has_ipv6() else ["127.0.0.1"]
     try:
         for host in hosts:
-            _datagrams(host).close()
+            datagrams(host).close()
     except OSError as error:
         if error.errno == errno.EADDRNOTAVAIL:
             return False
@@ -190,7 +199,7 @@ def _loopback_is_up() -> bool:
     return bool(struct.unpack_from("H", flags, 16)[0] & IFF_UP)
 
 
-def _has_ipv6() -> bool:
+def has_ipv6() -> bool:
     """Whether this network namespace has IPv6: kernels can lack it, and administrators switch it off."""
     try:
         return Path("/proc/sys/net/ipv6/conf/lo/disable_ipv6").read_text().strip() == "0"
@@ -200,16 +209,21 @@ def _has_ipv6() -> bool:
 
 def _capture(nft: str) -> None:
     _route(socket.AF_INET)
-    if _has_ipv6():
+    if has_ipv6():
         _route(socket.AF_INET6)
+    load(nft, RULES, _ambient)
+
+
+def load(nft: str, rules: str, before_exec: Callable[[], None] | None = None) -> None:
+    """Have `nft` (a path) load rules into the network namespace that we are in; raises `NamespaceError`."""
     done = subprocess.run(  # noqa: S603
         [nft, "-f", "-"],
-        input=RULES.encode(),
+        input=rules.encode(),
         capture_output=True,
         check=False,
         timeout=PATIENCE,
         env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
-        preexec_fn=_ambient,
+        preexec_fn=before_exec,
     )
     if done.returncode:
         raise NamespaceError("nft: " + done.stderr.decode(errors="replace").strip()[:300])
@@ -239,31 +253,34 @@ def _route(family: int) -> None:
 def _listeners() -> list[socket.socket]:
     """Capture and DNS, both families; datagrams on loopback addresses: from a wildcard, answers were lost."""
     makers: list[Callable[[], socket.socket]] = [
-        lambda: _listen("::", CAPTURE),
-        lambda: _datagrams("127.0.0.1"),
-        lambda: _listen("::", DNS),
+        lambda: listen("::", CAPTURE),
+        lambda: datagrams("127.0.0.1"),
+        lambda: listen("::", DNS),
     ]
-    if not _has_ipv6():
+    if not has_ipv6():
         makers = [
-            lambda: _listen("0.0.0.0", CAPTURE),  # noqa: S104  # the sandbox's own namespace
-            lambda: _datagrams("127.0.0.1"),
-            lambda: _listen("0.0.0.0", DNS),  # noqa: S104
+            lambda: listen("0.0.0.0", CAPTURE),  # noqa: S104  # the sandbox's own namespace
+            lambda: datagrams("127.0.0.1"),
+            lambda: listen("0.0.0.0", DNS),  # noqa: S104
         ]
     else:
-        makers.append(lambda: _datagrams("::1"))
+        makers.append(lambda: datagrams("::1"))
     return [make() for make in makers]
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """Listen for connections; on `::` for those of IPv4 too."""
     made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     if ":" in host:
         made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # for a sidecar that starts again
     made.bind((host, port))
     made.listen(BACKLOG)
     return made
 
 
-def _datagrams(host: str) -> socket.socket:
+def datagrams(host: str) -> socket.socket:
+    """Return a socket for questions of the name service."""
     made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
     made.bind((host, DNS))
     return made

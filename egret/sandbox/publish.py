@@ -45,6 +45,8 @@ class Publisher:
     def _socket(self) -> socket.socket:
         self._channel.send(b"x")
         _, ancillary, _, _ = self._channel.recvmsg(1, socket.CMSG_SPACE(4))
+        if not ancillary:
+            raise ConnectionError("whoever made sockets inside is gone")
         numbers = array.array("i")
         numbers.frombytes(ancillary[0][2])
         return socket.socket(fileno=numbers[0])

@@ -97,7 +97,7 @@ def _mount(mounts: Mounts, folder: str, secret: set[str]) -> None:
         elif entry.is_dir(follow_symlinks=False):
             _mount(mounts, entry.path, secret)
         else:
-            mounts.add("--ro-bind", entry.path, entry.path)
+            mounts.add("--ro-bind-try", entry.path, entry.path)  # gone meanwhile, where a program saves by renaming
 
 
 def etc(mounts: Mounts, home: Path) -> None:

@@ -15,19 +15,26 @@ class Terminal:
     def __init__(self) -> None:
         self._tty = _interactive()
         self._ours = os.getpgrp()
+        self._given = False
 
     def __bool__(self) -> bool:
         return self._tty is not None
 
     def give(self, group: int) -> None:
         """Put a process group into the foreground, if ours is there now."""
-        if self._tty is not None and self._foreground() == self._ours:
+        if self.is_ours():
             self._set(group)
+            self._given = True
+
+    def is_ours(self) -> bool:
+        """Whether our own group is in the foreground."""
+        return self._tty is not None and self._foreground() == self._ours
 
     def take_back(self) -> None:
-        """Put our own group into the foreground again."""
-        if self._tty is not None:
+        """Put our own group into the foreground again; the shell's, when we are in the background, stays."""
+        if self._given:
             self._set(self._ours)
+            self._given = False
 
     def _foreground(self) -> int:
         try:

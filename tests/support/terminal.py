@@ -32,6 +32,15 @@ def run_on_terminal(argv, answers=(), env=None, seconds=20.0):
                 if line is not None:
                     since = len(shown)
                     os.write(master, line.encode() + b"\n")
-    code = process.wait(max(0.1, deadline - time.monotonic()))
+    code = _ended(process, max(0.1, deadline - time.monotonic()), shown)
     os.close(master)
     return code, shown
+
+
+def _ended(process, seconds: float, shown: str) -> int:
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise AssertionError(f"it goes on after: {shown}") from None

@@ -24,7 +24,7 @@ def folder(tmp_path):
 def shown(mounts: Mounts, root: Path) -> set[str]:
     """What the options show: each file of the tree that lies in something mounted."""
     words = mounts.options
-    bound = [words[place + 1] for place, word in enumerate(words) if word == "--ro-bind"]
+    bound = [words[place + 1] for place, word in enumerate(words) if word.startswith("--ro-bind")]
     return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file() and within(path, bound)}
 
 
