@@ -64,9 +64,7 @@ def measure(reader: Reader, token: str, port: int, spool: Spool, times: int) -> 
         raise ValueError("not injected")
     caller = reader.caller(token)
     view = reader.view(caller)
-    event = Event(
-        "inject", secrets=made.names, destination=str(with_one.destination), location="header", path="/v1/items"
-    )
+    event = Event("inject", secrets=made.names, destination=with_one.destination, location="header", path="/v1/items")
     return {
         "session: token to caller and view": timed(lambda: reader.view(reader.caller(token)), times),
         "find and decide, no placeholder": timed(lambda: plan(without, view), times),

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from egret.settings import Opening
+from egret.sections import Opening
 from store.errors import KeyMismatch
 from store.keys.keyring import read_private
 from store.keys.wrapping import Unlock

@@ -29,6 +29,7 @@ from proxy.core.inject import Plan
 from proxy.core.message import Fields, Head
 from proxy.core.refusal import Refusal, Refused
 from proxy.core.scrub import Scrubber, searchable
+from proxy.protocol import wire
 from proxy.protocol.handshake import readable
 from store.model import Caller, Destination, Location, allowed
 
@@ -65,7 +66,8 @@ class Admitted:
         self.scrubber = self.services.searches.scrubber(view, self.head.destination)
         self.trail.injected.clear()
         self.trail.carried.clear()
-        self.plan, self.rewriter = _planned(self.services, self.trail, view, self.head, length=self.length)
+        self.plan = _planned(self.services, self.trail, view, self.head)
+        self.rewriter = _rewriter(self.services, view, self.head, self.plan, length=self.length)
 
     def close(self) -> None:
         """Take the request off the budget, however it ended."""
@@ -106,7 +108,7 @@ class Tunnel(NamedTuple):
 
 async def connect(services: Services, trail: Trail, asked: Asked) -> Tunnel:
     """Decide about a CONNECT; raises `Refused`. Its connection is counted, until `Budgets.disconnect`."""
-    view = entering(services, trail, credential(hops.values(asked.fields, b"proxy-authorization")))
+    view = entering(services, trail, credential(wire.values(asked.fields, b"proxy-authorization")))
     trail.caller = view.caller
     target = trail.destination = connect_target(asked.target)
     if not same_host(asked.fields, target):
@@ -123,14 +125,15 @@ async def tunnelled(
     caller, target, memory = tunnel
     trail.caller = caller
     view = services.view(caller)
-    _from(view, trail)
+    if not allowed(view.caller, trail.address):
+        raise Refused(Refusal("session_invalid"))
     last = memory.of(asked, view)
     if last is not None:
         destination = trail.destination = last.head.destination
         head = last.head
         if asked.target != memory.asked.target:
             head = head.with_parts(origin(asked.method, asked.target, destination), head.fields)
-        memory.admitted = _counted(services, trail, view, head, length=asked.length, last=last)
+        memory.admitted = _counted(services, trail, view, head, length=asked.length, scrubber=last.scrubber, last=last)
         memory.asked = asked
         return memory.admitted
     destination = trail.destination = Destination(secure, target.host, target.port)
@@ -150,7 +153,7 @@ async def tunnelled(
 
 async def plain(services: Services, trail: Trail, asked: Asked) -> Admitted | Shown:
     """Decide about a request outside a tunnel, which names its upstream in its target; raises `Refused`."""
-    view = entering(services, trail, credential(hops.values(asked.fields, b"proxy-authorization")))
+    view = entering(services, trail, credential(wire.values(asked.fields, b"proxy-authorization")))
     trail.caller = view.caller
     if asked.method.upper() in FORBIDDEN:
         raise Refused(Refusal("method_not_allowed"))
@@ -158,7 +161,7 @@ async def plain(services: Services, trail: Trail, asked: Asked) -> Admitted | Sh
     trail.destination = destination
     path = origin(asked.method, asked.target, destination)
     fields = asked.fields
-    if not hops.values(fields, b"host"):  # HTTP/1.0
+    if not wire.values(fields, b"host"):  # HTTP/1.0
         fields = ((b"Host", named), *fields)
     if host_of(fields, destination) != destination:
         raise Refused(Refusal("authority_mismatch"))
@@ -183,16 +186,14 @@ async def addressed(
 
 
 def entering(services: Services, trail: Trail, token: str) -> View:
-    """Return the view of who a token stands for, where the session may be used from there; raises `Refused`."""
+    """Return the view of who a token stands for; raises `Refused`.
+
+    A client that is where the session may not be used from learns what a stranger does.
+    """
     view = services.entering(token)
-    _from(view, trail)
-    return view
-
-
-def _from(view: View, trail: Trail) -> None:
-    """Raise `Refused` for a client that is where the session may not be used; it learns what a stranger does."""
     if not allowed(view.caller, trail.address):
         raise Refused(Refusal("session_invalid"))
+    return view
 
 
 async def _network(services: Services, view: View, destination: Destination) -> None:
@@ -239,43 +240,47 @@ async def _admit(
     if not scrubber.empty:
         fields = searchable(fields)
     head = Head(trail.method, path, fields, destination, websocket)
-    return _counted(services, trail, view, head, length=asked.length, last=scrubber)
+    return _counted(services, trail, view, head, length=asked.length, scrubber=scrubber)
 
 
 def _counted(
-    services: Services, trail: Trail, view: View, head: Head, *, length: int, last: "Admitted | Scrubber"
+    services: Services,
+    trail: Trail,
+    view: View,
+    head: Head,
+    *,
+    length: int,
+    scrubber: Scrubber,
+    last: Admitted | None = None,
 ) -> Admitted:
     """Count the request, and decide about the names in it. `last` was admitted with the same fields."""
     caller = view.caller
     trail.path = head.path
     services.budgets.begin(caller)
     try:
-        if isinstance(last, Admitted):
-            scrubber = last.scrubber
-            plan = last.plan.renewed(services.limits) if head is last.head else None
+        if last is None or last.head is not head:
+            plan, last = _planned(services, trail, view, head), None
         else:
-            scrubber, plan = last, None
-        plan, found = _planned(services, trail, view, head, length=length, plan=plan)
+            plan = last.plan.renewed(services.limits)
+        bare = last is not None and last.rewriter is None and last.length == length
+        found = None if bare else _rewriter(services, view, head, plan, length=length)
     except BaseException:
         services.budgets.end(caller)
         raise
     return Admitted(services, trail, caller, view, head, length, plan, found, scrubber)
 
 
-def _planned(
-    services: Services, trail: Trail, view: View, head: Head, *, length: int, plan: Plan | None = None
-) -> tuple[Plan, Rewriter | None]:
-    """Decide every occurrence in the head, unless that was done, and how the body will be searched."""
-    limits = services.limits
-    if plan is None:
-        plan = inject.plan(head, view, limits)
-        if (
-            inject.cut_hint(head)
-            and view.reachable(head.destination, Location.URL)
-            and services.first("cut", view.caller)
-        ):
-            log.warning("%s: a target that ends in an empty parameter was probably cut at #", trail.request_id)
+def _planned(services: Services, trail: Trail, view: View, head: Head) -> Plan:
+    """Decide every occurrence in the head."""
+    plan = inject.plan(head, view, services.limits)
+    if inject.cut_hint(head) and view.reachable(head.destination, Location.URL) and services.first("cut", view.caller):
+        log.warning("%s: a target that ends in an empty parameter was probably cut at #", trail.request_id)
+    return plan
+
+
+def _rewriter(services: Services, view: View, head: Head, plan: Plan, *, length: int) -> Rewriter | None:
+    """Decide how the body will be searched."""
     if length == 0 and not head.values(b"content-encoding"):
-        return plan, None
+        return None
     strict = services.strict_bodies or view.strict_bodies
-    return plan, rewriter(head, view, limits, strict=strict, budget=plan.budget)
+    return rewriter(head, view, services.limits, strict=strict, budget=plan.budget)

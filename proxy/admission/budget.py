@@ -42,20 +42,21 @@ class Budgets:
 
     def disconnect(self, caller: Caller) -> None:
         """Take a connection off the count."""
-        self._less(self.connections, caller.session)
+        if (left := self.connections.pop(caller.session) - 1) > 0:
+            self.connections[caller.session] = left
 
     def begin(self, caller: Caller) -> None:
         """Count a request; every success is followed by one `end`. Raises `Refused`, with the seconds to wait."""
         if self.requests[caller.session] >= self.limits.requests_in_flight:
             raise Refused(Refusal("rate_limited", retry_after=1))
-        wait = self._rates(caller)
-        if wait is not None:
-            raise Refused(Refusal("rate_limited", retry_after=wait))
+        if caller.max_requests is not None or self.limits.session_rate or self.limits.dataset_rate:
+            self._rates(caller)
         self.requests[caller.session] += 1
 
     def end(self, caller: Caller) -> None:
         """Take a request off the count."""
-        self._less(self.requests, caller.session)
+        if (left := self.requests.pop(caller.session) - 1) > 0:
+            self.requests[caller.session] = left
 
     def unasked(self, caller: Caller) -> bool:
         """Count a value that an answer held unasked, over all workers; returns whether it ends the session."""
@@ -67,10 +68,8 @@ class Budgets:
         most = self.limits.unasked_hits
         return bool(most and self._counted(f"u-{caller.session}") >= most)
 
-    def _rates(self, caller: Caller) -> int | None:
+    def _rates(self, caller: Caller) -> None:
         limits = self.limits
-        if caller.max_requests is None and not limits.session_rate and not limits.dataset_rate:
-            return None
         now = time.time()
         left = 60 - int(now) % 60
         minute = int(now) // 60
@@ -85,8 +84,7 @@ class Budgets:
         for count in (self._counted, self._count):
             for name, most, wait in shared:
                 if most is not None and count(name) >= most + (count == self._count):
-                    return wait
-        return None
+                    raise Refused(Refusal("rate_limited", retry_after=wait))
 
     def _counted(self, name: str) -> int:
         try:
@@ -118,9 +116,3 @@ class Budgets:
                 with contextlib.suppress(OSError):
                     if entry.stat().st_mtime < now - keep:
                         Path(entry.path).unlink()
-
-    @staticmethod
-    def _less(counter: Counter[str], key: str) -> None:
-        counter[key] -= 1
-        if counter[key] <= 0:
-            del counter[key]

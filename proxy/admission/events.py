@@ -17,13 +17,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from store.model import Destination, Scope
+
 ROTATE_BYTES: Final = 8 << 20
+NOWHERE: Final = Scope("")
+"""Of a stranger."""
 MAX_PATH: Final = 1024
 
 
 @functools.lru_cache(maxsize=256)
-def _whose(session: str, organisation: str, project: str, dataset: str) -> str:
-    members = {"session": session, "organisation": organisation, "project": project, "dataset": dataset}
+def _whose(session: str, scope: Scope) -> str:
+    members = {
+        "session": session, "organisation": scope.organisation, "project": scope.project, "dataset": scope.dataset,
+    }  # fmt: skip
     return json.dumps(members, separators=(",", ":"))[1:-1]
 
 
@@ -33,8 +39,8 @@ def _what(event: str, names: tuple[str, ...], code: str) -> str:
 
 
 @functools.lru_cache(maxsize=256)
-def _where(destination: str, location: str, method: str) -> str:
-    members = {"destination": destination, "location": location, "method": method}
+def _where(destination: Destination | None, location: str, method: str) -> str:
+    members = {"destination": str(destination or ""), "location": location, "method": method}
     return json.dumps(members, separators=(",", ":"))[1:-1]
 
 
@@ -48,11 +54,9 @@ class Event:
 
     event: str
     session: str = ""
-    organisation: str = ""
-    project: str = ""
-    dataset: str = ""
+    scope: Scope = NOWHERE
     secrets: tuple[str, ...] = ()
-    destination: str = ""
+    destination: Destination | None = None
     location: str = ""
     method: str = ""
     path: str = ""
@@ -79,7 +83,14 @@ class Spool:
         try:
             if self._file < 0 or self._size >= ROTATE_BYTES:
                 self._open()
-            line = self._line(event)
+            # Written out: the encoder takes as long as all else that an event costs.
+            whose = _whose(event.session, event.scope)
+            what = _what(event.event, event.secrets, event.code)
+            where = _where(event.destination, event.location, event.method[:32])
+            line = (
+                f'{{"spool":"{self._id}","seq":{self._sequence},"time":{time.time():.3f},{whose},{what},{where},'
+                f'"path":{json.dumps(event.path[:MAX_PATH])},"request_id":{json.dumps(event.request_id)}}}\n'
+            ).encode()
             written = os.write(self._file, line)
             if written != len(line):
                 os.ftruncate(self._file, self._size)  # half a line must not swallow the next one
@@ -108,13 +119,3 @@ class Spool:
             os.close(file)
             raise
         self._file, self._id, self._sequence, self._size = file, name, 0, 0
-
-    def _line(self, event: Event) -> bytes:
-        # Written out: the encoder takes as long as all else that an event costs.
-        whose = _whose(event.session, event.organisation, event.project, event.dataset)
-        what = _what(event.event, event.secrets, event.code)
-        where = _where(event.destination, event.location, event.method[:32])
-        return (
-            f'{{"spool":"{self._id}","seq":{self._sequence},"time":{time.time():.3f},{whose},{what},{where},'
-            f'"path":{json.dumps(event.path[:MAX_PATH])},"request_id":{json.dumps(event.request_id)}}}\n'
-        ).encode()

@@ -57,11 +57,6 @@ def response_fields(fields: Iterable[tuple[bytes, bytes]], *, status: int) -> Fi
     return tuple([pair for pair in fields if (low := pair[0].lower()) not in drop and not low.startswith(b"egret-")])
 
 
-def values(fields: Iterable[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
-    """Return all values of a field; `name` in lower case."""
-    return [value for key, value in fields if key.lower() == name]
-
-
 def is_websocket(method: bytes, fields: Iterable[tuple[bytes, bytes]]) -> bool:
     """Whether a request head is a WebSocket handshake (RFC 6455 4.2.1): exact tokens, `notupgrade` is none."""
     if method != b"GET":

@@ -102,7 +102,7 @@ class Services:
             raise Refused(Refusal("session_invalid")) from None
         except StoreError:
             raise Refused(Refusal("store_unavailable")) from None
-        if self.budgets.ended(view.caller):
+        if self.limits.unasked_hits and self.budgets.ended(view.caller):
             raise Refused(Refusal("session_invalid"))
         return view
 

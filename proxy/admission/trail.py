@@ -4,26 +4,25 @@ A line is written before the bytes that it is about leave. Holds names, placehol
 """
 
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final
 
-from proxy.admission.events import Event, Spool, SpoolError
+from proxy.admission.events import NOWHERE, Event, Spool, SpoolError
 from proxy.admission.services import log
 from proxy.core.inject import Plan
 from proxy.core.refusal import Refusal
 from store.model import Caller, Destination, Grant, Kind
 
 
-def _drawn() -> Iterator[str]:
-    """Yield new names for requests, drawn sixty-four at a time: each draw is a system call."""
-    while True:
-        drawn = secrets.token_hex(12 * 64)
-        for start in range(0, len(drawn), 24):
-            yield "req_" + drawn[start : start + 24]
+def _drawn() -> list[str]:
+    """Return new names for requests, sixty-four at a time: each draw is a system call."""
+    drawn = secrets.token_hex(12 * 64)
+    return ["req_" + drawn[start : start + 24] for start in range(0, len(drawn), 24)]
 
 
-_names: Final = _drawn()
+_names: Final = chain.from_iterable(iter(_drawn, None))
 """Not counters: a client must not learn how many others ask."""
 
 
@@ -50,11 +49,9 @@ class Trail:
             Event(
                 event,
                 session=caller.session if caller else "",
-                organisation=caller.organisation if caller else "",
-                project=caller.project if caller else "",
-                dataset=caller.dataset if caller else "",
+                scope=caller.scope if caller else NOWHERE,
                 secrets=tuple(names),
-                destination=str(self.destination) if self.destination else "",
+                destination=self.destination,
                 location=location,
                 method=self.method,
                 path=self.path,
@@ -74,10 +71,10 @@ class Trail:
 
     def used(self, plan: Plan) -> None:
         """Write down what a head injects, a line per location, before it leaves."""
-        for location in dict.fromkeys(use.location for _, use in plan.uses):
+        for location in dict.fromkeys([use.location for _, use in plan.uses]):
             self.record("inject", [grant.name for grant, use in plan.uses if use.location is location], location)
         self.injected.update(dict.fromkeys(plan.names))
-        self._keep(grant for grant, _ in plan.uses)
+        self._keep([grant for grant, _ in plan.uses])
 
     def noted(self, injected: Mapping[str, Grant], carried: Mapping[str, str], location: str) -> None:
         """Write down what is new of what a rewriter did, before its output leaves."""

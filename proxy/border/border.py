@@ -1,7 +1,6 @@
 """The border of one process: what its exchanges share, what is open, and what the store and the clock say to that."""
 
 import asyncio
-import contextlib
 import functools
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -33,43 +32,21 @@ class Border:
     def __init__(self, services: Services, pool: Pool) -> None:
         self.services = services
         self.pool = pool
-        self._open: set[Open] = set()
+        self.open: set[Open] = set()
+        """What goes on; each enters itself, and leaves."""
         self._loop = asyncio.get_running_loop()
-        self._idle = asyncio.Event()
-        self._idle.set()
         self._tasks: set[asyncio.Task[None]] = set()
         services.reader.subscribe(self._moved)
         self._timer = self._loop.call_later(SWEEP, self._sweep)
 
-    def add(self, open: Open) -> None:  # noqa: A002  # what it is
-        """Take note of something that goes on."""
-        self._open.add(open)
-        self._idle.clear()
-
-    def discard(self, open: Open) -> None:  # noqa: A002
-        """Take note that it is over."""
-        self._open.discard(open)
-        if not self._open:
-            self._idle.set()
-
-    def count(self) -> int:
-        """Return how much is open."""
-        return len(self._open)
-
-    async def idle(self, seconds: float) -> None:
-        """Wait until nothing is open, for at most `seconds`."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._idle.wait()
-
     def close(self) -> None:
         """End what is left."""
         self._timer.cancel()
-        for each in list(self._open):
+        for each in list(self.open):
             each.stop(Refused(Refusal("upstream_unreachable")))
         self.pool.close()
 
-    def later(self, open: Open, view: View) -> None:  # noqa: A002
+    def later(self, open: Open, view: View) -> None:  # noqa: A002  # what it is
         """Look again once the search for a view's values is built, which takes a while."""
         task = self._loop.create_task(self._prepared(open, view))
         self._tasks.add(task)
@@ -97,7 +74,7 @@ class Border:
         self._loop.call_soon(self._look)
 
     def _look(self) -> None:
-        for each in list(self._open):
+        for each in list(self.open):
             self._each(each.moved, each)
 
     def _sweep(self) -> None:
@@ -105,7 +82,7 @@ class Border:
         now = self._loop.time()
         self.services.searches.age(now)
         self.pool.sweep()
-        for each in list(self._open):
+        for each in list(self.open):
             self._each(functools.partial(each.sweep, now), each)
 
     @staticmethod

@@ -18,7 +18,7 @@ from proxy.border.hits import Hits
 from proxy.border.incoming import Incoming
 from proxy.border.lane import Key, Lane, Stale
 from proxy.border.outgoing import Outgoing
-from proxy.border.upload import Upload, coded
+from proxy.border.upload import Upload
 from proxy.core.refusal import Refusal, Refused
 from proxy.protocol.handshake import Handshake
 
@@ -73,7 +73,7 @@ class Exchange:
         self._key = Key(admitted.caller.scope, admitted.head.destination, http2 and not admitted.head.websocket)
         self._upload: Upload | None = None
         if admitted.length != 0:
-            encoded = coded(admitted.head.fields)
+            encoded = bool(admitted.head.values(b"content-encoding"))
             self._upload = Upload(client, admitted.length, admitted.services.limits, encoded=encoded)
         self._lane: Lane | None = None
         self._hits = Hits(admitted, border.look)
@@ -86,57 +86,55 @@ class Exchange:
 
     async def run(self) -> None:
         """Carry it; raises `Refused`, which the client is told where it still can be, or `Gone`."""
+        admitted, upload = self.admitted, self._upload
+        head, pool = admitted.head, self._border.pool
+        repeatable = upload is None and head.method in REPEATABLE and not head.websocket
+        fresh = head.websocket
         self._task = asyncio.current_task()
-        self._border.add(self)
+        self._border.open.add(self)
         try:
-            await self._run()
-        except asyncio.CancelledError:
-            if self._failure is None or self._task is None:
-                raise
-            self._task.uncancel()
-            raise self._failure from None
-        except (Refused, Gone):
-            raise
-        except Stale:
-            raise Refused(Refusal("upstream_unreachable")) from None
-        except ConnectionError:
-            raise Gone from None
-        except Exception as error:  # noqa: BLE001  # fail closed, whatever it is
-            log.error("exchange failed closed: %s", type(error).__name__)  # the text may hold a value
-            raise Refused(Refusal("internal")) from None
+            if upload is not None:
+                await self._prepare(upload)
+            while True:  # once more on a new connection when a kept one turned out to be closed
+                self._lane = await pool.lane(self._key, admitted.caller, repeatable=repeatable, fresh=fresh)
+                try:
+                    await self._attempt(self._lane)
+                except Stale as stale:
+                    self._let_go(whole=False)
+                    if fresh or not (repeatable or (stale.unseen and (upload is None or upload.repeatable))):
+                        raise
+                    admitted.again()
+                    fresh = True
+                else:
+                    return
+        except BaseException as error:  # noqa: BLE001  # cancelled, too
+            raise self._ending(error) from None
         finally:
             self._task = None
             try:
                 self._let_go(whole=False)
             finally:
-                self._border.discard(self)
+                self._border.open.discard(self)
+
+    def _ending(self, error: BaseException) -> BaseException:
+        """Say what ends it. What is not foreseen is a refusal; no more than its class is ever logged."""
+        if isinstance(error, asyncio.CancelledError) and self._failure is not None and self._task is not None:
+            self._task.uncancel()
+            return self._failure
+        if isinstance(error, Stale):
+            return Refused(Refusal("upstream_unreachable"))
+        if isinstance(error, ConnectionError):
+            return Gone()
+        if isinstance(error, Refused | Gone) or not isinstance(error, Exception):
+            return error
+        log.error("exchange failed closed: %s", type(error).__name__)  # the text may hold a value
+        return Refused(Refusal("internal"))
 
     def stop(self, failure: Exception) -> None:
         """End it from outside."""
         if self._task is not None and self._failure is None:
             self._failure = failure
             self._task.cancel()
-
-    async def _run(self) -> None:
-        """Send the request, once more on a new connection when a kept one turned out to be closed."""
-        admitted, upload = self.admitted, self._upload
-        head = admitted.head
-        if upload is not None:
-            await self._prepare(upload)
-        repeatable = upload is None and head.method in REPEATABLE and not head.websocket
-        fresh = head.websocket
-        while True:
-            self._lane = await self._border.pool.lane(self._key, admitted.caller, repeatable=repeatable, fresh=fresh)
-            try:
-                await self._attempt(self._lane)
-            except Stale as stale:
-                self._let_go(whole=False)
-                if fresh or not (repeatable or (stale.unseen and (upload is None or upload.repeatable))):
-                    raise
-                admitted.again()
-                fresh = True
-            else:
-                return
 
     async def _prepare(self, upload: Upload) -> None:
         rewriter = self.admitted.rewriter

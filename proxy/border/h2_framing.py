@@ -2,15 +2,20 @@
 
 from typing import Any, Final
 
-import h2.config
 import h2.connection
 import h2.events
 
 from proxy.core.limits import Limits
-from proxy.protocol.http2 import SealingEncoder
+from proxy.protocol.http2 import SealingEncoder, bound, unchecked
 
 STREAM_WINDOW: Final = 512 << 10
 """Bytes of an answer that an upstream may send ahead of what the client has taken."""
+
+LANES: Final = 100
+"""Most streams that share a connection, whatever the upstream allows."""
+
+CONNECTION_WINDOW: Final = LANES * STREAM_WINDOW
+"""Room for every lane: a client that does not read stalls nobody else."""
 
 MAX_FRAME: Final = 64 << 10
 
@@ -26,20 +31,15 @@ class Framing(h2.connection.H2Connection):
     """hyper-h2 with our settings."""
 
     def __init__(self, limits: Limits) -> None:
-        config = h2.config.H2Configuration(
-            client_side=True, header_encoding=False, validate_inbound_headers=False, validate_outbound_headers=False,
-            normalize_inbound_headers=False, normalize_outbound_headers=False,
-        )  # fmt: skip
-        super().__init__(config)
-        settings = self.local_settings
-        settings.enable_push = 0
-        settings.initial_window_size = STREAM_WINDOW
-        settings.max_frame_size = self.max_inbound_frame_size = MAX_FRAME
-        settings.max_header_list_size = limits.header_bytes
-        settings.acknowledge()
-        # Decode somewhat more than is allowed, so that a head over the limit costs its stream and not the connection.
-        self.decoder.max_header_list_size = 4 * limits.header_bytes
+        super().__init__(unchecked(client_side=True))
+        self.local_settings.enable_push = 0
+        bound(self, limits, window=STREAM_WINDOW, frame=MAX_FRAME)
         self.encoder = SealingEncoder()
+
+    def initiate_connection(self) -> None:
+        """Send our settings and open the connection's window."""
+        super().initiate_connection()
+        self.increment_flow_control_window(CONNECTION_WINDOW - self.inbound_flow_control_window)
 
     def open(self, headers: list[tuple[bytes, bytes]], *, ended: bool) -> int:
         """Begin a stream, and return its number; raises `h2.exceptions.ProtocolError` where there can be none."""

@@ -65,11 +65,12 @@ class H2Lane:
         if self._failure is not None:
             raise self._failure
 
-    def begin(self, method: str, target: bytes, fields: Fields, length: int | None, *, websocket: bool) -> None:  # noqa: ARG002  # END_STREAM tells
+    def begin(self, method: str, target: bytes, fields: Fields, length: int | None, *, websocket: bool) -> None:
         """See `Lane`."""
         if websocket:
             raise Refused(Refusal("internal"))
         self._bodiless = method == "HEAD"
+        self._ended = length == 0
         authority, rest = b"", []
         for name, value in fields:
             low = name.lower()

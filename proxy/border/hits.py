@@ -24,8 +24,9 @@ class Hits:
         self._seen: list[SecretValue] = []
         self._last = self._noting = admitted.scrubber
 
-    def heard(self, scrubber: Scrubber) -> Scrubber:
-        """Return what searches as `scrubber` does, and is heard here before what it found is replaced."""
+    def heard(self, scrubber: Scrubber | None = None) -> Scrubber:
+        """Return what searches as `scrubber` does (the request's), and is heard before it replaces anything."""
+        scrubber = scrubber or self._admitted.scrubber
         if scrubber.empty:
             return scrubber
         if self._noting is scrubber or self._last is not scrubber:

@@ -15,21 +15,15 @@ import h2.exceptions
 from hpack import HPACKError
 
 from proxy.admission.services import log
-from proxy.border.h2_framing import MAX_FRAME, STREAM_WINDOW, Framing, GoneAway
+from proxy.border.h2_framing import LANES, MAX_FRAME, Framing, GoneAway
 from proxy.border.lane import Key, Stale, Up
 from proxy.core.limits import Limits
 from proxy.core.message import Fields
 from proxy.core.refusal import Refusal, Refused
 from proxy.protocol.h2_frames import Broken, Frames
 
-LANES: Final = 100
-"""Most that share a connection, whatever the upstream allows."""
-
 UNSETTLED: Final = 10
 """Most before the upstream has said what it allows."""
-
-CONNECTION_WINDOW: Final = LANES * STREAM_WINDOW
-"""Room for every lane: a client that does not read stalls nobody else."""
 
 BATCH: Final = 64 << 10
 """Bytes of a body that are handed to the transport at once."""
@@ -92,7 +86,6 @@ class Http2:
         self._reader = self._task(self._read)
         self._patience = up.loop.call_later(limits.tls_timeout, self.end)
         self.framing.initiate_connection()
-        self.framing.increment_flow_control_window(CONNECTION_WINDOW - self.framing.inbound_flow_control_window)
         self.flush()
 
     @property

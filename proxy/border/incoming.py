@@ -15,10 +15,10 @@ from proxy.border.client import Ends, Sink
 from proxy.border.closed import closed
 from proxy.border.hits import Hits
 from proxy.border.lane import BODILESS, Answer, Lane
-from proxy.border.upload import PIECE, coded, pieces_of
+from proxy.border.upload import PIECE, pieces_of
 from proxy.core.message import Fields
 from proxy.core.refusal import Refusal, Refused
-from proxy.core.scrub import BodyScrub, Scrubber, drop_validators
+from proxy.core.scrub import BodyScrub, drop_validators
 from proxy.protocol import wire
 from proxy.protocol.handshake import Handshake
 from proxy.protocol.wire import with_length
@@ -61,12 +61,8 @@ class Incoming:
                 self.sink.interim(self.status, self._reason, self._fields)
         raise Refused(Refusal("upstream_unreachable"))
 
-    @property
-    def _scrubber(self) -> Scrubber:
-        return self.hits.heard(self.admitted.scrubber)
-
     def _take_head(self, answer: Answer) -> None:
-        scrubber = self._scrubber
+        scrubber = self.hits.heard()
         self.status, reason, self._raw, self._length = answer
         self._fields = scrubber.fields(hops.response_fields(self._raw, status=self.status))[0]
         if self.status < 200 or self.status == 204:
@@ -105,10 +101,10 @@ class Incoming:
         """Search the rest of the body for the values of now (`Admitted.scrubber`), after the store changed."""
         self.proven()
         if self._scrub is not None:
-            self._scrub.renew(self._scrubber)
+            self._scrub.renew(self.hits.heard())
         elif self._open:
             # There was nothing to search for when it began. Where a length was promised, the promise stands.
-            self._scrub = self._scrubber.body(self._fields, self.admitted.services.limits)
+            self._scrub = self.hits.heard().body(self._fields, self.admitted.services.limits)
 
     async def body(self) -> None:
         """Send the final response, head and body. Raises `Refused`, `Gone`."""
@@ -119,7 +115,7 @@ class Incoming:
             self._bare()
             return
         declared = self._length if self._length >= 0 else None
-        scrub = self._scrub = closed(self._scrubber.body, self._fields, limits)
+        scrub = self._scrub = closed(self.hits.heard().body, self._fields, limits)
         if scrub is not None and scrub.resizes:
             if declared is not None and declared <= limits.buffer_bytes:
                 await self._held(scrub)
@@ -132,19 +128,20 @@ class Incoming:
 
     def _bare(self) -> None:
         """Send a response without a body; a length may still tell what GET would have given."""
-        known = self.admitted.head.method == "HEAD" or self.status in BODILESS or self._has_length()
+        known = self.admitted.head.method == "HEAD" or self.status in BODILESS
+        known = known or bool(wire.values(self._fields, b"content-length"))
         self._head(self._fields if known else with_length(self._fields, 0), sized=True)
         self.sink.last(())
 
-    def _has_length(self) -> bool:
-        return any(name.lower() == b"content-length" for name, _ in self._fields)
-
     async def _held(self, scrub: BodyScrub) -> None:
         """Send a response that is waited for, so that its length can be told."""
-        there = None if coded(self._fields) else self.lane.body.whole(PIECE)
+        encoded = wire.values(self._fields, b"content-encoding")
+        there = None if encoded else self.lane.body.whole(PIECE)
         data = closed(scrub.whole, there) if there is not None else await self._collected(scrub)
         fields = drop_validators(self._fields) if scrub.changed else self._fields
-        self._head(with_length(fields, len(data)), sized=True)
+        if len(data) != self._length:
+            fields = with_length(fields, len(data))
+        self._head(fields, sized=True)
         self.sink.piece(data)
         self.sink.last(())
         if self.sink.congested:
@@ -190,7 +187,7 @@ class Incoming:
             await sink.room()
 
     def _trailers(self, trailers: Fields) -> Fields:
-        return self._scrubber.fields(hops.trailer_fields(trailers))[0] if trailers else ()
+        return self.hits.heard().fields(hops.trailer_fields(trailers))[0] if trailers else ()
 
     def _head(self, fields: Fields, *, sized: bool) -> None:
         self.sink.head(self.status, self._reason, (*fields, *self._names()), sized=sized)
@@ -207,6 +204,6 @@ class Incoming:
 
     def _take(self) -> Iterator[bytes]:
         try:
-            yield from pieces_of(self.lane.body, encoded=coded(self._fields))
+            yield from pieces_of(self.lane.body, encoded=bool(wire.values(self._fields, b"content-encoding")))
         except wire.Malformed:
             raise Refused(Refusal("upstream_unreachable")) from None

@@ -62,7 +62,7 @@ class Lane(Protocol):
         """Make sure that a request can be sent; raises `Stale` where a kept connection was ended."""
 
     def begin(self, method: str, target: bytes, fields: Fields, length: int | None, *, websocket: bool) -> None:
-        """Write a head; `length` of the body, None where only its end will tell."""
+        """Write a head; `length` of the body, None where only its end will tell. 0 ends the request."""
 
     def data(self, data: bytes) -> None:
         """Write a piece of the body."""
@@ -163,7 +163,6 @@ class H1Lane:
         """See `Lane`."""
         if self.up.eof:
             raise Stale(unseen=True) if self.up.reused else Refused(Refusal("upstream_unreachable"))
-        self.up.seen()
 
     def begin(self, method: str, target: bytes, fields: Fields, length: int | None, *, websocket: bool) -> None:
         """See `Lane`."""
@@ -171,7 +170,7 @@ class H1Lane:
         ours: Fields = ((b"Transfer-Encoding", b"chunked"),) if self._chunked else ()
         if websocket:
             ours = (*ours, (b"Connection", b"Upgrade"), (b"Upgrade", b"websocket"))
-        elif any(len(name) == 2 and name.lower() == b"te" for name, _ in fields):
+        elif wire.values(fields, b"te"):
             ours = (*ours, (b"Connection", b"TE"))
         first = b"%s %s HTTP/1.1" % (method.encode("latin-1"), target)
         self._held.append(wire.head_block(first, (*fields, *ours) if ours else fields))
@@ -218,24 +217,23 @@ class H1Lane:
                 raise Refused(Refusal("upstream_unreachable"))
 
     def _parse(self, block: bytes, limit: int) -> Answer:
+        """Read a head: how its body ends (RFC 9112 6.3), and whether the connection can go on after it, too."""
         try:
             split = wire.lines(block)
             self._status, reason, minor = wire.status_line(split[0])
             fields = wire.fields(split[1:])
-            length = self._frame(fields, minor) if self._status >= 200 or self._status == 101 else 0
+            length: int | None = 0
+            if self._status >= 200 or self._status == 101:
+                length = wire.length(fields, minor)
+                if self._method == "HEAD" or self._status in BODILESS or self._status == 101:
+                    length = 0
+                options = wire.tokens(fields, b"connection")
+                self._keep = b"close" not in options and (minor == 1 or b"keep-alive" in options) and length is not None
         except wire.Malformed:
             raise Refused(Refusal("upstream_unreachable")) from None
-        self.body = wire.Body(length, self.up.buffer, limit)
-        return Answer(self._status, reason, fields, length)
-
-    def _frame(self, fields: Fields, minor: int) -> int:
-        """Decide how the body ends (RFC 9112 6.3), and whether the connection can go on after it."""
-        length = wire.length(fields, minor)
-        if self._method == "HEAD" or self._status in BODILESS or self._status == 101:
-            length = 0
-        options = wire.tokens(fields, b"connection")
-        self._keep = b"close" not in options and (minor == 1 or b"keep-alive" in options) and length is not None
-        return wire.UNTIL_CLOSE if length is None else length
+        framing = wire.UNTIL_CLOSE if length is None else length
+        self.body = wire.Body(framing, self.up.buffer, limit)
+        return Answer(self._status, reason, fields, framing)
 
     async def more(self) -> None:
         """See `Lane`."""

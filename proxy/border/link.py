@@ -29,7 +29,6 @@ class Link(asyncio.Protocol):
         "_flow",
         "_fresh",
         "_paused",
-        "_secured",
         "_session",
         "_tls",
         "_until",
@@ -40,6 +39,7 @@ class Link(asyncio.Protocol):
         "eof",
         "loop",
         "lost",
+        "secured",
         "touched",
         "transport",
     )
@@ -64,7 +64,8 @@ class Link(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._flow: asyncio.Future[None] | None = None
         self._tls: ssl.SSLObject | None = None
-        self._secured = False
+        self.secured = False
+        """TLS is spoken, and its handshake is over."""
 
     # asyncio's side
 
@@ -81,7 +82,8 @@ class Link(asyncio.Protocol):
         self.touched = self.loop.time()
         if self._tls is not None:
             self._bio_in.write(data)
-            if not self._secured:
+            if not self.secured:
+                self._fresh = True
                 self.wake()
                 return
             data = self._decrypt(self._tls)
@@ -140,25 +142,22 @@ class Link(asyncio.Protocol):
         while not self._fresh:
             if self.eof:
                 return False
-            await self._wait()
+            if self._paused:
+                self._paused = False
+                self.transport.resume_reading()
+            waiter = self._waiter = self.loop.create_future()
+            try:
+                await waiter
+            finally:
+                if self._waiter is waiter:  # who was cancelled hears of it late: somebody else may wait by then
+                    self._waiter = None
+                self._until = self.loop.time() + TURN
         self._fresh = False
         return True
 
     def seen(self) -> None:
         """Take note that everything in the buffer was looked at."""
         self._fresh = False
-
-    async def _wait(self) -> None:
-        if self._paused:
-            self._paused = False
-            self.transport.resume_reading()
-        waiter = self._waiter = self.loop.create_future()
-        try:
-            await waiter
-        finally:
-            if self._waiter is waiter:  # who was cancelled hears of it late: somebody else may wait by then
-                self._waiter = None
-            self._until = self.loop.time() + TURN
 
     def spent(self) -> bool:
         """Whether the reader had its turn: a peer can send twenty thousand small things in what is read at once."""
@@ -211,7 +210,7 @@ class Link(asyncio.Protocol):
         self.transport.abort()
 
     def _goodbye(self) -> None:
-        if self._tls is None or not self._secured or self.lost:
+        if self._tls is None or not self.secured or self.lost:
             return
         with contextlib.suppress(ssl.SSLError, OSError):
             self._tls.unwrap()  # its answer is not waited for
@@ -234,7 +233,7 @@ class Link(asyncio.Protocol):
             await self._shake(tls)
         finally:
             self._flush()  # an alert tells the peer why
-        self._secured = True
+        self.secured = True
         data = self._decrypt(tls)  # what came with the last of the handshake
         if data:
             self.buffer += data
@@ -246,9 +245,8 @@ class Link(asyncio.Protocol):
                 tls.do_handshake()
             except ssl.SSLWantReadError:
                 self._flush()
-                if self.eof:
+                if not await self.more():
                     raise ConnectionResetError from None
-                await self._wait()
             else:
                 return
 
@@ -256,11 +254,6 @@ class Link(asyncio.Protocol):
     def tls(self) -> ssl.SSLObject | None:
         """The TLS side of the connection, if there is one."""
         return self._tls
-
-    @property
-    def secured(self) -> bool:
-        """Whether TLS is spoken, and its handshake is over."""
-        return self._secured
 
     def _flush(self) -> None:
         if self._bio_out.pending and not self.lost:

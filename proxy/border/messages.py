@@ -13,7 +13,18 @@ from proxy.border.hits import Hits
 from proxy.core.refusal import Refusal, Refused
 from proxy.core.scrub import MessageScrub, Scrubber
 from proxy.core.socket_message import MessageRewriter
-from proxy.protocol.frames import CLOSE, CONTINUATION, CONTROL_LIMIT, PING, PONG, Frame, Reader, Violation, Writer
+from proxy.protocol.frames import (
+    CLOSE,
+    CONTINUATION,
+    CONTROL_LIMIT,
+    PING,
+    PONG,
+    WINDOW,
+    Frame,
+    Reader,
+    Violation,
+    Writer,
+)
 from proxy.protocol.handshake import Handshake
 
 REASONS = {"body_too_large": 1009, "expansion_too_large": 1009, "internal": 1011, "store_unavailable": 1013}
@@ -61,7 +72,8 @@ class WebSocket:
         self._from_upstream = Reader(
             masked=False, deflate=upstream is not None, takeover=upstream is None or upstream.takeover, limit=limit
         )
-        self._to_client = Writer(masked=False, deflate=client is not None)
+        window = WINDOW if client is None else client.window
+        self._to_client = Writer(masked=False, deflate=client is not None, window=window)
         self._to_upstream = Writer(masked=True, deflate=upstream is not None)
 
     def from_client(self, data: bytes, spent: Callable[[], bool] = never) -> Bytes:

@@ -43,7 +43,6 @@ class Outgoing:
     def bare(self) -> None:
         """Write a request that has no body; raises `Refused`."""
         closed(self._head, 0)
-        self.lane.end(())
 
     def whole(self, rewritten: bytes, trailers: Fields) -> None:
         """Write the request, given all of its body from `rewrite`; raises `Refused`."""

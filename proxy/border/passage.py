@@ -64,7 +64,7 @@ class Passage:
     async def run(self, client: Link) -> None:
         """Join the client to the upstream; raises `Refused`, which nobody can be told any more, or `Gone`."""
         self._task, self._client = asyncio.current_task(), client
-        self._border.add(self)
+        self._border.open.add(self)
         try:
             await self._run(client, self._up)
         except asyncio.CancelledError:
@@ -74,7 +74,7 @@ class Passage:
             raise self._failure from None
         finally:
             self._task = None
-            self._border.discard(self)
+            self._border.open.discard(self)
             self.close()
 
     def close(self) -> None:

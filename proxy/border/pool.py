@@ -97,7 +97,6 @@ class Pool:
         if len(kept) >= PER_KEY:
             up.close()
             return
-        up.seen()
         up.idle, up.since = True, time.monotonic()
         kept.append(up)
 

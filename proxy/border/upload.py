@@ -9,7 +9,6 @@ from proxy.border.client import Body, Source
 from proxy.border.lane import Lane
 from proxy.border.outgoing import Outgoing
 from proxy.core.limits import Limits
-from proxy.core.message import Fields
 from proxy.core.refusal import Refusal, Refused
 from proxy.protocol import wire
 
@@ -23,13 +22,11 @@ QUICK: Final = 0.002
 """Seconds in which a piece is done that may be twice as long the next time."""
 
 
-def coded(fields: Fields) -> bool:
-    """Whether a body is encoded, so that a little of it may become a lot."""
-    return any(name.lower() == b"content-encoding" for name, _ in fields)
-
-
 def pieces_of(body: Body, *, encoded: bool) -> Iterator[bytes]:
-    """Yield what is there of a body in pieces that do not keep the loop; raises `wire.Malformed`."""
+    """Yield what is there of a body in pieces that do not keep the loop; raises `wire.Malformed`.
+
+    Where it is `encoded` a little of it may become a lot.
+    """
     size = SMALL_PIECE if encoded else PIECE
     while True:
         began = time.monotonic()

@@ -12,8 +12,9 @@ import binascii
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
-from typing import Final
+from typing import ClassVar, Final
 
 from proxy.core.edit import Budget
 from proxy.core.encoding import NotEncodable, encode
@@ -44,7 +45,7 @@ _DOTS: Final = (b".", b"..")
 _BLANKS: Final = (b" ", b"\t")
 
 Key = tuple[Kind, str, Location, str]
-Writer = Callable[[bytes, Occurrence], bytes]
+Writer = Callable[[Occurrence], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,30 +54,33 @@ class Plan:
 
     grants: dict[Key, Grant] = field(repr=False)
     budget: Budget
+    found: "_Found" = field(repr=False)
     names: tuple[str, ...] = ()
     uses: tuple[tuple[Grant, Use], ...] = field(default=(), repr=False)
 
     def write(self, head: Head) -> tuple[bytes, Fields]:
-        """Return target and fields with the values in place; raises `Refused`. At the border only.
-
-        The head is searched anew: whatever happened to it since it was planned, nothing is written without a grant.
-        """
+        """Return target and fields with the values in place; raises `Refused`. At the border only."""
         self.budget.head = 0
         if not self.grants:
             return head.target, head.fields
-        return self._target(head) if may_hold(head.target) else head.target, self.fields(head)
+        return self._target(head) if b"S." in head.target else head.target, self.fields(head)
 
     def fields(self, head: Head) -> Fields:
-        """Return the fields alone; raises `Refused`. At the border only."""
+        """Return the fields alone; raises `Refused`. At the border only.
+
+        A head that is not the very one which was planned is searched anew: nothing is written without a grant.
+        """
+        found = self.found if self.found.head is head else _search(head)
         fields = list(head.fields)
-        for place in _candidates(head):
-            name, value = fields[place]
-            fields[place] = (name, self._value(name, value))
+        for place, header, part in found.parts:
+            text = header.decode("latin-1")
+            write = partial(self._open, surface=part.surface, location=Location.HEADER, header=text)
+            fields[place] = (fields[place][0], part.write(write))
         return tuple(fields)
 
     def renewed(self, limits: Limits) -> "Plan":
         """Return the same plan for another request with the same head."""
-        return Plan(self.grants, Budget(limits.expansion_bytes), self.names, self.uses)
+        return Plan(self.grants, Budget(limits.expansion_bytes), self.found, self.names, self.uses)
 
     def _open(self, occurrence: Occurrence, surface: Surface, location: Location, header: str = "") -> bytes:
         """Open, encode, count. A head that changed after planning finds no grant, and fails closed."""
@@ -93,7 +97,8 @@ class Plan:
     def _target(self, head: Head) -> bytes:
         path, mark, query = head.target.partition(b"?")
         segments = [self._segment(segment) for segment in path.split(b"/")]
-        query = _splice(query, Surface.QUERY, lambda o: self._open(o, Surface.QUERY, Location.URL))
+        write = partial(self._open, surface=Surface.QUERY, location=Location.URL)
+        query = _splice(query, find(query, Surface.QUERY), write)
         return b"/".join(segments) + mark + query
 
     def _segment(self, segment: bytes) -> bytes:
@@ -101,35 +106,26 @@ class Plan:
         occurrences = find(segment, Surface.PATH)
         if not occurrences:
             return segment
-        written = _splice(segment, Surface.PATH, lambda o: self._open(o, Surface.PATH, Location.URL))
+        written = _splice(segment, occurrences, partial(self._open, surface=Surface.PATH, location=Location.URL))
         if _dotted(written):
             raise Refused(Refusal("value_not_encodable", occurrences[0].name))
         return written
 
-    def _value(self, name: bytes, value: bytes) -> bytes:
-        header = name.lower()
-        surface = _SURFACES.get(header, Surface.HEADER)
-        location, text = Location.HEADER, header.decode("latin-1")
-        basic = _basic(header, value)
-        if basic is not None:
-            return basic.write(lambda o: self._open(o, Surface.BASIC, location, text))
-        written = _splice(value, surface, lambda o: self._open(o, surface, location, text))
-        if (written[:1] in _BLANKS) > (value[:1] in _BLANKS) or (written[-1:] in _BLANKS) > (value[-1:] in _BLANKS):
-            raise Refused(Refusal("value_not_encodable", find(value, surface)[0].name))  # a receiver would cut it off
-        return written
-
     def protocol(self, head: Head, chosen: bytes) -> bytes | None:
         """Return the subprotocol that the upstream chose, as the client spelled it; `None` if it was not offered."""
-        for line in head.values(b"sec-websocket-protocol"):
+        name, surface = b"sec-websocket-protocol", Surface.PROTOCOL
+        write = partial(self._open, surface=surface, location=Location.HEADER, header=name.decode())
+        for line in head.values(name):
             for item in line.split(b","):
-                if self._value(b"sec-websocket-protocol", item.strip(b" \t")) == chosen.strip(b" \t"):
-                    return item.strip(b" \t")
+                offered = item.strip(b" \t")
+                if _splice(offered, find(offered, surface), write) == chosen.strip(b" \t"):
+                    return offered
         return None
 
 
-def _splice(data: bytes, surface: Surface, write: Callable[[Occurrence], bytes]) -> bytes:
+def _splice(data: bytes, occurrences: list[Occurrence], write: Writer) -> bytes:
     pieces, done = [], 0
-    for occurrence in find(data, surface):
+    for occurrence in occurrences:
         pieces += [data[done : occurrence.start], write(occurrence)]
         done = occurrence.end
     return b"".join((*pieces, data[done:]))
@@ -142,6 +138,23 @@ def _dotted(segment: bytes) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class _Plain:
+    """A field's value with occurrences."""
+
+    text: bytes
+    surface: Surface
+    occurrences: list[Occurrence]
+
+    def write(self, write: Writer) -> bytes:
+        """Inject; what comes to stand at an edge must stay there."""
+        text = self.text
+        written = _splice(text, self.occurrences, write)
+        if (written[:1] in _BLANKS) > (text[:1] in _BLANKS) or (written[-1:] in _BLANKS) > (text[-1:] in _BLANKS):
+            raise Refused(Refusal("value_not_encodable", self.occurrences[0].name))  # a receiver would cut it off
+        return written
+
+
+@dataclass(frozen=True, slots=True)
 class _Basic:
     """Basic credentials that decode (RFC 7617), and how they were spelled."""
 
@@ -149,18 +162,19 @@ class _Basic:
     pair: bytes
     urlsafe: bool
     padded: bool
+    occurrences: list[Occurrence]
+    surface: ClassVar = Surface.BASIC
 
-    def write(self, write: Callable[[Occurrence], bytes]) -> bytes:
+    def write(self, write: Writer) -> bytes:
         """Inject into the pair and encode it as it was."""
-        occurrences = find(self.pair, Surface.BASIC)
-        pieces, done = [], 0
-        for occurrence in occurrences:
+
+        def checked(occurrence: Occurrence) -> bytes:
             value = write(occurrence)
             if b":" in value and b":" in self.pair[occurrence.end :]:  # would move the end of the user name
                 raise Refused(Refusal("value_not_encodable", occurrence.name))
-            pieces += [self.pair[done : occurrence.start], value]
-            done = occurrence.end
-        pair = b"".join((*pieces, self.pair[done:]))
+            return value
+
+        pair = _splice(self.pair, self.occurrences, checked)
         encoded = base64.urlsafe_b64encode(pair) if self.urlsafe else base64.b64encode(pair)
         return self.scheme + (encoded if self.padded else encoded.rstrip(b"="))
 
@@ -175,9 +189,30 @@ def _basic(header: bytes, value: bytes) -> _Basic | None:
         pair = base64.b64decode(text.translate(bytes.maketrans(b"-_", b"+/")) + b"=" * (-len(text) % 4), validate=True)
     except binascii.Error:
         return None
-    if not find(pair, Surface.BASIC):
+    if not (occurrences := find(pair, Surface.BASIC)):
         return None
-    return _Basic(scheme, pair, b"-" in text or b"_" in text, bool(padding) or len(text) % 4 == 0)
+    return _Basic(scheme, pair, b"-" in text or b"_" in text, bool(padding) or len(text) % 4 == 0, occurrences)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The occurrences in a head's fields: for each field that has any, its place, its name in lower case, its parts."""
+
+    head: Head
+    parts: list[tuple[int, bytes, _Plain | _Basic]]
+
+
+def _search(head: Head) -> _Found:
+    """Find all occurrences in fields. Worth a look are those with the end of a word, and credentials, which hide it."""
+    parts: list[tuple[int, bytes, _Plain | _Basic]] = []
+    for place, (name, value) in enumerate(head.fields):
+        if b"S." in value or (len(name) in _CREDENTIAL_SIZES and name.lower() in _CREDENTIALS):
+            header = name.lower()
+            surface = _SURFACES.get(header, Surface.HEADER)
+            part = _basic(header, value) or _Plain(value, surface, find(value, surface))
+            if part.occurrences:
+                parts.append((place, header, part))
+    return _Found(head, parts)
 
 
 def _in_target(head: Head) -> Iterator[tuple[Occurrence, Location, str]]:
@@ -187,36 +222,22 @@ def _in_target(head: Head) -> Iterator[tuple[Occurrence, Location, str]]:
             yield occurrence, Location.URL, ""
 
 
-def _in_fields(head: Head, places: list[int]) -> Iterator[tuple[Occurrence, Location, str]]:
-    for place in places:
-        name, value = head.fields[place]
-        header = name.lower()
-        basic = _basic(header, value)
-        found = find(basic.pair, Surface.BASIC) if basic else find(value, _SURFACES.get(header, Surface.HEADER))
-        for occurrence in found:
+def _in_fields(found: _Found) -> Iterator[tuple[Occurrence, Location, str]]:
+    for _, header, part in found.parts:
+        for occurrence in part.occurrences:
             yield occurrence, Location.HEADER, header.decode("latin-1")
 
 
-def _candidates(head: Head) -> list[int]:
-    """Return which fields are worth a closer look: those with the end of a word, and credentials, which may hide it."""
-    return [
-        place
-        for place, (name, value) in enumerate(head.fields)
-        if b"S." in value or (len(name) in _CREDENTIAL_SIZES and name.lower() in _CREDENTIALS)
-    ]
-
-
-def _misplaced(head: Head, places: list[int]) -> Refusal | None:
+def _misplaced(head: Head, fields: _Found) -> Refusal | None:
     """Find an occurrence where none may be: method, header names, and headers that frame or address the request."""
     names = (head.method.encode("utf-8", "replace"), *[name for name, _ in head.fields])
     for part in names if may_hold(b"\n".join(names)) else ():
         if found := find(part, Surface.HEADER):
             return Refusal("location_not_allowed", found[0].name)
-    for place in places:
-        name, value = head.fields[place]
-        framing = name.lower() in _FRAMING or (name.lower() == b"content-type" and b"multipart/" in value.lower())
-        if framing and (found := find(value, Surface.HEADER)):
-            return Refusal("location_not_allowed", found[0].name)
+    for place, header, value in fields.parts:
+        multipart = header == b"content-type" and b"multipart/" in head.fields[place][1].lower()
+        if multipart or header in _FRAMING:
+            return Refusal("location_not_allowed", value.occurrences[0].name)
     return None
 
 
@@ -228,8 +249,8 @@ def plan(head: Head, resolver: Resolver, limits: Limits = DEFAULT, *, before: He
     grants: dict[Key, Grant] = {}
     uses: list[tuple[Grant, Use]] = []
     refusals: list[tuple[int, Refusal]] = []
-    places = _candidates(head)
-    for occurrence, location, header in chain(() if before else _in_target(head), _in_fields(head, places)):
+    found = _search(head)
+    for occurrence, location, header in chain(() if before else _in_target(head), _in_fields(found)):
         key = (occurrence.kind, occurrence.name, location, header)
         if key in grants:
             continue
@@ -240,13 +261,13 @@ def plan(head: Head, resolver: Resolver, limits: Limits = DEFAULT, *, before: He
             continue
         grants[key] = decision
         uses.append((decision, use))
-    misplaced = _misplaced(head, places)
+    misplaced = _misplaced(head, found)
     if misplaced is not None:
         refusals.append((_RULES[Denial.LOCATION], misplaced))
     if refusals:
         raise Refused(min(refusals, key=lambda pair: pair[0])[1])
     names = tuple(dict.fromkeys(grant.name for grant, _ in uses))
-    return Plan(grants, Budget(limits.expansion_bytes), names, tuple(uses))
+    return Plan(grants, Budget(limits.expansion_bytes), found, names, tuple(uses))
 
 
 def cut_hint(head: Head) -> bool:

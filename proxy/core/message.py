@@ -1,6 +1,6 @@
 """A request as the core sees it: immutable bytes, parsed once at the border of each adapter."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from store.model import Destination, Location, Use
 
@@ -22,11 +22,11 @@ class Head:
     fields: Fields
     destination: Destination
     websocket: bool = False
+    path: str = field(init=False, repr=False, compare=False)
+    """The target without its query, latin-1 decoded."""
 
-    @property
-    def path(self) -> str:
-        """The target without its query, latin-1 decoded."""
-        return self.target.split(b"?", 1)[0].decode("latin-1")
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", self.target.split(b"?", 1)[0].decode("latin-1"))
 
     def use(self, location: Location, header: str = "", trailers: Fields = ()) -> Use:
         """Return the question whether a name may be used in this request, or in trailers that came after it."""

@@ -182,9 +182,10 @@ class Reader:
 class Writer:
     """Puts one direction together. Compression has no memory between messages, so an idle connection costs nothing."""
 
-    def __init__(self, *, masked: bool, deflate: bool) -> None:
+    def __init__(self, *, masked: bool, deflate: bool, window: int = WINDOW) -> None:
         self._masked = masked
         self._deflate = deflate
+        self._window = window
         self._compress: zlib._Compress | None = None
 
     def message(self, opcode: int, payload: bytes, *, final: bool, compress: bool) -> bytes:
@@ -192,7 +193,7 @@ class Writer:
         first = opcode | (0x80 if final else 0)
         if opcode != CONTINUATION:
             wanted = compress and self._deflate and not (final and len(payload) < COMPRESS_FROM)
-            self._compress = zlib.compressobj(1, zlib.DEFLATED, -WINDOW, 5) if wanted else None
+            self._compress = zlib.compressobj(1, zlib.DEFLATED, -self._window, 5) if wanted else None
             first |= 0x40 if wanted else 0
         if self._compress is not None:
             payload = self._compress.compress(payload) + self._compress.flush(zlib.Z_SYNC_FLUSH)

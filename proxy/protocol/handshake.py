@@ -13,6 +13,7 @@ from typing import Final
 
 from proxy.core.inject import Plan
 from proxy.core.message import Fields, Head
+from proxy.protocol.frames import WINDOW
 from proxy.protocol.wire import Malformed, values
 
 GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -21,15 +22,18 @@ OFFER: Final = b"permessage-deflate; client_no_context_takeover"
 _OURS: Final = frozenset((b"sec-websocket-key", b"sec-websocket-version", b"sec-websocket-extensions"))
 ANSWER: Final = frozenset((b"sec-websocket-accept", b"sec-websocket-extensions", b"sec-websocket-protocol"))
 _PARAMETER: Final = re.compile(rb'([a-z_]+)(?:\s*=\s*"?([0-9]{1,2})"?)?')
+_BITS: Final = (b"9", b"10", b"11", b"12", b"13", b"14", b"15")
+"""Of windows that zlib compresses with; 8 it does not (RFC 7692 7.1.2.1: such an offer may be declined)."""
 _KEY: Final = re.compile(rb"[A-Za-z0-9+/]{22}==")
 
 
 @dataclass(frozen=True, slots=True)
 class Deflate:
-    """An agreement on permessage-deflate, as far as it binds the peer: whether it compresses across messages."""
+    """An agreement on permessage-deflate: whether the peer compresses across messages, and the bits of our window."""
 
     takeover: bool
     answer: bytes = b""
+    window: int = WINDOW
 
 
 def accept(key: bytes) -> bytes:
@@ -56,20 +60,20 @@ def parameters(element: bytes) -> dict[bytes, bytes | None] | None:
 
 
 def agree(fields: Fields) -> Deflate | None:
-    """Choose from a client's offers. We compress each message on its own, with a window of 4 KiB."""
+    """Choose from a client's offers. We compress each message on its own, its window 4 KiB, or less if it asks."""
     for value in values(fields, b"sec-websocket-extensions"):
         for element in value.split(b","):
             offered = parameters(element.strip())
             if offered is None:
                 continue
-            bits = offered.get(b"server_max_window_bits")
-            if b"server_max_window_bits" in offered and not (bits and 12 <= int(bits) <= 15):
+            bits = offered.get(b"server_max_window_bits", b"15")
+            if bits not in _BITS:
                 continue
             answer = DEFLATE + b"; server_no_context_takeover"
             takeover = b"client_no_context_takeover" not in offered
             answer += b"" if takeover else b"; client_no_context_takeover"
-            answer += b"; server_max_window_bits=" + bits if bits else b""
-            return Deflate(takeover, answer)
+            answer += b"; server_max_window_bits=" + bits if b"server_max_window_bits" in offered else b""
+            return Deflate(takeover, answer, min(int(bits), WINDOW))
     return None
 
 

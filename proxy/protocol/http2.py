@@ -4,9 +4,12 @@ import logging
 from collections.abc import Iterable
 from typing import Final
 
+from h2.config import H2Configuration
+from h2.connection import H2Connection
 from hpack import Encoder
 from hpack.hpack import encode_integer
 
+from proxy.core.limits import Limits
 from proxy.core.message import Fields
 from proxy.protocol import wire
 
@@ -39,6 +42,25 @@ class SealingEncoder(Encoder):
         if name in PLAIN:
             return super().add(to_add, sensitive, huffman)
         return b"".join((NEVER, encode_integer(len(name), 7), name, encode_integer(len(value), 7), value))
+
+
+def unchecked(*, client_side: bool) -> H2Configuration:
+    """Return how hyper-h2 leaves fields alone: what is read is judged by `split`, what is written is ours."""
+    return H2Configuration(
+        client_side=client_side, header_encoding=False, validate_inbound_headers=False, validate_outbound_headers=False,
+        normalize_inbound_headers=False, normalize_outbound_headers=False,
+    )  # fmt: skip
+
+
+def bound(connection: H2Connection, limits: Limits, *, window: int, frame: int) -> None:
+    """Bound what a peer may send: bytes ahead in one stream and in one frame, and heads."""
+    settings = connection.local_settings
+    settings.initial_window_size = window
+    settings.max_frame_size = connection.max_inbound_frame_size = frame
+    settings.max_header_list_size = limits.header_bytes
+    settings.acknowledge()
+    # Decode somewhat more than is allowed, so that a head over the limit costs its stream and not the connection.
+    connection.decoder.max_header_list_size = 4 * limits.header_bytes
 
 
 def split(headers: Iterable[tuple[bytes, bytes]], allowed: frozenset[bytes]) -> tuple[dict[bytes, bytes], Fields]:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from egret.settings import Address, Settings, SettingsError, load, sections
+from egret.kinds import Address
+from egret.settings import Settings, SettingsError, load, sections
 from proxy.core.limits import Limits
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "egret.example.yaml"

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from egret.settings import Opening
+from egret.sections import Opening
 from egret.unlock import share, unlock
 from store.errors import KeyMismatch
 
@@ -14,7 +14,7 @@ from store.errors import KeyMismatch
 def test_children_read_the_same_words(tmp_path):
     """Each process that inherits the descriptor reads all of it, one after the other, and after the first has ended."""
     descriptor = share(b"correct horse\n")
-    code = f"from egret.unlock import *\nfrom egret.settings import Opening\nprint(unlock(Opening(), {descriptor}).passphrase())"
+    code = f"from egret.unlock import *\nfrom egret.sections import Opening\nprint(unlock(Opening(), {descriptor}).passphrase())"
     for _ in range(2):
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, pass_fds=[descriptor])
         assert done.stdout == "b'correct horse'\n", done.stderr

@@ -14,7 +14,7 @@ from stores import CANARY, Store, eventually, secret, use
 from proxy.admission.events import Event, Spool, SpoolError
 from store.errors import StoreError, Unavailable
 from store.log.shipping import Shipper
-from store.model import Kind
+from store.model import Kind, Scope
 from store.reader import Reader
 from store.vault import NewSession, Vault
 
@@ -73,7 +73,7 @@ def test_the_data_plane_works_with_a_role_that_can_do_nothing_else(made, granted
     caller = reader.caller(made.token())
     assert reader.view(caller).resolve(Kind.SECRET, "API_KEY", use()).open().reveal() == CANARY
     spool = Spool(made.data / "spool")
-    spool.write(Event("inject", caller.session, "default", "default", "ds", ("API_KEY",)))
+    spool.write(Event("inject", caller.session, Scope("default", "default", "ds"), ("API_KEY",)))
     shipper = Shipper(granted, made.data / "spool")
     shipper.start()
     spool.close()
@@ -107,7 +107,7 @@ def test_lines_that_cannot_be_shipped_wait_and_then_stop_the_proxy(made, granted
     cluster().sql("REVOKE INSERT ON alone.spooled FROM egret_proxy")
     spool, shipper = Spool(made.data / "spool"), Shipper(granted, made.data / "spool")
     spool.held = lambda: shipper.late
-    event = Event("inject", session, "default", "default", "ds", ("API_KEY",))
+    event = Event("inject", session, Scope("default", "default", "ds"), ("API_KEY",))
     for _ in range(5):
         spool.write(event)
     shipper.start()

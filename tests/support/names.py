@@ -21,7 +21,7 @@ class Given:
     """A grant that counts how often it was opened."""
 
     known: Known
-    opened: int = field(default=0, compare=False)
+    opened: int = field(default=0, compare=False)  # where a text is cut decides how often
     version: int = 1
 
     @property

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from egret import supervisor
 from egret.children import Place, slots
+from egret.kinds import Address
 from egret.listeners import bind
-from egret.settings import Address, environment
+from egret.settings import environment
 
 STANDIN = str(Path(__file__).with_name("standin.py"))
 

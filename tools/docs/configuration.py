@@ -10,7 +10,7 @@ from egret.settings import sections
 INTRO = """\
 # Configuration
 
-<!-- Written by `make docs` from egret/settings.py; a test compares. -->
+<!-- Written by `make docs` from egret/sections.py; a test compares. -->
 
 One YAML file, every key optional: `egret serve --data DIR --config egret.yaml`. `config/egret.example.yaml` has every
 key with its default.

@@ -33,7 +33,7 @@ def codings(fields: Fields) -> tuple[str, ...]:
 
 def known(chain: Sequence[str]) -> bool:
     """Say whether all codings can be decoded."""
-    return all(name in _DECODERS for name in chain)
+    return _DECODERS.keys() >= set(chain)
 
 
 class Codec:
@@ -42,26 +42,23 @@ class Codec:
     `stored`: it is framed anew without being compressed, for what a value is put into (`proxy.core.coding.stored`).
     """
 
-    __slots__ = ("_absolute", "_decoders", "_encoders", "_given", "_limits", "_names", "_stored", "_taken")
+    __slots__ = ("_absolute", "_decoders", "_encoders", "_given", "_limits", "_stored", "_taken", "plain")
 
     def __init__(
         self, chain: Sequence[str], limits: Limits, absolute: int | None = None, *, stored: bool = False
     ) -> None:
-        if not known(chain):
-            raise Refused(Refusal("unsupported_encoding"))
-        self._names = tuple(chain)
-        self._decoders = [_DECODERS[name]() for name in reversed(self._names)]
+        self.plain = not chain
+        """Whether there is no coding at all."""
+        try:
+            self._decoders = [_DECODERS[name]() for name in reversed(chain)]
+        except KeyError:
+            raise Refused(Refusal("unsupported_encoding")) from None
         self._encoders: list[Encoder] = []
         self._limits = limits
         self._stored = stored
         self._absolute = absolute
         self._taken = 0
         self._given = [0] * len(self._decoders)
-
-    @property
-    def plain(self) -> bool:
-        """Whether there is no coding at all."""
-        return not self._names
 
     def decode(self, data: bytes) -> Iterator[bytes]:
         """Decode a piece of the body, in pieces of bounded size. Raises `Refused`."""

@@ -7,15 +7,15 @@ The token is in the path, which is why no line of a log ever holds a path.
 """
 
 import asyncio
-import contextlib
 import functools
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple, Self, cast
 from urllib.parse import urlsplit
 
 from proxy.admission import admit, hops
-from proxy.admission.admit import Asked
+from proxy.admission.admit import Admitted, Asked
 from proxy.admission.destination import parse_authority
+from proxy.admission.internal import Shown
 from proxy.admission.services import View
 from proxy.admission.trail import Trail
 from proxy.core.message import Fields
@@ -27,6 +27,7 @@ from proxy.engines.gateway.reply import PageReply
 from proxy.engines.gateway.shim import SHIM
 from proxy.engines.http1.connection import Connection
 from proxy.engines.http1.reply import Arrival
+from proxy.protocol import wire
 from store.model import Destination
 
 if TYPE_CHECKING:
@@ -62,22 +63,20 @@ class Page(Connection):
 
     __slots__ = ("_site",)
 
+    answers = PageReply
+
     def __init__(self, server: "Server", loop: asyncio.AbstractEventLoop, site: Site) -> None:
         super().__init__(server, loop)
         self._site = site
 
-    def replying(self, arrival: Arrival) -> PageReply:
-        """See `Connection`."""
-        return PageReply(self.link, arrival, self.services.limits.header_bytes)
-
-    async def serve(self, arrival: Arrival, trail: Trail) -> None:
+    async def serve(self, arrival: Arrival, trail: Trail) -> Admitted | Shown | None:
         """See `Connection`."""
         reply = cast("PageReply", self.current)
         target = arrival.target.removeprefix(self._site.prefix.encode())
         if route := _ROUTE.fullmatch(target):
-            await self._route(route, arrival, trail, reply)
-        elif _SHIM.fullmatch(target):
-            if hops.values(arrival.fields, b"service-worker"):
+            return await self._route(route, arrival, trail, reply)
+        if _SHIM.fullmatch(target):
+            if wire.values(arrival.fields, b"service-worker"):
                 raise Refused(Refusal("navigation_not_allowed"))
             self._own(reply, 200, SHIM.fields, SHIM.body)
         elif target == b"/healthz" or (target == b"/readyz" and self.services.reader.fresh):
@@ -86,13 +85,16 @@ class Page(Connection):
             self._own(reply, 503, _HEALTH, b"the store is not fresh\n")
         else:
             raise Refused(Refusal("bad_request", override=404))
+        return None
 
-    async def _route(self, route: "re.Match[bytes]", arrival: Arrival, trail: Trail, reply: PageReply) -> None:
+    async def _route(
+        self, route: "re.Match[bytes]", arrival: Arrival, trail: Trail, reply: PageReply
+    ) -> Admitted | Shown | None:
         asked, site = index(arrival.fields), self._site
         view = self._entering(route[1], arrival, asked, trail=trail)
         if view is None:
             self._own(reply, 204, cors.preflight(asked))
-            return
+            return None
         _, scheme, authority, rest = route.groups()
         if scheme.startswith(b"ws") and not hops.is_websocket(arrival.method, arrival.fields):
             raise Refused(Refusal("bad_request"))
@@ -101,9 +103,7 @@ class Page(Connection):
         reply.mapping = Mapping(destination, path, route[1].decode("latin-1"), site.prefix, lambda: site.seen(asked))
         wanted = Asked(arrival.method, path, arrival.fields, arrival.length)
         fields = crossing(arrival.fields)
-        asking = admit.addressed(self.services, trail, view, wanted, destination=destination, fields=fields)
-        with contextlib.closing(await asking) as admitted:
-            await self.carry(admitted, arrival, reply)
+        return await admit.addressed(self.services, trail, view, wanted, destination=destination, fields=fields)
 
     def _entering(self, token: bytes, arrival: Arrival, asked: Index, *, trail: Trail) -> View | None:
         """Return the view of who asks, None for a preflight that is granted; raises `Refused`."""

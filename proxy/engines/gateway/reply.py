@@ -33,7 +33,7 @@ class PageReply(Reply):
 
     reads = Untrailed
 
-    def __init__(self, link: Link, arrival: Arrival, trailer_limit: int) -> None:
+    def __init__(self, link: Link, arrival: Arrival, trailer_limit: int = 0) -> None:
         super().__init__(link, arrival, trailer_limit)
         self.origin: bytes | None = None
         self.mapping: Mapping | None = None

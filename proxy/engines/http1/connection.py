@@ -6,7 +6,8 @@ its text may hold bytes of a peer.
 """
 
 import asyncio
-from typing import Final
+import contextlib
+from typing import ClassVar, Final
 
 from proxy.admission.admit import Admitted
 from proxy.admission.events import SpoolError
@@ -17,13 +18,11 @@ from proxy.border.client import Gone
 from proxy.border.exchange import carry
 from proxy.border.link import Link
 from proxy.core.refusal import Refusal, Refused
-from proxy.engines.http1.heads import Heads
+from proxy.engines.http1.heads import NEVER, Heads
 from proxy.engines.http1.reply import UNREAD, Arrival, Reply
 from proxy.engines.http1.server import Server
 from proxy.engines.words import TOO_MANY
 from proxy.protocol import wire
-
-NEVER: Final = float("inf")
 
 LINGER: Final = 2.0
 """Seconds for which the rest of a refused body is read and thrown away, so that the client gets to read the answer."""
@@ -60,20 +59,22 @@ class Connection:
 
     __slots__ = (
         "_draining",
-        "_heads",
         "_known",
         "_late",
         "_read",
         "_task",
         "address",
         "current",
-        "deadline",
+        "heads",
         "link",
         "requests",
         "server",
         "services",
         "serving",
     )
+
+    answers: ClassVar[type[Reply]] = Reply
+    """Where answers go."""
 
     def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
         self.server = server
@@ -83,16 +84,14 @@ class Connection:
         """Where the client is."""
         self.requests = 0
         """How many requests were made, CONNECT apart."""
-        self.current = self.replying(UNREAD)
+        self.current: Reply
         """Where the answer to the request that is served goes."""
         self.serving = False
         self._read = False
         """Whether a head was read whole, so that it is known where the request ends."""
-        self._heads = Heads()
+        self.heads = Heads(self.link, self.services.limits)
         self._draining = self._known = False
         self._late = False
-        self.deadline = NEVER
-        """When the head that is awaited is late, on the loop's clock."""
         self._task: asyncio.Task[None] | None = None
 
     # for subclasses
@@ -101,17 +100,13 @@ class Connection:
         """Return the client's transport."""
         return ClientLink(loop, self)
 
-    async def serve(self, arrival: Arrival, trail: Trail) -> None:
-        """Serve one request; raises `Refused`, `Gone`, or what was not foreseen."""
+    async def serve(self, arrival: Arrival, trail: Trail) -> Admitted | Shown | None:
+        """Return what may be carried, None for what was answered; raises `Refused`, `Gone`, or what nobody foresaw."""
         raise NotImplementedError
 
     def trail(self) -> Trail:
         """Begin what a request leaves in the audit."""
         return Trail(self.services.spool, address=self.address)
-
-    def replying(self, arrival: Arrival) -> Reply:
-        """Return where the answer to a request goes."""
-        return Reply(self.link, arrival, self.services.limits.header_bytes)
 
     def over(self) -> None:
         """Give back what the connection counted."""
@@ -142,8 +137,8 @@ class Connection:
             return
         if now > self.link.touched + self.services.limits.idle_timeout:
             self.link.abort()
-        elif now > self.deadline:
-            self.deadline = NEVER
+        elif now > self.heads.deadline:
+            self.heads.deadline = NEVER
             self._late = True
             self.close()
 
@@ -181,9 +176,15 @@ class Connection:
         self.link.finish()
 
     async def _run(self) -> None:
+        link = self.link
         try:
             while await self._next():
-                pass
+                if not self.current.keep or link.lost or (self._draining and self.requests):
+                    await self._linger()
+                    return
+                if link.congested:
+                    await link.drain()
+                await link.breathe()
         except asyncio.CancelledError:
             pass  # the client is gone, or we are
 
@@ -206,17 +207,25 @@ class Connection:
             self.server.forgotten()
 
     async def _next(self) -> bool:
-        """Serve one request; return whether another may follow."""
-        trail, self.current, self._read = self.trail(), self.replying(UNREAD), False
+        """Serve one request; return whether it was answered, be it with a refusal."""
+        trail, self._read = self.trail(), False
+        self.current = self.answers(self.link, UNREAD)
         try:
-            arrival = await self._head()
+            arrival = await self.heads.next(first=not self.requests)
             if arrival is None:
                 return False
             self.serving = self._read = True
-            self.current = self.replying(arrival)
-            self.current.keep = arrival.keep and not self._draining
+            reply = self.current = self.answers(self.link, arrival, self.services.limits.header_bytes)
+            reply.keep = arrival.keep and not self._draining
             trail.method = arrival.method.decode("latin-1")
-            await self.serve(arrival, trail)
+            admitted = await self.serve(arrival, trail)
+            if admitted is not None:
+                with contextlib.closing(admitted):
+                    if not self._known:
+                        self.introduced()
+                    self.requests += 1
+                    expects = arrival.length != 0 and b"100-continue" in wire.tokens(arrival.fields, b"expect")
+                    await carry(self.server.border, admitted, reply, expects=expects)
         except Refused as refused:
             self._fail(trail, refused.refusal)
         except SpoolError:
@@ -233,54 +242,7 @@ class Connection:
             self._fail(trail, Refusal("internal"))
         finally:
             self.serving = False
-        return await self._goes_on()
-
-    async def _goes_on(self) -> bool:
-        reply, link = self.current, self.link
-        if reply.keep and not link.lost and not (self._draining and self.requests):
-            if link.congested:
-                await link.drain()
-            await link.breathe()
-            return True
-        await self._linger()
-        return False
-
-    async def carry(self, admitted: Admitted | Shown, arrival: Arrival, reply: Reply) -> None:
-        """Have an admitted request answered; raises `Refused`, `Gone`."""
-        self.introduced()
-        self.requests += 1
-        expects = arrival.length != 0 and b"100-continue" in wire.tokens(arrival.fields, b"expect")
-        await carry(self.server.border, admitted, reply, expects=expects)
-
-    # reading a request
-
-    async def _head(self) -> Arrival | None:
-        """Return the next request head, or None when the client sends no more; raises `Refused`."""
-        link, limits, scanned = self.link, self.services.limits, 0
-        buffer = link.buffer
-        link.seen()
-        if not self.requests:  # who has not asked for anything yet holds a place that others may want
-            self.deadline = link.loop.time() + limits.head_timeout
-        while True:
-            while buffer[:2] == b"\r\n":  # RFC 9112 2.2: an empty line before the request line
-                del buffer[:2]
-                scanned = 0
-            if buffer:
-                end = buffer.find(b"\r\n\r\n", max(0, scanned - 3))
-                scanned = len(buffer)
-                if end + 4 > limits.header_bytes or (end < 0 and scanned > limits.header_bytes):
-                    raise Refused(Refusal("bad_request", override=431))
-                if end >= 0:
-                    block = bytes(buffer[:end])
-                    del buffer[: end + 4]
-                    self.deadline = NEVER
-                    return self._heads.read(block)
-                if wire.hopeless(buffer):
-                    raise Refused(Refusal("bad_request"))
-                if self.deadline == NEVER:
-                    self.deadline = link.loop.time() + limits.head_timeout
-            if not await link.more():
-                return None
+        return True
 
     # the ends
 

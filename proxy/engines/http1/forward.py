@@ -4,7 +4,6 @@ How TLS is spoken, and by which way the decisions are asked for, is its subclass
 """
 
 import asyncio
-import contextlib
 import ssl
 
 from proxy.admission.admit import Admitted, Asked, Tunnel
@@ -12,7 +11,8 @@ from proxy.admission.internal import Shown
 from proxy.admission.trail import Trail
 from proxy.border.client import Gone
 from proxy.border.passage import Passage, passes
-from proxy.engines.http1.connection import NEVER, Connection
+from proxy.engines.http1.connection import Connection
+from proxy.engines.http1.heads import NEVER
 from proxy.engines.http1.reply import Arrival, Reply
 from proxy.engines.http1.server import Server
 from proxy.engines.words import ESTABLISHED
@@ -58,14 +58,13 @@ class Forward(Connection):
         if self.tunnel is not None:
             self.services.budgets.disconnect(self.tunnel.caller)
 
-    async def serve(self, arrival: Arrival, trail: Trail) -> None:
+    async def serve(self, arrival: Arrival, trail: Trail) -> Admitted | Shown | None:
         """See `Connection`."""
         asked = Asked(arrival.method, arrival.target, arrival.fields, arrival.length)
-        if self.tunnel is None and arrival.method == b"CONNECT":
-            await self._connect(asked, trail, self.current)
-        else:
-            with contextlib.closing(await self.admit(asked, trail)) as admitted:
-                await self.carry(admitted, arrival, self.current)
+        if self.tunnel is not None or arrival.method != b"CONNECT":
+            return await self.admit(asked, trail)
+        await self._connect(asked, trail, self.current)
+        return None
 
     # tunnels
 
@@ -94,11 +93,11 @@ class Forward(Connection):
     async def begin(self, target: Destination) -> None:
         """Take the tunnel's first bytes: TLS, or HTTP in clear, as Node speaks it, or what is refused as such."""
         link, limits = self.link, self.services.limits
-        self.deadline = link.loop.time() + limits.head_timeout
+        self.heads.deadline = link.loop.time() + limits.head_timeout
         while not link.buffer:
             if not await link.more():
                 raise Gone
-        self.deadline = NEVER
+        self.heads.deadline = NEVER
         if link.buffer[:1] != b"\x16":
             return
         try:

@@ -38,7 +38,7 @@ class Reply:
 
     reads: ClassVar[type[wire.Body]] = wire.Body
 
-    def __init__(self, link: Link, arrival: Arrival, trailer_limit: int) -> None:
+    def __init__(self, link: Link, arrival: Arrival, trailer_limit: int = 0) -> None:
         self.link = link
         self.body = self.reads(arrival.length, link.buffer, trailer_limit)
         self.keep = arrival.keep
@@ -84,7 +84,8 @@ class Reply:
         """See `Sink`."""
         self._bodiless = self._bodiless or status in BODILESS
         # An answer before the end of the request: the rest is thrown away, and nothing may follow on this connection.
-        self.keep = self.keep and self.body.ended and self._goes_on()
+        # One that came before a half-close is answered too.
+        self.keep = self.keep and self.body.ended and (not self.link.eof or b"\r\n\r\n" in self.link.buffer)
         ours: Fields = ()
         if not (sized or self._bodiless):
             if self._minor == 1:
@@ -113,8 +114,8 @@ class Reply:
         """See `Sink`."""
         if self._chunked and not self._bodiless:
             self._send(head_block(b"0", trailers) if trailers else b"0\r\n\r\n")
-        else:
-            self.flush()
+        elif self._head:
+            self._send(b"")
 
     def switch(self, reason: bytes, fields: Fields) -> Ends:
         """See `Sink`."""
@@ -137,10 +138,6 @@ class Reply:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.link.abort()
         self.link.transport.close()
-
-    def _goes_on(self) -> bool:
-        """Whether there can be another request: one that came before a half-close is answered too."""
-        return not self.link.eof or b"\r\n\r\n" in self.link.buffer
 
     def _send(self, data: bytes) -> None:
         link, head = self.link, self._head

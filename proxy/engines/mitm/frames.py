@@ -6,7 +6,6 @@ GOAWAY lets streams finish; and what is wrong with one request costs its stream,
 
 from typing import Any, Final
 
-import h2.config
 import h2.connection
 import h2.errors
 import h2.exceptions
@@ -14,10 +13,12 @@ import h2.stream
 from mitmproxy.proxy.layers.http._http_h2 import BufferedH2Connection
 
 from proxy.core.limits import Limits
+from proxy.protocol.http2 import bound, unchecked
 
 STREAM_WINDOW: Final = 1 << 20
 CONNECTION_WINDOW: Final = 8 << 20
 MAX_FRAME: Final = 1 << 14
+"""The least there can be: a TLS record."""
 PREFACE: Final = len(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 
 
@@ -25,19 +26,9 @@ class Framing(BufferedH2Connection):
     """hyper-h2 with our settings."""
 
     def __init__(self, limits: Limits) -> None:
-        config = h2.config.H2Configuration(
-            client_side=False, header_encoding=False, validate_inbound_headers=False, validate_outbound_headers=False,
-            normalize_inbound_headers=False, normalize_outbound_headers=False,
-        )  # fmt: skip
-        super().__init__(config)
-        settings = self.local_settings
-        settings.initial_window_size = STREAM_WINDOW
-        settings.max_frame_size = self.max_inbound_frame_size = MAX_FRAME  # the least there can be: a TLS record
-        settings.max_header_list_size = limits.header_bytes
-        settings.max_concurrent_streams = limits.streams_per_connection
-        settings.acknowledge()
-        # Decode somewhat more than is allowed, so that a head over the limit costs its stream and not the connection.
-        self.decoder.max_header_list_size = 4 * limits.header_bytes
+        super().__init__(unchecked(client_side=False))
+        self.local_settings.max_concurrent_streams = limits.streams_per_connection
+        bound(self, limits, window=STREAM_WINDOW, frame=MAX_FRAME)
 
     def initiate_connection(self) -> None:
         """Send our settings and open the connection's window."""

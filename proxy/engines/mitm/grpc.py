@@ -3,9 +3,9 @@
 from typing import Final
 from urllib.parse import quote
 
-from proxy.admission.hops import values
 from proxy.core.message import Fields
 from proxy.core.refusal import CODES, Refusal
+from proxy.protocol.wire import values
 
 STATUS: Final = {
     400: 3, 405: 12, 415: 3, 422: 3,  # INVALID_ARGUMENT, UNIMPLEMENTED

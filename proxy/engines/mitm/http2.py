@@ -10,8 +10,8 @@ from hpack import HPACKError
 from proxy.admission.admit import Asked
 from proxy.core.message import Fields
 from proxy.core.refusal import Refusal
-from proxy.engines.http1.connection import NEVER
 from proxy.engines.http1.forward import Forward
+from proxy.engines.http1.heads import NEVER
 from proxy.engines.mitm.frames import MAX_FRAME, PREFACE, Framing
 from proxy.engines.mitm.link import Layered
 from proxy.engines.mitm.stream import Stream
@@ -47,7 +47,7 @@ class Http2:
         """Serve streams until the client goes."""
         link = self.link
         link.relieved = self._relieved
-        self.connection.deadline = link.loop.time() + self.connection.services.limits.head_timeout
+        self.connection.heads.deadline = link.loop.time() + self.connection.services.limits.head_timeout
         self.frames.initiate_connection()
         self.flush()
         try:
@@ -131,7 +131,7 @@ class Http2:
 
     def _request(self, event: h2.events.RequestReceived) -> None:
         connection, stream_id = self.connection, event.stream_id or 0
-        connection.deadline, connection.serving = NEVER, True
+        connection.heads.deadline, connection.serving = NEVER, True
         refusal, broken, ended = None, False, event.stream_ended is not None
         asked = Asked(b"", b"/", (), 0 if ended else wire.CHUNKED)
         try:

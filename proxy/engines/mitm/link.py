@@ -39,12 +39,11 @@ class Layered(ClientLink):
         self._event(events.Start())
         self._event(events.DataReceived(context.client, first))
         while shaking.tunnel_state is TunnelState.ESTABLISHING and not self._failed:
-            if self.eof:
+            if not await self.more():
                 break
-            await self._wait()
         if shaking.tunnel_state is not TunnelState.OPEN or self._failed:
             raise ConnectionResetError
-        self._secured = True
+        self.secured = True
         return shaking
 
     # see `Link`
@@ -56,10 +55,11 @@ class Layered(ClientLink):
             return
         self.touched = self.loop.time()
         event = events.DataReceived(self._layer.conn, data)
-        if self._secured:
+        if self.secured:
             self._run(self._layer.handle_event(event))
         else:
             self._event(event)
+            self._fresh = True
             self.wake()
 
     def write(self, data: bytes) -> None:
@@ -96,7 +96,7 @@ class Layered(ClientLink):
                     self._hooks(command)
                     hooks.append(command)
                 elif isinstance(command, commands.CloseConnection):
-                    self._failed = self._failed or not self._secured
+                    self._failed = self._failed or not self.secured
                 elif not isinstance(command, commands.Log):
                     raise TypeError  # noqa: TRY301
         except Exception as error:  # noqa: BLE001  # fail closed, whatever it is

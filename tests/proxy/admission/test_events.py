@@ -13,6 +13,9 @@ import pytest
 
 from proxy.admission import events
 from proxy.admission.events import Event, Spool, SpoolError
+from store.model import Destination, Scope
+
+HOST = Destination(True, "api.example.com", 443)
 
 
 def lines(folder) -> list[dict]:
@@ -22,9 +25,7 @@ def lines(folder) -> list[dict]:
 def test_line_has_every_member(tmp_path):
     """One JSON object per line, numbered, with the time, and nothing that was not given."""
     spool = Spool(tmp_path / "spool")
-    event = Event(
-        "inject", "ses", "org", "pro", "dat", ("A", "B"), "api.example.com", "header", "GET", "/p", "", "req_1"
-    )
+    event = Event("inject", "ses", Scope("org", "pro", "dat"), ("A", "B"), HOST, "header", "GET", "/p", "", "req_1")
     spool.write(event)
     spool.write(Event("refuse", code="unknown_secret"))
     first, second = lines(tmp_path / "spool")
@@ -129,8 +130,8 @@ MEMBERS = {
 )
 def test_line_is_json(tmp_path, text):
     """Every member comes back as it was, and no text ends the line or the member."""
-    spool = Spool(tmp_path)
-    event = Event("carry", text, text, text, text, (text, "KEY"), text, "body", "GET", text, text, text)
+    spool, where = Spool(tmp_path), Destination(True, text, 443)
+    event = Event("carry", text, Scope(text, text, text), (text, "KEY"), where, "body", "GET", text, text, text)
     spool.write(event)
     spool.write(event)
     spool.close()
@@ -143,5 +144,6 @@ def test_line_is_json(tmp_path, text):
         assert set(got) == MEMBERS
         assert (got["seq"], got["spool"], got["event"]) == (number, path.stem, "carry")
         assert got["secrets"] == [text, "KEY"]
-        for name in ("session", "organisation", "project", "dataset", "destination", "path", "code", "request_id"):
+        for name in ("session", "organisation", "project", "dataset", "path", "code", "request_id"):
             assert got[name] == text
+        assert got["destination"] == str(where)

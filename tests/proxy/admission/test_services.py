@@ -9,6 +9,7 @@ from memory import Reader
 from proxy.admission import services
 from proxy.admission.services import Services
 from proxy.admission.trail import Trail
+from proxy.core.limits import Limits
 from proxy.core.refusal import Refused
 
 
@@ -20,7 +21,7 @@ def reader():
 @pytest.fixture
 def shared(reader):
     budgets = SimpleNamespace(ended=lambda _caller: False)
-    return Services(reader, SimpleNamespace(), SimpleNamespace(), SimpleNamespace(), budgets)
+    return Services(reader, SimpleNamespace(), Limits(), SimpleNamespace(), budgets)
 
 
 def refused(shared, token):

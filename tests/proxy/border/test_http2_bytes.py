@@ -6,8 +6,7 @@ import pytest
 from asker import Sent
 from crooked import Crooked, good, representations
 
-from proxy.border.h2_framing import MAX_FRAME, STREAM_WINDOW
-from proxy.border.http2 import CONNECTION_WINDOW
+from proxy.border.h2_framing import CONNECTION_WINDOW, MAX_FRAME, STREAM_WINDOW
 from proxy.core.inject import _FRAMING
 from proxy.protocol.http2 import PLAIN
 

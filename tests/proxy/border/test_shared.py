@@ -9,7 +9,8 @@ from crooked import OK, Crooked, good, head, reset
 from rawserver import RawServer
 from upstream import Upstream
 
-from proxy.border.http2 import LANES, UNSETTLED, Http2
+from proxy.border.h2_framing import LANES
+from proxy.border.http2 import UNSETTLED, Http2
 from proxy.border.shared import Shared
 from store.model import Scope
 

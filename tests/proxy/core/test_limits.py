@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 
 import pytest
 
-from egret import settings
+from egret.settings import load
 from proxy.core.limits import DEFAULT, GIB, KIB, MIB, Limits, fitted
 
 
@@ -45,5 +45,5 @@ def test_limits_fit_what_the_process_may_have(
 
 def test_settings_have_every_limit() -> None:
     """By name."""
-    found = settings.load(None, {}).limits
+    found = load(None, {}).limits
     assert {field.name for field in fields(Limits)} <= {name for name in dir(found) if not name.startswith("_")}

@@ -7,15 +7,14 @@ from stores import eventually, secret
 
 from proxy.admission.events import Event, Spool
 from store.errors import NotAuthenticated, Unavailable
+from store.model import Destination, Scope
 from store.vault import LogQuery
 
 
 def spooled(store, caller, *events):
     spool = Spool(store.data / "spool")
     for event, names in events:
-        spool.write(
-            Event(event, caller.session, caller.organisation, caller.project, caller.dataset, names, "api.example.com")
-        )
+        spool.write(Event(event, caller.session, caller.scope, names, Destination(True, "api.example.com", 443)))
     return spool
 
 
@@ -45,7 +44,7 @@ def test_a_line_counts_once_whoever_takes_it(store, reader):
     spool = spooled(store, caller, ("inject", ("API_KEY",)))
     assert store.vault.intake(store.data).take() == 1
     assert store.vault.intake(store.data).take() == 0
-    spool.write(Event("inject", caller.session, "default", "default", "ds", ("API_KEY",)))
+    spool.write(Event("inject", caller.session, Scope("default", "default", "ds"), ("API_KEY",)))
     assert store.vault.intake(store.data).take() == 1
     assert store.info().use_count == 2
     spool.close()
@@ -104,7 +103,7 @@ def test_lines_that_could_not_be_stored_are_taken_later(store, reader, monkeypat
     with pytest.raises(Unavailable):
         intake.take()
     monkeypatch.undo()
-    spool.write(Event("inject", caller.session, "default", "default", "ds", ("API_KEY",)))
+    spool.write(Event("inject", caller.session, Scope("default", "default", "ds"), ("API_KEY",)))
     assert intake.take() == 2
     assert store.info().use_count == 2
     spool.close()

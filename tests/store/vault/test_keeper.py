@@ -9,7 +9,7 @@ from stores import CANARY, Store, eventually, secret
 from proxy.admission.events import Event, Spool
 from store.database.writer import WriterThread
 from store.errors import NotFound, Unavailable
-from store.model import Kind
+from store.model import Kind, Scope
 from store.records import NewEntry
 from store.vault import Vault
 from store.vault.keeper import Keeper
@@ -80,7 +80,7 @@ def test_the_keeper_beats_and_takes_spools_in(store):
     caller = store.caller(reader)
     before = reader._source.head.beat
     spool = Spool(store.data / "spool")
-    spool.write(Event("inject", caller.session, "default", "default", "ds", ("API_KEY",)))
+    spool.write(Event("inject", caller.session, Scope("default", "default", "ds"), ("API_KEY",)))
     eventually(lambda: store.info().use_count == 1)
     eventually(lambda: reader._source.head.beat > before, 4.0)
     assert keeper.fault == ""

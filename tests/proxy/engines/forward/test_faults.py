@@ -256,7 +256,7 @@ def held(proxy):
     """What is there for as long as something goes on."""
     budgets = proxy.services.budgets
     return {
-        "a connection": proxy.connections, "an exchange": proxy.border._open, "a task": proxy.border._tasks,
+        "a connection": proxy.connections, "an exchange": proxy.border.open, "a task": proxy.border._tasks,
         "a connection that is counted": budgets.connections, "a request that is counted": budgets.requests,
     }  # fmt: skip
 

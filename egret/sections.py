@@ -1,0 +1,238 @@
+"""The sections of the configuration: each key with its kind, its default, and the sentence that users read about it."""
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final
+
+from egret.kinds import (
+    ADDRESS,
+    FILE,
+    FLAG,
+    FOLDER,
+    FOLDERS,
+    GROUP,
+    HOST_NAMES,
+    NETWORKS,
+    PEM_FILES,
+    PORTS,
+    PUBLIC_URL,
+    STORE_URL,
+    WORDS,
+    Address,
+    Kind,
+    Network,
+    choice,
+    choices,
+    seconds,
+    size,
+    whole,
+)
+
+KIB: Final = 1 << 10
+MIB: Final = 1 << 20
+GIB: Final = 1 << 30
+COUNT: Final = whole(1, 1_000_000)
+RATE: Final = whole(0, 10_000_000)
+WAIT: Final = seconds(0.1, 86_400)
+
+
+def option[T](kind: Kind[T], default: T, doc: str) -> T:
+    """Declare a key: its kind, its default, and the sentence that users read about it."""
+    declared: Any = field(default=default, metadata={"kind": kind, "doc": doc})
+    value: T = declared
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Where secrets are kept."""
+
+    url: str = field(
+        default="sqlite",
+        repr=False,  # a PostgreSQL URL holds a password
+        metadata={
+            "kind": STORE_URL,
+            "doc": "The database: sqlite (a file in the data folder) or a postgresql+psycopg:// URL.",
+        },
+    )
+
+    key_group: str | None = option(
+        GROUP,
+        None,
+        "A group that may read key files by design (0640, owned by root or the reader): docs/operations.md.",
+    )
+
+    anchor: Path | None = option(
+        FOLDER,
+        None,
+        "A folder on another disk or machine for a second mark of the store: docs/store.md.",
+    )
+
+    def at(self, data: Path) -> str:
+        """Return the database's URL for SQLAlchemy, given the data folder."""
+        return f"sqlite:///{data.resolve() / 'egret.db'}" if self.url == "sqlite" else self.url
+
+
+@dataclass(frozen=True, slots=True)
+class Admin:
+    """The admin API and dashboard."""
+
+    listen: Address = option(ADDRESS, Address("127.0.0.1", 8700), "Where the admin API and the dashboard listen.")
+    public_url: str | None = option(PUBLIC_URL, None, "The admin API's URL as clients reach it; null means `listen`.")
+    key_rate: int = option(RATE, 60_000, "Requests per minute that one API key may make; 0 means no limit.")
+    failure_rate: int = option(
+        RATE, 600, "Failed authentications per minute that one client address may make; 0 means no limit."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """The forward proxy."""
+
+    listen: Address = option(ADDRESS, Address("127.0.0.1", 8080), "Where the forward proxy listens.")
+    public_url: str | None = option(PUBLIC_URL, None, "The proxy's URL as clients reach it; null means `listen`.")
+    workers: int = option(whole(1, 64), 1, "Processes that share the port.")
+    engine: str = option(
+        choice("mitmproxy", "express"),
+        "mitmproxy",
+        "What carries the forward proxy: mitmproxy, with HTTP/1, HTTP/2, gRPC and WebSocket, or express, with HTTP/1.1 "
+        "and WebSocket only, several times faster.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """The gateway for browsers."""
+
+    listen: Address = option(ADDRESS, Address("127.0.0.1", 8081), "Where the gateway listens.")
+    public_url: str | None = option(PUBLIC_URL, None, "The gateway's URL as browsers reach it; null means `listen`.")
+
+
+@dataclass(frozen=True, slots=True)
+class Egress:
+    """What may be reached, and what may be sent there."""
+
+    allow_private: tuple[Network, ...] = option(
+        NETWORKS, (), "Networks exempt from the address check, on any port: on-premise APIs, tests."
+    )
+    trust: tuple[Path, ...] = option(
+        PEM_FILES, (), "PEM files with roots that upstreams may use besides the public ones."
+    )
+    ports: tuple[int, ...] = option(PORTS, (80, 443), "Upstream ports that may be reached.")
+    unbound_secrets: str = option(
+        choice("deny", "allow"),
+        "deny",
+        "A secret without hosts: deny injects it nowhere, allow anywhere (for trusted client code only).",
+    )
+    scrub: str = option(
+        choice("reachable", "all"),
+        "reachable",
+        "Whose answers are searched: of hosts that a value can reach, or all of them (for trusted code only).",
+    )
+    passthrough: tuple[str, ...] = option(
+        HOST_NAMES,
+        (),
+        "Hosts whose tunnels are not looked into (clients that pin certificates); no value may reach them.",
+    )
+    strict_bodies: bool = option(
+        FLAG, False, "Refuse a request whose body has a placeholder that may not be injected, instead of carrying it."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How a data plane unwraps its opening key, where that is wrapped; see docs/keys.md."""
+
+    passphrase_file: Path | None = option(
+        FILE, None, "A file with the passphrase, of mode 0600 or less; one line break at its end does not count."
+    )
+    vault_token_file: Path | None = option(FILE, None, "A file with the token for Vault's transit engine, read anew.")
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """Signed checkpoints of the audit log, in `audit/checkpoints.jsonl` of the data folder; see docs/audit.md."""
+
+    checkpoint_every: float = option(seconds(1, 86_400), 60.0, "Seconds between two checkpoints, if the log has grown.")
+    checkpoint_stdout: bool = option(
+        FLAG, False, "Write them to stdout as well, for a log collector: copies elsewhere are what they are for."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds in bytes, seconds and counts, per proxy process unless said otherwise."""
+
+    header_bytes: int = option(size(KIB), 64 * KIB, "Longest header block, request line included; over it is 431.")
+    buffer_bytes: int = option(
+        size(KIB), MIB, "Bodies up to this length are buffered to send an exact Content-Length; longer ones stream."
+    )
+    body_bytes: int = option(size(KIB), GIB, "Longest request body after decoding; over it is 413.")
+    message_bytes: int = option(size(KIB), 16 * MIB, "Longest WebSocket message; over it closes with 1009.")
+    inflate_ratio: int = option(
+        whole(2, 100_000), 200, "How many times its size a compressed body may grow, beyond the first `inflate_floor`."
+    )
+    inflate_floor: int = option(size(KIB), 64 * MIB, "Decoded bytes of a compressed body that no ratio is asked of.")
+    expansion_bytes: int = option(size(KIB), MIB, "How many bytes injecting may add to one request or message.")
+    connect_timeout: float = option(WAIT, 10.0, "Seconds to resolve and connect to an upstream.")
+    tls_timeout: float = option(WAIT, 10.0, "Seconds for a TLS handshake, with clients and with upstreams.")
+    head_timeout: float = option(WAIT, 30.0, "Seconds for a client to finish a request head.")
+    response_timeout: float = option(WAIT, 600.0, "Seconds for an upstream to begin its response.")
+    idle_timeout: float = option(WAIT, 600.0, "Seconds without a byte in either direction before a connection closes.")
+    drain_timeout: float = option(
+        seconds(4, 3600),
+        30.0,
+        "Seconds from SIGTERM to the end; requests in flight may use them but for the last three.",
+    )
+    max_stale: float = option(
+        seconds(1, 3600), 15.0, "Seconds that a view of the store may be old; an older one refuses every request."
+    )
+    connections: int = option(COUNT, 16_384, "Client connections open at once.")
+    connections_per_session: int = option(COUNT, 4096, "Connections open at once for one session; more is 429.")
+    requests_in_flight: int = option(COUNT, 1024, "Requests in flight at once for one session; more is 429.")
+    streams_per_connection: int = option(whole(1, 1000), 100, "HTTP/2 streams open at once on one connection.")
+    session_rate: int = option(RATE, 0, "Requests per minute for one session; more is 429; 0 means no limit.")
+    dataset_rate: int = option(RATE, 0, "Requests per minute for one dataset; more is 429; 0 means no limit.")
+    unasked_hits: int = option(
+        RATE, 0, "Values that answers may hold unasked before they end a session; 0 means no limit: docs/scrubbing.md."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The sandbox of `egret run`; its options add to these. See docs/sandbox.md."""
+
+    sandbox: str = option(
+        choice("auto", "require", "landlock", "off"),
+        "auto",
+        "auto goes on without a sandbox only where there is nothing to protect; require never does; landlock is for "
+        "machines without user namespaces.",
+    )
+    share: tuple[Path, ...] = option(FOLDERS, (), "Folders that the command sees, read-only.")
+    share_rw: tuple[Path, ...] = option(FOLDERS, (), "Folders that the command sees, writable.")
+    keep_env: tuple[str, ...] = option(WORDS, (), "Variables that it keeps although they look like credentials.")
+    device: tuple[str, ...] = option(choices("nvidia", "kvm", "dri"), (), "Devices that it may use.")
+    publish: tuple[int, ...] = option(PORTS, (), "Ports inside that are reachable on 127.0.0.1 outside.")
+    allow: tuple[str, ...] = option(
+        choices("userns"), (), "userns: programs that make sandboxes themselves (Chromium)."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings, by section."""
+
+    store: Store = Store()
+    admin: Admin = Admin()
+    proxy: Proxy = Proxy()
+    gateway: Gateway = Gateway()
+    egress: Egress = Egress()
+    opening: Opening = Opening()
+    audit: Audit = Audit()
+    limits: Limits = Limits()
+    run: Run = Run()
+
+
+def sections() -> dict[str, type]:
+    """Return the section classes by name, in the order in which the documentation shows them."""
+    return {section.name: type(section.default) for section in fields(Settings)}
