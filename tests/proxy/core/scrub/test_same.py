@@ -8,6 +8,7 @@ import secrets
 import string
 from functools import cache
 
+import probes
 import pytest
 from forms import DOCUMENTED, SCRUBBED
 from hypothesis import assume, given, settings
@@ -32,15 +33,8 @@ ALPHABETS = {
     "binary": LETTERS + "äöüß☃",
 }
 KINDS = {
-    "chunked": ((b"Content-Type", b"text/plain"),),
-    "events": ((b"Content-Type", b"text/event-stream"),),
-    "lines": ((b"Content-Type", b"application/x-ndjson"),),
-    "part": ((b"Content-Range", b"bytes 10-99999/200000"),),
-    "counted": ((b"Content-Type", b"application/grpc"),),
-    "gzip": ((b"Content-Encoding", b"gzip"),),
-    "br": ((b"Content-Encoding", b"br"),),
-    "zstd": ((b"Content-Encoding", b"zstd"),),
-    "deflate of known length": ((b"Content-Encoding", b"deflate"), (b"Content-Length", b"%d")),
+    name: (*kind.fields, *(((b"Content-Length", b"%d"),) if kind.framing == "length" else ()))
+    for name, kind in probes.KINDS.items()
 }
 
 
