@@ -97,11 +97,12 @@ def _digits(segments: Segments) -> Iterator[Lane]:
 
 def listed(data: bytes, profile: Profile) -> Iterator[Lane]:
     """Undo bytes that are written one by one: pairs of hex digits, numbers, dumps."""
-    if data.translate(profile.separated, SEPARATORS).find(profile.digits) < 0:
+    spans = profile.listed.find(data, exact=True)
+    if not spans or data.translate(profile.separated, SEPARATORS).find(profile.digits) < 0:
         return
     several, chosen, spaced = False, list[tuple[int, int]](), data.translate(_SPACED)
     digits = 2 * profile.shortest
-    for start, end in profile.listed.find(data, exact=True):
+    for start, end in spans:
         if spaced.find(b" ", start, end) < 0:
             continue
         text = spaced[start:end]
@@ -204,7 +205,7 @@ def wrapped(data: bytes, classes: bytes, profile: Profile) -> Iterator[Lane]:
     """Undo base64 in lines, indented or not."""
     if profile.lines is not profile.runs.table:
         classes = data.translate(profile.lines)
-    if classes.find(_LINE) < 0:
+    if classes.rfind(_LINE) < 0:  # backwards, as most data has none and that is faster to see
         return
     stop = -1
     while (place := classes.find(_LINE, max(stop, 0))) >= 0:
