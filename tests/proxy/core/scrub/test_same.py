@@ -104,6 +104,8 @@ def test_so_it_is_in_bodies_of_every_kind(kind, alphabet):
     coding = next((v.decode() for k, v in KINDS[kind] if k == b"Content-Encoding"), "")
     for length in range(1, len(held)):
         text = b'data: {"k": "' + held[:length] + b'"}\n\n' + held[: len(held) - length] + b"\n\n"
+        if one.search.matches(text)[0]:
+            continue  # what escapes begin with is nothing where text is read: without it at its end the value is whole
         wire = encode(coding, text)
         fields = tuple((name, value % len(wire) if b"%d" in value else value) for name, value in KINDS[kind])
         outs = []
