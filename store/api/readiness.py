@@ -86,6 +86,7 @@ class Readiness:
         metrics.gauge("store_disk_free_bytes", "Bytes left on the data folder's disk.", self.free())
         backlog = self._keeper.intake.backlog()
         metrics.gauge("store_intake_backlog_bytes", "Bytes of the proxies' records that wait.", backlog)
+        metrics.uses(self._keeper.intake.taken)
         age = time.monotonic() - self._keeper.beaten if self._keeper.beaten else 0.0
         metrics.gauge("store_beat_age_seconds", "Seconds since the last heartbeat was written.", age)
 

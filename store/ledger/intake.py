@@ -8,6 +8,7 @@ heartbeat waits behind.
 import json
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,8 @@ class Intake:
     def __init__(self, ledger: Ledger, data: Path) -> None:
         self._ledger = ledger
         self._in_table = 0
+        self.taken = Counter[str]()
+        """Lines that this process took in, by what happened, for the metrics."""
         self._folder = Folder(data / "spool", parse_line)
 
     def take(self, within: float = TURN) -> int:
@@ -44,7 +47,8 @@ class Intake:
         taken, ends = 0, time.monotonic() + within
         while portions := list(self._folder.read(BATCH)):
             with self._ledger.change() as transaction:
-                taken += _store(transaction, portions)
+                lines = _store(transaction, portions)
+            taken += self._counted(lines)
             for portion in portions:
                 portion.taken()
             if time.monotonic() > ends:
@@ -56,12 +60,17 @@ class Intake:
         taken, ends = 0, time.monotonic() + within
         while self.waits():
             with self._ledger.change() as transaction:
-                taken += _store(transaction, read_table(transaction.connection, BATCH))
+                lines = _store(transaction, read_table(transaction.connection, BATCH))
+            taken += self._counted(lines)
             if time.monotonic() > ends:
                 self._in_table = self.backlog_of_table()
                 return taken
         self._in_table = 0
         return taken
+
+    def _counted(self, lines: list[Line]) -> int:
+        self.taken.update(line.event for line in lines)
+        return len(lines)
 
     def waits(self) -> bool:
         """Whether lines wait in the database."""
@@ -81,14 +90,14 @@ class Intake:
 _ANY = select(spooled.c.seq).limit(1)
 
 
-def _store(transaction: Transaction, portions: Iterable[Portion[Line]]) -> int:
+def _store(transaction: Transaction, portions: Iterable[Portion[Line]]) -> list[Line]:
     lines = [line for portion in portions for line in _fresh(transaction, portion)]
     scopes = _scopes(transaction.connection, {line.session for line in lines if line.session})
     for line in lines:
         transaction.log(_event(line, scopes.get(line.session) or _told(line)))
     _count(transaction.connection, lines)
     _end(transaction, {line.session for line in lines if line.event == "end" and line.session in scopes})
-    return len(lines)
+    return lines
 
 
 def _end(transaction: Transaction, ids: Iterable[str]) -> None:

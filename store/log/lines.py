@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from store.model import Scope
 
-_EVENTS = {"inject", "carry", "refuse", "tunnel", "unasked", "end"}
+EVENTS = {"inject", "carry", "refuse", "tunnel", "unasked", "end"}
 _BIG = 2**53
 """Above every sequence and time; a number that a column cannot hold would stop its spool for ever."""
 _KEPT = ("destination", "location", "method", "path", "code")
@@ -47,7 +47,7 @@ def parse_line(raw: bytes | str, spool: str) -> Line | None:
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return None
     fits = 0 <= line.seq < _BIG and 0 <= line.at < _BIG
-    return line if line.spool == spool and line.event in _EVENTS and fits else None
+    return line if line.spool == spool and line.event in EVENTS and fits else None
 
 
 def _text(value: object, longest: int = 256) -> str:

@@ -21,7 +21,7 @@ class Given:
     """A grant that counts how often it was opened."""
 
     known: Known
-    opened: int = field(default=0, compare=False)  # where a text is cut decides how often
+    opened: int = field(default=0, compare=False)  # a body in pieces opens it once in each
     version: int = 1
 
     @property

@@ -18,7 +18,7 @@ _ESCAPE: Final = 24  # bytes of the longest spelling of a byte that one encoder 
 _UNIT: Final = 26  # bytes of a listed one, with what separates it from the next
 _LEAD, _LETTER, _ESCAPED = ord("\\"), ord("a"), ord("e")
 _IN_ESCAPES: Final = ALPHANUMERIC | frozenset(b"#;{}")
-_ESCAPE_UNITS: Final = re.compile(rb"\\+[ae]{0,20}|a|(e)")
+_ESCAPE_UNITS: Final = re.compile(rb"\\+[ae]{0,20}|a|e")
 _LISTED: Final = re.compile(
     rb"[0-9A-Fa-f]{0,80}(?:[ \t\r\n:,;\-_\[\](){}<>\"'xX\\|]{1,24}"
     rb"(?:(?:[0-9A-Fa-f]{2}){1,40}|[0-9]{1,3})(?![0-9A-Fa-f]))+"
@@ -132,12 +132,7 @@ def _run(data: bytes, classes: bytes, most: int) -> int:
     if b"\\" not in run:
         run = run[run.rfind(b"e") + 1 :]
         return len(data) - min(len(run), most)
-    units: list[int] = []
-    for found in _ESCAPE_UNITS.finditer(run):
-        if found[1]:
-            units.clear()  # a letter of escapes that is in none
-        else:
-            units.append(found.start())
-    if not units:
-        return len(data)
-    return len(data) - len(run) + units[max(0, len(units) - most)]
+    units = _ESCAPE_UNITS.findall(run)
+    if b"e" in units:  # a letter of escapes that is in none
+        units = units[-units[::-1].index(b"e") :] if units[-1] != b"e" else []
+    return len(data) - sum(map(len, units[max(0, len(units) - most) :]))

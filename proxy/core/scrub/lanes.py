@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate, compress
 from typing import Final, NamedTuple
 
-from proxy.core.scrub.profile import LINE, RUN, SEPARATORS, Profile
+from proxy.core.scrub.columns import numbers
+from proxy.core.scrub.profile import LINE, RUN, SEPARATORS, Profile, run_end
 from proxy.core.scrub.shape import BASE64, HEX
 
 Back = Callable[[int, int], tuple[int, int]]
@@ -25,14 +26,17 @@ _STANDARD: Final = bytes(
 _BEFORE: Final = b"///"
 _JOINT: Final = b"////"
 _SPACED: Final = bytes(byte if byte in HEX else 32 for byte in range(0x100))
+_SIGNS_TOO: Final = bytes(byte if byte in HEX or byte == ord("-") else 32 for byte in range(0x100))
 _NUMBER: Final = re.compile(rb"[0-9A-Fa-f]+")
 _SIGNED: Final = re.compile(rb"-?[0-9A-Fa-f]+")
-_PREFIX: Final = re.compile(rb"0[xX](?=[0-9A-Fa-f])")
 _DIGITS: Final = 5
+_OFFSET: Final = bytes([RUN]) * 6  # the shortest of a line of a dump
 _TOGETHER: Final = 80
 _DUMPED: Final = re.compile(
-    rb"(?<![0-9A-Za-z])[0-9A-Fa-f]{6,16}+:?[ \t]{1,4}((?:[0-9A-Fa-f]{2}[ \t]{0,2}){1,32})(?![0-9A-Fa-f]{3})[^\n]*"
+    rb"(?<![0-9A-Za-z])[0-9A-Fa-f]{6,16}+:?[ \t]{1,4}"
+    rb"((?:[0-9A-Fa-f]{2}[ \t]{0,2}){1,16})(?:[0-9A-Fa-f]{2}[ \t]{0,2}){0,16}(?![0-9A-Fa-f]{3})[^\n]*"
 )
+"""A line of a dump. Of more than sixteen bytes what follows is the same once more, as text."""
 _WRAPPED: Final = re.compile(
     rb"[A-Za-z0-9+/_-]{16,}(?:[ \t\r]*\n[ \t>]*[A-Za-z0-9+/_-]{16,})*[ \t\r]*\n[ \t>]*[A-Za-z0-9+/_-]+"
 )
@@ -93,30 +97,52 @@ def _digits(segments: Segments) -> Iterator[Lane]:
 
 def listed(data: bytes, profile: Profile) -> Iterator[Lane]:
     """Undo bytes that are written one by one: pairs of hex digits, numbers, dumps."""
-    if data.translate(profile.separated, SEPARATORS).find(profile.digits) < 0:
+    spans = profile.listed.find(data, exact=True)
+    if not spans or data.translate(profile.separated, SEPARATORS).find(profile.digits) < 0:
         return
-    several, chosen = False, list[tuple[int, int]]()
-    for start, end in profile.listed.find(data):
-        tokens = data[start:end].translate(_SPACED).split()
+    several, chosen, spaced = False, list[tuple[int, int]](), data.translate(_SPACED)
+    digits = 2 * profile.shortest
+    for start, end in spans:
+        if spaced.find(b" ", start, end) < 0:
+            continue
+        text = spaced[start:end]
+        tokens = text.split(None, digits)
         several = several or len(tokens) > 1
-        sizes = [size for size in map(len, tokens) if size <= _TOGETHER and (size & 1 == 0 or size < _DIGITS)]
-        if len(sizes) > 1 and sum(sizes) >= 2 * profile.shortest:
+        if _enough(tokens, digits) or (len(tokens) > digits and _enough(text.split(), digits)):
             chosen.append((start, end))
     if chosen:
         yield from _listed(Segments(data, chosen, b" 00 "), profile)  # a NUL, which is in no value
     if several:
-        yield from _dumps(data)
+        yield from _dumps(data, data.translate(profile.separated))
+
+
+def _enough(tokens: Sequence[bytes], digits: int) -> bool:
+    """Say whether so many digits stand in several tokens that may be pairs or a number.
+
+    The first and the last, and one more, may have other digits beside them; the last may be all that was not looked at.
+    """
+    if len(tokens) < 2:
+        return False
+    found = sum(min(size, _TOGETHER) for size in (len(tokens[0]), len(tokens[-1])))
+    more = 1
+    for size in map(len, tokens[1:-1]):
+        if found >= digits:
+            break
+        if size < _DIGITS or (size & 1 == 0 and size <= _TOGETHER):
+            found += size
+        elif more and size <= _TOGETHER:
+            more, found = 0, found + size
+    return found >= digits
 
 
 def _listed(segments: Segments, profile: Profile) -> Iterator[Lane]:
     text = segments.text
     yield from _bare(text, segments.back)
-    prefixed = _PREFIX.sub(b"  ", text)
+    prefixed = text.replace(b"0x", b"  ").replace(b"0X", b"  ")
     if prefixed != text:
         yield from _bare(prefixed, segments.back)
+    data = numbers(text.translate(_SIGNS_TOO if profile.style.wide else _SPACED))
     pattern = _SIGNED if profile.style.wide else _NUMBER
-    numbers = pattern.findall(text) if profile.style.wide else text.translate(_SPACED).split()
-    data = bytes([int(n) & 0xFF if len(n) < _DIGITS and n.strip(b"-").isdigit() else 0 for n in numbers])
 
     def origin(start: int, end: int) -> tuple[int, int]:
         spans = [found.span() for found in pattern.finditer(text)]
@@ -138,29 +164,24 @@ def _bare(text: bytes, back: Back) -> Iterator[Lane]:
         yield Lane(data, origin)
 
 
-def _dumps(data: bytes) -> Iterator[Lane]:
+def _dumps(data: bytes, digits: bytes) -> Iterator[Lane]:
     """Undo hexdump and xxd: the columns of lines that follow each other. A hit takes the rest of its last line too."""
     block: list[tuple[int, int]] = []
     ends: list[int] = []
-    for found in _DUMPED.finditer(data):
-        if block and data[ends[-1] : found.start()].strip():
-            yield from _dump(data, block, ends)
-            block, ends = [], []
-        start, end = found.span(1)
-        block.append((start, _columns(data, start, end)))
-        ends.append(found.end())
+    at = digits.find(_OFFSET)
+    while at >= 0:
+        found = _DUMPED.match(data, at)
+        if found is None:
+            at = run_end(digits, at)
+        else:
+            if block and data[ends[-1] : at].strip():
+                yield from _dump(data, block, ends)
+                block, ends = [], []
+            block.append(found.span(1))
+            ends.append(at := found.end())
+        at = digits.find(_OFFSET, at)
     if block:
         yield from _dump(data, block, ends)
-
-
-def _columns(data: bytes, start: int, end: int) -> int:
-    """Return where the first sixteen bytes of a line end: what follows is the same once more, as text."""
-    digits = 0
-    for at in range(start, end):
-        digits += data[at] in HEX
-        if digits == 32:
-            return at + 1
-    return end
 
 
 def _dump(data: bytes, block: list[tuple[int, int]], ends: list[int]) -> Iterator[Lane]:
@@ -184,7 +205,7 @@ def wrapped(data: bytes, classes: bytes, profile: Profile) -> Iterator[Lane]:
     """Undo base64 in lines, indented or not."""
     if profile.lines is not profile.runs.table:
         classes = data.translate(profile.lines)
-    if classes.find(_LINE) < 0:
+    if classes.rfind(_LINE) < 0:  # backwards, as most data has none and that is faster to see
         return
     stop = -1
     while (place := classes.find(_LINE, max(stop, 0))) >= 0:

@@ -12,9 +12,11 @@ value.
 
 import binascii
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
+
+from proxy.core.scrub.columns import decimals, following, octals
 
 LEADS: Final = b"%\\&"
 _ROUNDS: Final = 4
@@ -28,8 +30,8 @@ _BACKSLASHED: Final = (
     (b"\\n", b"\n"), (b"\\t", b"\t"), (b"\\r", b"\r"), (b"\\b", b"\b"), (b"\\f", b"\f"),
     (b"\\u00", b"%"), (b"\\x", b"%"), (b"\\u{", b"%"), (b"\\U000000", b"%"),
 )  # fmt: skip
-_NAMED: Final = tuple(
-    (b"&" + name.encode(), char.encode())
+_NAMES: Final = {
+    name.encode(): char.encode()
     for char, names in {
         "&": "amp AMP", "<": "lt LT", ">": "gt GT", '"': "quot QUOT", "'": "apos", "/": "sol", "+": "plus",
         "=": "equals",
@@ -39,17 +41,30 @@ _NAMED: Final = tuple(
         "|": "verbar vert VerticalLine", "}": "rbrace rcub", "*": "ast midast", "\t": "Tab", "\n": "NewLine",
         " ": "nbsp", "-": "hyphen dash",
     }.items() for name in names.split()
-)  # fmt: skip
-_UNICODE: Final = re.compile(rb"(\\+u\{[0-9A-Fa-f]{1,8}\}|(?:\\+u[0-9A-Fa-f]{4})+|\\+U[0-9A-Fa-f]{8})")
-_INITIAL: Final = re.compile(rb"&([A-Za-z])")
-_BY_INITIAL: Final = {
-    initial: tuple(each for each in _NAMED if each[0][1:2] == initial) for initial in {name[1:2] for name, _ in _NAMED}
+}  # fmt: skip
+_COMMON: Final = (b"amp", b"lt", b"gt", b"quot")
+_INITIALS: Final = sorted({name[:1] for name in _NAMES})
+_NAMED: Final = re.compile(
+    b"&(%s)"
+    % b"|".join(
+        b"%s(?:%s)" % (initial, b"|".join(name[1:] for name in _NAMES if name[:1] == initial)) for initial in _INITIALS
+    )  # by their first letters, which is faster
+)
+_DIGITS: Final = {b"%x" % digit: b"%%%02x" % digit for digit in range(16)} | {
+    b"%X" % digit: b"%%%02x" % digit for digit in range(10, 16)
 }
+_UNITS: Final = re.compile(rb"((?:\\u(?!00[0-7])[0-9A-Fa-f]{4})+)")
+_ALONE: Final = re.compile(
+    rb"(?<!\\u[dD][89abAB][0-9A-Fa-f]{2})\\u[dD][c-fC-F][0-9A-Fa-f]{2}"
+    rb"|\\u[dD][89abAB][0-9A-Fa-f]{2}(?!\\u[dD][c-fC-F])"
+)
+_BETWEEN: Final = b"dc00"  # half a pair, which cannot stand there once those that stand alone are replaced
+_POINT: Final = re.compile(rb"(\\u\{[0-9A-Fa-f]{1,8}\}|\\U[0-9A-Fa-f]{8})")
 _ONE_UNICODE: Final = (
     rb"\\+u\{[0-9A-Fa-f]{1,8}\}|\\+U[0-9A-Fa-f]{8}"
     rb"|\\+u[dD][89abAB][0-9A-Fa-f]{2}\\+u[dD][c-fC-F][0-9A-Fa-f]{2}|\\+u[0-9A-Fa-f]{4}"
 )
-_HIGH_ENTITY: Final = re.compile(rb"(&+#(?:[0-9]{2,8}|[xX][0-9A-Fa-f]{2,7});?)")
+_HIGH_ENTITY: Final = re.compile(rb"&+#([0-9]{4,8}|[2-9][0-9]{2}|1[3-9][0-9]|12[89]|[xX][0-9A-Fa-f]{2,7})")
 _LONE: Final = rb"[0-9A-Fa-f](?![0-9A-Fa-f])"
 _LONE_ENTITY: Final = re.compile(rb"&#x(%s)" % _LONE)
 _LONE_BACKSLASHED: Final = re.compile(rb"\\(?:x|u\{)(%s)" % _LONE)
@@ -58,9 +73,7 @@ _TOKENS: Final = (
         rb"\\+(?:u00|x(?:%s)?|U000000|u\{0*(?:%s)?|[0-3][0-7]{2}|[ntrbf])" % (_LONE, _LONE)
         + rb"|(?:\\\\)+(?!\\)|\\+[^\\]?"  # as many as stand for some, or one more, which escapes what follows
     ),
-    re.compile(
-        rb"&+(?:#[xX]0*(?:%s)?|#0*[0-9]{0,3}|%s)?|[;}\x1d]" % (_LONE, b"|".join(name[1:] for name, _ in _NAMED))
-    ),
+    re.compile(rb"&+(?:#[xX]0*(?:%s)?|#0*[0-9]{0,3}|%s)?|[;}\x1d]" % (_LONE, b"|".join(_NAMES))),
     re.compile(rb"(?:%[0-9A-Fa-f]{2}){2,}|%+(?:[0-9A-Fa-f]{2})?"),
 )
 
@@ -92,27 +105,49 @@ def _collapsed(data: bytes, lead: bytes) -> bytes:
     return data
 
 
-def _replaced(data: bytes, table: tuple[tuple[bytes, bytes], ...]) -> bytes:
-    for escape, char in table:
-        data = data.replace(escape, char)
-    return data
+def _replaced(data: bytes, pattern: re.Pattern[bytes], read: Callable[[bytes], bytes]) -> bytes:
+    """Replace all that the pattern matches by what is read from its group. Faster than `sub`."""
+    parts = pattern.split(data)
+    parts[1::2] = map(read, parts[1::2])
+    return b"".join(parts)
 
 
 def _backslashes(data: bytes, style: Style) -> bytes:
     if b"\\" not in data:
         return data
     data = _collapsed(data, b"\\")
-    if style.wide and (b"\\u" in data or b"\\U" in data):
-        data = _looked_up(_UNICODE, data)
+    if style.wide and b"\\u" in data:
+        data = _units(data)
+    if style.wide and (b"\\u{" in data or b"\\U" in data):
+        parts = _POINT.split(data)
+        parts[1::2] = [_character(int(text.strip(b"\\uU{}"), 16)) or text for text in parts[1::2]]
+        data = b"".join(parts)
     while b"\\u{0" in data:
         data = data.replace(b"\\u{0", b"\\u{")
     if b"\\x" in data or b"\\u{" in data:
-        data = _LONE_BACKSLASHED.sub(rb"%0\1", data)
-    data = _replaced(data, _BACKSLASHED)
-    if b"\\0" in data or b"\\1" in data or b"\\2" in data or b"\\3" in data:
-        first, *rest = data.split(b"\\")
-        data = first + b"".join(map(_OCTALS.__getitem__, rest))
+        data = _replaced(data, _LONE_BACKSLASHED, _DIGITS.__getitem__)
+    escaped = following(data)
+    for escape, char in _BACKSLASHED:
+        if escape[1] in escaped:
+            data = data.replace(escape, char)
+    if any(digit in escaped for digit in b"0123"):
+        data = octals(data)
     return data.replace(b"\\", b"")
+
+
+def _character(code: int) -> bytes:
+    """Return a character beyond ASCII as UTF-8; nothing for others."""
+    return chr(code).encode("utf-8", "ignore") if 0x80 <= code < 0x110000 else b""
+
+
+def _units(data: bytes) -> bytes:
+    """Undo characters beyond ASCII that are written as units of UTF-16, all of them at once."""
+    parts = _UNITS.split(data)
+    if len(parts) > 1:
+        runs = _ALONE.sub(rb"\\ufffd", b" ".join(parts[1::2])).replace(b"\\u", b"").replace(b" ", _BETWEEN)
+        text = bytes.fromhex(runs.decode()).decode("utf-16-be", "surrogatepass")
+        parts[1::2] = text.encode("utf-8", "surrogatepass").split(b"\xed\xb0\x80")
+    return b"".join(parts)
 
 
 def _percents(data: bytes) -> bytes:
@@ -129,9 +164,18 @@ def _entities(data: bytes, style: Style) -> bytes:
     if b"&" in data:
         data = _collapsed(data, b"&")
         if b"&#" in data:
-            data = _numbers(_looked_up(_HIGH_ENTITY, data) if style.wide else data)
-        for letter in sorted(set(_INITIAL.findall(data))):
-            data = _replaced(data, _BY_INITIAL.get(letter, ()))
+            if style.wide:
+                parts = _HIGH_ENTITY.split(data)
+                parts[1::2] = [
+                    _character(int(text) if text.isdigit() else int(text[1:], 16)) or b"&#" + text
+                    for text in parts[1::2]
+                ]
+                data = b"".join(parts)
+            data = _numbers(data)
+        for name in _COMMON:
+            data = data.replace(b"&" + name, _NAMES[name])
+        if b"&" in data:
+            data = _replaced(data, _NAMED, _NAMES.__getitem__)
     return data.translate(_MARKED, _ENDS)
 
 
@@ -141,77 +185,8 @@ def _numbers(data: bytes) -> bytes:
         while zero + b"0" in data:
             data = data.replace(zero + b"0", zero)
     if b"&#x" in data:
-        data = _LONE_ENTITY.sub(rb"%0\1", data).replace(b"&#x", b"%")
-    first, *rest = data.split(b"&#")
-    return first + b"".join(map(_DECIMALS.__getitem__, rest)) if rest else first
-
-
-class _Kept(dict[bytes, bytes]):
-    """What a short text stands for."""
-
-    def __missing__(self, text: bytes) -> bytes:
-        found = self.read(text)
-        if len(self) >= 1 << 15:
-            self.clear()
-        if len(text) <= 12:
-            self[text] = found
-        return found
-
-    def read(self, text: bytes) -> bytes:
-        """Read it."""
-        raise NotImplementedError
-
-
-class _Decimals(_Kept):
-    """What follows `&#`."""
-
-    def read(self, text: bytes) -> bytes:
-        """Read a number of up to three digits, below 256."""
-        lead = text[:3]
-        digits = lead[: len(lead) - len(lead.lstrip(b"0123456789"))]
-        if not digits.isdigit() or int(digits) > 0xFF:
-            return b"&#" + text
-        return bytes([int(digits)]) + text[len(digits) :]
-
-
-class _Octals(_Kept):
-    """What follows a backslash."""
-
-    def read(self, text: bytes) -> bytes:
-        """Read three octal digits."""
-        digits = text[:3]
-        code = int(digits, 8) if len(digits) == 3 and not digits.strip(b"01234567") else 0x100
-        return bytes([code]) + text[3:] if code <= 0xFF else b"\\" + text
-
-
-class _Characters(_Kept):
-    """Escapes of characters beyond ASCII, as UTF-8; others are left as they are, with one lead."""
-
-    def read(self, text: bytes) -> bytes:
-        """Read an escape of `_UNICODE` or `_HIGH_ENTITY`."""
-        if text[:1] == b"&":
-            number = text.strip(b"&#;")
-            code = int(number[1:], 16) if number[:1] in b"xX" else int(number)
-        elif b"{" in text or text.lstrip(b"\\")[:1] == b"U":
-            code = int(text.lstrip(b"\\")[1:].strip(b"{}"), 16)
-        else:
-            units = bytes.fromhex(text.replace(b"\\", b"").replace(b"u", b"").decode())
-            found = units.decode("utf-16-be", "replace")
-            if found.isascii():
-                return text
-            return b"".join(b"%%%02x" % ord(char) if char.isascii() else char.encode() for char in found)
-        return chr(code).encode("utf-8", "ignore") if 0x80 <= code < 0x110000 else text
-
-
-_DECIMALS: Final = _Decimals()
-_OCTALS: Final = _Octals()
-_CHARACTERS: Final = _Characters()
-
-
-def _looked_up(pattern: re.Pattern[bytes], data: bytes) -> bytes:
-    parts = pattern.split(data)
-    parts[1::2] = map(_CHARACTERS.__getitem__, parts[1::2])
-    return b"".join(parts)
+        data = _replaced(data, _LONE_ENTITY, _DIGITS.__getitem__).replace(b"&#x", b"%")
+    return decimals(data) if b"&#" in data else data
 
 
 class Reading:
@@ -288,11 +263,16 @@ def _traced(data: bytes, index: int, style: Style, origins: _Origins) -> tuple[b
         if index == 1 and token and not text:
             closing[starts[start]] = ends[end - 1]
         opens = b"u{" in token if index == 0 else index == 1 and token[:1] == b"&"
-        width, rest = divmod(end - start, len(text) or 1)
-        for place in range(len(text)):
-            first, stop = (start, end) if rest or index < 2 else (start + place * width, start + (place + 1) * width)
-            new.starts.append(starts[first])
-            new.ends.append(ends[stop - 1])
-            new.opened.append(opens or any(opened[first:stop]))
+        count = len(text)
+        width, rest = divmod(end - start, count or 1)
+        if rest or index < 2:
+            new.starts.extend(starts[start : start + 1] * count)
+            new.ends.extend(ends[end - 1 : end] * count)
+            new.opened.extend(bytes((opens or any(opened[start:end]),)) * count)
+        elif count:
+            new.starts.extend(starts[start:end:width])
+            new.ends.extend(ends[start + width - 1 : end : width])
+            of_each = (any(opened[first : first + width]) for first in range(start, end, width))
+            new.opened.extend(of_each if any(opened[start:end]) else bytes(count))
         at = end
     return b"".join(out), new

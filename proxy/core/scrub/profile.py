@@ -1,9 +1,8 @@
 """What the shapes of all values of a search have in common: which runs of bytes could hold one at all."""
 
+import re
 from collections.abc import Iterable
 from typing import Final
-
-from ahocorasick_rs import BytesAhoCorasick, MatchKind
 
 from proxy.core.scrub.plain import LEADS, Style
 from proxy.core.scrub.shape import ALPHANUMERIC, BASE64, HEX, Alphabet, Shape
@@ -16,7 +15,9 @@ _ESCAPED: Final = ALPHANUMERIC | frozenset(LEADS + b"#;{}")
 _DUMP_DIGITS: Final = 7  # of an offset
 _DUMP_BYTES: Final = 16
 
-_AT_ONCE: Final = 16
+_MANY: Final = 128
+"""Runs that are so close, in bytes, are taken as one: to find each takes longer than to read what is between them."""
+_GOES_ON: Final = re.compile(b"a*")
 _LONG: Final = 256
 """A run of so many bytes is worth a look, however long values are."""
 
@@ -24,34 +25,42 @@ SEPARATORS: Final = b" \t\r\n:,;-_[](){}<>\"'xX\\|"
 """What may stand between the bytes of a text in hex or numbers."""
 
 
-class Runs:
-    """Finds runs of one class that are at least so long, and a little of what follows them."""
+def run_end(classes: bytes, at: int) -> int:
+    """Return where a run ends that goes on here."""
+    found = _GOES_ON.match(classes, at)
+    return found.end() if found is not None else at  # it always is
 
-    __slots__ = ("_automaton", "_run", "least", "table")
+
+class Runs:
+    """Finds runs of one class that are at least so long."""
+
+    __slots__ = ("_run", "least", "table")
 
     def __init__(self, table: bytes, least: int) -> None:
         self.table, self.least = table, least
-        self._run = run = bytes([RUN]) * max(least, 1)
-        self._automaton = BytesAhoCorasick([run, run * _AT_ONCE], matchkind=MatchKind.LeftmostLongest)
+        self._run = bytes([RUN]) * max(least, 1)
 
-    def find(self, data: bytes) -> list[tuple[int, int]]:
+    def find(self, data: bytes, *, exact: bool = False) -> list[tuple[int, int]]:
         """Return where they stand, in order."""
-        return self.among(data.translate(self.table), len(data))
+        return self.among(data.translate(self.table), len(data), exact=exact)
 
-    def among(self, classes: bytes, size: int) -> list[tuple[int, int]]:
-        """Return where they stand in what the table made of the data."""
-        if classes.find(self._run) < 0:  # most data has none, which this is fastest to say
-            return []
-        least, spans = self.least, list[tuple[int, int]]()
-        begin = stop = -1
-        for _, start, end in self._automaton.find_matches_as_indexes(classes):
-            if start > stop:
-                if stop >= 0:
-                    spans.append((begin, stop))
-                begin = start
-            stop = end + least
-        if stop >= 0:
-            spans.append((begin, min(stop, size)))
+    def among(self, classes: bytes, size: int, *, exact: bool = False) -> list[tuple[int, int]]:
+        """Return where they stand in what the table made of the data.
+
+        Unless that is to be exact, all of it is one run where there are many.
+        """
+        spans = list[tuple[int, int]]()
+        run, least = self._run, self.least
+        if classes.rfind(run) < 0:  # most data has none, which this is fastest to say
+            return spans
+        most = size if exact else size // _MANY
+        begin = classes.find(run)
+        while begin >= 0:
+            stop = run_end(classes, begin + least)
+            spans.append((begin, stop))
+            if len(spans) > most:
+                return [(0, size)]
+            begin = classes.find(run, stop)
         return spans
 
 

@@ -7,7 +7,7 @@ work depends on classes and lengths; a near miss costs what anything else costs,
 import enum
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Final, NamedTuple
 
 from proxy.core.scrub import lanes
@@ -16,13 +16,12 @@ from proxy.core.scrub.edges import Edges
 from proxy.core.scrub.hold import Hold
 from proxy.core.scrub.lanes import Back, Lane, Segments
 from proxy.core.scrub.plain import Reading, Style, plain
-from proxy.core.scrub.profile import Profile
+from proxy.core.scrub.profile import Profile, Runs
 from proxy.core.scrub.shape import pieces_of, shape_of
 from store.model import MIN_SCRUBBED
 
 _SHORTEST_READING: Final = 6
 """Of a value in which escapes end (`;`, `}`) or begin less is left where text is made plain."""
-_SHORT_RUN: Final = 256
 
 
 class Match(NamedTuple):
@@ -135,14 +134,15 @@ class _Task:
         if not present:
             return
         self.work += len(data)
-        spans = self._profile.escaped.find(data)
-        many = len(spans) * _SHORT_RUN > len(data)  # then it takes longer to choose than to read them all
-        chosen = spans if many else [span for span in spans if any(data.find(lead, *span) >= 0 for lead in present)]
-        if not chosen:
+        runs = self._profile.escaped
+        spans = runs.find(data)
+        if spans != [(0, len(data))]:
+            spans = [span for span in spans if any(data.find(lead, *span) >= 0 for lead in present)]
+        if not spans:
             return
-        text = Segments(data, chosen, b"\0").text
+        text = Segments(data, spans, b"\0").text
         self.work += len(text)
-        back = _through(_Escaped(data, chosen, style), lane.back)
+        back = _through(_Escaped(data, spans, runs, style), lane.back)
         self.look(Lane(plain(text, style), back), escapes=False, coded=coded)
 
     def _coded(self, lane: Lane) -> None:
@@ -170,29 +170,39 @@ class _Task:
 
 
 class _Escaped:
-    """The way back from segments that were made plain; each is traced when it is first asked for."""
+    """The way back from segments that were made plain; each is traced when it is first asked for, like ones once."""
 
-    __slots__ = ("_data", "_ends", "_readings", "_spans", "_style")
+    __slots__ = ("_data", "_ends", "_joint", "_readings", "_runs", "_spans", "_style")
 
-    def __init__(self, data: bytes, spans: Sequence[tuple[int, int]], style: Style) -> None:
-        self._data, self._spans, self._style = data, spans, style
+    def __init__(self, data: bytes, spans: list[tuple[int, int]], runs: Runs, style: Style) -> None:
+        self._data, self._spans, self._runs, self._style = data, spans, runs, style
+        self._joint = b"\0"
         self._ends: list[int] = []
-        self._readings: dict[int, Reading] = {}
+        self._readings: dict[bytes, Reading] = {}
 
     def __call__(self, start: int, end: int) -> tuple[int, int]:
         if not self._ends:
-            lengths = (len(plain(self._data[s:e] + b"\0", self._style)) for s, e in self._spans)
-            self._ends = list(accumulate(lengths))
+            self._cut()
         index = min(bisect_right(self._ends, start), len(self._spans) - 1)
         before = self._ends[index - 1] if index else 0
         first, last = self._spans[index]
-        if index not in self._readings:
-            self._readings[index] = Reading(self._data[first:last], self._style)
-        reading = self._readings[index]
+        text = self._data[first:last]
+        reading = self._readings.get(text)
+        if reading is None:
+            reading = self._readings[text] = Reading(text, self._style)
         if not reading.true or end - before > reading.length:
             return first, last  # no encoder made it; all of it goes
         begin, stop = reading.span(start - before, end - before)
         return first + begin, first + stop
+
+    def _cut(self) -> None:
+        """Note where segments end in the plain text; all in one is cut at its runs first."""
+        size = len(self._data)
+        if self._spans == [(0, size)]:
+            edges = [edge for span in self._runs.find(self._data, exact=True) for edge in span]
+            self._spans, self._joint = list(pairwise(dict.fromkeys((0, *edges, size)))), b""
+        lengths = (len(plain(self._data[s:e] + self._joint, self._style)) for s, e in self._spans)
+        self._ends = list(accumulate(lengths))
 
 
 def _same(start: int, end: int) -> tuple[int, int]:

@@ -4,6 +4,8 @@ import re
 import pytest
 from stores import eventually
 
+from store.api.metrics import Metrics
+
 
 def test_health_is_public(shared):
     """The process says that it answers, to anybody."""
@@ -72,7 +74,18 @@ def test_metrics_hold_no_ids(shared):
     assert answer.headers["Content-Type"].startswith("text/plain")
     assert re.search(r'egret_admin_requests_total\{method="POST",route="/projects/\{project\}/datasets/?",status="201"\} [1-9]', text)  # fmt: skip
     assert "egret_admin_request_seconds_bucket" in text
+    assert 'egret_uses_total{event="unasked"} 0.0' in text
     assert dataset not in text and "canary" not in text and "127.0.0.1" not in text
+
+
+def test_metrics_count_what_was_taken_in():
+    """As totals, however often they are shown."""
+    metrics = Metrics()
+    for taken in ({"unasked": 2}, {"unasked": 2}, {"unasked": 3, "end": 1}):
+        metrics.uses(taken)
+    text = metrics.render().decode()
+    assert 'egret_uses_total{event="unasked"} 3.0' in text
+    assert 'egret_uses_total{event="end"} 1.0' in text
 
 
 def test_the_audit_log_names_who_and_what(shared):

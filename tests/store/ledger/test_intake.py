@@ -138,7 +138,9 @@ def test_a_session_that_a_data_plane_ended_is_over_for_all(store, reader):
     store.dataset(secret())
     caller, other = store.caller(reader), store.caller(reader)
     spool = spooled(store, caller, ("unasked", ("API_KEY",)), ("end", ()))
-    assert store.vault.intake(store.data).take() == 2
+    intake = store.vault.intake(store.data)
+    assert intake.take() == 2
+    assert intake.taken == {"unasked": 1, "end": 1}
     assert [row.body["action"] for row in uses(store)] == ["use:end", "use:unasked"]
     sessions = store.vault.sessions.list(store.owner, "default", "ds").items
     assert [session.id for session in sessions] == [other.session]

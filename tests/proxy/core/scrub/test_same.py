@@ -8,6 +8,7 @@ import secrets
 import string
 from functools import cache
 
+import probes
 import pytest
 from forms import DOCUMENTED, SCRUBBED
 from hypothesis import assume, given, settings
@@ -32,15 +33,8 @@ ALPHABETS = {
     "binary": LETTERS + "äöüß☃",
 }
 KINDS = {
-    "chunked": ((b"Content-Type", b"text/plain"),),
-    "events": ((b"Content-Type", b"text/event-stream"),),
-    "lines": ((b"Content-Type", b"application/x-ndjson"),),
-    "part": ((b"Content-Range", b"bytes 10-99999/200000"),),
-    "counted": ((b"Content-Type", b"application/grpc"),),
-    "gzip": ((b"Content-Encoding", b"gzip"),),
-    "br": ((b"Content-Encoding", b"br"),),
-    "zstd": ((b"Content-Encoding", b"zstd"),),
-    "deflate of known length": ((b"Content-Encoding", b"deflate"), (b"Content-Length", b"%d")),
+    name: (*kind.fields, *(((b"Content-Length", b"%d"),) if kind.framing == "length" else ()))
+    for name, kind in probes.KINDS.items()
 }
 
 
@@ -110,6 +104,8 @@ def test_so_it_is_in_bodies_of_every_kind(kind, alphabet):
     coding = next((v.decode() for k, v in KINDS[kind] if k == b"Content-Encoding"), "")
     for length in range(1, len(held)):
         text = b'data: {"k": "' + held[:length] + b'"}\n\n' + held[: len(held) - length] + b"\n\n"
+        if one.search.matches(text)[0]:
+            continue  # what escapes begin with is nothing where text is read: without it at its end the value is whole
         wire = encode(coding, text)
         fields = tuple((name, value % len(wire) if b"%d" in value else value) for name, value in KINDS[kind])
         outs = []
