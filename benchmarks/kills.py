@@ -7,8 +7,9 @@ PostgreSQL server itself (SIGQUIT: it recovers from its log). Four clients put n
 each under its own names. A write counts as acknowledged when its answer was read.
 
 After each kill, before the store starts again, its mark is held against the database: behind it or on it, never ahead,
-and of the same history; SQLite's file is read through after every tenth. At the end every acknowledged write must be in the log, every version be there, the last value
-be the one that is injected, every session that was ended be over, and the log be whole.
+and of the same history; SQLite's file is read through after every tenth. At the end every acknowledged write must be in
+the log, every version be there, the last value be the one that is injected, every session that was ended be over, and
+the log be whole.
 """
 
 import argparse

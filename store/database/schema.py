@@ -284,11 +284,10 @@ marks = Table(
     Column("id", Text, primary_key=True),
     _text("fingerprint"),
     _time("created_at"),
-    Column("status", Integer, nullable=False),
-    _text("etag"),
     _text("body"),
+    Column("signature", LargeBinary),
 )
-"""Repeatable requests (Idempotency-Key): `status` is 0 until the answer is known."""
+"""Repeatable requests (Idempotency-Key): `body` is the answer, as `signature` says; that is null until it is known."""
 Index("ix_marks_created_at", marks.c.created_at)
 
 spooled = Table(

@@ -17,23 +17,20 @@ import base64
 import fcntl
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from store.errors import Tampered, Unavailable
-from store.trust import history
-from store.trust.head import Head
+from store.errors import Unavailable
+from store.trust.head import Head, Prove
 
 DATA: Final = "state"
 CONTROL: Final = "state-control"
 """Folders of the planes: each has a user of its own, and could not read what the other keeps."""
 MARK: Final = "high-water.json"
 FORK: Final = "fork.json"
-Prove = Callable[[int, int], list[bytes]]
-"""Give the consistency proof from one size of the history to another."""
 
 
 class Behind(Unavailable):
@@ -187,7 +184,7 @@ class HighWater:
                 "place.",
                 code="rolled_back",
             )
-        if mark.size and not _descends(mark, head, prove):
+        if mark.size and not head.descends(mark.size, mark.history, prove):
             self._write(self._fork, {"believed": _fields(mark), "seen": _fields(now)})
             raise Forked(_FORKED)
 
@@ -240,15 +237,3 @@ def _seen(path: Path) -> Mark | None:
         return None
     except (OSError, ValueError, TypeError) as error:
         raise Unavailable(f"{path} cannot be read, or is damaged; see docs/store.md, `High-water mark`.") from error
-
-
-def _descends(mark: Mark, head: Head, prove: Prove) -> bool:
-    """Whether the head's history begins with the mark's; raises `Tampered` where what is kept of it does not verify."""
-    before = [bytes.fromhex(peak) for peak in mark.history.split()]
-    if head.size == mark.size:
-        return head.peaks == before
-    first, last = history.root(before), history.root(head.peaks)
-    one, two = history.roots(prove(mark.size, head.size), mark.size, head.size)
-    if two != last:
-        raise Tampered("the store's history does not verify")
-    return one == first
