@@ -28,6 +28,7 @@ from benchmarks.postgres import Postgres
 from benchmarks.process import NotStarted
 from benchmarks.report import table
 from store.operator.init import initialise
+from store.trust.mark import CONTROL
 
 CLIENTS = 4
 FILE_EVERY = 10
@@ -142,7 +143,8 @@ def on_postgresql(folder: Path) -> Run:
     url = f"postgresql+psycopg://postgres@127.0.0.1:{server.port}/egret"
     first, second = folder / "one", folder / "two"
     key = initialise(first, url)
-    shutil.copytree(first / "keys", second / "keys")
+    for folder in ("keys", CONTROL):
+        shutil.copytree(first / folder, second / folder)
     return Run([Store(first, url), Store(second, url)], key, server)
 
 

@@ -1,6 +1,7 @@
 """Composition root of the control plane: settings → vault → API and dashboard → run.
 
-    python -m store --data DIR [--config F] [--fd N] [--ready-fd N] [--admin-url …] [--proxy-url …] [--gateway-url …]
+    python -m store --data DIR [--config F] [--enroll] [--fd N] [--ready-fd N]
+        [--admin-url …] [--proxy-url …] [--gateway-url …]
 
 Of the key folders it opens public, control and shared; the opening key is in none of them. With `--fd` it serves a
 socket that its supervisor bound. It writes `ready` to `--ready-fd` when it accepts, keeps the signed head fresh, drains
@@ -79,6 +80,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m store", allow_abbrev=False)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--config", type=Path)
+    parser.add_argument("--enroll", action="store_true")
     parser.add_argument("--fd", type=int)
     parser.add_argument("--ready-fd", type=int)
     for plane in ("admin", "proxy", "gateway"):
@@ -99,7 +101,7 @@ def _open(options: argparse.Namespace, settings: Settings, url: str) -> int:
     from store.dashboard import mount  # noqa: PLC0415
     from store.vault import Vault  # noqa: PLC0415
 
-    vault = Vault.open(url, options.data, anchor=settings.store.anchor)
+    vault = Vault.open(url, options.data, anchor=settings.store.anchor, enroll=options.enroll)
     try:
         sock = _socket(options.fd, settings)
         rates = Rates(settings.admin.key_rate, settings.admin.failure_rate)

@@ -44,12 +44,13 @@ class Reader:
         max_stale: float = 15.0,
         unbound_secrets: bool = False,
         unlock: Unlock | None = None,
+        enroll: bool = False,
     ) -> None:
         self._public = PublicKeys.load(data)
         self._unlock = unlock
         self._opener = Opener.load(data, self._public.verifier, unlock)
         self._session_key = session_key(data)
-        self._source = Source(url, data, self._public)
+        self._source = Source(url, data, self._public, enroll=enroll)
         self._max_stale = max_stale
         self._unbound = unbound_secrets
         self._stop = threading.Event()
