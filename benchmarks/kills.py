@@ -1,10 +1,11 @@
 """SIGKILL of the store under concurrent writers, again and again: what was acknowledged, and what of it was lost.
 
-    python -m benchmarks kills [--kills 2000] [--server-kills 500] [--pause 0]
+    python -m benchmarks kills [--kills 2000] [--server-kills 500] [--minutes M] [--pause 0]
 
 `--kills` are of one store on SQLite. `--server-kills` are of one of two stores on one PostgreSQL, every fourth of the
 PostgreSQL server itself (SIGQUIT: it recovers from its log). Four clients put new versions, open sessions and end them,
-each under its own names. A write counts as acknowledged when its answer was read.
+each under its own names. A write counts as acknowledged when its answer was read. After `--minutes` on a database
+nothing more is killed there, and what there is is looked at.
 
 After each kill, before the store starts again, its mark is held against the database: behind it or on it, never ahead,
 and of the same history; SQLite's file is read through after every tenth. At the end every acknowledged write must be in
@@ -13,6 +14,7 @@ the log be whole.
 """
 
 import argparse
+import math
 import os
 import random
 import shutil
@@ -53,13 +55,14 @@ class Run:
         """How many writes were."""
         return sum(len(client.requests) for client in self.clients)
 
-    def go(self, kills: int, pause: float = 0.0, say: int = 50) -> None:
-        """Kill so often; then let the clients end."""
+    def go(self, kills: int, minutes: float, pause: float = 0.0, say: int = 50) -> None:
+        """Kill so often, or so long; then let the clients end."""
+        until = time.monotonic() + 60 * minutes
         chance, ports = random.Random(7), [store.port for store in self.stores]
         self.clients = [Client(at, ports[at % len(ports)], self.key, self._stop, pause) for at in range(CLIENTS)]
         for client in self.clients:
             client.start()
-        for _ in range(kills):
+        while self.kills < kills and time.monotonic() < until:
             self._progress()
             time.sleep(chance.random() * 0.6)
             self._kill(chance)
@@ -153,6 +156,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks kills", description=__doc__)
     parser.add_argument("--kills", type=int, default=2000, help="of the store on SQLite")
     parser.add_argument("--server-kills", type=int, default=500, help="of stores and server on PostgreSQL")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="for each of the two, at most")
     parser.add_argument("--pause", type=float, default=0.0, help="seconds between the writes of a client")
     options = parser.parse_args()
     lines, faults = [], []
@@ -166,7 +170,7 @@ def main() -> None:
             os.chmod(folder, 0o755)
             began, run = time.monotonic(), made(Path(folder))
             try:
-                run.go(kills, options.pause)
+                run.go(kills, options.minutes, options.pause)
                 lines.append(run.row(name, began))
                 faults += run.faults
             finally:
