@@ -26,6 +26,7 @@ from egret.settings import Settings, SettingsError, environment, load
 from store.database.lock import only
 from store.errors import KeyMismatch, StoreError, Tampered
 from store.keys.keyring import trust_group
+from store.trust.mark import CONTROL
 
 if TYPE_CHECKING:
     from store.api.run import Doors
@@ -102,6 +103,8 @@ def _open(options: argparse.Namespace, settings: Settings, url: str) -> int:
     from store.vault import Vault  # noqa: PLC0415
 
     vault = Vault.open(url, options.data, anchor=settings.store.anchor, enroll=options.enroll)
+    if url.startswith("sqlite"):
+        _warn_of_one_disk(url, settings.store.anchor or options.data / CONTROL)
     try:
         sock = _socket(options.fd, settings)
         rates = Rates(settings.admin.key_rate, settings.admin.failure_rate)
@@ -115,6 +118,15 @@ def _open(options: argparse.Namespace, settings: Settings, url: str) -> int:
     finally:
         vault.close()
     return 0
+
+
+def _warn_of_one_disk(url: str, mark: Path) -> None:
+    """Say that nothing tells where database and mark are put back together, as they are when a disk is."""
+    from store.database.engine import file_of  # noqa: PLC0415
+
+    if file_of(url).stat().st_dev == mark.stat().st_dev:
+        text = "database and mark are on one disk, and are put back together: store.anchor names a folder elsewhere"
+        logging.getLogger("egret.admin").warning(text)
 
 
 async def _serve(vault: "Vault", data: Path, doors: "Doors") -> None:
