@@ -1,20 +1,20 @@
 """SIGKILL of the store under concurrent writers, again and again: what was acknowledged, and what of it was lost.
 
-    python -m benchmarks kills [--kills 2000] [--server-kills 500]
+    python -m benchmarks kills [--kills 2000] [--server-kills 500] [--minutes M] [--pause 0]
 
 `--kills` are of one store on SQLite. `--server-kills` are of one of two stores on one PostgreSQL, every fourth of the
 PostgreSQL server itself (SIGQUIT: it recovers from its log). Four clients put new versions, open sessions and end them,
-each under its own names. A write counts as acknowledged when its answer was read.
+each under its own names. A write counts as acknowledged when its answer was read. After `--minutes` on a database
+nothing more is killed there, and what there is is looked at.
 
 After each kill, before the store starts again, its mark is held against the database: behind it or on it, never ahead,
-and of the same history. At the end every acknowledged write must be in the log, every version be there, the last value
-be the one that is injected, every session that was ended be over, and the log be whole.
+and of the same history; SQLite's file is read through after every tenth. At the end every acknowledged write must be in
+the log, every version be there, the last value be the one that is injected, every session that was ended be over, and
+the log be whole.
 """
 
 import argparse
-import http.client
-import itertools
-import json
+import math
 import os
 import random
 import shutil
@@ -22,188 +22,19 @@ import sys
 import tempfile
 import threading
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import pysqlite3
-
+from benchmarks.kills_client import Client, call, lost
+from benchmarks.kills_store import Store
 from benchmarks.postgres import Postgres
-from benchmarks.process import Child, NotStarted, free_port
+from benchmarks.process import NotStarted
 from benchmarks.report import table
-from store.database.engine import read_only_engine
-from store.database.proofs import prove
-from store.database.rows import read_head
-from store.keys.keyring import PublicKeys
-from store.model import Destination, Kind, Location, Use
 from store.operator.init import initialise
-from store.reader import Reader
-from store.trust.head import Head
-from store.trust.mark import CONTROL, MARK, HighWater
+from store.trust.mark import CONTROL
 
 CLIENTS = 4
-NAMES = 3
-"""Secrets of one client."""
-PATH = "/projects/default/datasets/kills"
-HOST = "api.example.com"
-
-
-class Store:
-    """One store process over a folder of its own."""
-
-    def __init__(self, data: Path, url: str) -> None:
-        self.data, self.url, self.port = data, url, free_port()
-        self._child: Child | None = None
-
-    def start(self) -> None:
-        """Start it, and wait until it accepts; PostgreSQL may be on its way up."""
-        env = {
-            "EGRET_STORE__URL": "sqlite" if self.url.startswith("sqlite") else self.url,
-            "EGRET_ADMIN__LISTEN": f"127.0.0.1:{self.port}",
-            "EGRET_ADMIN__KEY_RATE": "100000",
-        }
-        argv = [sys.executable, "-m", "store", "--data", str(self.data)]
-        for attempt in itertools.count():
-            try:
-                self._child = Child(argv, self.data.with_suffix(".log"), env=env).listening(self.port)
-            except NotStarted:
-                if attempt == 5:
-                    raise
-            else:
-                return
-
-    def kill(self) -> None:
-        """End it as the kernel would."""
-        if self._child is not None:
-            self._child.process.kill()
-            self._child.process.wait(10)
-            self._child.stop()
-
-    def mark_fault(self) -> str:
-        """Say what is wrong with its mark, held against the database as it is; "" when nothing is."""
-        with tempfile.TemporaryDirectory() as copy:  # the check would move it; and the database goes on
-            shutil.copytree(self.data / CONTROL, Path(copy) / CONTROL)
-            if not (Path(copy) / CONTROL / MARK).exists():
-                return "no mark"
-            engine = read_only_engine(self.url)
-            try:
-                with engine.connect() as connection, connection.begin():
-                    row, public = read_head(connection), PublicKeys.load(self.data)
-                    if row is None:
-                        return "no head"
-                    head = Head.read(*row, public.verifier, public.store_id)
-                    HighWater(Path(copy), CONTROL).check(head, row[1], lambda old, new: prove(connection, old, new))
-            except Exception as error:
-                return f"{type(error).__name__}: {error}"
-            finally:
-                engine.dispose()
-        return ""
-
-
-@dataclass
-class Client(threading.Thread):
-    """Writes without a pause, and remembers what was acknowledged."""
-
-    number: int
-    port: int
-    key: str
-    stop: threading.Event
-    requests: set[str] = field(default_factory=set)
-    versions: dict[str, int] = field(default_factory=dict)
-    values: dict[str, set[str]] = field(default_factory=dict)
-    """What a name's value may be: acknowledged last, or sent since."""
-    ended: list[str] = field(default_factory=list)
-    odd: list[str] = field(default_factory=list)
-    """Answers that were neither a success nor "not now"."""
-
-    def __post_init__(self) -> None:
-        super().__init__(daemon=True)
-        self._connection: http.client.HTTPConnection | None = None
-
-    __hash__ = threading.Thread.__hash__
-
-    def run(self) -> None:
-        for turn in itertools.count():
-            if self.stop.is_set():
-                return
-            name, value = f"C{self.number}_{turn % NAMES}", f"value-{self.number}-{turn:08d}"
-            self.values.setdefault(name, set()).add(value)
-            done = self._ask("PUT", f"{PATH}/secrets/{name}", {"value": value, "hosts": [HOST]})
-            if done is not None:
-                self.versions[name], self.values[name] = done["version"], {value}
-            made = self._ask("POST", f"{PATH}/sessions/", {}) if turn % 10 == 0 else None
-            if made is not None and self._ask("DELETE", f"{PATH}/sessions/{made['id']}") is not None:
-                self.ended.append(made["id"])
-
-    def _ask(self, method: str, path: str, body: Any = None) -> Any:
-        """Ask once; None where there was no answer, or one that promises nothing."""
-        headers = {"Authorization": f"Api-Key {self.key}", "Content-Type": "application/json"}
-        try:
-            if self._connection is None:
-                self._connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-            self._connection.request(method, path, None if body is None else json.dumps(body), headers)
-            answer = self._connection.getresponse()
-            text = answer.read()
-        except (OSError, http.client.HTTPException):
-            if self._connection is not None:
-                self._connection.close()
-            self._connection = None
-            time.sleep(0.02)
-            return None
-        if answer.status >= 300:
-            if answer.status != 503:
-                self.odd.append(f"{method} {path}: {answer.status}")
-            return None
-        self.requests.add(answer.headers["X-Request-Id"])
-        return json.loads(text) if text else {}
-
-
-def call(store: Store, key: str, method: str, path: str, body: Any = None) -> Any:
-    """Call a store that is up."""
-    connection = http.client.HTTPConnection("127.0.0.1", store.port, timeout=300)
-    headers = {"Authorization": f"Api-Key {key}", "Content-Type": "application/json"}
-    connection.request(method, path, None if body is None else json.dumps(body), headers)
-    answer = connection.getresponse()
-    text = answer.read()
-    connection.close()
-    if answer.status >= 300:
-        raise NotStarted(f"{method} {path}: {answer.status} {text[:200]!r}")
-    return json.loads(text) if text else {}
-
-
-def everything(store: Store, key: str, path: str) -> list[Any]:
-    """Return all items of a list."""
-    found, cursor = [], ""
-    while True:
-        page = call(store, key, "GET", f"{path}?limit=200{cursor}")
-        found += page["items"]
-        if not page["next"]:
-            return found
-        cursor = f"&cursor={page['next']}"
-
-
-def lost(stores: list[Store], key: str, clients: list[Client]) -> dict[str, list[str]]:
-    """Return what was acknowledged and is not there, by kind."""
-    store = stores[0]
-    logged = {row["request_id"] for row in everything(store, key, "/audit/") if row["outcome"] == "ok"}
-    live = {each["id"] for each in everything(store, key, f"{PATH}/sessions/")}
-    token = call(store, key, "POST", f"{PATH}/sessions/", {})["token"]
-    found: dict[str, list[str]] = {"rows of the log": [], "versions": [], "values": [], "ends of sessions": []}
-    reader = Reader(store.url, store.data)
-    reader.start()
-    view = reader.view(reader.caller(token))
-    for client in clients:
-        found["rows of the log"] += sorted(client.requests - logged)
-        found["ends of sessions"] += [each for each in client.ended if each in live]
-        for name, version in client.versions.items():
-            listed = call(store, key, "GET", f"{PATH}/secrets/{name}")
-            if listed["last_version" if "last_version" in listed else "version"] < version:
-                found["versions"].append(name)
-            grant = view.resolve(Kind.SECRET, name, Use(Destination(True, HOST, 443), Location.HEADER))
-            if not hasattr(grant, "open") or grant.open().reveal().decode() not in client.values[name]:
-                found["values"].append(name)
-    reader.close()
-    return found
+FILE_EVERY = 10
+"""Kills after which SQLite's file is read through: damage stays, so that looking more often finds no more."""
 
 
 class Run:
@@ -211,26 +42,27 @@ class Run:
 
     def __init__(self, stores: list[Store], key: str, server: Postgres | None = None) -> None:
         self.stores, self.key, self.server = stores, key, server
+        self.clients: list[Client] = []
+        self._stop = threading.Event()
         self.kills = self.servers = 0
         self.faults: list[str] = []
         for store in stores:
             store.start()
         call(stores[0], key, "POST", "/projects/default/datasets/", {"id": "kills", "name": "kills"})
-        self._stop = threading.Event()
-        ports = [store.port for store in stores]
-        self.clients = [Client(at, ports[at % len(ports)], key, self._stop) for at in range(CLIENTS)]
 
     @property
     def acknowledged(self) -> int:
         """How many writes were."""
         return sum(len(client.requests) for client in self.clients)
 
-    def go(self, kills: int, say: int = 50) -> None:
-        """Kill so often; then let the clients end."""
-        chance = random.Random(7)
+    def go(self, kills: int, minutes: float, pause: float = 0.0, say: int = 50) -> None:
+        """Kill so often, or so long; then let the clients end."""
+        until = time.monotonic() + 60 * minutes
+        chance, ports = random.Random(7), [store.port for store in self.stores]
+        self.clients = [Client(at, ports[at % len(ports)], self.key, self._stop, pause) for at in range(CLIENTS)]
         for client in self.clients:
             client.start()
-        for _ in range(kills):
+        while self.kills < kills and time.monotonic() < until:
             self._progress()
             time.sleep(chance.random() * 0.6)
             self._kill(chance)
@@ -269,11 +101,8 @@ class Run:
         for store in stores:
             if fault := store.mark_fault():
                 self.faults.append(f"kill {self.kills}: mark: {fault}")
-            if store.url.startswith("sqlite"):
-                connection = pysqlite3.connect(f"file:{store.data / 'egret.db'}?mode=ro", uri=True)
-                if connection.execute("PRAGMA quick_check").fetchone() != ("ok",):
-                    self.faults.append(f"kill {self.kills}: the file is not whole")
-                connection.close()
+            if self.kills % FILE_EVERY == 0 and (fault := store.file_fault()):
+                self.faults.append(f"kill {self.kills}: {fault}")
 
     def row(self, name: str, began: float) -> list[str]:
         """Return the line of the table."""
@@ -317,7 +146,8 @@ def on_postgresql(folder: Path) -> Run:
     url = f"postgresql+psycopg://postgres@127.0.0.1:{server.port}/egret"
     first, second = folder / "one", folder / "two"
     key = initialise(first, url)
-    shutil.copytree(first / "keys", second / "keys")
+    for folder in ("keys", CONTROL):
+        shutil.copytree(first / folder, second / folder)
     return Run([Store(first, url), Store(second, url)], key, server)
 
 
@@ -326,6 +156,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks kills", description=__doc__)
     parser.add_argument("--kills", type=int, default=2000, help="of the store on SQLite")
     parser.add_argument("--server-kills", type=int, default=500, help="of stores and server on PostgreSQL")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="for each of the two, at most")
+    parser.add_argument("--pause", type=float, default=0.0, help="seconds between the writes of a client")
     options = parser.parse_args()
     lines, faults = [], []
     for name, kills, made in (
@@ -338,7 +170,7 @@ def main() -> None:
             os.chmod(folder, 0o755)
             began, run = time.monotonic(), made(Path(folder))
             try:
-                run.go(kills)
+                run.go(kills, options.minutes, options.pause)
                 lines.append(run.row(name, began))
                 faults += run.faults
             finally:

@@ -31,10 +31,13 @@ class ServeError(Exception):
     """The start cannot go on; the message names the remedy."""
 
 
-def serve(data: Path, config: Path | None, settings: Settings, passphrase: int | None = None) -> int:
+def serve(
+    data: Path, config: Path | None, settings: Settings, passphrase: int | None = None, *, enroll: bool = False
+) -> int:
     """Serve until SIGTERM; return the exit code. Raises `ServeError` and `ListenError`.
 
-    `passphrase` is a descriptor from which each process of the data plane reads the opening key's.
+    `passphrase` is a descriptor from which each process of the data plane reads the opening key's. `enroll` has the
+    store believe what it finds, where no mark says otherwise; the others follow its mark.
     """
     try:
         look(data, settings.store.at(data))
@@ -61,7 +64,7 @@ def serve(data: Path, config: Path | None, settings: Settings, passphrase: int |
             for line in _welcome(data, admin.public_url, proxy.public_url, gateway.public_url, settings.proxy.engine):
                 say(line)
 
-        children = _slots(data, config, (admin, proxy, gateway), passphrase)
+        children = _slots(data, config, (admin, proxy, gateway), passphrase, enroll=enroll)
         return Supervisor(children, environment(), announce, close, settings.limits.drain_timeout).run()
 
 
@@ -84,13 +87,18 @@ def _welcome(data: Path, admin: str, proxy: str, gateway: str, engine: str) -> l
 
 
 def _slots(
-    data: Path, config: Path | None, listeners: tuple[Listener, Listener, Listener], passphrase: int | None
+    data: Path,
+    config: Path | None,
+    listeners: tuple[Listener, Listener, Listener],
+    passphrase: int | None,
+    *,
+    enroll: bool,
 ) -> list[Slot]:
     admin, proxy, gateway = listeners
     urls = ["--admin-url", admin.public_url, "--proxy-url", proxy.public_url, "--gateway-url", gateway.public_url]
     fds = () if passphrase is None else (passphrase,)
     places = [
-        Place("store", "control", ("store",), admin),
+        Place("store", "control", ("store", *(("--enroll",) if enroll else ())), admin),
         Place("proxy", "data", ("proxy", "--role", "forward"), proxy, fds),
         Place("gateway", "data", ("proxy", "--role", "gateway"), gateway, fds),
     ]

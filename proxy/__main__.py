@@ -1,6 +1,6 @@
 """Composition root of the data plane: settings → reader → guard → adapter → run.
 
-    python -m proxy --role forward|gateway --data DIR [--config F] [--fd N] [--ready-fd N] [--…-url URL]
+    python -m proxy --role forward|gateway --data DIR [--config F] [--enroll] [--fd N] [--ready-fd N] [--…-url URL]
 
 With `--fd` the process serves a socket that its supervisor bound; alone it binds the address of its settings. It writes
 `ready` to `--ready-fd` when it accepts, drains on SIGTERM, and exits with 78 where a restart cannot help. With
@@ -96,6 +96,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--role", choices=("forward", "gateway"), required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--config", type=Path)
+    parser.add_argument("--enroll", action="store_true")
     parser.add_argument("--fd", type=int)
     parser.add_argument("--ready-fd", type=int)
     parser.add_argument("--passphrase-fd", type=int)
@@ -183,6 +184,7 @@ def _plane(options: argparse.Namespace, settings: "Settings") -> "Plane":
             max_stale=settings.limits.max_stale,
             unbound_secrets=settings.egress.unbound_secrets == "allow",
             unlock=unlock(settings.opening, options.passphrase_fd),
+            enroll=options.enroll,
         ),
         guard=guard,
         spool=Spool(options.data / "spool"),

@@ -1,6 +1,7 @@
 """Composition root of the control plane: settings → vault → API and dashboard → run.
 
-    python -m store --data DIR [--config F] [--fd N] [--ready-fd N] [--admin-url …] [--proxy-url …] [--gateway-url …]
+    python -m store --data DIR [--config F] [--enroll] [--fd N] [--ready-fd N]
+        [--admin-url …] [--proxy-url …] [--gateway-url …]
 
 Of the key folders it opens public, control and shared; the opening key is in none of them. With `--fd` it serves a
 socket that its supervisor bound. It writes `ready` to `--ready-fd` when it accepts, keeps the signed head fresh, drains
@@ -25,6 +26,7 @@ from egret.settings import Settings, SettingsError, environment, load
 from store.database.lock import only
 from store.errors import KeyMismatch, StoreError, Tampered
 from store.keys.keyring import trust_group
+from store.trust.mark import CONTROL
 
 if TYPE_CHECKING:
     from store.api.run import Doors
@@ -79,6 +81,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m store", allow_abbrev=False)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--config", type=Path)
+    parser.add_argument("--enroll", action="store_true")
     parser.add_argument("--fd", type=int)
     parser.add_argument("--ready-fd", type=int)
     for plane in ("admin", "proxy", "gateway"):
@@ -99,7 +102,9 @@ def _open(options: argparse.Namespace, settings: Settings, url: str) -> int:
     from store.dashboard import mount  # noqa: PLC0415
     from store.vault import Vault  # noqa: PLC0415
 
-    vault = Vault.open(url, options.data, anchor=settings.store.anchor)
+    vault = Vault.open(url, options.data, anchor=settings.store.anchor, enroll=options.enroll)
+    if url.startswith("sqlite"):
+        _warn_of_one_disk(url, settings.store.anchor or options.data / CONTROL)
     try:
         sock = _socket(options.fd, settings)
         rates = Rates(settings.admin.key_rate, settings.admin.failure_rate)
@@ -113,6 +118,15 @@ def _open(options: argparse.Namespace, settings: Settings, url: str) -> int:
     finally:
         vault.close()
     return 0
+
+
+def _warn_of_one_disk(url: str, mark: Path) -> None:
+    """Say that nothing tells where database and mark are put back together, as they are when a disk is."""
+    from store.database.engine import file_of  # noqa: PLC0415
+
+    if file_of(url).stat().st_dev == mark.stat().st_dev:
+        text = "database and mark are on one disk, and are put back together: store.anchor names a folder elsewhere"
+        logging.getLogger("egret.admin").warning(text)
 
 
 async def _serve(vault: "Vault", data: Path, doors: "Doors") -> None:

@@ -6,7 +6,7 @@ a client that seals on its own side take the order from here: an envelope is bou
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -103,9 +103,10 @@ def widens(hosts: Iterable[object], locations: Iterable[str]) -> bool:
     return any(not named <= {*preset.locations} for rule in parse_rules(hosts) for preset in met(rule))
 
 
-def met(rule: DestinationRule) -> list[Provider]:
+@lru_cache(1024)
+def met(rule: DestinationRule) -> tuple[Provider, ...]:
     """Return the presets that have a host in common with a rule, whatever scheme and port."""
-    return [each for each in load_providers().values() if any(_meet(rule, other) for other in each.judged)]
+    return tuple(each for each in load_providers().values() if any(_meet(rule, other) for other in each.judged))
 
 
 def _meet(one: DestinationRule, other: DestinationRule) -> bool:

@@ -38,6 +38,12 @@ passphrase_option = click.option(
     help="A descriptor to read the opening key's passphrase from; else opening.passphrase_file.",
 )
 
+enroll_option = click.option(
+    "--enroll",
+    is_flag=True,
+    help="Believe the store as it is, where nothing here says what was believed before: the first start elsewhere.",
+)
+
 
 def _remember_json(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001  # click's
     if value:

@@ -11,6 +11,7 @@ from egret.cli.common import (
     Group,
     config_option,
     data_option,
+    enroll_option,
     fail,
     passphrase_option,
     serving,
@@ -20,7 +21,15 @@ from egret.cli.output import one
 from egret.settings import environment
 
 
-def _exec(plane: str, module: list[str], data: Path, config: Path | None, passphrase_fd: int | None = None) -> None:
+def _exec(
+    plane: str,
+    module: list[str],
+    data: Path,
+    config: Path | None,
+    *,
+    enroll: bool,
+    passphrase_fd: int | None = None,
+) -> None:
     from egret.children import command, environ_of  # noqa: PLC0415
     from egret.data_folder import Unfit, look  # noqa: PLC0415
 
@@ -29,7 +38,7 @@ def _exec(plane: str, module: list[str], data: Path, config: Path | None, passph
         look(data, chosen.store.at(data) if plane == "control" else None)
     except Unfit as error:
         fail(str(error))
-    argv = command(module, data, config)
+    argv = [*command(module, data, config), *(["--enroll"] if enroll else [])]
     if passphrase_fd is not None:
         argv += ["--passphrase-fd", str(passphrase_fd)]
     os.execve(argv[0], argv, environ_of(plane, environment()))  # noqa: S606  # the plane takes this process over: its signals and exit code are its own
@@ -38,11 +47,12 @@ def _exec(plane: str, module: list[str], data: Path, config: Path | None, passph
 @click.group(cls=Group, invoke_without_command=True)
 @data_option
 @config_option
+@enroll_option
 @click.pass_context
-def store(context: click.Context, data: Path, config: Path | None) -> None:
+def store(context: click.Context, data: Path, config: Path | None, *, enroll: bool) -> None:
     """Run the control plane alone: admin API and dashboard."""
     if context.invoked_subcommand is None:
-        _exec("control", ["store"], data, config)
+        _exec("control", ["store"], data, config, enroll=enroll)
 
 
 @store.command()
@@ -66,7 +76,7 @@ def repair(data: Path, config: Path | None, source: Path | None) -> None:
         done = mend(data, settings(config).store.at(data), source)
     except StoreError as error:
         fail(error.detail, CONFLICT if isinstance(error, Conflict) else ERROR)
-    counts = {name: getattr(done, name) for name in ("nodes", "documents", "records", "envelopes")}
+    counts = {name: getattr(done, name) for name in ("nodes", "documents", "records", "envelopes", "log")}
     one({**counts, "left": done.left})
     if done.left:
         fail("still damaged (a backup may have it: --from FILE):\n" + "\n".join(done.left[:20]))
@@ -76,15 +86,17 @@ def repair(data: Path, config: Path | None, source: Path | None) -> None:
 @data_option
 @config_option
 @passphrase_option
-def proxy(data: Path, config: Path | None, passphrase_fd: int | None) -> None:
+@enroll_option
+def proxy(data: Path, config: Path | None, passphrase_fd: int | None, *, enroll: bool) -> None:
     """Run the forward proxy alone."""
-    _exec("data", ["proxy", "--role", "forward"], data, config, passphrase_fd)
+    _exec("data", ["proxy", "--role", "forward"], data, config, enroll=enroll, passphrase_fd=passphrase_fd)
 
 
 @click.command()
 @data_option
 @config_option
 @passphrase_option
-def gateway(data: Path, config: Path | None, passphrase_fd: int | None) -> None:
+@enroll_option
+def gateway(data: Path, config: Path | None, passphrase_fd: int | None, *, enroll: bool) -> None:
     """Run the gateway alone."""
-    _exec("data", ["proxy", "--role", "gateway"], data, config, passphrase_fd)
+    _exec("data", ["proxy", "--role", "gateway"], data, config, enroll=enroll, passphrase_fd=passphrase_fd)

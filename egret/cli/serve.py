@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from egret.cli.common import config_option, data_option, fail, passphrase_option, serving
+from egret.cli.common import config_option, data_option, enroll_option, fail, passphrase_option, serving
 from egret.settings import Settings
 
 
@@ -13,8 +13,9 @@ from egret.settings import Settings
 @data_option
 @config_option
 @passphrase_option
+@enroll_option
 @click.pass_context
-def serve(ctx: click.Context, data: Path, config: Path | None, passphrase_fd: int | None) -> None:
+def serve(ctx: click.Context, data: Path, config: Path | None, passphrase_fd: int | None, *, enroll: bool) -> None:
     """Run everything: store, dashboard, forward proxy, gateway.
 
     Prints one line on stdout when all listeners accept. SIGTERM drains (30 s at most); SIGHUP replaces the proxy's
@@ -27,7 +28,7 @@ def serve(ctx: click.Context, data: Path, config: Path | None, passphrase_fd: in
 
     chosen = serving(config)
     try:
-        ctx.exit(run(data, config, chosen, _passphrase(data, chosen, passphrase_fd)))
+        ctx.exit(run(data, config, chosen, _passphrase(data, chosen, passphrase_fd), enroll=enroll))
     except (ServeError, ListenError) as error:
         fail(str(error))
 

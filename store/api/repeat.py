@@ -32,7 +32,8 @@ def mark_of(request: web.Request, principal: Principal, body: bytes, key: bytes)
     if len(given) > 1 or not _FORM.fullmatch(given[0]):
         raise Invalid(Problem("", "idempotency_key_invalid", "Idempotency-Key is 1 to 255 visible ASCII characters."))
     name = hmac.digest(key, _frame(b"mark", principal.key.encode(), given[0].encode()), "sha256")
-    whole = _frame(b"request", request.method.encode(), request.path_qs.rstrip("/").encode(), body)
+    asked = principal.organisation, request.method, request.path_qs.rstrip("/")
+    whole = _frame(b"request", *(part.encode() for part in asked), body)
     return Mark(name.hex(), hmac.digest(key, whole, "sha256").hex())
 
 

@@ -38,5 +38,4 @@ def write_mark(connection: Connection, mark: Mark, now: int) -> None:
     connection.execute(delete(marks).where(marks.c.created_at < now - KEPT))
     if rows.find(connection, marks, id=mark.id) is not None:
         raise in_doubt()
-    values = {"fingerprint": mark.fingerprint, "created_at": now, "status": 0, "etag": "", "body": ""}
-    connection.execute(insert(marks).values(id=mark.id, **values))
+    connection.execute(insert(marks).values(id=mark.id, fingerprint=mark.fingerprint, created_at=now, body=""))

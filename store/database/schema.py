@@ -5,17 +5,7 @@ The data plane believes four of them, each verified: `head` (signed), `history` 
 `versions` it takes envelopes by their hash. All else is the control plane's working set.
 """
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    PrimaryKeyConstraint,
-    Table,
-    Text,
-)
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, PrimaryKeyConstraint, Table, Text
 
 metadata = MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "pk": "pk_%(table_name)s"},
@@ -284,11 +274,10 @@ marks = Table(
     Column("id", Text, primary_key=True),
     _text("fingerprint"),
     _time("created_at"),
-    Column("status", Integer, nullable=False),
-    _text("etag"),
     _text("body"),
+    Column("signature", LargeBinary),
 )
-"""Repeatable requests (Idempotency-Key): `status` is 0 until the answer is known."""
+"""Repeatable requests (Idempotency-Key): `body` is the answer, as `signature` says; that is null until it is known."""
 Index("ix_marks_created_at", marks.c.created_at)
 
 spooled = Table(

@@ -1,6 +1,5 @@
 """One writing transaction: rows, manifests, documents, tree, head and audit change together or not at all."""
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -8,7 +7,6 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-from store.cache import Bounded
 from store.database import rows
 from store.database.engine import Database
 from store.database.proofs import prove
@@ -18,8 +16,9 @@ from store.errors import KeyMismatch, Tampered, Unavailable
 from store.keys.keyring import ControlKeys
 from store.ledger import stops
 from store.ledger.alarms import Alarms
-from store.ledger.manifests import Draft, Kept, Manifests
+from store.ledger.manifests import Draft, Kept
 from store.ledger.mirror import Mirror
+from store.ledger.recent import Recent
 from store.log import audit
 from store.model import Scope
 from store.trust import history, tree
@@ -30,37 +29,9 @@ from store.trust.mark import HighWater
 from store.trust.signing import DOCUMENT, canonical, digest
 
 _RING = text("SELECT pg_notify(:channel, :revision)")
-NODES = 1024
-"""Nodes of the hash tree that the writer remembers: about two megabytes."""
 MISSED: Final = 15.0
 """Age of the head in seconds from which a store asks its witnesses before it writes: it may have been put back with all
 that it remembers, as a machine's snapshot is."""
-
-
-class Recent:
-    """What is remembered between transactions, for any thread. It counts only under the hash that is asked for."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.manifests = Manifests()
-        self.alarms = Alarms()
-        self._nodes: Bounded[str, tuple[bytes, bytes]] = Bounded(NODES)
-
-    def node(self, connection: Connection, path: str, expected: bytes) -> bytes:
-        """Return a verified node; raises `Tampered`."""
-        with self._lock:
-            cached = self._nodes.look(path)
-        if cached is not None and cached[0] == expected:
-            return cached[1]
-        body = tree.checked(rows.read_node(connection, path), expected)
-        with self._lock:
-            self._nodes.keep(path, (expected, body))
-        return body
-
-    def wrote(self, path: str, body: bytes) -> None:
-        """Remember a node that was written just now."""
-        with self._lock:
-            self._nodes.keep(path, (tree.node_hash(body), body))
 
 
 class Transaction:

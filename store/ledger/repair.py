@@ -1,7 +1,8 @@
 """Takes what verifies from any copy: the tree from the documents, the rest from a backup by its hash.
 
-Nothing is believed because a backup has it: the head vouches for the tree, the tree for documents, these for records
-and envelopes, each by its hash. So a backup of any age may be asked, and one that somebody edited does no harm.
+Nothing is believed because a backup has it: the head vouches for the tree and the log's last row, the tree for
+documents, these for records and envelopes, each by its hash. So a backup of any age may be asked, and one that somebody
+edited does no harm.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from store.database.engine import read_only_engine
 from store.database.schema import documents, entries, nodes, versions
 from store.errors import Tampered
 from store.ledger.commit import Ledger
+from store.ledger.repair_log import mend_log
 from store.ledger.sweep import Sweep
 from store.model import Scope
 from store.trust import tree
@@ -31,6 +33,7 @@ class Repaired:
     documents: int = 0
     envelopes: int = 0
     records: int = 0
+    log: int = 0
     left: list[str] = field(default_factory=list)
 
 
@@ -41,6 +44,8 @@ def repair(ledger: Ledger, source: Path | None = None) -> Repaired:
         head = ledger.head(here, lock=True)
         _Mender(ledger, here, backup, done).node("", bytes.fromhex(head.root))
         _mend_entries(ledger, here, backup, done)
+        done.log, lost = mend_log(ledger, here, backup)
+        done.left += [lost] if lost else []
     sweep = Sweep(ledger)
     for drop in (False, True, False):  # mend, then delete what is nobody's, then look again
         ledger.alarms.clear()

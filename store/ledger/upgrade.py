@@ -17,8 +17,8 @@ from store.database.schema import documents, entries, groups, shares
 from store.errors import Tampered
 from store.keys.sealing import is_signed
 from store.ledger.binding import binding_of
+from store.ledger.columns import scope_row
 from store.ledger.commit import Ledger, Transaction
-from store.ledger.mirror import scope_row
 from store.model import Kind, Scope
 from store.roles import group_key
 from store.rules import DestinationRule, Hosts

@@ -20,7 +20,7 @@ def accept_epoch(url: str, data: Path, anchor: Path | None = None) -> int:
     with _head(url, data) as (head, signature, _):
         HighWater(data).accept(head, signature)
         control = HighWater(data, CONTROL)
-        if control.there:
+        if control.there or (data / "keys" / "control" / "writer.key").exists():
             control.accept(head, signature)
             if anchor is not None:
                 anchor_of(anchor, bytes.fromhex(head.store_id)).accept(head, signature)

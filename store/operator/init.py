@@ -22,7 +22,7 @@ from store.log.audit import Event
 from store.log.chain import GENESIS
 from store.model import Scope
 from store.trust.head import Head
-from store.trust.mark import CONTROL, DATA
+from store.trust.mark import CONTROL, DATA, MARK, HighWater
 from store.trust.signing import Verifier, Writer
 from store.vault.organisations import OPERATOR, found_organisation
 
@@ -61,15 +61,19 @@ def initialise(data: Path, url: str | None = None) -> str:
         make_folders(data)
         _write_keys(data)
         _close_to_others(url)
-        return _found(url, ControlKeys.load(data))
+        return _found(data, url, ControlKeys.load(data))
     except BaseException:
         unmake(data)  # half a store would be taken for one, and its owner key is known to nobody
         raise
 
 
 def unmake(data: Path) -> None:
-    """Remove keys and database that `initialise` made in a folder that had none; folders stay, some may be mounts."""
-    for path in [*data.glob("egret.db*"), *(data / "keys").rglob("*")]:
+    """Remove what `initialise` made in a folder that had no store; folders stay, some may be mounts."""
+    for path in [
+        *data.glob("egret.db*"),
+        *(data / "keys").rglob("*"),
+        *(data / plane / MARK for plane in (CONTROL, DATA)),
+    ]:
         if path.is_file():
             path.unlink(missing_ok=True)
 
@@ -115,7 +119,7 @@ def _close_to_others(url: str) -> None:
     write_private(Path(parsed.database), b"")
 
 
-def _found(url: str, keys: ControlKeys) -> str:
+def _found(data: Path, url: str, keys: ControlKeys) -> str:
     database = Database(url)
     ledger = Ledger(database, keys)
     try:
@@ -126,7 +130,12 @@ def _found(url: str, keys: ControlKeys) -> str:
             genesis = Head(keys.public.store_id.hex(), 1, 0, 0, 0, "0" * 64, 0, GENESIS, keys.public.kid.hex())
             write_head(connection, genesis, keys)
         with ledger.change() as transaction:
-            return _first_rows(transaction)
+            key = _first_rows(transaction)
+        with database.read() as connection:
+            head, row = ledger.head(connection), rows.read_head(connection)
+            for plane in (CONTROL, DATA):
+                HighWater(data, plane).accept(head, row[1] if row is not None else b"")
+        return key
     finally:
         database.close()
 

@@ -1,32 +1,25 @@
 """`Reader`: sessions to callers, callers to views, and a thread that watches the store."""
 
-import base64
-import hashlib
 import hmac
-import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from store.cache import Bounded, Seen
-from store.database import rows
 from store.errors import KeyMismatch, NotAuthenticated, StoreError, Tampered, Unavailable
-from store.keys.canary import VALUE, canary_binding, canary_key
-from store.keys.envelope import Binding
 from store.keys.keyring import PublicKeys, session_key
-from store.keys.opening import Opener
 from store.keys.tokens import SESSION, keyed_hash, token_id
 from store.keys.wrapping import Unlock
-from store.model import Caller, Kind, Scope, SecretValue
+from store.model import Caller, Scope
+from store.reader.index import Index
 from store.reader.session import Session, parse_session
 from store.reader.source import Away, Look, Moved, Source
 from store.reader.standing import Standings
-from store.reader.view import Index, View, binding_of
-from store.reader.warm import Warm
-from store.trust.manifest import Entry, Version, manifest_key, parse, session_key_of, stop_key
-from store.trust.signing import digest
+from store.reader.values import Values
+from store.reader.view import View
+from store.trust.manifest import manifest_key, parse, session_key_of, stop_key
 
 log = logging.getLogger("store.reader")
 _TRIES = 10
@@ -44,19 +37,17 @@ class Reader:
         max_stale: float = 15.0,
         unbound_secrets: bool = False,
         unlock: Unlock | None = None,
+        enroll: bool = False,
     ) -> None:
         self._public = PublicKeys.load(data)
-        self._unlock = unlock
-        self._opener = Opener.load(data, self._public.verifier, unlock)
+        self._values = Values(data, self._public, unlock, self._look, self._alarm)
         self._session_key = session_key(data)
-        self._source = Source(url, data, self._public)
+        self._source = Source(url, data, self._public, enroll=enroll)
         self._max_stale = max_stale
         self._unbound = unbound_secrets
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._proven = False
-        self._data = data
-        self._looked_for_keys = 0.0
         self._fault: StoreError | None = None
         self._away = False
         self._told: tuple[int, bool] = (-1, False)
@@ -65,9 +56,6 @@ class Reader:
         self._standings = Standings()
         self._indexes: Bounded[Scope, Seen[Index]] = Bounded(2_000)
         self._views: Bounded[str, View] = Bounded(50_000)
-        self._envelopes: Bounded[tuple[str, int, str], tuple[bytes, bytes]] = Bounded(4_096)
-        self._bindings: Bounded[int, tuple[Entry, Version, bytes, Binding]] = Bounded(4_096)
-        self._warm = Warm()
         self.alarms = 0
         """How often something in the store did not verify, or the store was not to be had."""
 
@@ -142,8 +130,8 @@ class Reader:
             before.revision = self.revision  # nothing that it is made of has changed
             view = before
         else:
-            view = View(session, standing, indexes, self.revision, self._open, unbound=self._unbound, now=now)
-            view.prepare = self._prepare
+            view = View(session, standing, indexes, self.revision, self._values.open, unbound=self._unbound, now=now)
+            view.prepare = self._values.prepare
         self._views.keep(id_, view)
         return view
 
@@ -170,65 +158,16 @@ class Reader:
         found = look.document(manifest_key(scope), known)
         if found is None:
             self._indexes.pop(scope, None)
-            self._warm.forget(cached.item.envelopes if cached is not None else ())
+            self._values.forget(cached.item.envelopes if cached is not None else ())
             raise NotAuthenticated(_UNKNOWN)
         sha256, body = found
         index = cached.item if cached is not None and body is None else Index(parse(body or b"", sha256, scope))
         if cached is not None and cached.item is not index:
-            self._warm.forget(cached.item.envelopes - index.envelopes)
+            self._values.forget(cached.item.envelopes - index.envelopes)
         if look.document(stop_key(scope), "") is not None:
             raise NotAuthenticated(_UNKNOWN)  # something of it was taken away, and the manifest does not say so yet
         self._indexes.keep(scope, Seen(self.revision, index))
         return index
-
-    def _open(self, entry: Entry, version: Version) -> SecretValue:
-        key = (version.entry, version.number, version.sha256)
-        stored = self._envelopes.get(key) or self._look(lambda look: self._fetch(look, entry, version))
-        if entry.kind is Kind.VARIABLE:
-            return SecretValue(stored[0])
-        if version.kid not in self._opener.kids:
-            self._look_for_keys()
-        named, binding = self._bound(entry, version)
-        try:
-            return self._warm.open(version.sha256, named, lambda: self._opener.open(*stored, binding))
-        except (Tampered, KeyMismatch) as error:
-            self._alarm(error)
-            raise
-
-    def _bound(self, entry: Entry, version: Version) -> tuple[bytes, Binding]:
-        """Return what a version is bound to, and the hash of that: made once for each, as a manifest never changes."""
-        known = self._bindings.get(id(version))
-        if known is not None and known[0] is entry and known[1] is version:
-            return known[2:]
-        binding = binding_of(self._public.store_id, entry, version)
-        named = hashlib.sha256(version.sha256.encode() + binding.info()).digest()
-        self._bindings.keep(id(version), (entry, version, named, binding))  # held, so that the id stays its own
-        return named, binding
-
-    def _look_for_keys(self) -> None:
-        """Read the key files again, at most once a second: a rotation adds one while we run."""
-        now = time.monotonic()
-        if now - self._looked_for_keys > 1:
-            self._looked_for_keys = now
-            self._opener = Opener.load(self._data, self._public.verifier, self._unlock, self._opener)
-
-    def _fetch(self, look: Look, entry: Entry, version: Version) -> tuple[bytes, bytes]:
-        stored = rows.read_version(look.connection, version.entry, version.number)
-        if stored is None or digest(stored[0]) != version.sha256:
-            raise Tampered(f"the stored value of {entry.name} is not the one that its manifest names")
-        self._envelopes.keep((version.entry, version.number, version.sha256), stored)
-        return stored
-
-    def _prepare(self, versions: Sequence[Version]) -> None:
-        """Read envelopes that are not at hand; one at a time they would cost a round trip each."""
-        wanted = {(each.entry, each.number): each.sha256 for each in versions}
-        missing = [key for key, sha256 in wanted.items() if (*key, sha256) not in self._envelopes]
-        if len(missing) < 2:
-            return
-        for entry, number, body, signature in self._look(lambda look: rows.read_versions(look.connection, missing)):
-            sha256 = wanted[entry, number]
-            if body is not None and digest(body) == sha256:  # what is not the one named is met when opened
-                self._envelopes.keep((entry, number, sha256), (body, signature or b""))
 
     def _look[T](self, work: Callable[[Look], T]) -> T:
         """Work on one consistent look; what does not verify raises an alarm, and refuses the one who asked."""
@@ -247,23 +186,6 @@ class Reader:
                 raise
         raise Unavailable("The store changes faster than it can be read.")
 
-    def _prove(self, look: Look) -> None:
-        """Open a canary: proof that the opening keys belong to this store."""
-        for kid in sorted(self._opener.kids):
-            found = look.document(canary_key(kid))
-            if found is None or found[1] is None:
-                continue
-            document = json.loads(found[1])
-            envelope, signature = (base64.b64decode(document[name]) for name in ("envelope", "signature"))
-            binding = canary_binding(self._public.store_id, kid)
-            if self._opener.open(envelope, signature, binding).reveal() == VALUE:
-                self._proven = True
-                return
-        raise KeyMismatch(
-            "The opening key in keys/data does not belong to this store: it opens none of the canaries registered "
-            "there. Put the key back that was made with this store.",
-        )
-
     def _require_fresh(self) -> None:
         if self.fresh:
             return
@@ -275,7 +197,8 @@ class Reader:
         with Look(self._source) as look:
             look.begin()  # also when memory would do: here the head is read anew
             if not self._proven:
-                self._prove(look)
+                self._values.prove(look)
+                self._proven = True
             self._fault, self._away = None, False
 
     def _alarm(self, error: StoreError) -> None:
@@ -306,7 +229,7 @@ class Reader:
             except Exception:
                 log.exception("alarm: the store's reader failed")
                 self._fault = Unavailable("The reader failed.")
-            self._warm.age()
+            self._values.age()
             self._tell()
 
     def _tell(self) -> None:

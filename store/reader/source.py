@@ -43,13 +43,21 @@ class Away(Unavailable):
 class Source:
     """Verified access to one store. Its lock is held by whoever looks."""
 
-    def __init__(self, url: str, data: Path, public: PublicKeys, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        url: str,
+        data: Path,
+        public: PublicKeys,
+        clock: Callable[[], float] = time.time,
+        *,
+        enroll: bool = False,
+    ) -> None:
         self.public = public
         self.lock = threading.RLock()
         self.nodes: Bounded[str, tuple[bytes, bytes]] = Bounded(8192)
         self._engine = read_only_engine(url)
         self.bell = Bell(self._engine, public.store_id)
-        self._water = HighWater(data, DATA, [data / CONTROL / MARK])
+        self._water = HighWater(data, DATA, [data / CONTROL / MARK], enroll=enroll)
         self._clock = clock
         self._connection: Connection | None = None
         self._stamp: object = None

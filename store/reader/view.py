@@ -6,17 +6,15 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from store.errors import Tampered
-from store.keys.envelope import Binding
 from store.model import Denial, Destination, Grant, Kind, Location, SecretValue, Use
 from store.presets import preset_of
-from store.reach import WEAK_FOR, Stored, among, members, scrub_hosts
+from store.reach import Stored, among, members, scrub_hosts
+from store.reader.index import Index
 from store.reader.session import Session
 from store.reader.standing import Standing
 from store.rules import DestinationRule, canonical_rules
 from store.trust.entry import RETIRED_FOR
-from store.trust.manifest import Entry, Manifest, Version
-from store.trust.signing import canonical, digest
+from store.trust.manifest import Entry, Version
 
 Fetch = Callable[[Entry, Version], SecretValue]
 """Open a version of an entry, verified; raises `Tampered`, `Unavailable`."""
@@ -50,33 +48,6 @@ class StoredGrant:
     def open(self) -> SecretValue:
         """Decrypt and verify; raises `Tampered`."""
         return self.fetch(self.entry, self.active)
-
-
-class Index:
-    """A manifest's entries by name; shared by every view that sees the manifest."""
-
-    __slots__ = ("by_name", "envelopes", "manifest", "values_id", "windows")
-
-    def __init__(self, manifest: Manifest) -> None:
-        self.manifest = manifest
-        self.by_name: dict[tuple[Kind, str], list[Entry]] = {}
-        for entry in manifest.entries:
-            if not entry.deleted:
-                self.by_name.setdefault((entry.kind, entry.name), []).append(entry)
-        retired = (version.retired_at for entry in manifest.entries for version in entry.versions)
-        values = [(e.name, v.sha256) for e in manifest.entries if e.kind is Kind.SECRET for v in e.versions]
-        self.envelopes = frozenset(version.sha256 for entry in manifest.entries for version in entry.versions)
-        self.values_id = digest(canonical(sorted(values)))
-        self.windows = sorted(at + window for at in retired if at is not None for window in (WEAK_FOR, RETIRED_FOR))
-
-    def pick(self, kind: Kind, name: str, environment: str) -> Entry | None:
-        """Return the entry of that name for the environment: the exact one, else the one for all."""
-        found = self.by_name.get((kind, name), ())
-        for wanted in (environment, ""):
-            for entry in found:
-                if entry.environment == wanted:
-                    return entry
-        return None
 
 
 class View:
@@ -290,20 +261,3 @@ def _take_preset(entry: Entry, version: Version, sealed: Sequence[DestinationRul
 
 def _both(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset[str] | None:
     return one if other is None else other if one is None else one & other
-
-
-def binding_of(store_id: bytes, entry: Entry, version: Version) -> Binding:
-    """Return what a version's envelope must be bound to, by its manifest."""
-    if entry.kind is not Kind.SECRET:
-        raise Tampered("only secrets are sealed")
-    return Binding(
-        store_id,
-        version.kid,
-        entry.scope,
-        entry.kind,
-        entry.environment,
-        entry.name,
-        version.number,
-        version.sealed_hosts,
-        version.sealed_locations,
-    )

@@ -6,10 +6,15 @@
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from store.errors import KeyMismatch, Tampered
+from store.trust import history
 from store.trust.signing import HEAD, Verifier, Writer, canonical
+
+Prove = Callable[[int, int], list[bytes]]
+"""Give the consistency proof from one size of the history to another."""
 
 
 def channel_of(store_id: bytes) -> str:
@@ -37,6 +42,17 @@ class Head:
     def peaks(self) -> list[bytes]:
         """The peaks of the history (`store.trust.history`)."""
         return [bytes.fromhex(peak) for peak in self.history.split()]
+
+    def descends(self, size: int, peaks: str, prove: Prove) -> bool:
+        """Whether the history begins with one of `size` leaves and these peaks; raises `Tampered` over edited nodes."""
+        before = [bytes.fromhex(peak) for peak in peaks.split()]
+        if size >= self.size:
+            return self.size == size and self.peaks == before
+        first, last = history.root(before), history.root(self.peaks)
+        one, two = history.roots(prove(size, self.size), size, self.size)
+        if two != last:
+            raise Tampered("the store's history does not verify")
+        return one == first
 
     def leaf(self) -> bytes:
         """Return what this head's change is in the history: all that a heartbeat does not move."""

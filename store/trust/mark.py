@@ -10,30 +10,28 @@ A counter would not do: a database that was put back catches up with any counter
 
 A mark that was put back together with the database tells nothing. So a store that starts, or that missed what others
 may have seen, holds the head against its witnesses too: the other plane's mark, and the one at its anchor, elsewhere.
-So does a plane that has no mark of its own.
+So does a plane that has no mark of its own. `egret init` makes the first marks; where there is none, and no witness
+knows the head, an operator says once that it may be believed: `--enroll`.
 """
 
 import base64
 import fcntl
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from store.errors import Tampered, Unavailable
-from store.trust import history
-from store.trust.head import Head
+from store.errors import Unavailable
+from store.trust.head import Head, Prove
 
 DATA: Final = "state"
 CONTROL: Final = "state-control"
 """Folders of the planes: each has a user of its own, and could not read what the other keeps."""
 MARK: Final = "high-water.json"
 FORK: Final = "fork.json"
-Prove = Callable[[int, int], list[bytes]]
-"""Give the consistency proof from one size of the history to another."""
 
 
 class Behind(Unavailable):
@@ -75,15 +73,20 @@ class Mark:
 class HighWater:
     """The mark in a plane's folder, shared by the processes of the plane under a lock."""
 
-    def __init__(self, data: Path, plane: str = DATA, witnesses: Sequence[Path] = ()) -> None:
+    def __init__(self, data: Path, plane: str = DATA, witnesses: Sequence[Path] = (), *, enroll: bool = False) -> None:
         self._path = data / plane / MARK
         self._fork = data / plane / FORK
         self._witnesses = witnesses
         """Other marks, of planes or at an anchor, as far as they are there and may be read."""
+        self._enroll = enroll
+        """Whether what is seen first is believed where there is neither a mark nor a witness."""
         self._last: Mark | None = None
 
     def check(self, head: Head, signature: bytes, prove: Prove) -> None:
-        """Move the mark to a descendant; raises `Behind`, `Forked`, `Tampered`; `Unavailable` for another epoch."""
+        """Move the mark to a descendant; raises `Behind`, `Forked`, `Tampered`.
+
+        Raises `Unavailable` for another epoch, and where there is no mark to hold it against.
+        """
         if self._fork.exists():
             raise Forked(_FORKED)
         if self._last is not None and self._last.place == (head.epoch, head.size, head.history):
@@ -93,8 +96,8 @@ class HighWater:
             mark = self._read()
             if mark is not None:
                 self._compare(mark, now, head, prove)
-            else:
-                self._ask(now, head, prove)
+            elif not self._ask(now, head, prove) and not self._enroll:
+                raise Unavailable(_UNKNOWN.format(self._path), code="not_enrolled")
             if mark is None or mark.place != now.place:
                 self._write(self._path, _fields(now))
         self._last = now
@@ -129,10 +132,13 @@ class HighWater:
             self._fork.unlink(missing_ok=True)
 
     def follow(self, head: Head, signature: bytes, prove: Prove) -> None:
-        """Move the mark to a descendant, or to a later epoch, which only the writer begins; raises as `check`."""
+        """Move the mark to a descendant, or to a later epoch, which only the writer begins; raises as `check`.
+
+        The first one is what the store believes that holds it against its own.
+        """
         with self._locked():
             mark = self._read()
-        if mark is not None and mark.epoch < head.epoch:
+        if mark is None or mark.epoch < head.epoch:
             self.accept(head, signature)
         else:
             self.check(head, signature, prove)
@@ -166,11 +172,15 @@ class HighWater:
         except (OSError, ValueError, TypeError) as error:
             raise Unavailable(f"{self._path} is damaged; see docs/store.md, `High-water mark`.") from error
 
-    def _ask(self, now: Mark, head: Head, prove: Prove) -> None:
+    def _ask(self, now: Mark, head: Head, prove: Prove) -> bool:
+        """Hold a head against the witnesses; returns whether one of them knew its epoch."""
+        known = False
         for path in self._witnesses:
             mark = _seen(path)
             if mark is not None and head.epoch <= mark.epoch:
                 self._compare(mark, now, head, prove)
+                known = True
+        return known
 
     def _compare(self, mark: Mark, now: Mark, head: Head, prove: Prove) -> None:
         if now.store_id != mark.store_id:
@@ -187,7 +197,7 @@ class HighWater:
                 "place.",
                 code="rolled_back",
             )
-        if mark.size and not _descends(mark, head, prove):
+        if mark.size and not head.descends(mark.size, mark.history, prove):
             self._write(self._fork, {"believed": _fields(mark), "seen": _fields(now)})
             raise Forked(_FORKED)
 
@@ -219,6 +229,10 @@ _FORKED = (
     "The store's history is not the one that was believed: a database was put back and written on, or two were. Both "
     "signed heads are in fork.json beside the mark. Find out which is right; then `egret trust-epoch`."
 )
+_UNKNOWN = (
+    "There is no {0}, and nothing else that says which history of the store is the right one. If this plane starts for "
+    "the first time here, start it once with `--enroll`, or copy another plane's mark there."
+)
 
 
 def _give(handle: int, folder: Path) -> None:
@@ -240,15 +254,3 @@ def _seen(path: Path) -> Mark | None:
         return None
     except (OSError, ValueError, TypeError) as error:
         raise Unavailable(f"{path} cannot be read, or is damaged; see docs/store.md, `High-water mark`.") from error
-
-
-def _descends(mark: Mark, head: Head, prove: Prove) -> bool:
-    """Whether the head's history begins with the mark's; raises `Tampered` where what is kept of it does not verify."""
-    before = [bytes.fromhex(peak) for peak in mark.history.split()]
-    if head.size == mark.size:
-        return head.peaks == before
-    first, last = history.root(before), history.root(head.peaks)
-    one, two = history.roots(prove(mark.size, head.size), mark.size, head.size)
-    if two != last:
-        raise Tampered("the store's history does not verify")
-    return one == first

@@ -16,6 +16,7 @@ HEAD = b"egret/head/v1"
 DOCUMENT = b"egret/document/v1"
 ENVELOPE = b"egret/envelope/v1"
 CHECKPOINT = b"egret/checkpoint/v1"
+ANSWER = b"egret/answer/v1"
 
 
 def canonical(value: object) -> bytes:

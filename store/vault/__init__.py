@@ -109,10 +109,19 @@ class Vault:
         self.sealing_keys = SealingKeys(gate)
 
     @classmethod
-    def open(cls, url: str, data: Path, clock: Callable[[], float] = time.time, *, anchor: Path | None = None) -> Self:
+    def open(
+        cls,
+        url: str,
+        data: Path,
+        clock: Callable[[], float] = time.time,
+        *,
+        anchor: Path | None = None,
+        enroll: bool = False,
+    ) -> Self:
         """Read the keys, migrate the database, check that they belong together; raises `KeyMismatch`.
 
         `anchor` is a folder elsewhere in which the store keeps a second mark; raises `Unavailable` where there is none.
+        With `enroll` a folder without a mark believes what it sees; else it needs a witness that knows it.
         """
         keys = ControlKeys.load(data)
         anchored = None if anchor is None else anchor_of(anchor, keys.public.store_id)
@@ -121,7 +130,7 @@ class Vault:
         database.require_durable()
         with database.write() as connection:
             migrate(connection)
-        gate = Gate(database, keys, clock, HighWater(data, CONTROL, witnesses))
+        gate = Gate(database, keys, clock, HighWater(data, CONTROL, witnesses, enroll=enroll))
         with database.write() as connection:
             gate.ledger.head(connection, lock=True)
         upgrade(gate.ledger)

@@ -23,7 +23,7 @@ from store.trust.manifest import session_key_of
 from store.vault.egress import check_egress
 from store.vault.gate import Verbs, check_match, fetching, find_scope, need_draft, stop_in
 from store.vault.listing import decode_cursor, page
-from store.vault.sharing import Sharing, ward
+from store.vault.sharing import Sharing, need_upload, ward
 from store.vault.upload import Ready, check_all
 from store.vault.versions import Author, delete_entry, write_version
 from store.vault.views import entry_infos, entry_of
@@ -72,7 +72,7 @@ class Datasets(Verbs):
         with self._gate.change(principal, "datasets:write", scope, "") as transaction:
             need_draft(transaction, principal.scope(project))
             checked = self._check(transaction.connection, principal, scope, upload, id)
-            self._need_rights(transaction, principal, scope, checked)
+            need_upload(self._gate, transaction, principal, scope, _kinds(checked), shares=bool(checked.groups))
             if transaction.draft(scope) is not None:
                 raise Conflict("A dataset with this id exists in the project.", code="exists")
             made = {"created_by": principal.author, "revision": 1}
@@ -89,7 +89,7 @@ class Datasets(Verbs):
         with self._gate.change(principal, "datasets:write", scope, "") as transaction:
             draft = need_draft(transaction, scope)
             checked = self._check(transaction.connection, principal, scope, upload, None)
-            self._need_rights(transaction, principal, scope, checked)
+            need_upload(self._gate, transaction, principal, scope, _kinds(checked), shares=bool(checked.groups))
             check_match(dataset_etag(draft.settings), if_match)
             changes = {**_settings(checked), "revision": draft.settings["revision"] + 1, "state_before": None}
             draft.set(_updated(transaction, principal), **changes)
@@ -136,7 +136,7 @@ class Datasets(Verbs):
         with self._gate.change(principal, "datasets:write", scope, "delete") as transaction:
             try:
                 draft = need_draft(transaction, scope)
-                self._need_rights(transaction, principal, scope, None)
+                need_upload(self._gate, transaction, principal, scope)
                 check_match(dataset_etag(draft.settings), if_match)
             except Tampered:  # what is in it cannot be read: it goes by the word of whom nothing in it is kept from
                 if not all(principal.above_groups(scope) and principal.holds(each, scope) for each in _ALL):
@@ -198,25 +198,6 @@ class Datasets(Verbs):
             groups = checked.groups.get((ready.kind, ready.name, ready.environment))
             write_version(transaction, draft, sealer, author, ready, inherit=False, groups=groups)
 
-    def _need_rights(
-        self, transaction: Transaction, principal: Principal, scope: Scope, wanted: _Checked | None
-    ) -> None:
-        """Return when the principal may write all that an upload brings and replaces; raises `Forbidden`.
-
-        The right to datasets alone must not be a way to erase secrets, or to put others in their place.
-        """
-        draft = transaction.draft(scope)
-        present = draft.live() if draft is not None else []
-        for kind in Kind:
-            of_kind = ward(self._gate, transaction.connection, principal, scope, f"{kind}s")
-            if wanted is not None and any(ready.kind is kind for ready in wanted.entries):
-                of_kind.need_write(None)
-            if wanted is not None and wanted.groups:
-                of_kind.need_sharing()
-            for state in present:
-                if state.kind == kind:
-                    of_kind.need_write(state)
-
     def _seen(self, connection: Connection, principal: Principal, kept: Kept) -> Sequence[EntryInfo]:
         """Return the entries of a dataset that the principal may know of."""
         found = rows.entries_of(connection, kept.scope)
@@ -270,6 +251,10 @@ def _settings(checked: _Checked) -> dict[str, Any]:
         "hosts": checked.hosts,
         "egress": checked.egress,
     }
+
+
+def _kinds(checked: _Checked) -> set[Kind]:
+    return {ready.kind for ready in checked.entries}
 
 
 def _updated(transaction: Transaction, principal: Principal) -> dict[str, object]:

@@ -15,9 +15,10 @@ from store.bounds import of_grant
 from store.checks import Faults, check_id
 from store.database.schema import entries
 from store.errors import Forbidden
+from store.ledger.commit import Transaction
 from store.ledger.manifests import Kept
 from store.lineage import Fetch, is_group
-from store.model import Scope
+from store.model import Kind, Scope
 from store.records import GroupGrant
 from store.roles import PERMISSIONS, pack, unpack
 from store.trust.entry import EntryState
@@ -146,6 +147,32 @@ class Sharing:
             if more:
                 hold(self.principal, of_grant(more, self.areas, self.scope, group))
         return found
+
+
+def need_upload(
+    gate: Gate,
+    transaction: Transaction,
+    principal: Principal,
+    scope: Scope,
+    brings: Collection[Kind] = (),
+    *,
+    shares: bool = False,
+) -> None:
+    """Return when the principal may write all that an upload brings and replaces; raises `Forbidden`.
+
+    The right to datasets alone must not be a way to erase secrets, or to put others in their place.
+    """
+    draft = transaction.draft(scope)
+    present = draft.live() if draft is not None else []
+    for kind in Kind:
+        of_kind = ward(gate, transaction.connection, principal, scope, f"{kind}s")
+        if kind in brings:
+            of_kind.need_write(None)
+        if shares:
+            of_kind.need_sharing()
+        for state in present:
+            if state.kind == kind:
+                of_kind.need_write(state)
 
 
 def unpacked(grants: Grants) -> tuple[GroupGrant, ...]:

@@ -72,7 +72,7 @@ REVEALS = {
     "store/keys/sealing.py": 1,  # seal
     "store/vault/upload.py": 3,  # check its bytes before sealing
     "store/vault/versions.py": 1,  # a variable, stored in clear
-    "store/reader/gate.py": 1,  # the canary
+    "store/reader/values.py": 1,  # the canary
     "store/reader/warm.py": 1,  # encrypted again, under a key of this process
     "store/operator/init.py": 1,  # the owner's key, shown once
     "store/api/secret_models.py": 1,  # a sealed envelope, typed as a secret

@@ -13,12 +13,14 @@ from sqlalchemy import BigInteger, Integer, LargeBinary, create_engine, delete, 
 from stores import CANARY, Store, secret, use
 from tables import BELIEVED, LISTS, LOG, WORKING
 
+from store.database.marks import Mark
 from store.database.schema import audit, metadata
-from store.errors import NotAuthenticated, StoreError
+from store.errors import Conflict, NotAuthenticated, StoreError
 from store.model import Denial, Kind
 from store.reader import Reader
 from store.records import GroupGrant
-from store.vault import Declaration, KeyChange, NewKey, NewMember, NewSession, Vault
+from store.vault import Answer, Declaration, KeyChange, NewKey, NewMember, NewSession, Vault
+from store.vault.once import Reused
 
 OF = {"believed": BELIEVED, "listed": LISTS, "working": WORKING}
 CASES = {kind: [(name, column.name) for name in sorted(tables) for column in metadata.tables[name].columns] for kind, tables in OF.items()}  # fmt: skip
@@ -192,12 +194,37 @@ def test_an_edited_list_gives_and_takes_nothing(world, name, column):
 def test_an_edited_working_row_decides_nothing(world, name, column):
     with world.engine.begin() as connection:
         table = metadata.tables[name]
-        fill_in = {each.name: 1 if isinstance(each.type, Integer | BigInteger) else "x" for each in table.columns}
+        kinds = ((Integer | BigInteger, 1), (LargeBinary, b"x"), (object, "x"))
+        fill_in = {e.name: next(value for kind, value in kinds if isinstance(e.type, kind)) for e in table.columns}
         connection.execute(delete(table))
         connection.execute(insert(table).values(fill_in))
     for _ in tried(world, name, column):
         assert decided(world) == world.said
     put_back(world, name, [])
+
+
+@pytest.mark.parametrize("column", [column.name for column in metadata.tables["marks"].columns])
+def test_an_edited_answer_to_a_repeated_request_is_not_given(world, column):
+    """It is told as it was, or not at all; a mark that is named otherwise is one that was deleted."""
+    once = world.vault.once
+    asked = {Mark(f"id{n}", f"request{n}"): Answer(201, f'"{n}"', f'{{"upload_url":null,"id":"{n}"}}') for n in (1, 2)}
+    for mark, answer in asked.items():
+        once.marked(mark, lambda: world.vault.keys.create(world.owner, NewKey("once")))
+        once.keep_answer(mark, answer)
+    once.marked(late := Mark("id3", "request3"), lambda: world.vault.keys.create(world.owner, NewKey("once")))
+    told = set()
+    for _ in tried(world, "marks", column):
+        for mark in (*asked, late):
+            try:
+                found = once.recall(mark)
+            except (Conflict, Reused) as error:
+                told.add(error.code)
+            else:
+                assert found in (asked.get(mark), None), (mark, found)
+                told.add("answered" if found else "nothing")
+    assert {mark: once.recall(mark) for mark in asked} == asked
+    assert told >= {"fingerprint": {"answered", Reused.code}, "id": {"nothing"}}.get(column, {"idempotency_in_doubt"})
+    put_back(world, "marks", [])
 
 
 @pytest.mark.parametrize(("name", "column"), CASES["believed"], ids=[".".join(each) for each in CASES["believed"]])

@@ -7,8 +7,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -65,6 +67,16 @@ def test_it_says_ready_serves_and_drains(made):
     assert code == 0
     assert "GET /keys" in errors and "limit=5" not in errors and key not in errors
     assert key.split("_")[1] in errors
+
+
+def test_it_says_where_nothing_tells_that_the_disk_was_put_back(made, monkeypatch):
+    """Database and mark on one file system go back together; an anchor on another one tells."""
+    data, _ = made
+    assert "store.anchor names a folder elsewhere" in Process(data).stop()[1]
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
+        assert Path(elsewhere).stat().st_dev != data.stat().st_dev
+        monkeypatch.setenv("EGRET_STORE__ANCHOR", elsewhere)
+        assert "store.anchor" not in Process(data).stop()[1]
 
 
 def test_it_runs_without_the_opening_key(made):

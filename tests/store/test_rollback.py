@@ -80,7 +80,7 @@ def go_on(store, times):
     (store.data / CONTROL / MARK).unlink()
     aside = (store.data / DATA / MARK).rename(store.data / "aside.json")
     store.vault.close()
-    store.vault = Vault.open(store.url, store.data)
+    store.vault = Vault.open(store.url, store.data, enroll=True)
     for number in range(times):
         store.put(secret(f"FORKED_{number}", b"another-value-1"))
     aside.rename(store.data / DATA / MARK)

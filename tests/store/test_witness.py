@@ -129,6 +129,54 @@ def test_a_proxy_without_its_mark_asks_the_stores(anchored):
     reader.close()
 
 
+def lost_marks(store):
+    store.vault.close()
+    for plane in (CONTROL, DATA):
+        (store.data / plane / MARK).unlink()
+
+
+def test_without_mark_and_witness_nothing_is_believed(anchored):
+    """A plane that has lost what it knew would take any older database; on its first start somebody says so."""
+    lost_marks(anchored)
+    reader = anchored.reader()
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="--enroll") as refused:
+            Vault.open(anchored.url, anchored.data)
+        assert refused.value.code == "not_enrolled"
+        assert not reader.fresh
+        reader.close()
+        reader = anchored.reader()
+    reader.close()
+    assert not any((anchored.data / plane / MARK).exists() for plane in (CONTROL, DATA)), "nothing was believed"
+    reader = anchored.reader(enroll=True)
+    assert reader.fresh
+    reader.close()
+    anchored.vault = Vault.open(anchored.url, anchored.data)  # the other plane's mark is a witness now
+    anchored.put(secret("LATER"))
+    anchored.reader().close()
+
+
+def test_to_enroll_is_no_way_around_a_mark(anchored):
+    """Left in a unit file it changes nothing for a plane that knows what it believed, or has a witness that does."""
+    take_snapshot(anchored)
+    anchored.put(secret(value=b"rotated-value-1"))
+    anchored.vault.anchor.move()
+    anchored.vault.close()
+    for name in ("egret.db", "egret.db-wal", "egret.db-shm"):
+        (anchored.data / name).unlink(missing_ok=True)
+    shutil.copy(anchored.snapshot / "egret.db", anchored.data / "egret.db")
+    for _ in range(2):
+        with pytest.raises(Behind):
+            Vault.open(anchored.url, anchored.data, anchor=anchored.anchor, enroll=True)
+        (anchored.data / CONTROL / MARK).unlink(missing_ok=True)
+
+
+def test_the_anchor_speaks_for_a_store_that_lost_its_folder(anchored):
+    lost_marks(anchored)
+    reopened(anchored)
+    anchored.put(secret("LATER"))
+
+
 def test_a_restore_that_was_meant_takes_the_anchor_along(anchored):
     take_snapshot(anchored)
     anchored.put(secret(value=b"rotated-value-1"))

@@ -10,7 +10,16 @@ from store.api.problem import CODES
 
 ROOT = Path(store.__file__).parent
 TEXT = (ROOT.parent / "docs" / "api.md").read_text()
-INTERNAL = {"missing", "not_sqlite", "too_new", "rolled_back", "cursor_invalid", "limit_invalid", "cross_site"}
+INTERNAL = {
+    "missing",
+    "not_sqlite",
+    "too_new",
+    "rolled_back",
+    "not_enrolled",
+    "cursor_invalid",
+    "limit_invalid",
+    "cross_site",
+}
 """Not for clients: start-up, the data plane, what the API checks before the vault does, the dashboard."""
 
 

@@ -41,6 +41,9 @@ DAMAGE = {
     "an envelope": "UPDATE versions SET body = zeroblob(10) WHERE entry = (SELECT id FROM entries WHERE name = 'API_KEY')",
     "a version": "DELETE FROM versions WHERE entry = (SELECT id FROM entries WHERE name = 'API_KEY')",
     "every row": "DELETE FROM entries",
+    "a row of the log": "UPDATE audit SET body = replace(body, 'projects', 'nothings') WHERE seq = 2",
+    "where a row of the log is listed": "UPDATE audit SET organisation = 'other', outcome = 'x' WHERE seq > 1",
+    "the log's beginning": "DELETE FROM audit WHERE seq < 4",
     "a forged row": "INSERT INTO shares VALUES ('default', 'default', 'ds', '{\"x\":\"u\"}')",
 }
 
@@ -53,6 +56,11 @@ def test_what_a_backup_has_comes_back_by_its_hash(backed, damage):
     assert done.left == [] or damage == DAMAGE["every row"]
     assert served(store) == CANARY
     assert repair(store.data, store.url).nodes == 0
+    store.vault = Vault.open(store.url, store.data)
+    while store.vault.log_watch().turn():
+        pass
+    assert store.vault.log.verify(store.owner).ok
+    store.vault.close()
 
 
 def test_a_lost_tree_is_made_of_the_documents(backed):
@@ -82,3 +90,36 @@ def test_a_running_store_is_left_alone(store):
 
     with only(store.data), pytest.raises(Unavailable):
         repair(store.data, store.url)
+
+
+def test_the_log_is_taken_from_a_backup_and_never_made(backed):
+    """A row in the middle comes back by the hash that the next one names; one that no copy has stays missing."""
+    store, backup = backed
+    store.sql("DELETE FROM audit WHERE seq IN (2, 3)")
+    assert any("row 3 of the log" in each for each in repair(store.data, store.url).left)
+    done = repair(store.data, store.url, backup)
+    assert (done.log, done.left) == (2, [])
+    last = store.sql("SELECT max(seq) FROM audit")[0][0]
+    store.sql("UPDATE audit SET body = '{}' WHERE seq = :last", last=last)
+    store.sql("DELETE FROM audit WHERE seq = 2")
+    done = repair(store.data, store.url, backup)
+    assert done.log == 0, "nothing vouches for what is before a row that no copy has"
+    assert any(f"row {last} of the log" in each for each in done.left)
+
+
+def test_the_log_before_an_acknowledged_gap_is_taken_back(backed):
+    """The signed acknowledgement names the hash of the row before it."""
+    store, backup = backed
+    last = store.sql("SELECT max(seq) FROM audit")[0][0]
+    store.sql("DELETE FROM audit WHERE seq = :last", last=last)
+    store.vault = Vault.open(store.url, store.data)
+    store.vault.log_watch().turn()
+    (gap,) = store.vault.log.gaps(store.owner)
+    store.vault.log.acknowledge(store.owner, gap.id)
+    store.sql("DELETE FROM audit WHERE seq = 2")
+    store.vault.close()
+    done = repair(store.data, store.url, backup)
+    assert (done.log, done.left) == (1, [])
+    store.vault = Vault.open(store.url, store.data)
+    assert store.vault.log.verify(store.owner).ok
+    store.vault.close()

@@ -88,7 +88,7 @@ def test_what_the_manifest_no_longer_names_is_forgotten(store, reader, verb):
     store.dataset(secret())
     token = store.token()
     view = reader.view(reader.caller(token))
-    assert len(view.values()) == len(reader._warm._young) == 1
+    assert len(view.values()) == len(reader._values._warm._young) == 1
     if verb == "rotate":
         store.put(secret(value=b"rotated-value-1"))
     elif verb == "destroy":
@@ -102,7 +102,7 @@ def test_what_the_manifest_no_longer_names_is_forgotten(store, reader, verb):
         assert verb == "delete the dataset"
         with pytest.raises(NotAuthenticated):
             reader.view(view.caller)
-    assert len(reader._warm._young) == (2 if verb == "rotate" else 0)
+    assert len(reader._values._warm._young) == (2 if verb == "rotate" else 0)
 
 
 def test_copies_are_bounded():

@@ -1,0 +1,41 @@
+"""What the writer remembers between transactions. It counts only under the hash that is asked for."""
+
+import threading
+from typing import Final
+
+from sqlalchemy import Connection
+
+from store.cache import Bounded
+from store.database import rows
+from store.ledger.alarms import Alarms
+from store.ledger.manifests import Manifests
+from store.trust import tree
+
+NODES: Final = 1024
+"""Nodes of the hash tree: about two megabytes."""
+
+
+class Recent:
+    """Manifests, nodes and alarms, for any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.manifests = Manifests()
+        self.alarms = Alarms()
+        self._nodes: Bounded[str, tuple[bytes, bytes]] = Bounded(NODES)
+
+    def node(self, connection: Connection, path: str, expected: bytes) -> bytes:
+        """Return a verified node; raises `Tampered`."""
+        with self._lock:
+            cached = self._nodes.look(path)
+        if cached is not None and cached[0] == expected:
+            return cached[1]
+        body = tree.checked(rows.read_node(connection, path), expected)
+        with self._lock:
+            self._nodes.keep(path, (expected, body))
+        return body
+
+    def wrote(self, path: str, body: bytes) -> None:
+        """Remember a node that was written just now."""
+        with self._lock:
+            self._nodes.keep(path, (tree.node_hash(body), body))
