@@ -66,12 +66,32 @@ class Client(Admin):
     # projects and datasets
 
     def create_project(self, /, name: str, **options: object) -> Document:
-        """Create a project; `id` may be chosen."""
+        """Create a project; `id` may be chosen. `hosts`: where its secrets go that name none."""
         return self.call("POST", "/projects/", {"name": name, **options})
 
     def projects(self) -> Iterator[Document]:
         """List the projects that the key may see."""
         return self.pages("/projects/")
+
+    def project(self, project: str) -> Document:
+        """Return one project by its id."""
+        return self.call("GET", f"/projects/{part(project)}/")
+
+    def change_project(self, /, project: str, **options: object) -> Document:
+        """Change `name`, or `hosts`: where secrets go that name none; [] is nowhere, None says nothing of it."""
+        return self.call("PATCH", f"/projects/{part(project)}/", options)
+
+    def organisation(self, organisation: str = "default") -> Document:
+        """Return the organisation."""
+        return self.call("GET", f"/orgs/{part(organisation)}/")
+
+    def change_organisation(self, /, organisation: str = "default", **options: object) -> Document:
+        """Change `name`, or `hosts`, as of a project."""
+        return self.call("PATCH", f"/orgs/{part(organisation)}/", options)
+
+    def default_hosts(self, area: Area) -> Iterator[Document]:
+        """List who says where secrets of an area go that name no hosts, nearest first: the first one decides."""
+        return self.pages(f"{area.path}/default-hosts")
 
     def create_dataset(
         self, /, name: str, secrets: Sequence[Document] = (), *, project: str = "default", **options: object

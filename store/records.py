@@ -10,7 +10,7 @@ Rule = str | Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class NewEntry:
-    """A secret or variable as uploaded. `hosts`, `locations` None: provider, dataset default, or what is there."""
+    """A secret or variable as uploaded. `hosts`, `locations` None: provider, default of its scope, or what is there."""
 
     name: str
     value: SecretValue | None = None
@@ -97,12 +97,14 @@ class VersionInfo:
 
 @dataclass(frozen=True, slots=True)
 class ProjectInfo:
-    """A project."""
+    """A project, or an organisation. `hosts`: where secrets go that name none; None: it says nothing of that."""
 
     id: str
     name: str
     created_at: float
     created_by: str
+    hosts: list[str | dict[str, object]] | None = None
+    etag: str = ""
 
 
 @dataclass(frozen=True, slots=True)

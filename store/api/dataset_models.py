@@ -37,6 +37,7 @@ class ProjectIn(Model):
 
     name: Label
     id: Id | None = None
+    hosts: Hosts | None = Field(None, description="Where its secrets go that name no hosts.")
 
 
 class ProjectOut(Out):
@@ -44,6 +45,7 @@ class ProjectOut(Out):
 
     id: str
     name: str
+    hosts: list[Rule] | None = Field(description="Where its secrets go that name no hosts; null: not said here.")
     created_at: Time
     created_by: str
 
@@ -75,7 +77,9 @@ class DatasetPut(Model):
 
     name: Label
     filename: Filename | None = Field(None, description="With it the answer has an `upload_url` for the file.")
-    hosts: Hosts | None = Field(None, description="Destinations of every secret here that names none.")
+    hosts: Hosts | None = Field(
+        None, description="Destinations of every secret here that names none; else the project's."
+    )
     secrets: Annotated[list[SecretIn], Field(json_schema_extra=_NAMES)] = Field(default=[])
     variables: Annotated[list[VariableIn], Field(json_schema_extra=_NAMES)] = Field(default=[])
     egress: EgressIn | None = None
@@ -92,7 +96,7 @@ class DatasetPut(Model):
             self.filename or "",
             [each.entry() for each in self.secrets],
             [each.entry() for each in self.variables],
-            plain(self.hosts) or (),
+            plain(self.hosts),
             {} if self.egress is None else self.egress.given(),
             self.immutable,
             self.strict_bodies,

@@ -20,6 +20,7 @@ from store.model import Kind, Scope
 from store.records import DatasetInfo, EntryInfo, NewEntry, Page, Rule
 from store.rules import canonical_rules, parse_rules
 from store.trust.manifest import session_key_of
+from store.vault.defaults import Default, default_of
 from store.vault.egress import check_egress
 from store.vault.gate import Verbs, check_match, fetching, find_scope, need_draft, stop_in
 from store.vault.listing import decode_cursor, page
@@ -31,13 +32,13 @@ from store.vault.views import entry_infos, entry_of
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A dataset as uploaded. `hosts` is the default for every secret that names none."""
+    """A dataset as uploaded. `hosts` is the default for every secret that names none; None: its project's."""
 
     name: str
     filename: str = ""
     secrets: Sequence[NewEntry] = ()
     variables: Sequence[NewEntry] = ()
-    hosts: Sequence[Rule] = ()
+    hosts: Sequence[Rule] | None = None
     egress: Mapping[str, object] = field(default_factory=dict)
     immutable: bool = False
     strict_bodies: bool = False
@@ -46,7 +47,7 @@ class Upload:
 @dataclass(frozen=True, slots=True)
 class _Checked:
     upload: Upload
-    hosts: list[str | dict[str, object]]
+    hosts: list[str | dict[str, object]] | None
     egress: dict[str, object]
     entries: list[Ready]
     groups: Mapping[tuple[Kind, str, str], Mapping[str, str]]
@@ -178,7 +179,8 @@ class Datasets(Verbs):
         faults.run(lambda: check_text(upload.name, "/name", 64, empty=False))
         faults.run(lambda: check_text(upload.filename, "/filename", 255))
         faults.run(lambda: check_id(id_, "/id") if id_ is not None else None)
-        hosts = faults.run(lambda: canonical_rules(parse_rules(upload.hosts))) or []
+        given = upload.hosts
+        hosts = None if given is None else faults.run(lambda: canonical_rules(parse_rules(given)))
         egress = faults.run(lambda: check_egress(upload.egress)) or {}
         kid = self._gate.sealing(connection).kid
         ready = check_all(Kind.SECRET, upload.secrets, "/secrets", kid, faults)
@@ -192,7 +194,10 @@ class Datasets(Verbs):
         return _Checked(upload, hosts, egress, ready, groups)
 
     def _write_all(self, transaction: Transaction, draft: Draft, principal: Principal, checked: _Checked) -> None:
-        author = Author(principal.author, checked.hosts)
+        default = Default()
+        if any(ready.hosts is None for ready in checked.entries):
+            default = default_of(self._gate.ledger, transaction.connection, draft)
+        author = Author(principal.author, default)
         sealer = self._gate.sealing(transaction.connection)
         for ready in checked.entries:
             groups = checked.groups.get((ready.kind, ready.name, ready.environment))
@@ -295,7 +300,7 @@ def _info(
         state=said["state"],
         immutable=said["immutable"],
         strict_bodies=said["strict_bodies"],
-        hosts=said["hosts"],
+        hosts=said.get("hosts", []),
         egress=said["egress"],
         created_at=said["created_at"] / 1000,
         created_by=said["created_by"],

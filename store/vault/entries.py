@@ -21,6 +21,7 @@ from store.providers import find_provider
 from store.records import Change, EntryInfo, GroupGrant, NewEntry, Page, Rule, VersionInfo, Warned
 from store.rules import DestinationRule, canonical_rules, parse_rules
 from store.trust.entry import EntryState, VersionState
+from store.vault.defaults import Default, default_of
 from store.vault.gate import Verbs, check_match, need_draft, nothing, refuse_immutable, stop_in
 from store.vault.listing import Listing, list_entries
 from store.vault.sharing import Ward, ward
@@ -58,7 +59,10 @@ class Entries(Verbs):
             check_match(entry_etag(existing) if existing else None, if_match, if_none_match=if_none_match)
             if existing is None and draft.count >= MAX_ENTRIES:
                 raise Conflict(f"A scope holds at most {MAX_ENTRIES} secrets and variables.", code="too_many")
-            author = Author(principal.author, draft.settings.get("hosts", []))
+            default = Default()
+            if ready.hosts is None and not (existing is not None and existing.version(existing.active)):
+                default = default_of(self._gate.ledger, transaction.connection, draft)
+            author = Author(principal.author, default)
             state = write_version(transaction, draft, sealer, author, ready, inherit=True, groups=groups)
             return advised([entry_of(transaction.connection, state, draft.row(state.id))], [entry])[0]
 
