@@ -163,9 +163,12 @@ class Client(Admin):
         return self.call("PUT", f"{area.path}/{kind}/{part(name)}", body, fields)
 
     def change_secret(
-        self, /, area: Area, name: str, kind: str = "secrets", *, environment: str = "", **options: object
+        self, area: Area, name: str, /, kind: str = "secrets", *, environment: str = "", **options: object
     ) -> Document:
-        """Change what is said about a secret; hosts and locations can only be narrowed."""
+        """Change what is said about a secret; hosts and locations can only be narrowed. `name`: another name for it.
+
+        For `name` its id does as well, here and wherever one is asked for that is there already.
+        """
         return self.call("PATCH", _entry(area, kind, name, environment), options)
 
     def delete_secret(self, area: Area, name: str, kind: str = "secrets", *, environment: str = "") -> None:

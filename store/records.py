@@ -32,7 +32,7 @@ class NewEntry:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change of metadata; None leaves as is. `hosts` and `locations` may only narrow."""
+    """A change of metadata; None leaves as is. `hosts` and `locations` may only narrow; `name` is another name."""
 
     hosts: Sequence[Rule] | None = None
     locations: Sequence[str] | None = None
@@ -41,6 +41,7 @@ class Change:
     rotate_after: str | None = None
     keep_versions: int | None = None
     groups: "Sequence[GroupGrant] | None" = None
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from pydantic import Field
 from pydantic.config import JsonDict
 
 from store.api.fields import Filename, Id, Label, Model, Out, Time, Word, shape
-from store.api.hosts import EGRESS_HOST, Hosts, plain
+from store.api.hosts import EGRESS_HOST, SCRUB_HOST, Hosts, plain
 from store.api.secret_models import Rule, SecretIn, SecretOut, VariableIn, VariableOut
 from store.records import DatasetInfo
 from store.vault import Upload
@@ -62,7 +62,7 @@ class EgressIn(Model):
 
     allow: Annotated[list[Annotated[str, shape(EGRESS_HOST)]], Field(max_length=200)] = Field(default=[])
     default: Literal["allow", "deny"] = "deny"
-    scrub_hosts: Annotated[list[Annotated[str, shape(EGRESS_HOST)]], Field(max_length=200)] = Field(
+    scrub_hosts: Annotated[list[Annotated[str, shape(SCRUB_HOST)]], Field(max_length=200)] = Field(
         default=[], description="Hosts whose answers are searched for every value, beside those its own rules reach."
     )
 

@@ -61,6 +61,7 @@ def _routes() -> list[tuple[str, str, Page]]:
             ("POST", f"{scope}/{_KIND}", forms.put_entry),
             ("POST", f"{scope}/{_KIND}/{{name}}/{_VERB}", forms.change_entry),
             ("POST", f"{scope}/{_KIND}/{{name}}/groups", forms.share_entry),
+            ("POST", f"{scope}/{_KIND}/{{name}}/about", forms.describe_entry),
         ]
     # After the entries': the last part would otherwise be taken for a verb on the dataset.
     return [*found, ("POST", f"{dataset}/{_VERB}", forms.change_dataset)]

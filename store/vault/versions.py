@@ -14,7 +14,7 @@ from store.ledger.binding import binding_of
 from store.ledger.commit import Transaction
 from store.ledger.manifests import Draft
 from store.ledger.mirror import Content
-from store.model import Kind, Scope
+from store.model import NAME, Kind, Scope
 from store.providers import rules_for
 from store.trust.entry import KEEP_VERSIONS, EntryState, VersionState
 from store.trust.signing import digest
@@ -51,7 +51,7 @@ def write_version(
         default = Default()  # what is no secret goes anywhere, unless its own upload says otherwise
     rules = rules_for(ready.hosts, ready.locations, None if active is None else active.rules, default.hosts)
     _check_known(ready, default, draft.scope)
-    state = before or EntryState(draft.scope, random_text(16), ready.kind.value, ready.name, ready.environment)
+    state = before or EntryState(draft.scope, _new_id(), ready.kind.value, ready.name, ready.environment)
     number, store_id = state.last + 1, transaction.keys.public.store_id
     binding = Binding(store_id, sealer.kid, draft.scope, ready.kind, ready.environment, ready.name, number, *rules)
     body, signature = _content(transaction, sealer, ready, binding)
@@ -70,6 +70,13 @@ def write_version(
     made = {"warnings": json.dumps(warnings), "created_at": transaction.now, "created_by": author.actor}
     draft.put(after, transaction.now, listed, Content(number, body, signature, made))
     return after
+
+
+def _new_id() -> str:
+    """Return an id that is no name, since either stands in a path."""
+    while NAME.fullmatch(made := random_text(16)):
+        pass
+    return made
 
 
 def _listed(transaction: Transaction, author: Author, ready: Ready, *, new: bool, keep: bool) -> dict[str, object]:
@@ -127,13 +134,15 @@ def delete_entry(transaction: Transaction, draft: Draft, state: EntryState) -> N
 
 def binding_of_row(store_id: bytes, entry: Mapping[Any, Any], version: Mapping[Any, Any]) -> Binding:
     """Return what a stored version says it is bound to; its envelope opens only if that is so."""
+    listed: list[dict[str, Any]] = json.loads(entry["record"] or "{}").get("versions", [])
+    name = next((each.get("name") for each in listed if each["number"] == version["number"]), None)
     return Binding(
         store_id,
         bytes.fromhex(version["kid"]),
         Scope(entry["organisation"], entry["project"], entry["dataset"]),
         Kind(entry["kind"]),
         entry["environment"],
-        entry["name"],
+        name or entry["name"],
         version["number"],
         json.loads(version["sealed_hosts"]),
         json.loads(version["sealed_locations"]),

@@ -203,7 +203,8 @@ def test_a_key_that_only_writes(api, client, reader):
         ({"name": "A", "value": VALUE, "hosts": VALUE}, "/secrets/0/hosts", "wrong_type"),
         ({"name": "A", "value": VALUE, "hosts": [VALUE + "!"]}, "/secrets/0/hosts/0", "host_invalid"),
         ({"name": "A", "value": VALUE, "environment": "Prod"}, "/secrets/0/environment", "environment_invalid"),
-        ({"name": "A", "value": VALUE, "provider": VALUE}, "/secrets/0/provider", "provider_unknown"),
+        ({"name": "A", "value": VALUE, "provider": VALUE}, "/secrets/0/provider", "holds_value"),
+        ({"name": "A", "value": VALUE, "description": f"is {VALUE}"}, "/secrets/0/description", "holds_value"),
         (VALUE, "/secrets/0", "wrong_type"),
     ],
 )

@@ -97,7 +97,7 @@ def test_delete_takes_secrets_and_sessions_with_it(shared):
         ({"name": "A", "value": "v", "hosts": ["https://a.test/path"]}, "/secrets/0/hosts/0", "host_has_path"),
         ({"name": "A", "value": "v", "hosts": ["*"]}, "/secrets/0/hosts/0", "host_invalid"),
         ({"name": "A", "value": "v", "locations": ["cookie"]}, "/secrets/0/locations/0", "not_allowed"),
-        ({"name": "A", "value": "v", "provider": "nobody"}, "/secrets/0/provider", "provider_unknown"),
+        ({"name": "A", "value": "v", "provider": "a\nb"}, "/secrets/0/provider", "text_control"),
         ({"value": "v"}, "/secrets/0/name", "required"),
         ({"name": "A", "value": "v", "sk-live-typo": 1}, "/secrets/0/?", "unknown_field"),
     ],

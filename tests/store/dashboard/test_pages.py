@@ -130,6 +130,32 @@ def test_secrets_are_disabled_enabled_and_deleted(shared, visitor, dataset):
     assert shared("GET", api).status == 404
 
 
+def test_a_secret_is_labelled_renamed_and_found(shared, visitor, dataset):
+    """A provider is a column, a field with the presets, and a filter; another name is a form."""
+    path = f"{dataset}secrets"
+    form = {
+        "name": "LABELLED",
+        "value": "canary-9f3Kq7Zp2Wx8Lt5Rv",
+        "hosts": "api.example.com",
+        "provider": "our billing",
+    }
+    assert visitor.post(path, form).status == 303
+    page = visitor.get(dataset).body.decode()
+    assert "<td>our billing</td>" in page and '<option value="openai">' in page
+    assert visitor.post(f"{path}/LABELLED/about", {"environment": "", "name": "lower", "provider": "", "description": ""}).status == 422  # fmt: skip
+    renamed = {"environment": "", "name": "RENAMED", "provider": "opennai", "description": "was LABELLED"}
+    assert visitor.post(f"{path}/LABELLED/about", renamed).status == 303
+    page = visitor.get(dataset).body.decode()
+    assert (
+        "<code>RENAMED</code>" in page
+        and "<code>LABELLED</code>" not in page
+        and "did you mean the preset openai" in page
+    )
+    shared("POST", "/members/", {"name": "Mia", "id": "mia", "email": "mia@example.com", "role": "admin"})
+    assert "<code>RENAMED</code>" not in visitor.get(f"{dataset}?created_by=mia@example.com").body.decode()
+    assert "<code>RENAMED</code>" in visitor.get(f"{dataset}?provider=opennai").body.decode()
+
+
 def test_datasets_are_made_disabled_and_deleted(shared, visitor):
     """So do those of a dataset."""
     path = visitor.post("/dashboard/datasets", {"name": "by hand", "project": "default"}).headers["Location"]
