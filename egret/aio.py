@@ -158,6 +158,7 @@ class Client:
     key_sessions = _many(client.Client.key_sessions)
     end_key_sessions = _one(client.Client.end_key_sessions)
     revoke_key = _one(client.Client.revoke_key)
+    key_compromised = _one(client.Client.key_compromised)
     change_key = _one(client.Client.change_key)
     report_leaked = _one(client.Client.report_leaked)
     create_member = _one(client.Client.create_member)

@@ -207,7 +207,7 @@ class Client(Admin):
         self.call("DELETE", f"{Area(dataset, project).path}/sessions/{part(session)}")
 
     def audit(self, /, **query: str) -> Iterator[Document]:
-        """List audit records, newest first."""
+        """List audit records, newest first. Filters: actor, action, secret, destination, dataset, outcome, from, to."""
         return self.pages("/audit/", query)
 
     def verify_audit(self) -> Document:

@@ -6,7 +6,7 @@ from pydantic import Field
 from pydantic.config import JsonDict
 from pydantic.json_schema import SkipJsonSchema
 
-from store.api.fields import Duration, Environment, Label, Model, Name, Out, Patch, Prose, Time, Word
+from store.api.fields import LABEL, Duration, Environment, Model, Name, Out, Patch, Prose, Time, Word, shape
 from store.api.hosts import Hosts, plain
 from store.api.member_models import GrantIn, GrantOut
 from store.api.values import Readable, Sealed, Value
@@ -24,6 +24,7 @@ ONE_OF: JsonDict = {
         {"required": ["sealed"], "properties": {"value": _NONE, "sealed": _TEXT}},
     ]
 }
+Provider = Annotated[str, shape(f"^{LABEL[1:-1]}$|^$", maxLength=64, examples=["openai"])]
 Rule = str | dict[str, object]
 Binding = Annotated[
     str,
@@ -49,7 +50,7 @@ class About(Model):
 
     hosts: Hosts | None = Field(None, description="Where it may be injected; none: kept, but injected nowhere.")
     locations: Locations | None = None
-    provider: Label | None = Field(
+    provider: Provider | None = Field(
         None, description="A preset, which fills in hosts and locations, in any case; or any label, which does not."
     )
     description: Prose | None = None

@@ -38,6 +38,7 @@ def _routes() -> list[tuple[str, str, Page]]:
         ("GET", "/keys/", routes_keys.keys),
         ("POST", "/keys/", routes_keys.create_key),
         ("POST", "/keys/{key}/revoke", routes_keys.revoke_key),
+        ("POST", "/keys/{key}/compromised", routes_keys.compromised),
         ("POST", "/keys/{key}/permission", routes_keys.change_key),
         ("POST", "/keys/{key}/rotate", routes_keys.rotate_key),
         ("POST", "/keys/{key}/sessions/end", routes_keys.end_sessions),

@@ -21,7 +21,7 @@ Sync; call it from one thread at a time for writes (`store.database.writer.Write
                     of_key(p, key)
     keys            authenticate(api_key, source=, request_id=) -> Principal   resume   report_leaked(api_key)
                     create(p, NewKey) -> (KeyInfo, key)   list   get   patch   revoke
-                    rotate(p, id, overlap, sessions=) -> (KeyInfo, key)   end_sessions(p, id)
+                    rotate(p, id, overlap, sessions=) -> (KeyInfo, key)   end_sessions(p, id)   compromised(p, id)
                     recover_owner(p) -> key               the operator at the data folder alone
     log             list(p, LogQuery) -> Page   verify(p) -> Verdict   gaps(p)   acknowledge(p, gap, note)
     once            recall(mark) -> Answer | None   marked(mark, verb)   keep_answer(mark, Answer)     Idempotency-Key

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Connection, delete, select
@@ -95,10 +96,12 @@ class Datasets(Verbs):
             changes = {**_settings(checked), "revision": draft.settings["revision"] + 1, "state_before": None}
             draft.set(_updated(transaction, principal), **changes)
             wanted = {(ready.kind.value, ready.name, ready.environment) for ready in checked.entries}
+            gone: dict[Kind, set[str]] = {kind: set() for kind in Kind}
             for state in draft.live():
                 if state.key not in wanted:
                     delete_entry(transaction, draft, state)
-            self._write_all(transaction, draft, principal, checked)
+                    gone[Kind(state.kind)].add(state.name)
+            self._write_all(transaction, draft, principal, checked, gone)
             whole = self._whole(transaction, draft, principal)
             return replace(whole, secrets=advised(whole.secrets, upload.secrets))
 
@@ -193,12 +196,22 @@ class Datasets(Verbs):
         }
         return _Checked(upload, hosts, egress, ready, groups)
 
-    def _write_all(self, transaction: Transaction, draft: Draft, principal: Principal, checked: _Checked) -> None:
+    def _write_all(
+        self,
+        transaction: Transaction,
+        draft: Draft,
+        principal: Principal,
+        checked: _Checked,
+        gone: Mapping[Kind, set[str]] = MappingProxyType({}),
+    ) -> None:
         default = Default()
         if any(ready.hosts is None for ready in checked.entries):
             default = default_of(self._gate.ledger, transaction.connection, draft)
         author = Author(principal.author, default)
         sealer = self._gate.sealing(transaction.connection)
+        for kind in Kind:
+            names = {ready.name for ready in checked.entries if ready.kind is kind} | gone.get(kind, set())
+            transaction.told |= {f"{kind}s": sorted(names)} if names else {}
         for ready in checked.entries:
             groups = checked.groups.get((ready.kind, ready.name, ready.environment))
             write_version(transaction, draft, sealer, author, ready, inherit=False, groups=groups)

@@ -327,3 +327,17 @@ def test_a_gap_in_the_log_is_shown_until_it_is_acknowledged(shared, visitor):
     assert other.post(path, {"note": "x"}).status == 403
     assert visitor.post(path, {"note": "seen"}).status == 303
     assert b"not whole" not in visitor.get("/dashboard/").body + visitor.get("/dashboard/audit/").body
+
+
+def test_the_log_is_searched_and_a_key_called_compromised(shared, visitor, dataset):
+    """Filters stand in the form and in the link to older rows; the button ends the key."""
+    visitor.post(dataset + "secrets", {"name": "A", "value": VALUE})
+    page = visitor.get("/dashboard/audit/?secret=A&action=secrets&from=24h").body.decode()
+    assert 'name="secret" value="A"' in page and "<code>secrets/A</code>" in page and "<code>keys/" not in page
+    assert visitor.get("/dashboard/audit/?from=nonsense").status == 422
+    assert visitor.get("/dashboard/audit/?outcome=denied&destination=none.example.com").status == 200
+    made = shared("POST", "/keys/", {"name": "lost", "permission": "full"}).json
+    assert "This key may be compromised" in visitor.get("/dashboard/keys/?sort=last_used_at").body.decode()
+    assert visitor.post(f"/dashboard/keys/{made['id']}/compromised", {}).status == 303
+    assert shared("GET", f"/keys/{made['id']}").status == 404
+    assert visitor.get("/dashboard/keys/?sort=nothing").status == 422
