@@ -153,6 +153,8 @@ class SessionInfo:
     sources: tuple[str, ...] = ()
     state: str = "live"
     """Or damaged: its document does not verify, and it is refused."""
+    missing: tuple[str, ...] = ()
+    """At its opening: names that it declares, or its consumer, of which there is neither secret nor variable."""
 
 
 @dataclass(frozen=True, slots=True)
