@@ -135,7 +135,10 @@ class Uploads:
 
     def _default(self, area: Area, but: str = "") -> list[Any]:
         """Return where the store sends what names no hosts: the word of the nearest scope that says anything."""
-        said = self._api.pages(f"{area.path}/default-hosts")
+        try:
+            said = list(self._api.pages(f"{area.path}/default-hosts"))
+        except NotFound:  # a project that is not there is told by the upload; an earlier release fills nothing in
+            return []
         found: list[Any] = next((each["hosts"] for each in said if each["level"] != but), [])
         return found
 

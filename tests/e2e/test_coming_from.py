@@ -31,6 +31,7 @@ def expected(text: str) -> list[str]:
     return [line for kind, block in BLOCK.findall(text) if kind in RUN for line in re.findall(r"(?m)^# → (.*)$", block)]
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.needs("curl")
 @pytest.mark.needs("node")
 @pytest.mark.parametrize("page", [page for page in PAGES if page.stem != "README"], ids=lambda page: page.stem)
@@ -47,7 +48,7 @@ def test_every_block_runs(egret, page, tmp_path):
         "API_TOKEN": VALUE,
     }
     done = subprocess.run(
-        ["bash", "-c", script], cwd=tmp_path, env=environ, text=True, capture_output=True, timeout=120
+        ["bash", "-c", script], cwd=tmp_path, env=environ, text=True, capture_output=True, timeout=280
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert VALUE not in done.stdout + done.stderr
