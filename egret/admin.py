@@ -15,9 +15,9 @@ class Admin(Transport):
         """Create an API key; it is shown once. Options: name, permission, member, consumers, ttl."""
         return self.call("POST", "/keys/", options)
 
-    def keys(self) -> Iterator[Document]:
-        """List API keys, without their secret part."""
-        return self.pages("/keys/")
+    def keys(self, /, **query: str) -> Iterator[Document]:
+        """List API keys, without their secret part. `sort`: -created_at, or last_used_at; `-` in front: down."""
+        return self.pages("/keys/", query)
 
     def own_key(self) -> Document:
         """Return what is known of the very key that is used; every key may ask that."""
@@ -42,6 +42,10 @@ class Admin(Transport):
     def revoke_key(self, key: str) -> None:
         """End an API key and the sessions that it opened, at once."""
         self.call("DELETE", f"/keys/{part(key)}")
+
+    def key_compromised(self, key: str) -> None:
+        """End a key that may be in other hands, the sessions that it opened and the keys that it made, at once."""
+        self.call("POST", f"/keys/{part(key)}/compromised")
 
     def report_leaked(self, key: str) -> None:
         """End a key by showing it, with its sessions and the keys that it made; an unknown one gets the same answer."""

@@ -66,12 +66,32 @@ class Client(Admin):
     # projects and datasets
 
     def create_project(self, /, name: str, **options: object) -> Document:
-        """Create a project; `id` may be chosen."""
+        """Create a project; `id` may be chosen. `hosts`: where its secrets go that name none."""
         return self.call("POST", "/projects/", {"name": name, **options})
 
     def projects(self) -> Iterator[Document]:
         """List the projects that the key may see."""
         return self.pages("/projects/")
+
+    def project(self, project: str) -> Document:
+        """Return one project by its id."""
+        return self.call("GET", f"/projects/{part(project)}/")
+
+    def change_project(self, /, project: str, **options: object) -> Document:
+        """Change `name`, or `hosts`: where secrets go that name none; [] is nowhere, None says nothing of it."""
+        return self.call("PATCH", f"/projects/{part(project)}/", options)
+
+    def organisation(self, organisation: str = "default") -> Document:
+        """Return the organisation."""
+        return self.call("GET", f"/orgs/{part(organisation)}/")
+
+    def change_organisation(self, /, organisation: str = "default", **options: object) -> Document:
+        """Change `name`, or `hosts`, as of a project."""
+        return self.call("PATCH", f"/orgs/{part(organisation)}/", options)
+
+    def default_hosts(self, area: Area) -> Iterator[Document]:
+        """List who says where secrets of an area go that name no hosts, nearest first: the first one decides."""
+        return self.pages(f"{area.path}/default-hosts")
 
     def create_dataset(
         self, /, name: str, secrets: Sequence[Document] = (), *, project: str = "default", **options: object
@@ -143,9 +163,12 @@ class Client(Admin):
         return self.call("PUT", f"{area.path}/{kind}/{part(name)}", body, fields)
 
     def change_secret(
-        self, /, area: Area, name: str, kind: str = "secrets", *, environment: str = "", **options: object
+        self, area: Area, name: str, /, kind: str = "secrets", *, environment: str = "", **options: object
     ) -> Document:
-        """Change what is said about a secret; hosts and locations can only be narrowed."""
+        """Change what is said about a secret; hosts and locations can only be narrowed. `name`: another name for it.
+
+        For `name` its id does as well, here and wherever one is asked for that is there already.
+        """
         return self.call("PATCH", _entry(area, kind, name, environment), options)
 
     def delete_secret(self, area: Area, name: str, kind: str = "secrets", *, environment: str = "") -> None:
@@ -184,7 +207,7 @@ class Client(Admin):
         self.call("DELETE", f"{Area(dataset, project).path}/sessions/{part(session)}")
 
     def audit(self, /, **query: str) -> Iterator[Document]:
-        """List audit records, newest first."""
+        """List audit records, newest first. Filters: actor, action, secret, destination, dataset, outcome, from, to."""
         return self.pages("/audit/", query)
 
     def verify_audit(self) -> Document:

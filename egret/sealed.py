@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from egret.transport import ApiError, Document
 from store.advice import on_value
-from store.checks import check_environment, check_name, check_value, notes_on, parse_locations, problem
+from store.checks import check_beside, check_environment, check_name, check_value, notes_on, parse_locations, problem
 from store.errors import Invalid
 from store.keys.envelope import PUBLIC_SIZE, SUITE, Binding
 from store.keys.sealing import Sealer
@@ -120,7 +120,10 @@ def _checked(entry: object, pointer: str) -> Document:
     if entry.get("value") is not None and entry.get("sealed") is not None:
         raise problem(f"{pointer}/value", "value_required", "Give exactly one of value and sealed.")
     if entry.get("sealed") is None:
-        check_value(_bytes(entry.get("value"), f"{pointer}/value"), f"{pointer}/value")
+        value = _bytes(entry.get("value"), f"{pointer}/value")
+        check_value(value, f"{pointer}/value")
+        for name in ("provider", "description"):
+            check_beside(entry.get(name), value, f"{pointer}/{name}")
     return entry
 
 

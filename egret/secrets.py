@@ -13,12 +13,16 @@ Inside means that EGRET_SESSION is set, which `egret run` does (`variables_insid
 the session's proxy (HTTP_PROXY; docs/forward-proxy.md, "Egret itself"). Where that cannot be asked, EGRET_SECRETS and
 EGRET_VARS list the names; without a list every legal name is a secret, and the proxy refuses the ones it does not know.
 
+A plugin that knows `ctx.secrets["X"]` of FiftyOne writes `from egret import ctx`: there an item is the environment
+variable of that name where it is set, else the session's variable or secret of that name, else None.
+
 `egret.secrets` is the mapping; what else is here is imported by `from egret.secrets import …`.
 """
 
 import os
 import re
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -150,6 +154,62 @@ class Variables(Items):
         return placeholder(self.word, name) if about is None else str(about["variables"][name])
 
 
+class Resolved(Mapping[str, str | None]):
+    """NAME → what `ctx.secrets[NAME]` is to a plugin: a variable's value, an address mostly, or a secret's placeholder.
+
+    In the order that plugins know: the environment, then what the session has. There is an item for every name; of one
+    that is nowhere it is None, and inside a session that is said, once a place.
+    """
+
+    def __init__(self, secrets: Secrets, variables: Variables, told: Told) -> None:
+        self._sources: tuple[Items, ...] = (variables, secrets)
+        self._told = told
+
+    def __getitem__(self, name: str) -> str | None:
+        """Never raises KeyError."""
+        found = self._look(name)
+        if found is None and self._told.inside:
+            said = (
+                f"this session has no secret or variable {name!r}: upload it, or declare it where the session is opened"
+            )
+            warnings.warn(said, stacklevel=2)
+        return found
+
+    def _look(self, name: str) -> str | None:
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            return None
+        if self._told.environ.get(name):
+            return self._told.environ[name]
+        return next((each[name] for each in self._sources if self._told.inside and name in each), None)
+
+    def get(self, name: str, default: Any = None) -> Any:  # noqa: ANN401 - the caller's
+        """Return an item, `default` where it is nowhere."""
+        found = self._look(name)
+        return default if found is None else found
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self._look(name) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys(name for each in self._sources for name in each))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __repr__(self) -> str:
+        """Names only: items may be values."""
+        return f"<{type(self).__name__}: {', '.join(self)}>"
+
+
+class Context:
+    """What a plugin is given as `ctx`, as far as it is about secrets."""
+
+    __slots__ = ("secrets",)
+
+    def __init__(self, secrets: Resolved) -> None:
+        self.secrets = secrets
+
+
 def placeholder(word: str, name: str) -> str:
     """Spell the placeholder of a name; `word` is SECRETS or VARS."""
     return f"#{{{word}.{name}}}"
@@ -180,3 +240,4 @@ def variables_inside(
 _told: Final = Told(os.environ)  # noqa: TID251
 secrets: Final = Secrets(_told)
 variables: Final = Variables(_told)
+ctx: Final = Context(Resolved(secrets, variables, _told))

@@ -38,8 +38,12 @@ class Uploads:
         from egret.sealed import advise  # noqa: PLC0415
 
         id_ = str(body.get("id") or "".join(secrets.choice(_LETTERS) for _ in range(16)))
-        sent = {**body, "id": id_, "secrets": self._entries(Area(id_, project), body, {})}
-        return advise(self._api.call("POST", f"/projects/{part(project)}/datasets/", sent), body["secrets"])
+
+        def send(_: int | None) -> Document:
+            sent = {**body, "id": id_, "secrets": self._entries(Area(id_, project), body, {})}
+            return self._api.call("POST", f"/projects/{part(project)}/datasets/", sent)
+
+        return advise(self._repeat(send), body["secrets"])
 
     def replace(self, area: Area, body: Document) -> Document:
         """Upload a dataset anew."""
@@ -106,10 +110,12 @@ class Uploads:
         """Seal a whole upload; every fault that can be seen here is found before anything is sent."""
         from egret.sealed import Before, checked, rules_of  # noqa: PLC0415
 
-        default = body.get("hosts") or ()
         entries = [checked(f"/secrets/{index}", entry) for index, entry in enumerate(body["secrets"])]
-        # An upload replaces: rules that it leaves out come from the dataset, not from the version before.
-        rules = [rules_of(entry, Before(), default, f"/secrets/{index}") for index, entry in enumerate(entries)]
+        default = body.get("hosts")
+        if default is None and any(map(_is_free, entries)):
+            default = self._default(area, but="dataset")  # whose own word this upload replaces
+        # An upload replaces: rules that it leaves out come from the default, not from the version before.
+        rules = [rules_of(entry, Before(), default or (), f"/secrets/{index}") for index, entry in enumerate(entries)]
         scope = self._scope(area)
         sealed = []
         for entry, rule in zip(entries, rules, strict=True):
@@ -123,10 +129,18 @@ class Uploads:
         from egret.sealed import rules_of  # noqa: PLC0415
 
         before = self._before(area, entry)
-        free = entry.get("hosts") is None and not entry.get("provider") and before.hosts is None
-        default = self._api.call("GET", area.path + "/")["hosts"] if free and area.dataset else ()
+        default = self._default(area) if _is_free(entry) and before.hosts is None else ()
         rules = rules_of(entry, before, default)
         return self._key().seal(self._scope(area), entry, rules, before.version + 1 if version is None else version)
+
+    def _default(self, area: Area, but: str = "") -> list[Any]:
+        """Return where the store sends what names no hosts: the word of the nearest scope that says anything."""
+        try:
+            said = list(self._api.pages(f"{area.path}/default-hosts"))
+        except NotFound:  # a project that is not there is told by the upload; an earlier release fills nothing in
+            return []
+        found: list[Any] = next((each["hosts"] for each in said if each["level"] != but), [])
+        return found
 
     def _before(self, area: Area, entry: Mapping[str, Any]) -> "Before":
         from egret.sealed import Before  # noqa: PLC0415
@@ -140,3 +154,8 @@ class Uploads:
             if entry.get("provider") or (entry.get("hosts") is not None and entry.get("locations") is not None):
                 return Before()
             raise
+
+
+def _is_free(entry: Mapping[str, Any]) -> bool:
+    """Whether an entry leaves it to others where it goes."""
+    return entry.get("hosts") is None and not entry.get("provider") and entry.get("sealed") is None

@@ -18,7 +18,9 @@ from store.roles import ACTIONS, ADMIN, OWNER, ROLES, Member
 __all__ = [
     "ACTIONS",
     "AREAS",
+    "AREAS_ELSEWHERE",
     "LEVELS",
+    "LEVELS_ELSEWHERE",
     "LOCAL",
     "Invisible",
     "Principal",
@@ -41,6 +43,15 @@ LEVELS: Final[dict[str, frozenset[str]]] = {
     "restricted": frozenset(),
 }
 """Permission levels. `owner` is the operator's; `restricted` has only the actions that its key lists."""
+
+LEVELS_ELSEWHERE: Final = {"labeler_only": "rater_only"}
+"""Levels by the names that other systems have for them; taken where a level is given, and told as ours."""
+AREAS_ELSEWHERE: Final = {
+    "dataset": ("datasets", "secrets", "variables"),
+    "training": ("sessions",),
+    "deployment": ("consumers", "sessions"),
+}
+"""Likewise areas: what is in a dataset; what runs, for an hour or a week; what runs under a name of its own."""
 
 
 class Invisible(NotFound):

@@ -80,6 +80,12 @@ def check_value(value: bytes, pointer: str) -> None:
         raise problem(pointer, "value_control", hint)
 
 
+def check_beside(text: object, value: bytes, pointer: str) -> None:
+    """Check that what is kept in clear beside a value does not hold it: entered in the wrong field, or in two."""
+    if isinstance(text, str) and len(value) >= MIN_SCRUBBED and value in text.encode("utf-8", "replace"):
+        raise problem(pointer, "holds_value", "It holds the value, and is kept where everybody can read it.")
+
+
 def is_plain(text: str) -> bool:
     """Whether a name from a URL could be one of ours at all; what is not goes to no database."""
     return len(text) <= 256 and text.isascii() and text.isprintable()

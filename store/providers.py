@@ -6,6 +6,7 @@ a client that seals on its own side take the order from here: an envelope is bou
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -13,8 +14,9 @@ from typing import Any
 
 import yaml
 
-from store.checks import parse_locations, problem
+from store.checks import check_text, parse_locations, problem
 from store.model import DEFAULT_LOCATIONS, WIDENED, Location
+from store.records import Warned
 from store.rules import DestinationRule, Hosts, Rules, canonical_rules, parse_rules
 
 
@@ -66,12 +68,35 @@ def _read(preset: Mapping[str, Any], name: str) -> Provider:
     )
 
 
-def find_provider(name: str, pointer: str) -> Provider:
-    """Return a preset; raises `Invalid` with the known names."""
-    provider = load_providers().get(name)
-    if provider is None:
-        raise problem(pointer, "provider_unknown", "Known providers: " + ", ".join(sorted(load_providers())) + ".")
-    return provider
+def label_of(provider: str) -> str:
+    """Return a provider in its one spelling: a preset's name in whatever case is the preset's, all else is a label."""
+    low = provider.lower()
+    return low if low in load_providers() else provider
+
+
+def find_provider(provider: str, pointer: str) -> Provider | None:
+    """Return the preset that a provider names, None where it is a label alone; raises `Invalid`."""
+    check_text(provider, pointer, 64, empty=False)
+    if not provider.isprintable():
+        raise problem(pointer, "text_control", "No control characters.")
+    return load_providers().get(label_of(provider))
+
+
+@lru_cache(1024)
+def near_miss(provider: str) -> tuple[Warned, ...]:
+    """Return the warning for a label that is nearly a preset's name, which then has filled in nothing."""
+    if not provider or label_of(provider) in load_providers():
+        return ()
+    plain = {_plain(name): name for name in load_providers()}
+    found = get_close_matches(_plain(provider), plain, n=1, cutoff=0.8)
+    if not found:
+        return ()
+    hint = f"It is taken as a label, and fills in nothing: did you mean the preset {plain[found[0]]}?"
+    return (Warned("unknown_provider", hint),)
+
+
+def _plain(name: str) -> str:
+    return "".join(char for char in name.lower() if char.isalnum())
 
 
 def named_hosts(given: Iterable[object] | None, preset: Provider | None, pointer: str) -> Hosts | None:

@@ -10,7 +10,7 @@ Rule = str | Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class NewEntry:
-    """A secret or variable as uploaded. `hosts`, `locations` None: provider, dataset default, or what is there."""
+    """A secret or variable as uploaded. `hosts`, `locations` None: provider, default of its scope, or what is there."""
 
     name: str
     value: SecretValue | None = None
@@ -32,7 +32,7 @@ class NewEntry:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change of metadata; None leaves as is. `hosts` and `locations` may only narrow."""
+    """A change of metadata; None leaves as is. `hosts` and `locations` may only narrow; `name` is another name."""
 
     hosts: Sequence[Rule] | None = None
     locations: Sequence[str] | None = None
@@ -41,6 +41,7 @@ class Change:
     rotate_after: str | None = None
     keep_versions: int | None = None
     groups: "Sequence[GroupGrant] | None" = None
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +98,14 @@ class VersionInfo:
 
 @dataclass(frozen=True, slots=True)
 class ProjectInfo:
-    """A project."""
+    """A project, or an organisation. `hosts`: where secrets go that name none; None: it says nothing of that."""
 
     id: str
     name: str
     created_at: float
     created_by: str
+    hosts: list[str | dict[str, object]] | None = None
+    etag: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +153,8 @@ class SessionInfo:
     sources: tuple[str, ...] = ()
     state: str = "live"
     """Or damaged: its document does not verify, and it is refused."""
+    missing: tuple[str, ...] = ()
+    """At its opening: names that it declares, or its consumer, of which there is neither secret nor variable."""
 
 
 @dataclass(frozen=True, slots=True)

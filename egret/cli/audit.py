@@ -34,6 +34,11 @@ def audit() -> None:
 def filtered(function: Any) -> Any:  # noqa: ANN401  # click's
     """Add the filters of the list."""
     for option in (
+        click.option("--to", "to", help="Up to this time."),
+        click.option("--from", "from", help="Since this day, time (RFC 3339, UTC), or for so long: 24h, 7d."),
+        click.option("--destination", help="Only uses at this host."),
+        click.option("--secret", help="Only what changed or used this secret or variable."),
+        click.option("--actor", help="Only by key:…, member:…, session:…, or a member's email."),
         click.option("--outcome", help="Only ok, denied, forbidden or not_found."),
         click.option("--action", help="Only this action, or area: secrets:write, secrets."),
         click.option("--dataset", "-d", help="Only this dataset's id; with --project."),

@@ -31,8 +31,10 @@ def rights(function: Any) -> Any:  # noqa: ANN401  # click's
         click.option("--dataset", "datasets", multiple=True, help="Only these datasets; repeat for several."),
         click.option("--project", "projects", multiple=True, help="Only these projects; repeat for several."),
         click.option("--action", "actions", multiple=True, help="For restricted: an action such as secrets:write."),
-        click.option("--access", multiple=True, help="Only this area, such as datasets; repeat for several."),
-        click.option("--permission", help="full, read_only, rater_only or restricted."),
+        click.option(
+            "--access", multiple=True, help="Only this area, such as datasets, training or deployment; repeatable."
+        ),
+        click.option("--permission", help="full, read_only, rater_only (or labeler_only) or restricted."),
     ):
         function = option(function)
     return function
@@ -49,10 +51,11 @@ def create(client: "Client", /, name: str, **options: Any) -> None:  # noqa: ANN
 
 
 @key.command("ls")
+@click.option("--sort", help="created_at or last_used_at; - in front: down. Newest first by default.")
 @talks
-def list_(client: "Client") -> None:
+def list_(client: "Client", /, **query: str | None) -> None:
     """List keys, without their secret part."""
-    rows(client.keys(), COLUMNS)
+    rows(client.keys(**{name: value for name, value in query.items() if value}), COLUMNS)
 
 
 @key.command()
@@ -93,6 +96,14 @@ def sessions(client: "Client", key_id: str, *, end: bool) -> None:
 def revoke(client: "Client", key_id: str) -> None:
     """End a key and the sessions that it opened, at once."""
     client.revoke_key(key_id)
+
+
+@key.command()
+@click.argument("key_id", metavar="ID")
+@talks
+def compromised(client: "Client", key_id: str) -> None:
+    """End a key that may be in other hands: with it the sessions that it opened and the keys that it made, at once."""
+    client.key_compromised(key_id)
 
 
 @key.command("report-leaked")

@@ -1,12 +1,10 @@
 """`egret kv`: secrets and variables under keys with slashes.
 
-A key is lower case, in parts: `prod/db/password`. Its name is the upper-case form with two underscores for a slash,
-`PROD__DB__PASSWORD`, so the placeholder is `#{SECRETS.PROD__DB__PASSWORD}`. A part begins with a letter or digit and
-has single underscores only, never at its ends; that makes the mapping one to one in both directions: no collisions.
+Keys become names as `egret.keynames` says: `prod/db/password` is `PROD__DB__PASSWORD`, so its placeholder is
+`#{SECRETS.PROD__DB__PASSWORD}`. `egret.kv` is the same for Python.
 """
 
 import functools
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -18,14 +16,13 @@ from egret.cli.output import one, rows, warn
 from egret.cli.scopes import scoped
 from egret.cli.secret import given, group_options, groups_given
 from egret.cli.values import takes_value
+from egret.keynames import key_of, name_of
 from egret.secrets import SESSION, proxy_of
 from egret.settings import environment as environ
 
 if TYPE_CHECKING:
     from egret.client import Area, Client, Document
 
-PART = r"[a-z0-9]+(?:_[a-z0-9]+)*"
-KEY = re.compile(rf"(?=[a-z]){PART}(?:/{PART})*")
 COLUMNS = ("key", "name", "version", "environment", "groups", "hosts", "updated_at")
 
 secret_option = click.option("--secret", "-s", "secret", is_flag=True, help="A secret; without it a variable.")
@@ -34,40 +31,46 @@ environment_option = click.option("--environment", "-e", help="The one for sessi
 
 def to_name(key: str) -> str:
     """Return the name that a key stands for; ends the command when it is no key."""
-    name = key.upper().replace("/", "__")
-    if not KEY.fullmatch(key) or len(name) > 128:
-        fail("a key looks like prod/db/password: parts of a-z, 0-9 and single _, joined by /, a letter first", USAGE)
-    return name
-
-
-def to_key(name: str) -> str | None:
-    """Return the key of a name, or None when no key maps to it."""
-    key = name.lower().replace("__", "/")
-    return key if KEY.fullmatch(key) and to_name(key) == name else None
+    try:
+        return name_of(key)
+    except ValueError as error:
+        fail(str(error), USAGE)
 
 
 def inside_too(function: Callable[..., None]) -> Callable[..., None]:
     """Have the session answer that the command runs in, which has no API key; unless it is told where to look."""
 
     @functools.wraps(function)
-    def command(key: str, *, secret: bool, **where: Any) -> None:  # noqa: ANN401
-        told = any(where[name] is not None for name in ("dataset", "org", "environment"))
+    def command(**asked: Any) -> None:  # noqa: ANN401
+        told = any(asked.get(name) is not None for name in ("dataset", "org", "environment", "group"))
         if told or SESSION not in environ() or environ().get("EGRET_API_KEY"):
-            function(key=key, secret=secret, **where)
+            function(**asked)
+        elif "key" in asked:
+            _of_the_session(asked["key"], secret=asked["secret"])
         else:
-            _of_the_session(key, secret=secret)
+            _all_of_the_session(asked["prefix"], secret=asked["secret"])
 
     return command
 
 
-def _of_the_session(key: str, *, secret: bool) -> None:
+def _told() -> "Document":
     from egret.through import Untold, about  # noqa: PLC0415
 
-    name = to_name(key)
     try:
-        told = about(proxy_of(environ()))
+        return about(proxy_of(environ()))
     except Untold as error:
         fail(str(error), UNAVAILABLE)
+
+
+def _all_of_the_session(prefix: str, *, secret: bool) -> None:
+    told = _told()
+    found = told.get("secrets", []) if secret else [{"name": name} for name in told["variables"]]
+    keyed = [{"key": key_of(each["name"]), **each} for each in found]
+    rows([each for each in keyed if each["key"] is not None and _below(each["key"], prefix)], ("key", "name", "hosts"))
+
+
+def _of_the_session(key: str, *, secret: bool) -> None:
+    name, told = to_name(key), _told()
     if secret:
         found = next((each for each in told.get("secrets", ()) if each["name"] == name), None)
     else:
@@ -127,13 +130,22 @@ def put(
 def get(client: "Client", where: "Area", key: str, *, secret: bool, environment: str | None) -> None:
     """Print a variable. A secret is write-only: -s prints its placeholder and what is known of it, and exits with 8.
 
-    In a session (`egret run`), it is the session's, and no key is needed.
+    What has no value for the environment has the one for all. In a session (`egret run`), it is the session's, and no
+    key is needed.
     """
-    name = to_name(key)
+    from egret.client import NotFound  # noqa: PLC0415
+
+    name, kind = to_name(key), "secrets" if secret else "variables"
+    try:
+        found = client.secret(where, name, kind, environment=environment or "")
+    except NotFound:
+        if not environment:
+            raise
+        found = client.secret(where, name, kind)  # as a session of that environment would have it
     if not secret:
-        click.echo(client.secret(where, name, "variables", environment=environment or "")["value"])
+        click.echo(found["value"])
         return
-    _write_only(key, client.secret(where, name, environment=environment or ""))
+    _write_only(key, found)
 
 
 @kv.command("ls")
@@ -142,6 +154,7 @@ def get(client: "Client", where: "Area", key: str, *, secret: bool, environment:
 @environment_option
 @click.option("--group", "-g", help="Only what names this group.")
 @click.option("--permissions", "-p", help="And gives it all of these.")
+@inside_too
 @scoped
 def list_(
     client: "Client",
@@ -152,14 +165,17 @@ def list_(
     permissions: str | None,
     **query: str | None,
 ) -> None:
-    """List keys, below PREFIX if given. Names that no key maps to are listed by `egret secret ls`."""
+    """List keys, below PREFIX if given. Names that no key maps to are listed by `egret secret ls`.
+
+    In a session (`egret run`), the session's, and no key is needed.
+    """
     asked = {name: value for name, value in query.items() if value}
     wanted = set(permissions_of(permissions)) if permissions else set()
     if wanted and "group" not in asked:
         raise click.UsageError("--permissions are those of a --group")
     found = client.secrets(where, "secrets" if secret else "variables", **asked)
     documents = [item for item in found if wanted <= _permitted(item, query["group"])]
-    keyed = [{"key": to_key(document["name"]), **document} for document in documents]
+    keyed = [{"key": key_of(document["name"]), **document} for document in documents]
     rows([item for item in keyed if item["key"] is not None and _below(item["key"], prefix)], COLUMNS)
 
 

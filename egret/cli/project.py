@@ -1,6 +1,7 @@
-"""`egret project`."""
+"""`egret project` and `egret org`."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,21 +11,33 @@ from egret.cli.output import one, rows
 if TYPE_CHECKING:
     from egret.client import Client
 
-COLUMNS = ("id", "name", "created_at")
+COLUMNS = ("id", "name", "hosts", "created_at")
+
+hosts_option = click.option(
+    "--host", "-H", "hosts", multiple=True, help="Where secrets go that name no hosts; repeat for several."
+)
+
+
+def change_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add what can be said of a project or an organisation."""
+    unsaid = click.option("--no-hosts", is_flag=True, help="Say nothing of hosts any more.")
+    return click.option("--name", help="Another name.")(hosts_option(unsaid(function)))
 
 
 @click.group(cls=Group)
 def project() -> None:
-    """Create and list projects."""
+    """Create, list and change projects."""
 
 
 @project.command()
 @click.argument("name")
 @click.option("--id", "id_", metavar="ID", help="Its id, which other commands name it by; made up by default.")
+@hosts_option
 @talks
-def create(client: "Client", name: str, id_: str | None) -> None:
+def create(client: "Client", name: str, id_: str | None, hosts: tuple[str, ...]) -> None:
     """Create a project called NAME."""
-    one(client.create_project(name, **({"id": id_} if id_ else {})), COLUMNS)
+    options: dict[str, object] = {"id": id_} if id_ else {}
+    one(client.create_project(name, **options, **({"hosts": list(hosts)} if hosts else {})), COLUMNS)
 
 
 @project.command("ls")
@@ -32,3 +45,53 @@ def create(client: "Client", name: str, id_: str | None) -> None:
 def list_(client: "Client") -> None:
     """List the projects that the key may see."""
     rows(client.projects(), COLUMNS)
+
+
+@project.command()
+@click.argument("project_id", metavar="ID", default="default")
+@talks
+def info(client: "Client", project_id: str) -> None:
+    """Show a project, and where its secrets go that name no hosts."""
+    one(client.project(project_id), COLUMNS)
+
+
+@project.command()
+@click.argument("project_id", metavar="ID", default="default")
+@change_options
+@talks
+def change(client: "Client", /, project_id: str, **options: Any) -> None:  # noqa: ANN401
+    """Rename a project, or say where its secrets go that name no hosts. What is stored already stays as it is."""
+    one(client.change_project(project_id, **_changed(**options)), COLUMNS)
+
+
+@click.group(cls=Group)
+def org() -> None:
+    """Show and change the organisation."""
+
+
+@org.command("info")
+@click.argument("org_id", metavar="ID", default="default")
+@talks
+def org_info(client: "Client", org_id: str) -> None:
+    """Show the organisation, and where its secrets go that name no hosts."""
+    one(client.organisation(org_id), COLUMNS)
+
+
+@org.command("change")
+@click.argument("org_id", metavar="ID", default="default")
+@change_options
+@talks
+def org_change(client: "Client", /, org_id: str, **options: Any) -> None:  # noqa: ANN401
+    """Rename the organisation, or say where secrets go that name no hosts, in each project that does not say so."""
+    one(client.change_organisation(org_id, **_changed(**options)), COLUMNS)
+
+
+def _changed(name: str | None, hosts: tuple[str, ...], *, no_hosts: bool) -> dict[str, object]:
+    if hosts and no_hosts:
+        raise click.UsageError("--host and --no-hosts exclude each other")
+    said: dict[str, object] = {"hosts": None if no_hosts else list(hosts)} if hosts or no_hosts else {}
+    if name is not None:
+        said["name"] = name
+    if not said:
+        raise click.UsageError("give --name, --host or --no-hosts")
+    return said

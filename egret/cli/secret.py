@@ -13,7 +13,7 @@ from egret.cli.values import takes_value
 if TYPE_CHECKING:
     from egret.client import Area, Client
 
-COLUMNS = ("name", "version", "state", "hosts", "locations", "updated_at", "last_used_at", "use_count")
+COLUMNS = ("name", "version", "state", "hosts", "locations", "updated_at", "last_used_at", "use_count", "provider")
 
 
 @click.group(cls=Group)
@@ -28,7 +28,7 @@ def policy_options(function: Any) -> Any:  # noqa: ANN401  # click's
         click.option("--rotate-after", metavar="AGE", help="When a new value is due, such as 90d."),
         click.option("--environment", "-e", help="Only for sessions of this environment."),
         click.option("--description", help="A sentence for people."),
-        click.option("--provider", help="Fill in destinations and locations of a known API: openai, github, …"),
+        click.option("--provider", help="A known API (openai, github, …), whose hosts are filled in; or any label."),
         click.option(
             "--location", "locations", multiple=True, help="header, url, body or message; repeat for several."
         ),
@@ -107,7 +107,7 @@ def _tell(document: "Mapping[str, Any]") -> None:
 @secret.command("ls")
 @click.option("--query", "-q", "q", help="Only names with this in them.")
 @click.option("--provider", help="Only secrets of this provider.")
-@click.option("--created-by", help="Only those that this key or member made, such as member:mia.")
+@click.option("--created-by", help="Only those made by this: key:…, member:mia, or a member's email.")
 @click.option("--environment", "-e", help="Only those of this environment.")
 @click.option("--group", "-g", help="Only those that name this group.")
 @click.option("--due", is_flag=True, help="Only those that are due for rotation.")
@@ -168,6 +168,16 @@ def change(
     document = client.change_secret(where, name, **given(**policy))
     warn(document)
     one(document, COLUMNS)
+
+
+@secret.command()
+@click.argument("name")
+@click.argument("new")
+@environment_option
+@scoped
+def rename(client: "Client", where: "Area", name: str, new: str, environment: str) -> None:
+    """Call NAME by another name, NEW, at once: sessions that are open have it under NEW alone. Versions stay."""
+    one(client.change_secret(where, name, environment=environment, name=new), ("id", *COLUMNS))
 
 
 @secret.command()

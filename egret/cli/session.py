@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from egret.cli.common import Group, talks
-from egret.cli.output import one, rows
+from egret.cli.output import one, printable, rows
 from egret.cli.scopes import in_dataset
 from egret.cli.secret import given
 
@@ -36,7 +36,11 @@ def session() -> None:
 def open_(client: "Client", /, dataset: str, project: str, **options: Any) -> None:  # noqa: ANN401
     """Open a session and print its token and URLs, which are not shown again."""
     found = client.find_dataset(dataset, project)
-    one(client.open_session(found["id"], project, **given(**options)))
+    document = client.open_session(found["id"], project, **given(**options))
+    if document.get("missing"):
+        names = ", ".join(map(printable, document["missing"]))
+        click.echo(f"egret: warning: declared, and neither a secret nor a variable here: {names}", err=True)
+    one(document)
 
 
 @session.command("ls")

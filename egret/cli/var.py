@@ -47,6 +47,15 @@ def get(client: "Client", where: "Area", name: str) -> None:
 
 @var.command()
 @click.argument("name")
+@click.argument("new")
+@scoped
+def rename(client: "Client", where: "Area", name: str, new: str) -> None:
+    """Call NAME by another name, NEW, at once."""
+    one(client.change_secret(where, name, "variables", name=new), COLUMNS)
+
+
+@var.command()
+@click.argument("name")
 @scoped
 def rm(client: "Client", where: "Area", name: str) -> None:
     """Remove NAME."""

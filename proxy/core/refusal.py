@@ -62,7 +62,8 @@ CODES: Final[dict[str, Code]] = {
         403,
         "Unknown secret",
         "The placeholder names nothing that this session can use.",
-        "Check the spelling, upload the secret to the session's dataset, or declare it when opening the session.",
+        "Check the spelling (was it renamed?), upload the secret to the session's dataset, or declare it when opening "
+        "the session.",
     ),
     "destination_not_allowed": Code(
         403,

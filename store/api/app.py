@@ -16,6 +16,7 @@ from store.api import (
     routes_entries,
     routes_keys,
     routes_members,
+    routes_scopes,
     routes_sessions,
     routes_system,
     routes_uploads,
@@ -33,6 +34,7 @@ def operations() -> list[Operation]:
     """Return every operation of the API."""
     return [
         *routes_datasets.OPERATIONS,
+        *routes_scopes.operations(),
         *routes_entries.operations(),
         *routes_consumers.OPERATIONS,
         *routes_sessions.OPERATIONS,

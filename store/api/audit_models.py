@@ -1,16 +1,53 @@
 """The audit log, out."""
 
+import datetime as dt
+import re
+import time
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
-from store.api.fields import Model, Out, Prose, Time
+from store.api.fields import NAME, Model, Out, Prose, Time, shape
 from store.api.page import PageQuery
+from store.checks import DURATION, parse_duration
 from store.log.chain import is_whole
 from store.records import AuditRow
+from store.vault import LogQuery
 
 _WORD = Field(pattern="^[a-z_]{1,32}(:[a-z_]{1,32})?$")
+_LINE = "^[!-~]*$"
+_NAME = Field(pattern=f"^({NAME[1:-1]})?$")
+_WHEN = "A day (UTC), a time as RFC 3339 has it, or how long ago: `24h`, `7d`."
+
+
+_DAY = "2[0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])"
+_TIME = "([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
+_DAYS = "2[0-9]{3}-[0-9]{2}-[0-9]{2}"
+"""As it is taken: which months have more than 28 days the calendar says."""
+
+
+def moment(text: str) -> float:
+    """Return Unix seconds."""
+    if re.fullmatch(DURATION, text):
+        return time.time() - parse_duration(text, "")
+    text = text.replace(" ", "+")  # what a `+` in a query stands for, unless it was written as %2B
+    try:
+        found = dt.datetime.fromisoformat(text if re.fullmatch(f"{_DAYS}(T{_TIME})?", text) else "")
+    except ValueError:
+        sentence = "Write a day such as 2026-01-31, a time such as 2026-01-31T10:00:00Z, or how long ago: 24h, 7d."
+        raise PydanticCustomError("egret_time_invalid", sentence) from None
+    return (found if found.tzinfo else found.replace(tzinfo=dt.UTC)).timestamp()
+
+
+def _checked(text: str) -> str:
+    moment(text)
+    return text  # as it was given: a cursor is bound to the words, and an age is another moment each time
+
+
+Moment = Annotated[str, AfterValidator(_checked), shape(f"^({_DAY}(T{_TIME})?|{DURATION})$", examples=["24h"])]
+
 _ID = Field(pattern="^[A-Za-z0-9_-]{1,64}$")
 
 
@@ -23,6 +60,21 @@ class AuditQuery(PageQuery):
         str, _WORD, Field(max_length=65, description="An action or an area: `secrets:write`, `secrets`.")
     ] = ""
     outcome: Literal["", "ok", "denied", "forbidden", "not_found"] = ""
+    actor: Annotated[
+        str, Field(pattern=_LINE, max_length=254, description="`key:…`, `member:…`, `session:…`, or a member's email.")
+    ] = ""
+    secret: Annotated[str, _NAME, Field(description="What changed or used this secret or variable.")] = ""
+    destination: Annotated[
+        str, Field(pattern=_LINE, max_length=254, description="A host, of any port unless one is written.")
+    ] = ""
+    since: Moment | None = Field(None, alias="from", description=_WHEN)
+    until: Moment | None = Field(None, alias="to", description=_WHEN + " Up to it.")
+
+    def asked(self, cursor: str | None) -> LogQuery:
+        """Return what the vault takes."""
+        given = {name: getattr(self, name) for name in AuditQuery.model_fields}
+        times = {name: None if given[name] is None else moment(given[name]) for name in ("since", "until")}
+        return LogQuery(**{**given, **times, "cursor": cursor})
 
 
 class AuditOut(Out):

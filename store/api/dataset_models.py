@@ -6,7 +6,7 @@ from pydantic import Field
 from pydantic.config import JsonDict
 
 from store.api.fields import Filename, Id, Label, Model, Out, Time, Word, shape
-from store.api.hosts import EGRESS_HOST, Hosts, plain
+from store.api.hosts import EGRESS_HOST, SCRUB_HOST, Hosts, plain
 from store.api.secret_models import Rule, SecretIn, SecretOut, VariableIn, VariableOut
 from store.records import DatasetInfo
 from store.vault import Upload
@@ -37,6 +37,7 @@ class ProjectIn(Model):
 
     name: Label
     id: Id | None = None
+    hosts: Hosts | None = Field(None, description="Where its secrets go that name no hosts.")
 
 
 class ProjectOut(Out):
@@ -44,6 +45,7 @@ class ProjectOut(Out):
 
     id: str
     name: str
+    hosts: list[Rule] | None = Field(description="Where its secrets go that name no hosts; null: not said here.")
     created_at: Time
     created_by: str
 
@@ -60,7 +62,7 @@ class EgressIn(Model):
 
     allow: Annotated[list[Annotated[str, shape(EGRESS_HOST)]], Field(max_length=200)] = Field(default=[])
     default: Literal["allow", "deny"] = "deny"
-    scrub_hosts: Annotated[list[Annotated[str, shape(EGRESS_HOST)]], Field(max_length=200)] = Field(
+    scrub_hosts: Annotated[list[Annotated[str, shape(SCRUB_HOST)]], Field(max_length=200)] = Field(
         default=[], description="Hosts whose answers are searched for every value, beside those its own rules reach."
     )
 
@@ -75,7 +77,9 @@ class DatasetPut(Model):
 
     name: Label
     filename: Filename | None = Field(None, description="With it the answer has an `upload_url` for the file.")
-    hosts: Hosts | None = Field(None, description="Destinations of every secret here that names none.")
+    hosts: Hosts | None = Field(
+        None, description="Destinations of every secret here that names none; else the project's."
+    )
     secrets: Annotated[list[SecretIn], Field(json_schema_extra=_NAMES)] = Field(default=[])
     variables: Annotated[list[VariableIn], Field(json_schema_extra=_NAMES)] = Field(default=[])
     egress: EgressIn | None = None
@@ -92,7 +96,7 @@ class DatasetPut(Model):
             self.filename or "",
             [each.entry() for each in self.secrets],
             [each.entry() for each in self.variables],
-            plain(self.hosts) or (),
+            plain(self.hosts),
             {} if self.egress is None else self.egress.given(),
             self.immutable,
             self.strict_bodies,

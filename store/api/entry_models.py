@@ -31,7 +31,9 @@ class EntryQuery(PageQuery):
 
     q: Annotated[str, _line(200), Field(max_length=200, description="Part of the name or description.")] = ""
     provider: Annotated[str, _line(64), Field(max_length=64)] = ""
-    created_by: Annotated[str, _line(80), Field(max_length=80, description="`key:…` or `member:…`.")] = ""
+    created_by: Annotated[
+        str, _line(254), Field(max_length=254, description="`key:…`, `member:…`, or a member's email.")
+    ] = ""
     environment: Environment | None = None
     due: Flag | None = Field(None, description="`true`: only what is due for rotation; `false`: only what is not.")
     group: Annotated[str, Field(pattern=f"^({ID[1:-1]})?$", description="Only what names this group itself.")] = ""

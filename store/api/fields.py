@@ -71,7 +71,8 @@ _FILE = f"[!-.0-\\[\\]-~{_LETTERS}]"
 
 Name = Annotated[str, shape(NAME)]
 Id = Annotated[str, shape(ID)]
-Label = Annotated[str, shape(f"^{_VISIBLE}{_LINE}$", minLength=1, maxLength=64)]
+LABEL = f"^{_VISIBLE}{_LINE}$"
+Label = Annotated[str, shape(LABEL, minLength=1, maxLength=64)]
 Note = Annotated[str, shape(f"^{_LINE}$", maxLength=128)]
 Prose = Annotated[str, shape(f"^{_LINE}$", maxLength=1024)]
 Environment = Annotated[str, Field(pattern="^([a-z0-9][a-z0-9_-]{0,31})?$")]

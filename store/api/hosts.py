@@ -19,6 +19,9 @@ HOST = f"^((https?|wss?)://)?({_NAMES}|{_WIDE}|{_ADDRESS}){_PORT}$"
 EGRESS_HOST = f"^({_NAMES}|{_WIDE}|{_ADDRESS}){_PORT}$"
 """Entries of a dataset's egress list have no scheme."""
 
+SCRUB_HOST = f"^({_NAMES}|{_WIDE}|{_ADDRESS})$"
+"""Hosts whose answers are searched have no port either."""
+
 HostText = Annotated[str, shape(HOST, examples=["api.example.com"])]
 
 _TOKENS = "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$"

@@ -5,15 +5,17 @@ from typing import Annotated, Literal
 from pydantic import Field, WithJsonSchema
 from pydantic.config import JsonDict
 
-from store.access import ACTIONS, AREAS
+from store.access import ACTIONS, AREAS, AREAS_ELSEWHERE
 from store.api.fields import Id, Label, Model, Out, Patch, Seconds, Sources, Time, shape
+from store.api.page import PageQuery
 
 YEAR = 366 * 86_400
 MONTH = 30 * 86_400
 _DATASET = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}/[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 
-Permission = Literal["full", "read_only", "rater_only", "restricted", "owner"]
-Area = Annotated[str, WithJsonSchema({"type": "string", "enum": sorted(AREAS)})]
+Permission = Literal["full", "read_only", "rater_only", "restricted", "owner", "labeler_only"]
+"""The last is another name for `rater_only`."""
+Area = Annotated[str, WithJsonSchema({"type": "string", "enum": sorted([*AREAS, *AREAS_ELSEWHERE])})]
 Action = Annotated[str, WithJsonSchema({"type": "string", "enum": sorted(ACTIONS)})]
 Ids = Annotated[list[Id], Field(max_length=200)]
 Datasets = Annotated[list[Annotated[str, shape(_DATASET)]], Field(max_length=200)]
@@ -67,6 +69,12 @@ class RotateIn(Model):
     sessions: Literal["keep", "end"] = Field("keep", description="Sessions outlive a rotation, unless they are ended.")
 
 
+class KeyQuery(PageQuery):
+    """The order of the list."""
+
+    sort: Literal["created_at", "-created_at", "last_used_at", "-last_used_at"] = "-created_at"
+
+
 class LeakIn(Model):
     """A key that was found where it should not be."""
 
@@ -86,7 +94,7 @@ class KeyOut(Out):
     sources: list[str]
     consumers: list[str] | None
     member: str | None
-    state: str = Field(description="active, rotated, expired; damaged: it does not verify and is refused. Revoke it.")
+    state: str = Field(description="active, rotated, expired; ended, with what made it; damaged: it does not verify.")
     created_at: Time
     created_by: str
     expires_at: Time | None
@@ -100,7 +108,7 @@ class KeyMade(KeyOut):
 
 
 class KeyList(Out):
-    """A page of keys, newest first."""
+    """A page of keys, newest first unless asked otherwise."""
 
     items: list[KeyOut]
     next: str | None

@@ -92,7 +92,7 @@ def _operation(each: Operation, names: Names) -> dict[str, Any]:
         "tags": [each.tag],
         "summary": each.text.split("\n", 1)[0].rstrip("."),
         "description": _description(each),
-        "parameters": [*map(paths.parameter, each.parameters), *_query(each)],
+        "parameters": [*(paths.parameter(name, put=each.method == "PUT") for name in each.parameters), *_query(each)],
         "responses": {**_successes(each, names), **_failures(each)},
     }
     if each.body is not None:

@@ -18,7 +18,7 @@ _TEXTS = {
     "dataset": "Dataset id.",
     "session": "Session id, as shown at its creation.",
     "key": "API key id, the public part of the key.",
-    "name": "Name of the secret or variable.",
+    "name": "Name of the secret or variable; but for PUT, its id does as well.",
     "version": "Number of a version.",
     "consumer": "Consumer id, chosen when it is declared.",
     "member": "Member id.",
@@ -28,23 +28,26 @@ _TEXTS = {
 }
 _INTEGER: Mapping[str, Any] = {"type": "integer", "minimum": 1, "maximum": 2**31 - 1}
 _VERSION = re.compile(r"[1-9][0-9]{0,9}")
+_NAMED = f"^({NAME[1:-1]}|[A-Za-z0-9]{{16}})$"
+"""A name, or an entry's id, which is none."""
 _TICKET = r"^[A-Za-z0-9_.-]{1,512}$"
 
 
-def parameter(name: str) -> dict[str, Any]:
+def parameter(name: str, *, put: bool = False) -> dict[str, Any]:
     """Return the OpenAPI entry of the path parameter `name`."""
-    made = {"name": name, "in": "path", "required": True, "description": _TEXTS[name], "schema": _schema(name)}
+    schema = _schema(name, put=put)
+    made = {"name": name, "in": "path", "required": True, "description": _TEXTS[name], "schema": schema}
     return {**made, "example": "default"} if name in {"org", "project"} else made
 
 
-def _schema(name: str) -> dict[str, Any]:
+def _schema(name: str, *, put: bool) -> dict[str, Any]:
     if name == "version":
         return dict(_INTEGER)
-    return {"type": "string", "pattern": _pattern(name)}
+    return {"type": "string", "pattern": _pattern(name, put=put)}
 
 
-def _pattern(name: str) -> str:
-    return {"name": NAME, "ticket": _TICKET}.get(name, ID)
+def _pattern(name: str, *, put: bool) -> str:
+    return {"name": NAME if put else _NAMED, "ticket": _TICKET}.get(name, ID)
 
 
 def check(parameters: Mapping[str, str], *, put: bool) -> None:
@@ -53,7 +56,7 @@ def check(parameters: Mapping[str, str], *, put: bool) -> None:
         if name == "version":
             good = _VERSION.fullmatch(value) and int(value) <= _INTEGER["maximum"]
         else:
-            good = re.fullmatch(_pattern(name)[1:-1], value)
+            good = re.fullmatch(_pattern(name, put=put)[1:-1], value)
         if good:
             continue
         if put and name == "name":

@@ -13,6 +13,7 @@ from store.api.dataset_models import (
     ProjectList,
     ProjectOut,
 )
+from store.api.hosts import plain
 from store.api.operation import Operation, Reply, registrar
 from store.api.page import PageQuery
 
@@ -31,11 +32,12 @@ async def create_organisation(call: Call) -> Reply:
     return Reply(made)
 
 
-@project_route("POST", "/projects/", body=ProjectIn, answer=ProjectOut, status=201, once=True)
+@project_route("POST", "/projects/", body=ProjectIn, answer=ProjectOut, status=201, once=True, tagged=True)
 async def create_project(call: Call) -> Reply:
     """Create a project."""
-    info = await call.write(call.vault.projects.create, call.body.name, call.body.id)
-    return Reply(ProjectOut.model_validate(info))
+    body: ProjectIn = call.body
+    info = await call.write(call.vault.projects.create, body.name, body.id, plain(body.hosts))
+    return Reply(ProjectOut.model_validate(info), etag=info.etag)
 
 
 @project_route("GET", "/projects/", query=PageQuery, answer=ProjectList)

@@ -1,7 +1,7 @@
 """API keys."""
 
 from store.api.call import Call
-from store.api.key_models import KeyIn, KeyList, KeyMade, KeyOut, KeyPatch, LeakIn, RotateIn
+from store.api.key_models import KeyIn, KeyList, KeyMade, KeyOut, KeyPatch, KeyQuery, LeakIn, RotateIn
 from store.api.operation import Operation, Reply, registrar
 from store.api.page import PageQuery
 from store.api.session_models import SessionList, SessionOut
@@ -25,10 +25,11 @@ async def create_key(call: Call) -> Reply:
     return _made(*await call.write(call.vault.keys.create, wish))
 
 
-@route("GET", "/keys/", query=PageQuery, answer=KeyList)
+@route("GET", "/keys/", query=KeyQuery, answer=KeyList)
 async def list_keys(call: Call) -> Reply:
     """List API keys, without the keys."""
-    page = await call.read(call.vault.keys.list, limit=call.query.limit, cursor=call.cursor())
+    ask: KeyQuery = call.query
+    page = await call.read(call.vault.keys.list, sort=ask.sort, limit=ask.limit, cursor=call.cursor())
     items = [KeyOut.model_validate(each) for each in page.items]
     return Reply(KeyList(items=items, next=call.following(page.next)))
 
@@ -60,6 +61,13 @@ async def rotate_key(call: Call) -> Reply:
     """Make a successor with the same rights; the old key ends after `overlap`, its sessions do not."""
     verb, how = call.vault.keys.rotate, call.body
     return _made(*await call.write(verb, call.path["key"], how.overlap, sessions=how.sessions))
+
+
+@route("POST", "/keys/{key}/compromised", status=204)
+async def key_compromised(call: Call) -> Reply:
+    """End a key that may be in other hands, at once: with it the sessions that it opened and the keys that it made."""
+    await call.write(call.vault.keys.compromised, call.path["key"])
+    return Reply()
 
 
 @route("GET", "/keys/{key}/sessions", query=PageQuery, answer=SessionList)

@@ -31,7 +31,8 @@ async def open_session(call: Call) -> Reply:
     verb = call.vault.sessions.open
     info, token = await call.write(verb, call.path["project"], call.path["dataset"], options)
     known = SessionOut.model_validate(info).model_dump()
-    return Reply(SessionOpened(**known, **shown_once(token.reveal().decode(), call.state.urls)))
+    urls = shown_once(token.reveal().decode(), call.state.urls)
+    return Reply(SessionOpened(**known, **urls, missing=list(info.missing)))
 
 
 def shown_once(token: str, urls: Urls) -> dict[str, str]:

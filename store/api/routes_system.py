@@ -6,7 +6,6 @@ from store.api.fields import Out
 from store.api.operation import Operation, Reply, registrar
 from store.api.reference import CSP
 from store.errors import NotFound
-from store.vault import LogQuery
 
 OPERATIONS: list[Operation] = []
 audit_route = registrar(OPERATIONS, "audit")
@@ -42,8 +41,7 @@ class ReadyOut(Out):
 async def list_audit(call: Call) -> Reply:
     """List the audit log, newest first."""
     ask: AuditQuery = call.query
-    query = LogQuery(ask.project, ask.dataset, ask.action, ask.outcome, ask.limit, call.cursor())
-    page = await call.read(call.vault.log.list, query)
+    page = await call.read(call.vault.log.list, ask.asked(call.cursor()))
     return Reply(AuditList(items=[AuditOut.of(each) for each in page.items], next=call.following(page.next)))
 
 

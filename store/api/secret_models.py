@@ -2,16 +2,15 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field
 from pydantic.config import JsonDict
 from pydantic.json_schema import SkipJsonSchema
 
-from store.api.fields import Duration, Environment, Model, Name, Out, Patch, Prose, Time, Word
+from store.api.fields import LABEL, Duration, Environment, Model, Name, Out, Patch, Prose, Time, Word, shape
 from store.api.hosts import Hosts, plain
 from store.api.member_models import GrantIn, GrantOut
 from store.api.values import Readable, Sealed, Value
 from store.model import SecretValue
-from store.providers import load_providers
 from store.records import Change, EntryInfo, GroupGrant, NewEntry
 
 LocationName = Literal["header", "url", "body", "message", "widened"]
@@ -25,7 +24,7 @@ ONE_OF: JsonDict = {
         {"required": ["sealed"], "properties": {"value": _NONE, "sealed": _TEXT}},
     ]
 }
-Provider = Annotated[str, WithJsonSchema({"type": "string", "enum": sorted(load_providers())})]
+Provider = Annotated[str, shape(f"^{LABEL[1:-1]}$|^$", maxLength=64, examples=["openai"])]
 Rule = str | dict[str, object]
 Binding = Annotated[
     str,
@@ -51,7 +50,9 @@ class About(Model):
 
     hosts: Hosts | None = Field(None, description="Where it may be injected; none: kept, but injected nowhere.")
     locations: Locations | None = None
-    provider: Provider | None = Field(None, description="A preset that fills in hosts and locations.")
+    provider: Provider | None = Field(
+        None, description="A preset, which fills in hosts and locations, in any case; or any label, which does not."
+    )
     description: Prose | None = None
     rotate_after: Duration | None = Field(None, description="After this time it is listed as due.")
     keep_versions: Kept | None = Field(None, description="Versions whose values are kept: 10 unless given.")
@@ -116,6 +117,8 @@ class VariablePut(About):
 class MetadataPatch(About, Patch):
     """A change of metadata; hosts and locations can only be narrowed, widening takes the value again."""
 
+    name: Name | None = Field(None, description="Another name, at once; the old one is then unknown.")
+
     def change(self) -> Change:
         """Return what the vault takes; an explicit null clears what is a text."""
 
@@ -123,7 +126,7 @@ class MetadataPatch(About, Patch):
             return (getattr(self, name) or "") if name in self.model_fields_set else None
 
         texts = {name: wish(name) for name in ("provider", "description", "rotate_after")}
-        more = {"keep_versions": self.keep_versions, "groups": _grants(self.groups)}
+        more = {"keep_versions": self.keep_versions, "groups": _grants(self.groups), "name": self.name}
         return Change(plain(self.hosts), self.locations, **texts, **more)  # type: ignore[arg-type]
 
 

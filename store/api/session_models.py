@@ -55,6 +55,7 @@ class SessionOpened(SessionOut):
     proxy_url: str | None
     gateway_url: str | None
     ca_url: str
+    missing: list[str] = Field(description="Declared, and neither a secret nor a variable of the session: upload them.")
 
 
 class SessionList(Out):

@@ -38,6 +38,7 @@ def _routes() -> list[tuple[str, str, Page]]:
         ("GET", "/keys/", routes_keys.keys),
         ("POST", "/keys/", routes_keys.create_key),
         ("POST", "/keys/{key}/revoke", routes_keys.revoke_key),
+        ("POST", "/keys/{key}/compromised", routes_keys.compromised),
         ("POST", "/keys/{key}/permission", routes_keys.change_key),
         ("POST", "/keys/{key}/rotate", routes_keys.rotate_key),
         ("POST", "/keys/{key}/sessions/end", routes_keys.end_sessions),
@@ -61,6 +62,7 @@ def _routes() -> list[tuple[str, str, Page]]:
             ("POST", f"{scope}/{_KIND}", forms.put_entry),
             ("POST", f"{scope}/{_KIND}/{{name}}/{_VERB}", forms.change_entry),
             ("POST", f"{scope}/{_KIND}/{{name}}/groups", forms.share_entry),
+            ("POST", f"{scope}/{_KIND}/{{name}}/about", forms.describe_entry),
         ]
     # After the entries': the last part would otherwise be taken for a verb on the dataset.
     return [*found, ("POST", f"{dataset}/{_VERB}", forms.change_dataset)]

@@ -20,7 +20,7 @@ from store.vault import NewSession, Upload
 
 KEPT = (
     "name", "hosts", "environment", "description", "label", "origins", "project", "email", "id", "secrets", "groups",
-    "consumer", "access", "actions", "projects", "datasets", "sources", "consumers", "member",
+    "consumer", "provider", "access", "actions", "projects", "datasets", "sources", "consumers", "member",
 )  # fmt: skip
 """Fields that a refused form shows again."""
 
@@ -54,6 +54,7 @@ async def put_entry(visit: Visit) -> web.Response:
             environment=form.text("environment"),
             description=form.optional("description"),
             rotate_after=form.optional("rotate_after"),
+            provider=form.optional("provider"),
         )
         made = await visit.write(visit.state.vault.entries.put, visit.scope, kind, entry)
     except (Invalid, Conflict) as error:
@@ -89,6 +90,19 @@ async def share_entry(visit: Visit) -> web.Response:
     try:
         change, environment = Change(groups=_grants(form.lines("groups"))), form.text("environment")
         await visit.write(vault.entries.patch, visit.scope, kind, visit.path["name"], change, environment=environment)
+    except (Invalid, Conflict) as error:
+        return await scope_page(visit, trouble(visit, visit.path["kind"], error))
+    return see_other(link_to(visit.scope))
+
+
+async def describe_entry(visit: Visit) -> web.Response:
+    """Give a secret or variable another name, provider or description."""
+    vault, kind, form = visit.state.vault, _KINDS[visit.path["kind"]], visit.form
+    name = visit.path["name"]
+    try:
+        provider, description = form.text("provider"), form.text("description")
+        change = Change(provider=provider, description=description, name=form.text("name") or None)
+        await visit.write(vault.entries.patch, visit.scope, kind, name, change, environment=form.text("environment"))
     except (Invalid, Conflict) as error:
         return await scope_page(visit, trouble(visit, visit.path["kind"], error))
     return see_other(link_to(visit.scope))

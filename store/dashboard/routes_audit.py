@@ -1,27 +1,37 @@
 """The audit log, and what is missing in it."""
 
 from collections.abc import Sequence
+from urllib.parse import urlencode
 
 from aiohttp import web
 
-from store.api.page import PageQuery
+from store.api import strict
+from store.api.audit_models import AuditQuery
 from store.dashboard.view import see_other
 from store.dashboard.visit import Visit
 from store.log.chain import is_whole
 from store.records import GapInfo
-from store.vault import LogQuery
 
 AUDIT = "/dashboard/audit/"
+FILTERS = ("actor", "action", "secret", "destination", "dataset", "outcome", "from", "to")
 
 
 async def audit(visit: Visit) -> web.Response:
     """Show the log, newest first."""
-    query = PageQuery(cursor=visit.request.query.get("cursor") or None)
+    asked = {name: text for name in FILTERS if (text := visit.request.query.get(name, "").strip())}
+    query: AuditQuery = strict.check(AuditQuery, {**asked, **_cursor(visit), "limit": "100"})
     cursor = visit.state.cursors.read(visit.request.path, query)
-    page = await visit.read(visit.state.vault.log.list, LogQuery(limit=100, cursor=cursor))
+    page = await visit.read(visit.state.vault.log.list, query.asked(cursor))
     following = visit.state.cursors.make(visit.request.path, query, page.next)
     rows = [(row.seq, row.body if is_whole(row) else None) for row in page.items]
-    return visit.show("audit", rows=rows, following=following, gaps=await open_gaps(visit))
+    older = "" if following is None else urlencode({**asked, "cursor": following})
+    shown = {name: asked.get(name, "") for name in FILTERS}
+    return visit.show("audit", rows=rows, older=older, asked=shown, gaps=await open_gaps(visit))
+
+
+def _cursor(visit: Visit) -> dict[str, str]:
+    given = visit.request.query.get("cursor")
+    return {"cursor": given} if given else {}
 
 
 async def open_gaps(visit: Visit) -> Sequence[GapInfo]:

@@ -18,10 +18,11 @@ _DAY = 86_400
 
 async def keys(visit: Visit, refused: Trouble = Trouble()) -> web.Response:  # noqa: B008 - frozen
     """List the organisation's keys, or the member's own."""
-    found = (await visit.read(visit.state.vault.keys.list, limit=EVERY)).items
+    sort = visit.request.query.get("sort") or "-created_at"
+    found = (await visit.read(visit.state.vault.keys.list, sort=sort, limit=EVERY)).items
     granted = visit.principal.granted
     levels = [level for level in ("rater_only", "read_only", "full", "restricted") if LEVELS[level] <= granted]
-    context = {"keys": found, "levels": levels, "actions": sorted(granted), "areas": AREAS}
+    context = {"keys": found, "levels": levels, "actions": sorted(granted), "areas": AREAS, "sort": sort}
     return visit.show("keys", **context, trouble=refused, status=422 if refused.form else 200)
 
 
@@ -82,6 +83,15 @@ async def end_sessions(visit: Visit) -> web.Response:
     """End the sessions that a key opened."""
     try:
         await visit.write(visit.state.vault.keys.end_sessions, visit.path["key"])
+    except (Conflict, Forbidden) as error:
+        return await keys(visit, trouble(visit, "keys", error))
+    return see_other(KEYS)
+
+
+async def compromised(visit: Visit) -> web.Response:
+    """End a key that may be in other hands, what it opened and what it made."""
+    try:
+        await visit.write(visit.state.vault.keys.compromised, visit.path["key"])
     except (Conflict, Forbidden) as error:
         return await keys(visit, trouble(visit, "keys", error))
     return see_other(KEYS)

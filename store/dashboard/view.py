@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from store.providers import load_providers
+
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
@@ -54,4 +56,4 @@ def _rule(rule: object) -> str:
 
 
 _PAGES.filters.update(moment=_moment, rule=_rule)
-_PAGES.globals.update(now=time.time)
+_PAGES.globals.update(now=time.time, presets=lambda: sorted(load_providers()))

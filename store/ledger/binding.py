@@ -8,4 +8,5 @@ from store.trust.entry import EntryState, VersionState
 def binding_of(store_id: bytes, state: EntryState, version: VersionState) -> Binding:
     """Return a version's binding."""
     kind, kid = Kind(state.kind), bytes.fromhex(version.kid)
-    return Binding(store_id, kid, state.scope, kind, state.environment, state.name, version.number, *version.sealed)
+    name = version.name or state.name
+    return Binding(store_id, kid, state.scope, kind, state.environment, name, version.number, *version.sealed)

@@ -79,7 +79,7 @@ def scope_columns(scope: Scope, settings: Mapping[str, Any]) -> dict[str, object
         "state_before": settings.get("state_before"),
         "immutable": int(settings["immutable"]),
         "strict_bodies": int(settings["strict_bodies"]),
-        "hosts": json.dumps(settings["hosts"]),
+        "hosts": json.dumps(settings.get("hosts", [])),
         "egress": json.dumps(settings["egress"]),
         "revision": settings["revision"],
     }

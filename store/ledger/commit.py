@@ -51,6 +51,8 @@ class Transaction:
         self._events: list[audit.Event] = []
         self.signature = b""
         """The new head's, once finished."""
+        self.told: dict[str, object] = {}
+        """What the change's row of the log says besides who, what and where."""
 
     @property
     def head(self) -> Head:

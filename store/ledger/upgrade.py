@@ -88,7 +88,7 @@ def _settings(connection: Connection, scope: Scope, said: Mapping[str, Any], now
     found |= {"groups": groups} if groups else {}
     if not scope.dataset:
         return found
-    told = {"hosts": json.loads(row.get("hosts", "[]")), "egress": {}, "strict_bodies": False, "state": "ready"}
+    told = {"hosts": [], "egress": {}, "strict_bodies": False, "state": "ready"}
     signed = {name: said.get(name, value) for name, value in told.items()}
     rest = {"immutable": bool(row.get("immutable")), "filename": row.get("filename", "")}
     before = {"state_before": row["state_before"]} if row.get("state_before") else {}

@@ -134,7 +134,7 @@ def binding_of(store_id: bytes, entry: Entry, version: Version) -> Binding:
         entry.scope,
         entry.kind,
         entry.environment,
-        entry.name,
+        version.name or entry.name,
         version.number,
         version.sealed_hosts,
         version.sealed_locations,

@@ -32,7 +32,10 @@ type Fields = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class VersionState:
-    """One version that is kept. `sealed` is what its envelope is bound to, `rules` what narrowing left of it."""
+    """One version that is kept. `sealed` is what its envelope is bound to, `rules` what narrowing left of it.
+
+    `name`: the name that it is bound to, where the entry was renamed since.
+    """
 
     number: int
     sha256: str
@@ -40,6 +43,7 @@ class VersionState:
     sealed: Rules
     rules: Rules
     retired_at: int | None = None
+    name: str = ""
 
     def fields(self) -> dict[str, object]:
         """Return it as it stands in lines and records."""
@@ -50,6 +54,7 @@ class VersionState:
             "sealed": self.sealed,
             "retired_at": self.retired_at,
         }
+        made |= {"name": self.name} if self.name else {}
         return made if self.rules == self.sealed else {**made, "narrowed": self.rules}
 
     @classmethod
@@ -58,7 +63,8 @@ class VersionState:
         hosts, locations = fields["sealed"]
         now_hosts, now_locations = fields.get("narrowed", fields["sealed"])
         sealed, rules = (hosts, locations), (now_hosts, now_locations)
-        return cls(fields["number"], fields["sha256"], fields["kid"], sealed, rules, fields["retired_at"])
+        stated = fields["number"], fields["sha256"], fields["kid"], sealed, rules, fields["retired_at"]
+        return cls(*stated, fields.get("name", ""))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 `groups`, of an entry or of a whole scope, is there when groups were given any right, with the letters of each: then
 only those with the letter for use may use the entry. An entry's `versions` are the active one and those rotated out
 lately, which are only scrubbed. `sealed` is what the envelope is bound to; `narrowed` is what is left of it. Both must
-allow a use. `record` names what is kept beside the line (`store.trust.entry`); what else a scope's settings say is for
-the control plane.
+allow a use. A version's `name` is the one it is bound to, where the entry was renamed since. `record` names what is
+kept beside the line (`store.trust.entry`); what else a scope's settings say is for the control plane.
 """
 
 import json
@@ -50,6 +50,8 @@ class Version:
     rules: tuple[DestinationRule, ...]
     locations: frozenset[Location]
     retired_at: float | None
+    name: str = ""
+    """The name that it was sealed for, where its entry was renamed since."""
 
     @property
     def widened(self) -> bool:
@@ -179,4 +181,5 @@ def _parse_version(entry: str, line: dict[str, object]) -> Version:
         narrowed,
         _locations(tuple(locations)) & _locations(tuple(now_locations)),  # type: ignore[has-type]
         None if retired is None else int(str(retired)) / 1000,
+        str(line.get("name", "")),
     )

@@ -4,7 +4,8 @@ Sync; call it from one thread at a time for writes (`store.database.writer.Write
 
     Vault.open(url, data) -> Vault            migrate, check keys; raises KeyMismatch
     organisations   create(p, id, name) -> key            the operator's owner key alone
-    projects        create(p, name, id=)   list
+    projects        create(p, name, id=, hosts=)   list
+    settings        get(p, scope)   change(p, scope, ScopeChange, if_match=)   defaults(p, scope)     of projects too
     datasets        create(p, project, Upload, id=)   get   list   replace(…, Upload, if_match=)   delete
                     disable(…, disabled=True)
     files           expect(scope, etag)   finish(scope, etag, keep)            by who was shown an upload URL
@@ -20,7 +21,7 @@ Sync; call it from one thread at a time for writes (`store.database.writer.Write
                     of_key(p, key)
     keys            authenticate(api_key, source=, request_id=) -> Principal   resume   report_leaked(api_key)
                     create(p, NewKey) -> (KeyInfo, key)   list   get   patch   revoke
-                    rotate(p, id, overlap, sessions=) -> (KeyInfo, key)   end_sessions(p, id)
+                    rotate(p, id, overlap, sessions=) -> (KeyInfo, key)   end_sessions(p, id)   compromised(p, id)
                     recover_owner(p) -> key               the operator at the data folder alone
     log             list(p, LogQuery) -> Page   verify(p) -> Verdict   gaps(p)   acknowledge(p, gap, note)
     once            recall(mark) -> Answer | None   marked(mark, verb)   keep_answer(mark, Answer)     Idempotency-Key
@@ -69,6 +70,7 @@ from store.vault.rights import NewKey
 from store.vault.sealing_keys import Resealed, SealingKeys
 from store.vault.session_documents import NewSession
 from store.vault.sessions import Sessions
+from store.vault.settings import ScopeChange, Settings
 
 __all__ = [
     "Answer",
@@ -81,6 +83,7 @@ __all__ = [
     "NewMember",
     "NewSession",
     "Resealed",
+    "ScopeChange",
     "Upload",
     "Vault",
     "Verdict",
@@ -96,6 +99,7 @@ class Vault:
         """Keeps the mark elsewhere; None where no place was named."""
         self.organisations = Organisations(gate)
         self.projects = Projects(gate)
+        self.settings = Settings(gate)
         self.datasets = Datasets(gate)
         self.files = Files(gate)
         self.entries = Entries(gate)

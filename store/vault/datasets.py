@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Connection, delete, select
@@ -20,6 +21,7 @@ from store.model import Kind, Scope
 from store.records import DatasetInfo, EntryInfo, NewEntry, Page, Rule
 from store.rules import canonical_rules, parse_rules
 from store.trust.manifest import session_key_of
+from store.vault.defaults import Default, default_of
 from store.vault.egress import check_egress
 from store.vault.gate import Verbs, check_match, fetching, find_scope, need_draft, stop_in
 from store.vault.listing import decode_cursor, page
@@ -31,13 +33,13 @@ from store.vault.views import entry_infos, entry_of
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A dataset as uploaded. `hosts` is the default for every secret that names none."""
+    """A dataset as uploaded. `hosts` is the default for every secret that names none; None: its project's."""
 
     name: str
     filename: str = ""
     secrets: Sequence[NewEntry] = ()
     variables: Sequence[NewEntry] = ()
-    hosts: Sequence[Rule] = ()
+    hosts: Sequence[Rule] | None = None
     egress: Mapping[str, object] = field(default_factory=dict)
     immutable: bool = False
     strict_bodies: bool = False
@@ -46,7 +48,7 @@ class Upload:
 @dataclass(frozen=True, slots=True)
 class _Checked:
     upload: Upload
-    hosts: list[str | dict[str, object]]
+    hosts: list[str | dict[str, object]] | None
     egress: dict[str, object]
     entries: list[Ready]
     groups: Mapping[tuple[Kind, str, str], Mapping[str, str]]
@@ -94,10 +96,12 @@ class Datasets(Verbs):
             changes = {**_settings(checked), "revision": draft.settings["revision"] + 1, "state_before": None}
             draft.set(_updated(transaction, principal), **changes)
             wanted = {(ready.kind.value, ready.name, ready.environment) for ready in checked.entries}
+            gone: dict[Kind, set[str]] = {kind: set() for kind in Kind}
             for state in draft.live():
                 if state.key not in wanted:
                     delete_entry(transaction, draft, state)
-            self._write_all(transaction, draft, principal, checked)
+                    gone[Kind(state.kind)].add(state.name)
+            self._write_all(transaction, draft, principal, checked, gone)
             whole = self._whole(transaction, draft, principal)
             return replace(whole, secrets=advised(whole.secrets, upload.secrets))
 
@@ -178,7 +182,8 @@ class Datasets(Verbs):
         faults.run(lambda: check_text(upload.name, "/name", 64, empty=False))
         faults.run(lambda: check_text(upload.filename, "/filename", 255))
         faults.run(lambda: check_id(id_, "/id") if id_ is not None else None)
-        hosts = faults.run(lambda: canonical_rules(parse_rules(upload.hosts))) or []
+        given = upload.hosts
+        hosts = None if given is None else faults.run(lambda: canonical_rules(parse_rules(given)))
         egress = faults.run(lambda: check_egress(upload.egress)) or {}
         kid = self._gate.sealing(connection).kid
         ready = check_all(Kind.SECRET, upload.secrets, "/secrets", kid, faults)
@@ -191,9 +196,22 @@ class Datasets(Verbs):
         }
         return _Checked(upload, hosts, egress, ready, groups)
 
-    def _write_all(self, transaction: Transaction, draft: Draft, principal: Principal, checked: _Checked) -> None:
-        author = Author(principal.author, checked.hosts)
+    def _write_all(
+        self,
+        transaction: Transaction,
+        draft: Draft,
+        principal: Principal,
+        checked: _Checked,
+        gone: Mapping[Kind, set[str]] = MappingProxyType({}),
+    ) -> None:
+        default = Default()
+        if any(ready.hosts is None for ready in checked.entries):
+            default = default_of(self._gate.ledger, transaction.connection, draft)
+        author = Author(principal.author, default)
         sealer = self._gate.sealing(transaction.connection)
+        for kind in Kind:
+            names = {ready.name for ready in checked.entries if ready.kind is kind} | gone.get(kind, set())
+            transaction.told |= {f"{kind}s": sorted(names)} if names else {}
         for ready in checked.entries:
             groups = checked.groups.get((ready.kind, ready.name, ready.environment))
             write_version(transaction, draft, sealer, author, ready, inherit=False, groups=groups)
@@ -280,7 +298,7 @@ def _info(
         state=said["state"],
         immutable=said["immutable"],
         strict_bodies=said["strict_bodies"],
-        hosts=said["hosts"],
+        hosts=said.get("hosts", []),
         egress=said["egress"],
         created_at=said["created_at"] / 1000,
         created_by=said["created_by"],

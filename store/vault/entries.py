@@ -14,15 +14,17 @@ from store.database import rows
 from store.database.schema import versions
 from store.errors import Conflict, NotFound, Tampered
 from store.ledger.commit import Transaction
-from store.ledger.manifests import Draft
+from store.ledger.manifests import Draft, Key
 from store.ledger.stops import Stop
-from store.model import WIDENED, Kind, Scope
-from store.providers import find_provider
+from store.model import NAME, WIDENED, Kind, Scope
+from store.providers import find_provider, label_of
 from store.records import Change, EntryInfo, GroupGrant, NewEntry, Page, Rule, VersionInfo, Warned
 from store.rules import DestinationRule, canonical_rules, parse_rules
 from store.trust.entry import EntryState, VersionState
+from store.vault.defaults import Default, default_of
 from store.vault.gate import Verbs, check_match, need_draft, nothing, refuse_immutable, stop_in
 from store.vault.listing import Listing, list_entries
+from store.vault.makers import made_by
 from store.vault.sharing import Ward, ward
 from store.vault.upload import MAX_ENTRIES, check, check_kept
 from store.vault.versions import Author, delete_entry, write_version
@@ -58,7 +60,10 @@ class Entries(Verbs):
             check_match(entry_etag(existing) if existing else None, if_match, if_none_match=if_none_match)
             if existing is None and draft.count >= MAX_ENTRIES:
                 raise Conflict(f"A scope holds at most {MAX_ENTRIES} secrets and variables.", code="too_many")
-            author = Author(principal.author, draft.settings.get("hosts", []))
+            default = Default()
+            if ready.hosts is None and not (existing is not None and existing.version(existing.active)):
+                default = default_of(self._gate.ledger, transaction.connection, draft)
+            author = Author(principal.author, default)
             state = write_version(transaction, draft, sealer, author, ready, inherit=True, groups=groups)
             return advised([entry_of(transaction.connection, state, draft.row(state.id))], [entry])[0]
 
@@ -73,7 +78,9 @@ class Entries(Verbs):
         with self._gate.look(principal, f"{_AREA[kind]}:read", scope, _AREA[kind]) as connection:
             kept = self._gate.manifest(connection, scope)
             ward = self._ward(connection, principal, scope, kind)
-            return list_entries(connection, kept, kind, listing or Listing(), now=self._gate.clock(), ward=ward)
+            asked = listing or Listing()
+            makers = made_by(self._gate.ledger, connection, principal, asked.created_by)
+            return list_entries(connection, kept, kind, asked, now=self._gate.clock(), ward=ward, makers=makers)
 
     def patch(
         self,
@@ -86,12 +93,18 @@ class Entries(Verbs):
         environment: str = "",
         if_match: str | None = None,
     ) -> EntryInfo:
-        """Change metadata. Destinations and locations can only narrow: widening needs the value again (`put`)."""
-        with self._edit(principal, scope, kind, name, environment=environment, if_match=if_match) as edit:
+        """Change metadata. Destinations and locations can only narrow: widening needs the value again (`put`).
+
+        A new name counts at once, for sessions that are open too: the old one is then nobody's.
+        """
+        mark = "" if change.name is None else f"#name={change.name[:128]}"
+        with self._edit(principal, scope, kind, name, environment=environment, if_match=if_match, mark=mark) as edit:
             listed, keep = _patched(change)
             ward = self._ward(edit.transaction.connection, principal, scope, kind)
             groups = self._shared(ward, edit.state, change.groups)
-            state = _narrowed(edit.state, change)
+            if change.name is not None:
+                ward.need_write(None)
+            state = _narrowed(_renamed(edit, change.name), change)
             fields = {"keep": state.keep if keep is None else keep}
             state = state.changed(**fields, groups=state.groups if groups is None else groups)
             return edit.done(state.pruned(edit.transaction.now) if keep is not None else state, listed)
@@ -201,7 +214,7 @@ class Entries(Verbs):
             draft = need_draft(transaction, scope)
             if not immutable:
                 refuse_immutable(draft)
-            state = draft.find((kind.value, name, environment))
+            state = _named(draft, (kind.value, name, environment))
             if state is None:
                 raise nothing()
             self._ward(transaction.connection, principal, scope, kind).need_change(state)
@@ -244,6 +257,26 @@ class _Edit:
         return entry_of(self.transaction.connection, state, self.draft.row(state.id))
 
 
+def _named(draft: Draft, key: Key) -> EntryState | None:
+    """Return the live entry that a path names: by its name, or by its id, which looks like no name."""
+    if NAME.fullmatch(key[1]):
+        return draft.find(key)
+    line = draft.ids.get(key[1])
+    return draft.entry(key[1]) if line is not None and line.live and line.key[0] == key[0] else None
+
+
+def _renamed(edit: _Edit, name: str | None) -> EntryState:
+    """Return an entry under another name. Its envelopes stay bound to the one that they were sealed for."""
+    state = edit.state
+    if name is None or name == state.name:
+        return state
+    check_name(name, "/name")
+    if edit.draft.find((state.kind, name, state.environment)) is not None:
+        raise Conflict("There is one of this name already.", code="exists")
+    sealed = [replace(each, name=each.name or state.name) for each in state.versions]
+    return state.changed(*(replace(each, name="" if each.name == name else each.name) for each in sealed), name=name)
+
+
 def _need_version(state: EntryState, number: int) -> VersionState:
     found = state.version(number)
     if found is not None:
@@ -262,7 +295,7 @@ def _patched(change: Change) -> tuple[dict[str, object], int | None]:
         values["description"] = description
     if provider is not None:
         faults.run(lambda: find_provider(provider, "/provider") if provider else None)
-        values["provider"] = provider
+        values["provider"] = label_of(provider)
     if rotate is not None:
         values["rotate_after"] = faults.run(lambda: parse_duration(rotate, "/rotate_after")) if rotate else None
     if change.keep_versions is not None:

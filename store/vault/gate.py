@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -77,7 +78,7 @@ class Gate:
                 if self.marking.mark is not None:
                     write_mark(transaction.connection, self.marking.mark, transaction.now)
                 yield transaction
-                transaction.log(_event(principal, action, scope, target))
+                transaction.log(replace(_event(principal, action, scope, target), detail=transaction.told))
 
     @contextmanager
     def look(self, principal: Principal, action: str, scope: Scope, target: str = "") -> Iterator[Connection]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from store.access import LOCAL, Principal, granted_by
 from store.bounds import earliest, exceeded
@@ -14,7 +14,7 @@ from store.database import rows
 from store.database.schema import api_keys
 from store.errors import Conflict, Forbidden, NotFound, Tampered
 from store.ledger.commit import Transaction
-from store.lineage import Document, Fetch, document_key, ends_at
+from store.lineage import Document, Fetch, document_key, ends_at, is_leaked
 from store.model import Scope, SecretValue
 from store.records import KeyInfo, Page
 from store.roles import OWNER
@@ -24,6 +24,7 @@ from store.vault.key_documents import (
     RIGHTS,
     damaged,
     end_key,
+    end_leaked,
     end_sessions,
     end_unread,
     etag_of,
@@ -45,6 +46,7 @@ from store.vault.rights import NewKey, expiry, hold, is_gone, member_for, renewe
 from store.vault.views import seconds
 
 MAX_OVERLAP = 30 * 86400
+SORTS = ("created_at", "last_used_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +75,31 @@ class Keys(Authentication):
             rights["expires_at"] = expiry(principal, wish.ttl, transaction.now)
             return _make(transaction, principal, fresh(transaction, rights, line_of(principal, fetch)))
 
-    def list(self, principal: Principal, *, limit: int = 50, cursor: str | None = None) -> Page[KeyInfo]:
-        """Return the organisation's keys, newest first; what does not verify is shown as damaged."""
+    def list(
+        self, principal: Principal, *, sort: str = "-created_at", limit: int = 50, cursor: str | None = None
+    ) -> Page[KeyInfo]:
+        """Return the organisation's keys, in the order of one of `SORTS`; what does not verify is shown as damaged.
+
+        Keys that were never used are as if they had been used before all others.
+        """
+        down, by = sort.startswith("-"), sort.removeprefix("-")
+        if by not in SORTS:
+            raise problem("/sort", "sort_invalid", "Sort by " + " or ".join(SORTS) + '; "-" in front for descending.')
         with self._gate.look(principal, "keys:read", _home(principal), "keys") as connection:
             where = [api_keys.c.organisation == principal.organisation]
             if own_only(principal) and principal.member is not None:
                 where.append(api_keys.c.member == principal.member.id)
+            order, id_ = func.coalesce(api_keys.c[by], 0), api_keys.c.id
             if cursor:
-                where.append(keyset(api_keys.c.created_at, api_keys.c.id, decode_cursor(cursor, (int, str)), down=True))
-            query = select(api_keys).where(*where).order_by(api_keys.c.created_at.desc(), api_keys.c.id.desc())
+                where.append(keyset(order, id_, decode_cursor(cursor, (int, str)), down=down))
+            ends = (order.desc(), id_.desc()) if down else (order, id_)
+            query = select(api_keys, order.label("sort_key")).where(*where).order_by(*ends)
             return page(
                 connection,
                 query,
                 limit,
                 lambda found: [each for row in found for each in self._shown(connection, principal, row)],
-                lambda row: (row["created_at"], row["id"]),
+                lambda row: (row["sort_key"], row["id"]),
             )
 
     def get(self, principal: Principal, key: str) -> KeyInfo:
@@ -133,6 +145,21 @@ class Keys(Authentication):
             check_match(etag_of(document), if_match)
             self._keep_an_owner(transaction, document)
             end_key(transaction, document)
+
+    def compromised(self, principal: Principal, key: str) -> None:
+        """End a key that may be in other hands: with it the sessions that it opened, and the keys that it made.
+
+        As if it had been shown (`report_leaked`), by who may revoke it, and does not have it. Not the last owner's.
+        """
+        target = f"keys/{key[:64]}/compromised"
+        with self._gate.change(principal, "keys:write", _home(principal), target) as transaction:
+            if find_key(self._gate.ledger, transaction.connection, principal, key) is None:
+                end_unread(transaction, principal.organisation, key)
+                return
+            fetch = fetching(self._gate.ledger, transaction.connection)
+            document = self._editable(transaction, principal, key, fetch, ending=True)
+            self._keep_an_owner(transaction, document)
+            end_leaked(transaction, document, fetch)
 
     def rotate(
         self, principal: Principal, key: str, overlap: int = 0, *, sessions: str = "keep"
@@ -184,7 +211,11 @@ class Keys(Authentication):
             return ()
         if document is None:
             return (damaged(row["id"], row["created_at"], row["member"]),)
-        return (info_of(document, seconds(row["last_used_at"]), state=self._state(document)),)
+        try:
+            gone = is_leaked(document, fetching(self._gate.ledger, connection))
+        except Tampered:  # of one that made it: as long as that does not verify, this is refused
+            gone = True
+        return (info_of(document, seconds(row["last_used_at"]), state="ended" if gone else self._state(document)),)
 
     def _state(self, document: Document) -> str:
         """Say active, expired, rotated (in its overlap, or after it)."""

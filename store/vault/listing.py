@@ -14,6 +14,7 @@ from store.database import rows
 from store.database.schema import entries
 from store.ledger.manifests import Kept
 from store.model import Kind
+from store.providers import label_of
 from store.records import EntryInfo, Page
 from store.vault.sharing import Ward
 from store.vault.views import entry_infos
@@ -106,8 +107,9 @@ def list_entries(
     *,
     now: float,
     ward: Ward,
+    makers: Sequence[str] = (),
 ) -> Page[EntryInfo]:
-    """Return one page of a scope's secrets or variables."""
+    """Return one page of a scope's secrets or variables; `makers`: whom `created_by` names."""
     down, sort = listing.sort.startswith("-"), listing.sort.removeprefix("-")
     if sort not in SORTS:
         raise problem("/sort", "sort_invalid", "Sort by " + ", ".join(SORTS) + '; "-" in front for descending.')
@@ -116,7 +118,7 @@ def list_entries(
         *rows.within(entries, kept.scope),
         entries.c.kind == kind.value,
         entries.c.deleted_at.is_(None),
-        *_filters(listing, now),
+        *_filters(listing, makers, now),
         *ward.visible(),
     ]
     if listing.cursor:
@@ -133,7 +135,7 @@ def list_entries(
     )
 
 
-def _filters(listing: Listing, now: float) -> list[ColumnElement[bool]]:
+def _filters(listing: Listing, makers: Sequence[str], now: float) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     for name in ("q", "provider", "created_by", "group"):
         check_text(getattr(listing, name), f"/{name}")
@@ -147,9 +149,9 @@ def _filters(listing: Listing, now: float) -> list[ColumnElement[bool]]:
             ),
         )
     if listing.provider:
-        found.append(entries.c.provider == listing.provider)
+        found.append(entries.c.provider == label_of(listing.provider))
     if listing.created_by:
-        found.append(entries.c.created_by == listing.created_by)
+        found.append(entries.c.created_by.in_(makers))
     if listing.environment is not None:
         found.append(entries.c.environment == listing.environment)
     if listing.group:

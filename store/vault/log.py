@@ -9,17 +9,24 @@ from store.errors import Forbidden, Tampered
 from store.ledger.commit import Ledger
 from store.ledger.log_watch import read_gaps
 from store.log import audit as chain
+from store.log import finding
 from store.log.chain import DOCUMENT, Gaps, Known
+from store.log.finding import Asked
 from store.model import Scope
 from store.records import AuditRow, GapInfo, Page
 from store.vault.gate import Verbs, nothing
 from store.vault.listing import check_limit, decode_cursor, encode_cursor
+from store.vault.makers import made_by
 from store.vault.organisations import OPERATOR
 
 
 @dataclass(frozen=True, slots=True)
 class LogQuery:
-    """What to list of the log. `action` is a whole action or an area (`secrets`)."""
+    """What to list of the log. `action` is a whole action or an area (`secrets`).
+
+    `actor` is `key:…`, `member:…`, `session:…` or a member's email; `destination` a host, with its port or of any;
+    `since` and `until` are Unix seconds.
+    """
 
     project: str = ""
     dataset: str = ""
@@ -27,6 +34,11 @@ class LogQuery:
     outcome: str = ""
     limit: int = 50
     cursor: str | None = None
+    actor: str = ""
+    secret: str = ""
+    destination: str = ""
+    since: float | None = None
+    until: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +65,9 @@ class Log(Verbs):
                 ("/outcome", ask.outcome),
                 ("/project", ask.project),
                 ("/dataset", ask.dataset),
+                ("/actor", ask.actor),
+                ("/secret", ask.secret),
+                ("/destination", ask.destination),
             ):
                 check_text(text, pointer)
             where = [audit.c.organisation == scope.organisation]
@@ -62,12 +77,15 @@ class Log(Verbs):
             if ask.action:
                 exact = audit.c.action == ask.action
                 where.append(exact | audit.c.action.startswith(ask.action + ":", autoescape=True))
+            where += [] if ask.since is None else [audit.c.at >= round(ask.since * 1000)]
+            where += [] if ask.until is None else [audit.c.at < round(ask.until * 1000)]
+            actors = made_by(self._gate.ledger, connection, principal, ask.actor) if ask.actor else None
             if ask.cursor:
                 where.append(audit.c.seq < decode_cursor(ask.cursor, (int,))[0])
             limit = check_limit(ask.limit)
-            rows = chain.ROW.where(*where).order_by(audit.c.seq.desc()).limit(limit + 1)
-            found = connection.execute(rows).all()
-            items = tuple(map(chain.as_row, found[:limit]))
+            rows = chain.ROW.where(*where).order_by(audit.c.seq.desc())
+            found = [*finding.found(connection, rows, Asked(actors, ask.secret, ask.destination), limit + 1)]
+            items = tuple(found[:limit])
             return Page(items, encode_cursor([items[-1].seq]) if len(found) > limit else None)
 
     def verify(self, principal: Principal) -> Verdict:

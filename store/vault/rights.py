@@ -1,10 +1,10 @@
 """The rights of a new or changed key: checked, and never more than its maker has."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from store.access import ACTIONS, AREAS, LEVELS, Principal
+from store.access import ACTIONS, AREAS, AREAS_ELSEWHERE, LEVELS, LEVELS_ELSEWHERE, Principal
 from store.bounds import Rights, earliest, exceeded, parse_networks, sentence
 from store.checks import check_id, check_text, is_plain, problem
 from store.errors import Forbidden, Tampered
@@ -41,6 +41,7 @@ class NewKey:
 
 def rights_of(wish: NewKey) -> dict[str, Any]:
     """Return the members of a key's document that are wished for, in one spelling; raises `Invalid`."""
+    wish = _translated(wish)
     check_text(wish.name, "/name", 64, empty=False)
     projects = None if wish.projects is None else _ids(wish.projects, "/projects")
     return {
@@ -53,6 +54,14 @@ def rights_of(wish: NewKey) -> dict[str, Any]:
         "sources": networks(wish.sources),
         "consumers": None if wish.consumers is None else _ids(wish.consumers, "/consumers"),
     }
+
+
+def _translated(wish: NewKey) -> NewKey:
+    """Return a wish with the levels and areas of other systems in our words."""
+    level, access = LEVELS_ELSEWHERE.get(wish.permission, wish.permission), wish.access
+    if access is not None:
+        access = [ours for each in access for ours in AREAS_ELSEWHERE.get(each, (each,))]
+    return replace(wish, permission=level, access=access)
 
 
 def hold(principal: Principal, made: Rights) -> None:

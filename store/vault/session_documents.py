@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from sqlalchemy import Connection
+
 from store.access import LOCAL, Principal
 from store.bounds import earliest
 from store.checks import Faults, check_environment, check_name, check_text, is_plain, problem
 from store.database import rows
+from store.errors import Tampered
 from store.hosts import normalise_host
-from store.ledger.commit import Transaction
+from store.ledger.commit import Ledger, Transaction
 from store.lineage import Document, Fetch, document_key, opener_of
 from store.model import Scope
 from store.records import SessionInfo
@@ -125,6 +128,24 @@ def born_of(fetch: Fetch, scope: Scope, consumer: str | None) -> int | None:
     if found is None:
         raise problem("/consumer", "consumer_unknown", "The project has no such consumer; declare it first.")
     return int(found["created_at"])
+
+
+def missing(ledger: Ledger, connection: Connection, fetch: Fetch, scope: Scope, document: Document) -> tuple[str, ...]:
+    """Return what a session declares, or its consumer, and nobody has entered: told to who opens it, by name."""
+    declared = document["secrets"]
+    if document["consumer"] is not None:
+        consumer = fetch(consumer_key(scope.organisation, scope.project, document["consumer"]))
+        named = [] if consumer is None else consumer["secrets"]
+        declared = named if declared is None else [name for name in declared if name in named]
+    if not declared:
+        return ()
+    try:
+        around = [kept for each in scope.parents if (kept := ledger.manifest(connection, each)) is not None]
+    except Tampered:  # nothing of it is used, and nothing told; the session ends no sooner for that
+        return ()
+    fits = {document["environment"], ""}
+    there = {name for kept in around for _, name, environment in kept.names if environment in fits}
+    return tuple(name for name in declared if name not in there)
 
 
 def damaged_session(scope: Scope, session: str, row: rows.Row | None) -> SessionInfo:

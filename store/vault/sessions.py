@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sqlalchemy import ColumnElement, Connection, func, select
 
@@ -28,6 +29,7 @@ from store.vault.session_documents import (
     damaged_session,
     document_of,
     info_of,
+    missing,
     opener_part,
 )
 
@@ -59,7 +61,8 @@ class Sessions(Verbs):
             document.update(id=minted.id, token=minted.keyed, origins=origins)
             transaction.put_document(session_key_of(minted.id), document)
             _insert(transaction, document)
-            return info_of(document), minted.token
+            lacks = missing(self._gate.ledger, transaction.connection, fetch, scope, document)
+            return replace(info_of(document), missing=lacks), minted.token
 
     def list(
         self, principal: Principal, project: str, dataset: str, *, limit: int = 50, cursor: str | None = None

@@ -6,6 +6,7 @@ from functools import partial
 
 from store.checks import (
     Faults,
+    check_beside,
     check_environment,
     check_name,
     check_text,
@@ -19,7 +20,7 @@ from store.errors import Tampered
 from store.keys.envelope import MAX_ENVELOPE, Envelope
 from store.model import Kind, SecretValue
 from store.presets import beyond
-from store.providers import find_provider, named_hosts, named_locations
+from store.providers import find_provider, label_of, named_hosts, named_locations
 from store.records import NewEntry, Warned
 from store.rules import Hosts, Rules
 
@@ -86,6 +87,9 @@ def check(kind: Kind, entry: NewEntry, pointer: str, kid: bytes) -> Ready:
     run(lambda: check_environment(entry.environment, f"{pointer}/environment"))
     run(lambda: check_text(entry.description or "", f"{pointer}/description", 1024))
     run(lambda: _check_content(kind, entry, pointer, kid))
+    if kind is Kind.SECRET and entry.value is not None:
+        for name in ("provider", "description"):
+            run(partial(check_beside, getattr(entry, name), entry.value.reveal(), f"{pointer}/{name}"))
     provider = entry.provider
     preset = run(lambda: find_provider(provider, f"{pointer}/provider")) if provider else None
     hosts = run(lambda: named_hosts(entry.hosts, preset, pointer))
@@ -102,7 +106,7 @@ def check(kind: Kind, entry: NewEntry, pointer: str, kid: bytes) -> Ready:
         entry.sealed,
         hosts,
         locations,
-        entry.provider,
+        label_of(entry.provider) if entry.provider else entry.provider,
         entry.description,
         rotate,
         pointer,

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from store.checks import problem
@@ -14,20 +14,20 @@ from store.ledger.binding import binding_of
 from store.ledger.commit import Transaction
 from store.ledger.manifests import Draft
 from store.ledger.mirror import Content
-from store.model import Kind, Scope
+from store.model import NAME, Kind, Scope
 from store.providers import rules_for
-from store.rules import Hosts
 from store.trust.entry import KEEP_VERSIONS, EntryState, VersionState
 from store.trust.signing import digest
+from store.vault.defaults import Default
 from store.vault.upload import Ready
 
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """By whom an entry is written; `hosts` is the dataset's default."""
+    """By whom an entry is written, and where it goes if its upload says nothing."""
 
     actor: str
-    hosts: Hosts = field(default_factory=list)
+    default: Default
 
 
 def write_version(
@@ -42,12 +42,16 @@ def write_version(
 ) -> EntryState:
     """Store a version and make it the active one; returns the entry's state.
 
-    `inherit`: rules that the upload leaves out come from the version before (a rotation), else from the dataset.
+    `inherit`: rules that the upload leaves out come from the version before (a rotation), else from the default.
     """
     before = draft.find((ready.kind.value, ready.name, ready.environment))
     active = before.version(before.active) if before is not None and inherit else None
-    rules = rules_for(ready.hosts, ready.locations, None if active is None else active.rules, author.hosts)
-    state = before or EntryState(draft.scope, random_text(16), ready.kind.value, ready.name, ready.environment)
+    default = author.default if ready.hosts is None and active is None else Default()
+    if ready.kind is Kind.VARIABLE and default.level != draft.scope.level:
+        default = Default()  # what is no secret goes anywhere, unless its own upload says otherwise
+    rules = rules_for(ready.hosts, ready.locations, None if active is None else active.rules, default.hosts)
+    _check_known(ready, default, draft.scope)
+    state = before or EntryState(draft.scope, _new_id(), ready.kind.value, ready.name, ready.environment)
     number, store_id = state.last + 1, transaction.keys.public.store_id
     binding = Binding(store_id, sealer.kid, draft.scope, ready.kind, ready.environment, ready.name, number, *rules)
     body, signature = _content(transaction, sealer, ready, binding)
@@ -60,10 +64,19 @@ def write_version(
         .pruned(transaction.now)
     )
     listed = _listed(transaction, author, ready, new=before is None, keep=inherit)
-    warnings = [[warning.code, warning.detail] for warning in ready.warnings(rules)]
+    # What an upload says of its own dataset it knows.
+    filled = [default.told()] if default.hosts and (inherit or default.level != draft.scope.level) else []
+    warnings = [[warning.code, warning.detail] for warning in (*filled, *ready.warnings(rules))]
     made = {"warnings": json.dumps(warnings), "created_at": transaction.now, "created_by": author.actor}
     draft.put(after, transaction.now, listed, Content(number, body, signature, made))
     return after
+
+
+def _new_id() -> str:
+    """Return an id that is no name, since either stands in a path."""
+    while NAME.fullmatch(made := random_text(16)):
+        pass
+    return made
 
 
 def _listed(transaction: Transaction, author: Author, ready: Ready, *, new: bool, keep: bool) -> dict[str, object]:
@@ -89,8 +102,18 @@ def _content(transaction: Transaction, sealer: Sealer, ready: Ready, binding: Bi
 def _check_binding(ready: Ready, binding: Binding) -> None:
     """Refuse what was sealed for another version, place or rules: it would be stored and never open."""
     if ready.binding not in {None, hashlib.sha256(binding.info()).hexdigest()}:
-        hint = f"Seal it for version {binding.version}, this place and the rules as they are in force here."
+        hint = (
+            f"Seal it for version {binding.version}, this place and the rules as they are in force here: name `hosts`, "
+            "or ask `default-hosts` beside `secrets/`."
+        )
         raise problem(f"{ready.pointer}/sealed", "sealed_binding", hint)
+
+
+def _check_known(ready: Ready, default: Default, scope: Scope) -> None:
+    """Refuse an envelope for which rules would be filled in from elsewhere, with no word of what it was sealed for."""
+    if ready.sealed is not None and ready.binding is None and default.hosts and default.level != scope.level:
+        hint = f"The {default.level} says where this would go. Name `hosts` and seal for them, or send `binding`."
+        raise problem(f"{ready.pointer}/sealed", "sealed_unbound", hint)
 
 
 def resealed(transaction: Transaction, state: EntryState, number: int, sealer: Sealer, envelope: bytes) -> None:
@@ -111,13 +134,15 @@ def delete_entry(transaction: Transaction, draft: Draft, state: EntryState) -> N
 
 def binding_of_row(store_id: bytes, entry: Mapping[Any, Any], version: Mapping[Any, Any]) -> Binding:
     """Return what a stored version says it is bound to; its envelope opens only if that is so."""
+    listed: list[dict[str, Any]] = json.loads(entry["record"] or "{}").get("versions", [])
+    name = next((each.get("name") for each in listed if each["number"] == version["number"]), None)
     return Binding(
         store_id,
         bytes.fromhex(version["kid"]),
         Scope(entry["organisation"], entry["project"], entry["dataset"]),
         Kind(entry["kind"]),
         entry["environment"],
-        entry["name"],
+        name or entry["name"],
         version["number"],
         json.loads(version["sealed_hosts"]),
         json.loads(version["sealed_locations"]),

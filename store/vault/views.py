@@ -10,7 +10,8 @@ from store.checks import format_duration
 from store.database import rows
 from store.database.schema import entries, versions
 from store.ledger.manifests import Kept, Key
-from store.model import Kind
+from store.model import NAME, Kind
+from store.providers import near_miss
 from store.records import EntryInfo, VersionInfo, Warned
 from store.trust.entry import EntryState
 from store.trust.signing import digest
@@ -30,8 +31,8 @@ def seconds(milliseconds: int | None) -> float | None:
 
 
 def one_entry(connection: Connection, kept: Kept, key: Key) -> tuple[EntryState, Mapping[Any, Any]] | None:
-    """Return a live entry and what is listed of it; None where the manifest has none of this name."""
-    id_ = kept.named(key)
+    """Return a live entry and what is listed of it; None where the manifest has none of this name, or id."""
+    id_ = kept.named(key) if NAME.fullmatch(key[1]) else _by_id(kept, key)
     row = rows.find(connection, entries, id=id_) if id_ is not None else None
     if id_ is None:
         return None
@@ -39,6 +40,11 @@ def one_entry(connection: Connection, kept: Kept, key: Key) -> tuple[EntryState,
         return kept.entry(id_, None), {**_UNLISTED, "id": id_}
     state = kept.entry(id_, _record(row))
     return state, {**row, "warnings": _warnings(connection, [state]).get(id_, "[]")}
+
+
+def _by_id(kept: Kept, key: Key) -> str | None:
+    line = kept.lines.get(key[1])
+    return key[1] if line is not None and line.live and line.key[0] == key[0] else None
 
 
 _UNLISTED = {
@@ -83,7 +89,7 @@ def _warnings(connection: Connection, states: Sequence[EntryState]) -> dict[str,
 def entry_of(connection: Connection, state: EntryState, row: Mapping[Any, Any]) -> EntryInfo:
     """Return what is told of an entry: what decides from its state, the rest from its row."""
     active, value = state.version(state.active), None
-    warnings = tuple(Warned(*pair) for pair in json.loads(row["warnings"]))
+    warnings = (*(Warned(*pair) for pair in json.loads(row["warnings"])), *near_miss(row["provider"]))
     if state.kind == Kind.VARIABLE and active is not None:
         stored = rows.read_version(connection, state.id, active.number)
         whole = stored is not None and digest(stored[0]) == active.sha256

@@ -30,6 +30,7 @@ def expected(text: str) -> list[str]:
     return [line for kind, block in BLOCK.findall(text) if kind in RUN for line in re.findall(r"(?m)^# → (.*)$", block)]
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.needs("curl")
 @pytest.mark.needs("node")
 @pytest.mark.parametrize("page", [page for page in PAGES if page.stem != "README"], ids=lambda page: page.stem)
@@ -46,7 +47,7 @@ def test_every_block_runs(egret, page, tmp_path):
         "API_TOKEN": VALUE,
     }
     done = subprocess.run(
-        ["bash", "-c", script], cwd=tmp_path, env=environ, text=True, capture_output=True, timeout=120
+        ["bash", "-c", script], cwd=tmp_path, env=environ, text=True, capture_output=True, timeout=280
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert VALUE not in done.stdout + done.stderr
@@ -55,7 +56,7 @@ def test_every_block_runs(egret, page, tmp_path):
         assert line in rest, (line, done.stdout, done.stderr)
         rest = rest.split(line, 1)[1]
     received = egret.upstream.received
-    assert (VALUE.encode() in received) == (page.stem != "datature")
+    assert VALUE.encode() in received
     assert b"SECRETS" not in received
 
 

@@ -203,7 +203,8 @@ def test_a_key_that_only_writes(api, client, reader):
         ({"name": "A", "value": VALUE, "hosts": VALUE}, "/secrets/0/hosts", "wrong_type"),
         ({"name": "A", "value": VALUE, "hosts": [VALUE + "!"]}, "/secrets/0/hosts/0", "host_invalid"),
         ({"name": "A", "value": VALUE, "environment": "Prod"}, "/secrets/0/environment", "environment_invalid"),
-        ({"name": "A", "value": VALUE, "provider": VALUE}, "/secrets/0/provider", "provider_unknown"),
+        ({"name": "A", "value": VALUE, "provider": VALUE}, "/secrets/0/provider", "holds_value"),
+        ({"name": "A", "value": VALUE, "description": f"is {VALUE}"}, "/secrets/0/description", "holds_value"),
         (VALUE, "/secrets/0", "wrong_type"),
     ],
 )
@@ -331,3 +332,46 @@ def test_the_tap_can_see(api, tap):
     with Client(tap.url, api.key, seal=False) as client:
         client.create_dataset("clear", [{"name": "KEY", "value": VALUE}])
     assert in_clear(tap.sent) == [CANARY]
+
+
+def test_what_is_filled_in_is_sealed_for(api, client, reader):
+    """An upload without hosts is sealed for those that the project says, here, and opens where these are."""
+    client.change_project("default", hosts=["project.example.com"])
+    try:
+        made = client.create_dataset("filled", [{"name": "API_KEY", "value": VALUE}])
+        assert made["secrets"][0]["hosts"] == ["project.example.com"]
+        assert "hosts_of_project" in {each["code"] for each in made["secrets"][0]["warnings"]}
+        again = client.replace_dataset(made["id"], "filled", [{"name": "API_KEY", "value": VALUE}], hosts=[])
+        assert again["secrets"][0]["hosts"] == []
+        filled = client.replace_dataset(made["id"], "filled", [{"name": "API_KEY", "value": VALUE}])
+        assert filled["secrets"][0]["hosts"] == ["project.example.com"]
+        later = client.put_secret(Area(made["id"]), "LATER", VALUE)
+        assert later["hosts"] == ["project.example.com"]
+        shared = client.put_secret(Area(), "SHARED", VALUE)
+        assert shared["hosts"] == ["project.example.com"]
+        for name in ("API_KEY", "LATER", "SHARED"):
+            assert opened(reader, api.store, made["id"], name, host="project.example.com") == CANARY
+        assert reader.alarms == 0
+    finally:
+        client.change_project("default", hosts=None)
+
+
+def test_a_default_that_changes_meanwhile_is_sealed_for_anew(client, monkeypatch):
+    """The store refuses what was sealed for the word before, and the client asks again."""
+    client.change_project("default", hosts=["before.example.com"])
+    asked = []
+    pages = client.pages
+
+    def slow(path, query=None):
+        found = list(pages(path, query))
+        if path.endswith("/default-hosts") and not asked:
+            client.change_project("default", hosts=["after.example.com"])
+        asked.append(path)
+        return iter(found)
+
+    monkeypatch.setattr(client, "pages", slow)
+    try:
+        made = client.create_dataset("raced", [{"name": "API_KEY", "value": VALUE}])
+        assert made["secrets"][0]["hosts"] == ["after.example.com"] and len(asked) == 2
+    finally:
+        client.change_project("default", hosts=None)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 from rawserver import RawServer
 
-from egret.secrets import Secrets, Told, Variables, variables_inside
+from egret.secrets import Resolved, Secrets, Told, Variables, variables_inside
 
 
 @pytest.fixture(autouse=True)
@@ -183,3 +183,47 @@ def test_the_import_gives_the_mapping():
     environ = {k: v for k, v in os.environ.items() if not k.startswith("EGRET_")} | {"K": "outside"}
     done = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["outside", "#{SECRETS.K}", "#{VARS.K}"]
+
+
+def resolved_in(environ):
+    told = Told(environ)
+    return Resolved(Secrets(told), Variables(told), told)
+
+
+def test_a_plugin_gets_an_address_where_a_variable_holds_one():
+    """`ctx.secrets[...]`: the environment, then the session's variable, then its secret; None where there is none."""
+    document = {
+        "secrets": [{"name": "CVAT_PASSWORD"}, {"name": "BOTH"}],
+        "variables": {"CVAT_URL": "https://cvat", "BOTH": "v"},
+    }
+    with proxy([document]) as (url, _):
+        environ = {"EGRET_SESSION": "id", "HTTP_PROXY": url}
+        found = resolved_in(environ)
+        assert found["CVAT_URL"] == "https://cvat" and found["CVAT_PASSWORD"] == "#{SECRETS.CVAT_PASSWORD}"
+        assert found["BOTH"] == "v" and sorted(found) == ["BOTH", "CVAT_PASSWORD", "CVAT_URL"] and len(found) == 3
+        assert resolved_in(environ | {"CVAT_URL": "https://mine"})["CVAT_URL"] == "https://mine"
+        assert resolved_in(environ | {"CVAT_URL": ""})["CVAT_URL"] == "https://cvat"
+        with pytest.warns(UserWarning, match="'CVAT_USERNAME'"):
+            assert found["CVAT_USERNAME"] is None
+        assert (
+            "CVAT_USERNAME" not in found
+            and found.get("CVAT_USERNAME", "x") == "x"
+            and found.get("CVAT_URL") == "https://cvat"
+        )
+        with pytest.warns(UserWarning, match="no secret or variable"):
+            assert found["lower case"] is None
+        assert repr(found) == "<Resolved: CVAT_URL, BOTH, CVAT_PASSWORD>"
+
+
+def test_outside_a_plugin_has_its_environment_as_before(recwarn):
+    """None where it is not set, without a word: there is no manager to be asked."""
+    found = resolved_in(OUTSIDE)
+    assert found["API_TOKEN"] == "canary-value" and found["ABSENT"] is None and "ABSENT" not in found
+    assert not recwarn.list and "canary-value" not in repr(found)
+
+
+def test_ctx_is_imported():
+    """`from egret import ctx` is what a plugin writes."""
+    from egret import ctx
+
+    assert isinstance(ctx.secrets, Resolved)

@@ -14,6 +14,8 @@ BOTH = {
     "test_gate",
     "test_intake",
     "test_log_watch",
+    "test_log_found",
+    "test_rename",
 }
 """What these modules test must hold on either database."""
 

@@ -97,7 +97,7 @@ def test_delete_takes_secrets_and_sessions_with_it(shared):
         ({"name": "A", "value": "v", "hosts": ["https://a.test/path"]}, "/secrets/0/hosts/0", "host_has_path"),
         ({"name": "A", "value": "v", "hosts": ["*"]}, "/secrets/0/hosts/0", "host_invalid"),
         ({"name": "A", "value": "v", "locations": ["cookie"]}, "/secrets/0/locations/0", "not_allowed"),
-        ({"name": "A", "value": "v", "provider": "nobody"}, "/secrets/0/provider", "provider_unknown"),
+        ({"name": "A", "value": "v", "provider": "a\nb"}, "/secrets/0/provider", "text_control"),
         ({"value": "v"}, "/secrets/0/name", "required"),
         ({"name": "A", "value": "v", "sk-live-typo": 1}, "/secrets/0/?", "unknown_field"),
     ],
@@ -123,3 +123,26 @@ def test_an_envelope_of_another_store(shared):
     secret = {"name": "A", "sealed": "AAAA"}
     answer = shared("POST", "/projects/default/datasets/", {"name": "x", "secrets": [secret]})
     assert answer.status == 409 and answer.pointers == {("/secrets/0/sealed", "sealed_invalid")}
+
+
+def test_a_project_and_the_organisation_say_where_secrets_go(api):
+    """PATCH says it, the documented upload without hosts is answered with it, null takes it back."""
+    assert api("GET", "/projects/default/").json["hosts"] is None
+    said = api("PATCH", "/projects/default/", {"hosts": ["API.example.com"]})
+    assert said.status == 200 and said.json["hosts"] == ["api.example.com"] and said.headers["ETag"]
+    assert api("PATCH", "/projects/default/", {"name": "x"}, headers={"If-Match": '"p1"'}).status == 412
+    assert api("PATCH", "/orgs/default/", {"hosts": ["org.example.com"]}).json["hosts"] == ["org.example.com"]
+    assert api("GET", "/orgs/default/").json["id"] == "default"
+    assert api("GET", "/orgs/other/").status == api("GET", "/projects/other/").status == 404
+    made = api("POST", "/projects/default/datasets/", {"name": "x", "secrets": [{"name": "API_TOKEN", "value": "canary-9f3Kq7Zp2Wx8"}]})  # fmt: skip
+    secret = made.json["secrets"][0]
+    assert secret["hosts"] == ["api.example.com"]
+    assert {each["code"]: each["detail"] for each in secret["warnings"]}["hosts_of_project"].endswith("project: api.example.com.")  # fmt: skip
+    listed = api("GET", f"/projects/default/datasets/{made.json['id']}/default-hosts").json
+    assert listed == {"items": [{"level": "project", "hosts": ["api.example.com"]}, {"level": "organisation", "hosts": ["org.example.com"]}], "next": None}  # fmt: skip
+    assert api("PATCH", "/projects/default/", {"hosts": None}).json["hosts"] is None
+    assert api("GET", "/projects/default/default-hosts").json["items"][0]["level"] == "organisation"
+    assert api("PATCH", "/orgs/default/", {"hosts": None, "name": "All"}).json["name"] == "All"
+    assert api("GET", "/orgs/default/default-hosts").json["items"] == []
+    assert api("PATCH", "/projects/default/", {}).status == 422
+    assert api("POST", "/projects/", {"name": "With", "id": "with", "hosts": ["api.example.com"]}).json["hosts"]

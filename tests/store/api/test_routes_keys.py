@@ -165,3 +165,24 @@ def test_a_limit_is_not_lifted(shared):
     ):
         assert answer.status == 403 and "limited to networks" in answer.json["detail"]
     assert shared("POST", "/keys/", {"name": "x", "sources": ["127.0.0.1"]}, key=limited).status == 201
+
+
+def test_a_key_that_may_be_compromised(shared):
+    """Ended by its id, with what it made; it is not there afterwards."""
+    made = shared("POST", "/keys/", {"name": "k", "permission": "full"}).json
+    child = shared("POST", "/keys/", {"name": "child", "permission": "full"}, key=made["key"]).json
+    assert shared("POST", f"/keys/{made['id']}/compromised").status == 204
+    assert (
+        shared("GET", "/projects/", key=child["key"]).status
+        == shared("GET", "/projects/", key=made["key"]).status
+        == 401
+    )
+    assert shared("POST", f"/keys/{made['id']}/compromised").status == 404
+
+
+def test_keys_in_the_order_that_is_asked_for(shared):
+    """By last use; the level and areas of other systems are answered with ours."""
+    made = shared("POST", "/keys/", {"name": "l", "permission": "labeler_only", "access": ["training"]}).json
+    assert (made["permission"], made["access"]) == ("rater_only", ["sessions"])
+    assert shared("GET", "/keys/?sort=last_used_at&limit=200").json["items"][0]["last_used_at"] is None
+    assert shared("GET", "/keys/?sort=name").status == 422

@@ -83,3 +83,17 @@ def test_a_disabled_dataset_opens_none(shared, path):
     assert shared("POST", path).code == "disabled"
     assert shared("POST", dataset + "enable").json["status"] == "ready"
     assert shared("POST", path).status == 201
+
+
+def test_who_opens_a_session_is_told_what_is_missing(shared):
+    """Declared by itself or by its consumer, in this environment, at every level; variables count."""
+    place = f"/projects/default/datasets/{shared.dataset()['id']}"
+    shared("PUT", f"{place}/secrets/HERE", {"value": "canary-9f3Kq7Zp2Wx8"})
+    shared("PUT", f"{place}/secrets/PROD_ONLY", {"value": "canary-9f3Kq7Zp2Wx8", "environment": "prod"})
+    shared("PUT", "/orgs/default/variables/CVAT_URL", {"value": "https://cvat.example.com"})
+    names = ["HERE", "PROD_ONLY", "CVAT_URL", "ABSENT"]
+    shared("PUT", "/projects/default/consumers/cvat", {"name": "CVAT", "secrets": names})
+    for asked in ({"secrets": names}, {"consumer": "cvat"}):
+        assert sorted(shared("POST", f"{place}/sessions/", asked).json["missing"]) == ["ABSENT", "PROD_ONLY"]
+        assert shared("POST", f"{place}/sessions/", {**asked, "environment": "prod"}).json["missing"] == ["ABSENT"]
+    assert shared("POST", f"{place}/sessions/", {}).json["missing"] == []

@@ -157,3 +157,24 @@ def test_the_page_names_every_operation(shared):
     for methods in document["paths"].values():
         for each in methods.values():
             assert f'id="{each["operationId"]}"' in page
+
+
+def test_the_log_is_asked_for_by_who_what_and_when(shared):
+    """The filters of the query, a day, a time and an age, with and without a zone; nonsense is told where it stands."""
+    made = shared.dataset()["id"]
+    shared("PUT", f"/projects/default/datasets/{made}/secrets/FOUND", {"value": "canary-9f3Kq7Zp2Wx8"})
+    asked = "/audit/?secret=FOUND&actor=key:" + shared.key.split("_")[1]
+    for when in ("", "&from=24h", "&from=2020-01-01", "&from=2020-01-01T00:00:00Z", "&from=2020-01-01T00:00:00%2B02:00",
+                 "&from=2020-01-01T00:00:00+02:00&to=2999-12-28"):  # fmt: skip
+        assert [each["object"] for each in shared("GET", asked + when).json["items"]] == ["secrets/FOUND"], when
+    for empty in ("&to=24h", "&from=2999-01-01", "&destination=api.example.com"):
+        assert shared("GET", asked + empty).json["items"] == []
+    for wrong in ("yesterday", "2020-02-30", "20200101", "2020-01-01T00:00", "5", "1e9"):
+        answer = shared("GET", f"/audit/?from={wrong}")
+        assert (answer.status, answer.pointers) == (422, {("/from", "time_invalid")}), wrong
+    assert shared("GET", "/audit/?since=24h").status == 422
+    first = shared("GET", "/audit/?limit=1&from=24h").json
+    assert (
+        shared("GET", f"/audit/?limit=1&from=24h&cursor={first['next']}").json["items"][0]["seq"]
+        < first["items"][0]["seq"]
+    )

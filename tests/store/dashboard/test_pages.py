@@ -130,6 +130,32 @@ def test_secrets_are_disabled_enabled_and_deleted(shared, visitor, dataset):
     assert shared("GET", api).status == 404
 
 
+def test_a_secret_is_labelled_renamed_and_found(shared, visitor, dataset):
+    """A provider is a column, a field with the presets, and a filter; another name is a form."""
+    path = f"{dataset}secrets"
+    form = {
+        "name": "LABELLED",
+        "value": "canary-9f3Kq7Zp2Wx8Lt5Rv",
+        "hosts": "api.example.com",
+        "provider": "our billing",
+    }
+    assert visitor.post(path, form).status == 303
+    page = visitor.get(dataset).body.decode()
+    assert "<td>our billing</td>" in page and '<option value="openai">' in page
+    assert visitor.post(f"{path}/LABELLED/about", {"environment": "", "name": "lower", "provider": "", "description": ""}).status == 422  # fmt: skip
+    renamed = {"environment": "", "name": "RENAMED", "provider": "opennai", "description": "was LABELLED"}
+    assert visitor.post(f"{path}/LABELLED/about", renamed).status == 303
+    page = visitor.get(dataset).body.decode()
+    assert (
+        "<code>RENAMED</code>" in page
+        and "<code>LABELLED</code>" not in page
+        and "did you mean the preset openai" in page
+    )
+    shared("POST", "/members/", {"name": "Mia", "id": "mia", "email": "mia@example.com", "role": "admin"})
+    assert "<code>RENAMED</code>" not in visitor.get(f"{dataset}?created_by=mia@example.com").body.decode()
+    assert "<code>RENAMED</code>" in visitor.get(f"{dataset}?provider=opennai").body.decode()
+
+
 def test_datasets_are_made_disabled_and_deleted(shared, visitor):
     """So do those of a dataset."""
     path = visitor.post("/dashboard/datasets", {"name": "by hand", "project": "default"}).headers["Location"]
@@ -301,3 +327,17 @@ def test_a_gap_in_the_log_is_shown_until_it_is_acknowledged(shared, visitor):
     assert other.post(path, {"note": "x"}).status == 403
     assert visitor.post(path, {"note": "seen"}).status == 303
     assert b"not whole" not in visitor.get("/dashboard/").body + visitor.get("/dashboard/audit/").body
+
+
+def test_the_log_is_searched_and_a_key_called_compromised(shared, visitor, dataset):
+    """Filters stand in the form and in the link to older rows; the button ends the key."""
+    visitor.post(dataset + "secrets", {"name": "A", "value": VALUE})
+    page = visitor.get("/dashboard/audit/?secret=A&action=secrets&from=24h").body.decode()
+    assert 'name="secret" value="A"' in page and "<code>secrets/A</code>" in page and "<code>keys/" not in page
+    assert visitor.get("/dashboard/audit/?from=nonsense").status == 422
+    assert visitor.get("/dashboard/audit/?outcome=denied&destination=none.example.com").status == 200
+    made = shared("POST", "/keys/", {"name": "lost", "permission": "full"}).json
+    assert "This key may be compromised" in visitor.get("/dashboard/keys/?sort=last_used_at").body.decode()
+    assert visitor.post(f"/dashboard/keys/{made['id']}/compromised", {}).status == 303
+    assert shared("GET", f"/keys/{made['id']}").status == 404
+    assert visitor.get("/dashboard/keys/?sort=nothing").status == 422

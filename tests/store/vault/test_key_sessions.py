@@ -11,7 +11,7 @@ from store.errors import Conflict, Forbidden, Invalid, NotAuthenticated, NotFoun
 from store.model import allowed
 from store.reader.session import parse_session
 from store.trust.signing import canonical
-from store.vault import Declaration, KeyChange, NewKey, NewMember, NewSession
+from store.vault import Declaration, KeyChange, LogQuery, NewKey, NewMember, NewSession
 
 
 @pytest.fixture
@@ -391,3 +391,78 @@ def test_a_dataset_that_comes_back_brings_no_session_back(filled, reader):
     with pytest.raises(NotFound):
         filled.vault.sessions.get(filled.owner, "default", "ds", session)
     assert lives(reader, opened(filled, filled.key)[1])
+
+
+def test_a_key_that_may_be_compromised_ends_with_all_that_came_of_it(filled, reader):
+    """By its id, which is all that is needed: its sessions, the keys that it made, and theirs, at once."""
+    id_, key = make(filled)
+    child_id, child = make(filled, login(filled, key))
+    _, grandchild = make(filled, login(filled, child))
+    _, other = make(filled)
+    tokens = [opened(filled, each)[1] for each in (key, child, grandchild)]
+    _, others = opened(filled, other)
+    assert all(lives(reader, each) for each in (*tokens, others))
+    filled.vault.keys.compromised(filled.owner, id_)
+    assert all(over(reader, each) for each in tokens) and lives(reader, others)
+    assert all(dead(filled, each) for each in (key, child, grandchild)) and login(filled, other)
+    with pytest.raises(NotFound):
+        filled.vault.keys.compromised(filled.owner, id_)
+    assert {each.id: each.state for each in filled.vault.keys.list(filled.owner).items}[child_id] == "ended"
+    written = [row.body["target"] for row in filled.vault.log.list(filled.owner, LogQuery(action="keys:write")).items]
+    assert written[0] == f"keys/{id_}/compromised"
+
+
+def test_who_may_not_end_a_key_may_not_call_it_compromised(filled):
+    """Nor is the last way in ended by a click."""
+    id_, _ = make(filled)
+    _, small = make(filled, permission="restricted", actions=["keys:write", "keys:read"])
+    with pytest.raises(Forbidden):
+        filled.vault.keys.compromised(login(filled, small), id_)
+    with pytest.raises(Conflict) as caught:
+        filled.vault.keys.compromised(filled.owner, filled.owner.key)
+    assert caught.value.code == "last_owner"
+
+
+def test_keys_by_their_last_use(filled):
+    """Those never used first, or last; pages go on where they ended."""
+    for name in ("first", "second", "never"):
+        make(filled, name=name)
+    at = {"first": 1000, "second": 2000}
+    for each in filled.vault.keys.list(filled.owner).items:
+        used = None if each.name == "never" else at.get(each.name, 500)
+        filled.sql("UPDATE api_keys SET last_used_at = :used WHERE id = :id", used=used, id=each.id)
+
+    def names(sort):
+        found, cursor = [], None
+        while True:
+            page = filled.vault.keys.list(filled.owner, sort=sort, limit=2, cursor=cursor)
+            found += [each.name for each in page.items]
+            cursor = page.next
+            if cursor is None:
+                return found
+
+    assert names("last_used_at") == ["never", "owner", "first", "second"]
+    assert names("-last_used_at") == ["second", "first", "owner", "never"]
+    assert names("-created_at")[-1] == "owner"
+    with pytest.raises(Invalid):
+        filled.vault.keys.list(filled.owner, sort="name")
+
+
+@pytest.mark.parametrize(
+    ("given", "access"),
+    [
+        (["training"], ("sessions",)),
+        (["deployment"], ("consumers", "sessions")),
+        (["dataset", "training"], ("datasets", "secrets", "sessions", "variables")),
+        (["sessions"], ("sessions",)),
+    ],
+)
+def test_levels_and_areas_by_other_systems_names(filled, given, access):
+    """They are taken where ours are, and told as ours: there is one word for each."""
+    id_, key = make(filled, access=given)
+    assert filled.vault.keys.get(filled.owner, id_).access == access
+    assert {each.partition(":")[0] for each in login(filled, key).granted} == {*access}
+    info = filled.vault.keys.patch(filled.owner, id_, KeyChange(permission="labeler_only", access=["deployment"]))
+    assert (info.permission, info.access, info.actions) == ("rater_only", ("consumers", "sessions"), ("sessions:open",))
+    labeler, _ = make(filled, permission="labeler_only")
+    assert filled.vault.keys.get(filled.owner, labeler).actions == ("sessions:open",)
