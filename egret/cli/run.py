@@ -166,7 +166,7 @@ def _about(session: "Document", declared: list[str] | None) -> "Document":
         told = about(session["proxy_url"])
     except Untold as error:
         fail(str(error), UNAVAILABLE)
-    missing = sorted(set(declared or ()) - {secret["name"] for secret in told["secrets"]})
+    missing = sorted(set(declared or ()) - {secret["name"] for secret in told["secrets"]} - set(told["variables"]))
     if missing:
         _say(f"warning: declared, and not to be had in this session: {', '.join(missing)}")
     return told
