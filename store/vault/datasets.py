@@ -28,7 +28,7 @@ from store.vault.listing import decode_cursor, page
 from store.vault.sharing import Sharing, need_upload, ward
 from store.vault.upload import Ready, check_all
 from store.vault.versions import Author, delete_entry, write_version
-from store.vault.views import entry_infos, entry_of
+from store.vault.views import dataset_etag, dataset_info, entry_infos, entry_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class Datasets(Verbs):
         scope = principal.scope(project, dataset)
         with self._gate.look(principal, "datasets:read", scope) as connection:
             kept, row = self._gate.manifest(connection, scope), rows.find(connection, datasets, **_key(scope))
-            return _info(scope, kept.settings, row or _UNLISTED, self._seen(connection, principal, kept))
+            return dataset_info(scope, kept.settings, row or _UNLISTED, self._seen(connection, principal, kept))
 
     def list(
         self, principal: Principal, project: str, *, limit: int = 50, cursor: str | None = None
@@ -130,7 +130,7 @@ class Datasets(Verbs):
 
             def made(found: Sequence[rows.Row]) -> list[DatasetInfo]:
                 known = [(row, self._gate.ledger.manifest(connection, Scope(*_place(row)))) for row in found]
-                return [_info(kept.scope, kept.settings, row) for row, kept in known if kept is not None]
+                return [dataset_info(kept.scope, kept.settings, row) for row, kept in known if kept is not None]
 
             return page(connection, query, limit, made, lambda row: (row["id"],))
 
@@ -162,7 +162,7 @@ class Datasets(Verbs):
             stop_in(self._gate, principal, "datasets:write", scope, Stop("disable"))
             said = {"name": "", "filename": "", "state": "disabled", "immutable": False, "strict_bodies": False}
             made = {"hosts": [], "egress": {}, "created_at": 0, "created_by": "", "revision": 0}
-            return _info(scope, {**said, **made}, {"updated_at": 0, "updated_by": principal.author})
+            return dataset_info(scope, {**said, **made}, {"updated_at": 0, "updated_by": principal.author})
 
     def _set_disabled(self, principal: Principal, scope: Scope, *, disabled: bool) -> DatasetInfo:
         with self._gate.change(principal, "datasets:write", scope, "disable" if disabled else "enable") as transaction:
@@ -238,12 +238,7 @@ class Datasets(Verbs):
             for state in draft.live()
             if wards[Kind(state.kind)].sees(state)
         ]
-        return _info(draft.scope, draft.settings, draft.listed, found)
-
-
-def dataset_etag(settings: Mapping[str, Any]) -> str:
-    """Return a dataset's ETag."""
-    return f'"d{settings["revision"]}"'
+        return dataset_info(draft.scope, draft.settings, draft.listed, found)
 
 
 def _key(scope: Scope) -> dict[str, str]:
@@ -285,26 +280,3 @@ def _groups(sharing: Sharing, kind: Kind, uploaded: Sequence[NewEntry]) -> dict[
         for index, entry in enumerate(uploaded)
         if entry.groups is not None
     }
-
-
-def _info(
-    scope: Scope, said: Mapping[str, Any], listed: Mapping[Any, Any], found: Sequence[EntryInfo] = ()
-) -> DatasetInfo:
-    return DatasetInfo(
-        id=scope.dataset,
-        project=scope.project,
-        name=said["name"],
-        filename=said["filename"],
-        state=said["state"],
-        immutable=said["immutable"],
-        strict_bodies=said["strict_bodies"],
-        hosts=said.get("hosts", []),
-        egress=said["egress"],
-        created_at=said["created_at"] / 1000,
-        created_by=said["created_by"],
-        updated_at=listed["updated_at"] / 1000,
-        updated_by=listed["updated_by"],
-        etag=dataset_etag(said),
-        secrets=tuple(info for info in found if info.kind is Kind.SECRET),
-        variables=tuple(info for info in found if info.kind is Kind.VARIABLE),
-    )

@@ -9,24 +9,23 @@ from sqlalchemy import Connection
 
 from store.access import Principal
 from store.advice import advised
-from store.checks import Faults, check_environment, check_name, check_text, parse_duration, parse_locations, problem
+from store.checks import check_environment, check_name
 from store.database import rows
 from store.database.schema import versions
 from store.errors import Conflict, NotFound, Tampered
 from store.ledger.commit import Transaction
 from store.ledger.manifests import Draft, Key
 from store.ledger.stops import Stop
-from store.model import NAME, WIDENED, Kind, Scope
-from store.providers import find_provider, label_of
-from store.records import Change, EntryInfo, GroupGrant, NewEntry, Page, Rule, VersionInfo, Warned
-from store.rules import DestinationRule, canonical_rules, parse_rules
-from store.trust.entry import EntryState, VersionState
+from store.model import NAME, Kind, Scope
+from store.records import Change, EntryInfo, GroupGrant, NewEntry, Page, VersionInfo, Warned
+from store.trust.entry import EntryState
+from store.vault.changes import listed_of, narrowed, need_version, renamed
 from store.vault.defaults import Default, default_of
 from store.vault.gate import Verbs, check_match, need_draft, nothing, refuse_immutable, stop_in
 from store.vault.listing import Listing, list_entries
 from store.vault.makers import made_by
 from store.vault.sharing import Ward, ward
-from store.vault.upload import MAX_ENTRIES, check, check_kept
+from store.vault.upload import MAX_ENTRIES, check
 from store.vault.versions import Author, delete_entry, write_version
 from store.vault.views import entry_etag, entry_of, one_entry, version_info
 
@@ -99,12 +98,12 @@ class Entries(Verbs):
         """
         mark = "" if change.name is None else f"#name={change.name[:128]}"
         with self._edit(principal, scope, kind, name, environment=environment, if_match=if_match, mark=mark) as edit:
-            listed, keep = _patched(change)
+            listed, keep = listed_of(change)
             ward = self._ward(edit.transaction.connection, principal, scope, kind)
             groups = self._shared(ward, edit.state, change.groups)
             if change.name is not None:
                 ward.need_write(None)
-            state = _narrowed(_renamed(edit, change.name), change)
+            state = narrowed(renamed(edit.draft, edit.state, change.name), change)
             fields = {"keep": state.keep if keep is None else keep}
             state = state.changed(**fields, groups=state.groups if groups is None else groups)
             return edit.done(state.pruned(edit.transaction.now) if keep is not None else state, listed)
@@ -151,7 +150,7 @@ class Entries(Verbs):
     ) -> EntryInfo:
         """Go back (or forward) to a version, under the rules sealed with it."""
         with self._edit(principal, scope, kind, name, environment=environment) as edit:
-            version, state, now = _need_version(edit.state, number), edit.state, edit.transaction.now
+            version, state, now = need_version(edit.state, number), edit.state, edit.transaction.now
             if number == state.active:
                 return edit.shown(state)
             again = replace(version, retired_at=None)
@@ -263,69 +262,3 @@ def _named(draft: Draft, key: Key) -> EntryState | None:
         return draft.find(key)
     line = draft.ids.get(key[1])
     return draft.entry(key[1]) if line is not None and line.live and line.key[0] == key[0] else None
-
-
-def _renamed(edit: _Edit, name: str | None) -> EntryState:
-    """Return an entry under another name. Its envelopes stay bound to the one that they were sealed for."""
-    state = edit.state
-    if name is None or name == state.name:
-        return state
-    check_name(name, "/name")
-    if edit.draft.find((state.kind, name, state.environment)) is not None:
-        raise Conflict("There is one of this name already.", code="exists")
-    sealed = [replace(each, name=each.name or state.name) for each in state.versions]
-    return state.changed(*(replace(each, name="" if each.name == name else each.name) for each in sealed), name=name)
-
-
-def _need_version(state: EntryState, number: int) -> VersionState:
-    found = state.version(number)
-    if found is not None:
-        return found
-    if 1 <= number <= state.last:
-        raise Conflict("The version was destroyed; its value is gone.", code="version_destroyed")
-    raise NotFound("There is no such version.")
-
-
-def _patched(change: Change) -> tuple[dict[str, object], int | None]:
-    """Check a change; returns what is listed of it, and how many versions shall be kept."""
-    faults, values = Faults(), dict[str, object]()
-    description, provider, rotate = change.description, change.provider, change.rotate_after
-    if description is not None:
-        faults.run(lambda: check_text(description, "/description", 1024))
-        values["description"] = description
-    if provider is not None:
-        faults.run(lambda: find_provider(provider, "/provider") if provider else None)
-        values["provider"] = label_of(provider)
-    if rotate is not None:
-        values["rotate_after"] = faults.run(lambda: parse_duration(rotate, "/rotate_after")) if rotate else None
-    if change.keep_versions is not None:
-        faults.run(lambda: check_kept(change.keep_versions, "/keep_versions"))
-    faults.stop()
-    return values, change.keep_versions
-
-
-def _narrowed(state: EntryState, change: Change) -> EntryState:
-    if change.hosts is None and change.locations is None:
-        return state
-    version = _need_version(state, state.active)
-    hosts, locations = version.rules
-    if change.hosts is not None:
-        hosts = _narrowed_hosts(hosts, change.hosts)
-    if change.locations is not None:
-        wanted = {*parse_locations(change.locations, "/locations")} - {WIDENED}
-        if not wanted <= set(locations):
-            raise problem("/locations", "widening", _WIDENING)
-        locations = sorted(wanted | ({WIDENED} & {*locations}))
-    return state.changed(replace(version, rules=(hosts, locations)))
-
-
-_WIDENING = "Destinations and locations can only be narrowed here; to widen them, PUT the secret with its value again."
-
-
-def _narrowed_hosts(current: Sequence[object], wanted: Sequence[Rule]) -> list[str | dict[str, object]]:
-    now = [DestinationRule.parse(rule) for rule in current]
-    rules = parse_rules(wanted)
-    for index, rule in enumerate(rules):
-        if not any(old.covers(rule) for old in now):
-            raise problem(f"/hosts/{index}", "widening", _WIDENING)
-    return canonical_rules(rules)

@@ -6,8 +6,8 @@ from typing import Any
 from store.errors import Conflict
 from store.log.audit import Event
 from store.model import Scope
-from store.vault.datasets import dataset_etag
 from store.vault.gate import Verbs, need_draft
+from store.vault.views import dataset_etag
 
 
 class Files(Verbs):

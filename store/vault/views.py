@@ -10,9 +10,9 @@ from store.checks import format_duration
 from store.database import rows
 from store.database.schema import entries, versions
 from store.ledger.manifests import Kept, Key
-from store.model import NAME, Kind
+from store.model import NAME, Kind, Scope
 from store.providers import near_miss
-from store.records import EntryInfo, VersionInfo, Warned
+from store.records import DatasetInfo, EntryInfo, VersionInfo, Warned
 from store.trust.entry import EntryState
 from store.trust.signing import digest
 from store.vault.sharing import Ward, unpacked
@@ -137,4 +137,33 @@ def version_info(state: EntryState, row: Mapping[Any, Any]) -> VersionInfo:
         created_at=row["created_at"] / 1000,
         created_by=row["created_by"],
         retired_at=seconds(row["retired_at"] if kept is None else kept.retired_at),
+    )
+
+
+def dataset_etag(settings: Mapping[str, Any]) -> str:
+    """Return a dataset's ETag."""
+    return f'"d{settings["revision"]}"'
+
+
+def dataset_info(
+    scope: Scope, said: Mapping[str, Any], listed: Mapping[Any, Any], found: Sequence[EntryInfo] = ()
+) -> DatasetInfo:
+    """Return a dataset as it is told: what its manifest says, what is listed of it, and its entries."""
+    return DatasetInfo(
+        id=scope.dataset,
+        project=scope.project,
+        name=said["name"],
+        filename=said["filename"],
+        state=said["state"],
+        immutable=said["immutable"],
+        strict_bodies=said["strict_bodies"],
+        hosts=said.get("hosts", []),
+        egress=said["egress"],
+        created_at=said["created_at"] / 1000,
+        created_by=said["created_by"],
+        updated_at=listed["updated_at"] / 1000,
+        updated_by=listed["updated_by"],
+        etag=dataset_etag(said),
+        secrets=tuple(info for info in found if info.kind is Kind.SECRET),
+        variables=tuple(info for info in found if info.kind is Kind.VARIABLE),
     )
