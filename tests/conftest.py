@@ -12,9 +12,14 @@ settings.load_profile("counted")  # the wall clock of a busy machine says nothin
 
 CI = os.environ.get("CI") == "true"
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A shell starts what runs in the background so, and programs hand it on: then no Ctrl-C of a test is ever heard.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell in the background and `nohup` have these ignored, and programs hand it on: no Ctrl-C of a test would be heard.
+for number, usual in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGQUIT, signal.SIG_DFL),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, usual)
 
 PROGRAMS = {
     "postgresql": ("/usr/lib/postgresql/*/bin/initdb", "initdb"),

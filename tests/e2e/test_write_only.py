@@ -37,7 +37,10 @@ def world(egret):
         "NAME": "SECRET", "n": "1", "version": "1", "session": session["id"], "id": session["id"], "key": key_id,
         "member": "reader", "group": "readers", "consumer": "reader", "gap": "none",
     }  # fmt: skip
-    return keys, names
+    yield keys, names
+    for scope in ("/projects/default", "/orgs/default"):
+        for kind in ("secrets", "variables"):
+            assert egret.api("DELETE", f"{scope}/{kind}/SECRET")[0] == 204
 
 
 def test_no_get_returns_a_value(egret, world):
