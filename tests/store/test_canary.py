@@ -70,7 +70,7 @@ def test_the_sweep_can_fail(store):
 
 REVEALS = {
     "store/keys/sealing.py": 1,  # seal
-    "store/vault/upload.py": 3,  # check its bytes before sealing
+    "store/vault/upload.py": 4,  # check its bytes, and what stands beside it, before sealing
     "store/vault/versions.py": 1,  # a variable, stored in clear
     "store/reader/values.py": 1,  # the canary
     "store/reader/warm.py": 1,  # encrypted again, under a key of this process

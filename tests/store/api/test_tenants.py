@@ -131,6 +131,8 @@ def test_a_foreign_object_is_like_a_missing_one(world, kind, which):
         missing = ask(world, method, path, each, {**world.places, **GONE}, key)
         assert foreign.status == missing.status, (method, path, foreign.body)
         assert same(foreign) == same(missing)
+        if each["operationId"] == "list_default_hosts_of_dataset":
+            continue  # of one to come they are its project's, which is the asker's own
         assert foreign.status == 404 or (which not in ("owner", "full", "admin") and foreign.code == "forbidden")
         tried += 1
         hidden += foreign.status == 404
@@ -182,9 +184,8 @@ def test_a_role_may_do_what_it_says(world, role, place):
     key = world.new_key(permission="full", member=member)
     for method, path, each in world.operations:
         needed, name = action(method, path, each), each["operationId"]
-        inside = (
-            place == "organisation" or "{project}" in path or needed in ("", "keys:read", "keys:write", "projects:read")
-        )
+        own = ("", "keys:read", "keys:write", *(["projects:read"] if "{org}" not in path else []))
+        inside = place == "organisation" or "{project}" in path or needed in own
         allowed = inside and (not needed or needed in ROLES[role]) and name not in OWNERS_ALONE
         if name in FILLED:
             allowed = allowed and "secrets:write" in ROLES[role]
