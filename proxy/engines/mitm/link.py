@@ -44,6 +44,7 @@ class Layered(ClientLink):
         if shaking.tunnel_state is not TunnelState.OPEN or self._failed:
             raise ConnectionResetError
         self.secured = True
+        self._fresh = bool(self.buffer)  # what came with the last of the handshake, and `more` has told of
         return shaking
 
     # see `Link`
