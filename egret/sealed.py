@@ -21,7 +21,7 @@ from store.errors import Invalid
 from store.keys.envelope import PUBLIC_SIZE, SUITE, Binding
 from store.keys.sealing import Sealer
 from store.model import Kind, Scope, SecretValue
-from store.providers import find_provider, named_hosts, named_locations, rules_for
+from store.providers import Provider, find_provider, named_hosts, named_locations, rules_for
 from store.rules import Rules, canonical_rules, parse_rules
 
 FIELDS: Final = {
@@ -127,14 +127,24 @@ def _checked(entry: object, pointer: str) -> Document:
     return entry
 
 
+def preset_of(entry: Mapping[str, Any], pointer: str = "") -> Provider | None:
+    """Return the preset that an entry names, None for none and for a label."""
+    provider = entry.get("provider")
+    return local(lambda: find_provider(str(provider), f"{pointer}/provider")) if provider else None
+
+
+def is_free(entry: Mapping[str, Any], pointer: str = "") -> bool:
+    """Whether an entry leaves it to others where it goes."""
+    return entry.get("hosts") is None and entry.get("sealed") is None and preset_of(entry, pointer) is None
+
+
 def rules_of(entry: Mapping[str, Any], before: Before, default: Sequence[object], pointer: str = "") -> Rules:
     """Return the rules that the store is going to come to: given ones, the provider's, those in force, the default."""
     return local(lambda: _rules(entry, before, default, pointer))
 
 
 def _rules(entry: Mapping[str, Any], before: Before, default: Sequence[object], pointer: str) -> Rules:
-    provider = entry.get("provider")
-    preset = find_provider(str(provider), f"{pointer}/provider") if provider else None
+    preset = preset_of(entry, pointer)
     hosts = named_hosts(_list(entry, "hosts", pointer), preset, pointer)
     locations = named_locations(_list(entry, "locations", pointer), preset, pointer)
     known = None

@@ -108,11 +108,11 @@ class Uploads:
 
     def _entries(self, area: Area, body: Mapping[str, Any], known: Known) -> list[Document]:
         """Seal a whole upload; every fault that can be seen here is found before anything is sent."""
-        from egret.sealed import Before, checked, rules_of  # noqa: PLC0415
+        from egret.sealed import Before, checked, is_free, rules_of  # noqa: PLC0415
 
         entries = [checked(f"/secrets/{index}", entry) for index, entry in enumerate(body["secrets"])]
         default = body.get("hosts")
-        if default is None and any(map(_is_free, entries)):
+        if default is None and any(is_free(entry, f"/secrets/{index}") for index, entry in enumerate(entries)):
             default = self._default(area, but="dataset")  # whose own word this upload replaces
         # An upload replaces: rules that it leaves out come from the default, not from the version before.
         rules = [rules_of(entry, Before(), default or (), f"/secrets/{index}") for index, entry in enumerate(entries)]
@@ -126,10 +126,10 @@ class Uploads:
         return sealed
 
     def _entry(self, area: Area, entry: Document, version: int | None) -> Document:
-        from egret.sealed import rules_of  # noqa: PLC0415
+        from egret.sealed import is_free, rules_of  # noqa: PLC0415
 
         before = self._before(area, entry)
-        default = self._default(area) if _is_free(entry) and before.hosts is None else ()
+        default = self._default(area) if is_free(entry) and before.hosts is None else ()
         rules = rules_of(entry, before, default)
         return self._key().seal(self._scope(area), entry, rules, before.version + 1 if version is None else version)
 
@@ -143,7 +143,7 @@ class Uploads:
         return found
 
     def _before(self, area: Area, entry: Mapping[str, Any]) -> "Before":
-        from egret.sealed import Before  # noqa: PLC0415
+        from egret.sealed import Before, preset_of  # noqa: PLC0415
 
         asked = f"?{urlencode({'environment': entry['environment']})}" if entry.get("environment") else ""
         try:
@@ -151,11 +151,6 @@ class Uploads:
         except NotFound:
             return Before()
         except Forbidden:  # a key that only writes: the store tells the version, the rules are the caller's to give
-            if entry.get("provider") or (entry.get("hosts") is not None and entry.get("locations") is not None):
+            if preset_of(entry) or (entry.get("hosts") is not None and entry.get("locations") is not None):
                 return Before()
             raise
-
-
-def _is_free(entry: Mapping[str, Any]) -> bool:
-    """Whether an entry leaves it to others where it goes."""
-    return entry.get("hosts") is None and not entry.get("provider") and entry.get("sealed") is None

@@ -349,7 +349,9 @@ def test_what_is_filled_in_is_sealed_for(api, client, reader):
         assert later["hosts"] == ["project.example.com"]
         shared = client.put_secret(Area(), "SHARED", VALUE)
         assert shared["hosts"] == ["project.example.com"]
-        for name in ("API_KEY", "LATER", "SHARED"):
+        labelled = client.put_secret(Area(made["id"]), "LABELLED", VALUE, provider="our-vendor")
+        assert (labelled["hosts"], labelled["provider"]) == (["project.example.com"], "our-vendor")
+        for name in ("API_KEY", "LATER", "SHARED", "LABELLED"):
             assert opened(reader, api.store, made["id"], name, host="project.example.com") == CANARY
         assert reader.alarms == 0
     finally:

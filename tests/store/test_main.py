@@ -72,7 +72,7 @@ def test_it_says_ready_serves_and_drains(made):
 def test_it_says_where_nothing_tells_that_the_disk_was_put_back(made, monkeypatch):
     """Database and mark on one file system go back together; an anchor on another one tells."""
     data, _ = made
-    assert "store.anchor names a folder elsewhere" in Process(data).stop()[1]
+    assert "cannot tell when an old copy of its whole disk is put back: see store.anchor" in Process(data).stop()[1]
     with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
         assert Path(elsewhere).stat().st_dev != data.stat().st_dev
         monkeypatch.setenv("EGRET_STORE__ANCHOR", elsewhere)

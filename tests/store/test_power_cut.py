@@ -9,6 +9,7 @@ import secrets
 import apsw
 import pysqlite3
 import pytest
+from draw import Draw
 from power import Disk, RecordingVFS, Tape
 from sqlalchemy import event
 from stores import Store, secret
@@ -107,10 +108,10 @@ def cuts(recorded, tmp_path, level):
     first = judge(start, tmp_path / f"{level}-start", keys)
     assert first is not None
     assert sum(operation.kind == "mark" for operation in tape) == len(transactions) == PUTS + 1
-    lost = broken = 0
+    lost, broken, lots = 0, 0, Draw(level)
     for number in range(CUTS):
-        disk, answered = Disk(start), 0
-        for operation in tape[: secrets.randbelow(len(tape)) + 1]:
+        disk, answered = Disk(start, lots), 0
+        for operation in tape[: lots.randrange(len(tape)) + 1]:
             disk.apply(operation)
             answered += operation.kind == "mark"
         beat = judge(disk.after_cut(), tmp_path / f"{level}-{number}", keys)

@@ -1,30 +1,29 @@
 """What is hard to guess, and what only looks so."""
 
 import base64
-import secrets
-import string
 import uuid
 
 import pytest
+from draw import Draw
 
 from store.model import SecretValue
 from store.reach import STRONG_FOR, WEAK_FOR, Stored
 from store.strength import bits, strong
 
-LETTERS = string.ascii_letters + string.digits
+DRAW = Draw("strength")
 GENERATED = {
-    "40 letters and digits": lambda: "".join(secrets.choice(LETTERS) for _ in range(40)),
-    "40 hex digits": lambda: secrets.token_hex(20),
-    "64 hex digits": lambda: secrets.token_hex(32),
-    "a provider's key": lambda: "sk-proj-" + "".join(secrets.choice(LETTERS) for _ in range(48)),
-    "a token of GitHub's": lambda: "ghp_" + "".join(secrets.choice(LETTERS) for _ in range(36)),
-    "48 random bytes": lambda: secrets.token_urlsafe(48),
-    "48 random bytes in base64": lambda: base64.b64encode(secrets.token_bytes(48)).decode(),
-    "a UUID": lambda: str(uuid.uuid4()),
+    "40 letters and digits": lambda: DRAW.letters(40),
+    "40 hex digits": lambda: DRAW.hex(20),
+    "64 hex digits": lambda: DRAW.hex(32),
+    "a provider's key": lambda: "sk-proj-" + DRAW.letters(48),
+    "a token of GitHub's": lambda: "ghp_" + DRAW.letters(36),
+    "48 random bytes": lambda: DRAW.base64(48),
+    "48 random bytes in base64": lambda: base64.b64encode(DRAW.randbytes(48)).decode(),
+    "a UUID": lambda: str(uuid.UUID(int=DRAW.getrandbits(128), version=4)),
     "a signed JWT": lambda: (
-        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0." + base64.urlsafe_b64encode(secrets.token_bytes(48)).decode()
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0." + base64.urlsafe_b64encode(DRAW.randbytes(48)).decode()
     ),
-    "a URL with a key in it": lambda: "https://hooks.example.com/services/" + secrets.token_hex(20),
+    "a URL with a key in it": lambda: "https://hooks.example.com/services/" + DRAW.hex(20),
 }
 
 
@@ -55,7 +54,7 @@ def test_what_is_public_or_likely_is_weak(value):
 
 @pytest.mark.parametrize(
     ("value", "window"),
-    [(secrets.token_hex(32), STRONG_FOR), ("hunter2-hunter2", WEAK_FOR)],
+    [(DRAW.hex(32), STRONG_FOR), ("hunter2-hunter2", WEAK_FOR)],
     ids=["strong", "weak"],
 )
 def test_a_strong_value_is_searched_for_longer_after_it_was_rotated_out(value, window):

@@ -4,10 +4,10 @@ At a cut, everything synced before it is there. Of what was written after the la
 missing, and one write may be torn. Written for APSW, whose VFS can be subclassed in Python.
 """
 
-import secrets
 from dataclasses import dataclass, field
 
 import apsw
+from draw import Draw
 
 SECTOR = 512
 
@@ -67,7 +67,8 @@ class RecordingVFS(apsw.VFS):
 class Disk:
     """Files as bytes: `synced` is safe, `pending` may be lost."""
 
-    def __init__(self, start):
+    def __init__(self, start, lots: Draw):
+        self.lots = lots
         self.synced = {name: bytearray(data) for name, data in start.items()}
         self.pending: dict[str, list[Operation]] = {}
 
@@ -83,11 +84,11 @@ class Disk:
         left = {name: bytearray(data) for name, data in self.synced.items()}
         for waiting in self.pending.values():
             for operation in waiting:
-                lot = secrets.randbelow(4)
+                lot = self.lots.randrange(4)
                 if lot == 0:
                     continue
                 if lot == 1 and operation.kind == "write" and len(operation.data) > SECTOR:
-                    cut = SECTOR * secrets.randbelow(len(operation.data) // SECTOR + 1)
+                    cut = SECTOR * self.lots.randrange(len(operation.data) // SECTOR + 1)
                     operation = Operation("write", operation.name, operation.offset, operation.data[:cut])
                 _put(left, operation)
         return {name: bytes(data) for name, data in left.items()}

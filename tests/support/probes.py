@@ -5,12 +5,11 @@ the first store's value, in every form there is; whoever could tell the two outc
 letter. A kind that is added here joins them all.
 """
 
-import secrets
 import ssl
-import string
 from collections.abc import Callable
 from typing import NamedTuple
 
+from draw import Draw
 from forms import DOCUMENTED, SCRUBBED
 from sockets import frame
 from vectors import decode, encode
@@ -19,7 +18,6 @@ from proxy.core.scrub import Scrubber
 from store.model import SecretValue
 
 FORMS = {**SCRUBBED, **DOCUMENTED}
-LETTERS = string.ascii_letters + string.digits
 SHARES = (0.3, 0.7, 0.93)
 FIRST = b"some text that anybody may read.\n\n"
 LAST = b"~ the rest\n\n"
@@ -103,12 +101,12 @@ MESSAGES: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-def drawn() -> bytes:
-    """Return a random value; all of them have one shape.
+def drawn(name: str) -> bytes:
+    """Return a value drawn for a name; all of them have one shape.
 
     Its last bits are 0: `~` is 63 in some base64 alphabets, and what stands behind a beginning must not complete it.
     """
-    return b"zZ9" + "".join(secrets.choice(LETTERS) for _ in range(24)).encode() + b"d"
+    return b"zZ9" + Draw(name).letters(24).encode() + b"d"
 
 
 def guesses(value: bytes, share: float) -> bytes:

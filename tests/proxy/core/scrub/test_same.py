@@ -4,12 +4,11 @@ What is compared is all that a stream gives: its bytes, in which pieces, after w
 the work that was counted. The streams hold every true beginning of a value, in every form.
 """
 
-import secrets
-import string
 from functools import cache
 
 import probes
 import pytest
+from draw import LETTERS, Draw
 from forms import DOCUMENTED, SCRUBBED
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -23,7 +22,6 @@ from proxy.core.scrub.stream import EVENTS, LINES, Stream
 from store.model import SecretValue
 
 FORMS = {**SCRUBBED, **DOCUMENTED}
-LETTERS = string.ascii_letters + string.digits
 ALPHABETS = {
     "hex": "0123456789abcdef",
     "alphanumeric": LETTERS,
@@ -38,13 +36,12 @@ KINDS = {
 }
 
 
-def value(alphabet: str, length: int) -> bytes:
-    """Return a value with at least one of each kind of letter that its alphabet is known by."""
-    letters = ALPHABETS[alphabet]
+def value(alphabet: str, length: int, name: str = "other") -> bytes:
+    """Return a value, drawn for a name, with at least one of each kind of letter that its alphabet is known by."""
     marks = {"base64": "+", "printable": "!", "blanks": " ", "binary": "☃", "alphanumeric": "zZ9", "hex": "a1"}[
         alphabet
     ]
-    text = marks + "".join(secrets.choice(letters) for _ in range(length))
+    text = marks + Draw(f"{name} {alphabet} {length}").letters(length, ALPHABETS[alphabet])
     while len(text.encode()) > length:
         text = text[:-1]
     return text.encode().ljust(length, b"x" if alphabet != "hex" else b"0")
@@ -53,8 +50,8 @@ def value(alphabet: str, length: int) -> bytes:
 @cache
 def stores(alphabet: str, length: int) -> tuple[bytes, Scrubber, Scrubber]:
     """Return a value, and two stores: one that has it, one that has another of its shape, of any length of that shape."""
-    one = value(alphabet, length)
-    other = value(alphabet, max(8, -(-length // 16) * 16 - secrets.randbelow(8)))
+    one = value(alphabet, length, "one")
+    other = value(alphabet, max(8, -(-length // 16) * 16 - Draw(f"{alphabet} {length}").randrange(8)))
     assert shape_of(one) == shape_of(other)
     return one, Scrubber([("A", SecretValue(one))]), Scrubber([("A", SecretValue(other))])
 
@@ -143,7 +140,8 @@ def test_no_mixture_of_beginnings_tells_anything(options, data):
 def test_near_misses_cost_what_anything_else_does(unit):
     """As many as a body can hold, and one guess more: there is no bound to fill, so nothing is ever withheld."""
     held, one, other = stores("hex", 40)
-    near = b"".join(unit % byte for byte in held[:-1])
+    wrong = ord("0" if held[-1:] != b"0" else "f")  # or a value that ends as it begins would stand there whole
+    near = b"".join(unit % byte for byte in (*held[:-1], wrong))
     dense = near * (200_000 // len(near))
     for length in range(1, len(held), 5):
         for guess in {held[length], ord("0"), ord("f")}:

@@ -1,10 +1,10 @@
 """Streams: what is replaced, what is held back, and for how long."""
 
 import base64
-import secrets
 import tracemalloc
 
 import pytest
+from draw import Draw
 from forms import SCRUBBED
 
 from proxy.core.scrub import Scrubber
@@ -110,7 +110,7 @@ def test_other_values_can_be_searched_for_in_mid_stream():
 
 def test_other_values_are_held_back_for_as_long_as_they_are():
     """A longer one from its first byte on; and for one that is searched for no more nothing waits."""
-    long = secrets.token_urlsafe(3000)[:3000].encode()
+    long = Draw("value").base64(3000)[:3000].encode()
     one = stream(b"canary-value")
     assert one.feed(b"begin! ") == b"begin! "
     one.renew(Scrubber([("NEW", SecretValue(long))]))
@@ -146,7 +146,7 @@ HOSTILE = {
 @pytest.mark.parametrize("form", HOSTILE)
 def test_work_on_a_piece_is_bounded_by_its_length(form):
     """There is no budget to spend: every lane is gone through once, and there are few, whatever the piece holds."""
-    value = secrets.token_hex(20).encode()
+    value = Draw("value").hex(20).encode()
     search = stream(value, b"canary-value")._told.search
     once = HOSTILE[form](value)
     data = once * (40_000 // len(once))
@@ -157,7 +157,7 @@ def test_work_on_a_piece_is_bounded_by_its_length(form):
 
 def test_memory_does_not_grow_with_the_stream():
     """Beginnings of a value without end."""
-    value = secrets.token_hex(2000).encode()
+    value = Draw("value").hex(2000).encode()
     one = stream(value)
     piece = value[:3000] + b"." + value[:-1]
     for _ in range(20):
@@ -172,8 +172,8 @@ def test_memory_does_not_grow_with_the_stream():
 
 def test_small_pieces_of_one_run_are_not_looked_at_one_by_one():
     """The work is that of a stream in large pieces, or a few times as much: it does not grow with their number."""
-    value = secrets.token_urlsafe(3000)[:3000].encode()
-    data = secrets.token_hex(20_000).encode()
+    value = Draw("value").base64(3000)[:3000].encode()
+    data = Draw("data").hex(20_000).encode()
     one, other = stream(value), stream(value)
     fed(one, data, 10)
     fed(other, data, 4000)
@@ -188,14 +188,15 @@ def test_a_clean_piece_is_passed_on_uncopied():
 
 def test_a_long_value_in_small_pieces_is_found():
     """64 KiB, some kilobytes at a time, in several forms."""
-    value = secrets.token_urlsafe(50_000)[:65_000].encode()
+    value = Draw("value").base64(50_000)[:65_000].encode()
     for form in (value, value.hex().encode(), b"".join(b"%%%02X" % byte for byte in value[:4000]) + value[4000:]):
         assert fed(stream(value), b"<" + form + b">", 5000) == b"<#{SECRETS.S0}>"
 
 
 def test_lines_of_a_value_are_values():
     """Each that is strong by itself; a stream is not held up for those that follow."""
-    lines = [secrets.token_urlsafe(48).encode() for _ in range(3)]
+    draw = Draw("lines")
+    lines = [draw.base64(48).encode() for _ in range(3)]
     key = b"-----BEGIN PRIVATE KEY-----\n" + b"\n".join(lines) + b"\n-----END PRIVATE KEY-----\n"
     one = stream(key)
     assert one.feed(b"key:\n" + lines[0] + b"\n" + lines[1] + b"\n\n.") == b"key:\n#{SECRETS.S0}\n#{SECRETS.S0}\n\n."

@@ -10,7 +10,7 @@ from forward import Forward
 from served import receive
 from vectors import decode
 
-VALUES = {"mine": probes.drawn(), "other": probes.drawn()}
+VALUES = {name: probes.drawn(name) for name in ("mine", "other")}
 
 
 @pytest.fixture(scope="module")

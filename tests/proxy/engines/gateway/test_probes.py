@@ -5,7 +5,7 @@ import pytest
 import sockets
 from gatehouse import ANYWHERE, Gatehouse, drained
 
-VALUES = {"mine": probes.drawn(), "other": probes.drawn()}
+VALUES = {name: probes.drawn(name) for name in ("mine", "other")}
 
 
 @pytest.fixture(scope="module")
