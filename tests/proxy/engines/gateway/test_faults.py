@@ -24,6 +24,8 @@ from store.model import Location
 
 FAULT = "fault-canary-text"
 HIT: set[str] = set()
+GUARD = 30.0
+"""Seconds; it ends what hangs."""
 FIRST = threading.Event()
 """Something of an answer in pieces has come to the client, or nothing will."""
 NAMED = ("_asdict", "_make", "_replace")
@@ -159,7 +161,7 @@ def gate():
                     return
                 send(frame(first & 15, data))
 
-    with Gatehouse(idle_timeout=2.0, response_timeout=2.0) as house:
+    with Gatehouse(idle_timeout=2.0, response_timeout=2.0, drain_timeout=1.0) as house:
         house.up.routes |= {b"/ws": serve(script), b"/pieces": pieces, b"/long": lengthy, b"/half": half}
         house.reader.put("KEY", house.KEY, house.up.origin, locations=frozenset(Location))
         yield house
@@ -169,14 +171,14 @@ def get(gate):
     """A head with a value, and its echo."""
     return gate.raw(
         f"GET {gate.path('/echo?t=%23%7BSECRETS.KEY%7D')} HTTP/1.1\r\nHost: gw\r\nOrigin: {ORIGIN}\r\nX: #{{SECRETS.KEY}}\r\nConnection: close\r\n\r\n".encode(),
-        3,
+        GUARD,
     )
 
 
 def post(gate):
     """A streamed body with a value, and a compressed answer."""
     head = f"POST {gate.path('/gzip')} HTTP/1.1\r\nHost: gw\r\nOrigin: {ORIGIN}\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
-    with gate.dial(3) as sock:
+    with gate.dial(GUARD) as sock:
         with contextlib.suppress(OSError):
             sock.sendall(head.encode() + b'a\r\n{"k":"#{SE\r\n')
             sock.sendall(b'd\r\nCRETS.KEY}"} \r\n0\r\n\r\n')
@@ -187,19 +189,19 @@ def short(gate):
     """A body that is short enough to be known in full before it goes up."""
     body = b'{"k":"#{SECRETS.KEY}"}'
     head = f"POST {gate.path('/echo')} HTTP/1.1\r\nHost: gw\r\nOrigin: {ORIGIN}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-    return gate.raw(head.encode() + body, 3)
+    return gate.raw(head.encode() + body, GUARD)
 
 
 def refused(gate):
     """A refusal, and a preflight."""
     text = f"GET {gate.path('/?t=%23%7BSECRETS.NOPE%7D')} HTTP/1.1\r\nHost: gw\r\nOrigin: {ORIGIN}\r\nConnection: close\r\n\r\n"
     asked = f"OPTIONS {gate.path('/')} HTTP/1.1\r\nHost: gw\r\nOrigin: {ORIGIN}\r\nAccess-Control-Request-Method: GET\r\nConnection: close\r\n\r\n"
-    return gate.raw(text.encode(), 3) + gate.raw(asked.encode(), 3)
+    return gate.raw(text.encode(), GUARD) + gate.raw(asked.encode(), GUARD)
 
 
 def socket_(gate):
     """A WebSocket with a value in a message, and its echo."""
-    with gate.dial(3) as sock:
+    with gate.dial(GUARD) as sock:
         head, ends = handshake(sock, "gw", gate.path("/ws").replace("/https/", "/wss/"), f"Origin: {ORIGIN}")
         got = head
         if head.startswith(b"HTTP/1.1 101"):
@@ -215,7 +217,7 @@ def stream(gate):
     """A response that comes in pieces, one of them with a value; it goes on when something of it is here."""
     FIRST.clear()
     head = f"GET {gate.path('/pieces')} HTTP/1.1\r\nHost: gw\r\nOrigin: {ORIGIN}\r\nConnection: close\r\n\r\n"
-    with gate.dial(3) as sock:
+    with gate.dial(GUARD) as sock:
         sock.sendall(head.encode())
         try:
             got = sock.recv(1 << 16)
@@ -227,14 +229,15 @@ def stream(gate):
 def long(gate):
     """A response of known length that is longer than a piece."""
     return gate.raw(
-        f"GET {gate.path('/long')} HTTP/1.1\r\nHost: gw\r\nOrigin: {ORIGIN}\r\nConnection: close\r\n\r\n".encode(), 3
+        f"GET {gate.path('/long')} HTTP/1.1\r\nHost: gw\r\nOrigin: {ORIGIN}\r\nConnection: close\r\n\r\n".encode(),
+        GUARD,
     )
 
 
 def upload(gate):
     """A body that goes up while it comes in."""
     head = f"POST {gate.path('/up')} HTTP/1.1\r\nHost: gw\r\nOrigin: {ORIGIN}\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
-    with gate.dial(3) as sock, contextlib.suppress(OSError):
+    with gate.dial(GUARD) as sock, contextlib.suppress(OSError):
         sock.sendall(head.encode() + b"5\r\nfirst\r\n")
         until = time.monotonic() + 0.15
         while b"first" not in gate.up.received and not readable(sock, 0.002):
@@ -250,13 +253,14 @@ def upload(gate):
 def broken_upstream(gate):
     """An upstream that stops in the middle of a body."""
     return gate.raw(
-        f"GET {gate.path('/half')} HTTP/1.1\r\nHost: gw\r\nOrigin: {ORIGIN}\r\nConnection: close\r\n\r\n".encode(), 3
+        f"GET {gate.path('/half')} HTTP/1.1\r\nHost: gw\r\nOrigin: {ORIGIN}\r\nConnection: close\r\n\r\n".encode(),
+        GUARD,
     )
 
 
 def pieces(request, conn):
     conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n")
-    FIRST.wait(3)
+    FIRST.wait(GUARD)
     conn.sendall(b"%x\r\n%b\r\n0\r\n\r\n" % (len(Gatehouse.KEY), Gatehouse.KEY))
     return b""
 
@@ -276,7 +280,7 @@ def half(request, conn):
 def session(gate):
     """What Egret itself shows."""
     head = f"GET /s/{gate.token}/http/egret.internal/session HTTP/1.1\r\nHost: gw\r\nOrigin: {ORIGIN}\r\n"
-    return gate.raw(head.encode() + b"Egret-Session: 1\r\nConnection: close\r\n\r\n", 3)
+    return gate.raw(head.encode() + b"Egret-Session: 1\r\nConnection: close\r\n\r\n", GUARD)
 
 
 SCENES = (get, post, short, refused, socket_, stream, long, upload, broken_upstream, session)
@@ -361,7 +365,7 @@ def test_fault(gate, label, monkeypatch, caplog):
         HIT.add(label)
     text = " ".join(str(record.msg) + str(record.args) for record in caplog.records if record.name.startswith("egret"))
     assert FAULT not in text
-    wait_for(lambda: get(gate).startswith(b"HTTP/1.1 200"), "the gateway to work again", 5)
+    wait_for(lambda: get(gate).startswith(b"HTTP/1.1 200"), "the gateway to work again")
 
 
 def test_most_points_were_hit(request):
