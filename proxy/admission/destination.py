@@ -15,6 +15,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Final, NamedTuple
 
 import idna
@@ -256,13 +257,14 @@ class AddressGuard:
     async def _begin(self, name: str, port: int, who: Caller | None) -> "asyncio.Task[tuple[Address, ...]]":
         """Begin a look-up when it is the asker's turn. It goes on without the request that happened to start it."""
         whose = () if who is None else ((who.session, self.OF_SESSION), (who.scope, self.OF_DATASET))
-        leave = await self._turns.enter(*whose)
-        if (task := self._pending.get(name)) is not None:  # one at a time for a name
-            leave()
-            return task
-        task = self._pending[name] = asyncio.create_task(self._fetch(name, port))
-        task.add_done_callback(lambda done: self._finished(name, done))
-        task.add_done_callback(lambda _: leave())
+        with ExitStack() as turn:
+            turn.callback(await self._turns.enter(*whose))
+            if (task := self._pending.get(name)) is not None:  # one at a time for a name
+                return task
+            task = self._pending[name] = asyncio.create_task(self._fetch(name, port))
+            task.add_done_callback(lambda done: self._finished(name, done))
+            held = turn.pop_all()  # until it is over
+            task.add_done_callback(lambda _: held.close())
         return task
 
     async def _fetch(self, name: str, port: int) -> tuple[Address, ...]:

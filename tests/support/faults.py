@@ -13,6 +13,7 @@ from pathlib import Path
 from types import CodeType
 
 import proxy as package
+from proxy.admission.destination import AddressGuard
 from proxy.core.verdicts import Verdicts
 from proxy.engines.contexts import Contexts
 
@@ -135,13 +136,15 @@ def listening():
 
 
 def remembered():
-    """What clears what is decided once and remembered: verdicts, caches of functions, certificates for clients."""
+    """What clears what is decided once and remembered: verdicts, caches of functions, certificates for clients, addresses."""
     found = []
     for each in gc.get_objects():
         if isinstance(each, Verdicts):
             found.append(each.clear)
         elif isinstance(each, Contexts):
             found.append(each._known.clear)
+        elif isinstance(each, AddressGuard):
+            found += (each._answers.clear, each._passed.clear, each._unknown.clear)
         elif type(each) is functools._lru_cache_wrapper and (each.__module__ or "").startswith("proxy."):
             found.append(each.cache_clear)
     return found

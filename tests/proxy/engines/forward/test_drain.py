@@ -25,7 +25,7 @@ def draining(proxy):
     thread.start()
     wait_for(lambda: server._drained is not None, "the drain")
     yield
-    thread.join(25)
+    thread.join(60)
     assert not thread.is_alive()
     assert not server.connections
 
@@ -58,7 +58,7 @@ def test_a_tunnel_that_is_being_granted(proxy):
     assert proxy.looked_up.wait(60)
     with draining(proxy):
         proxy.go.set()
-        client.join(20)
+        client.join(60)
     assert found[0].startswith(b"HTTP/1.1 200 ")
 
 

@@ -29,7 +29,7 @@ from store.model import Location
 VALUE = b"sk-live-4Xq9Zb7Lm2Pw"
 P = b"#{SECRETS.API_KEY}"
 BODY = b'{"k":"' + P + b'"}'
-BOUND = 10.0
+BOUND = 30.0
 """Seconds after which a scene hangs: nobody answered it, and nobody closed its connection."""
 
 TURNS = 150

@@ -58,7 +58,7 @@ def opened(proxy, first: bytes | None = None):
 
 
 def ended(sock) -> bool:
-    sock.settimeout(3)
+    sock.settimeout(60)
     try:
         while sock.recv(65536):
             pass
@@ -152,7 +152,7 @@ def test_both_directions_and_both_ends(proxy):
         data = bytes(range(256)) * 8192
         sent = 0
         got = b""
-        sock.settimeout(10)
+        sock.settimeout(60)
         while sent < len(data):
             sent += sock.send(data[sent : sent + 65536])
             while len(got) < sent:

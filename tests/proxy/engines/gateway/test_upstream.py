@@ -172,4 +172,4 @@ def test_idle_connections_are_let_go(monkeypatch):
     with Gatehouse() as gate:
         gate.get("/", destination=gate.clear)
         assert gate.plain._open
-        wait_for(lambda: not gate.plain._open, "the kept connection to close", 3)
+        wait_for(lambda: not gate.plain._open, "the kept connection to close")
