@@ -1,4 +1,4 @@
-"""kill -9 of the store in the middle of a stream of acknowledged puts, ten times: no acknowledged version is lost."""
+"""kill -9 of the store in the middle of a stream of acknowledged puts: no acknowledged version is lost."""
 
 import http.client
 import json
@@ -11,8 +11,8 @@ from served import Egret, wait_for
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
-PUTS = 2000
-KILLS = 10
+PUTS = 1000
+KILLS = 5
 CLIENTS = 2
 NAMES = 5
 """Per client."""
@@ -67,7 +67,7 @@ class Putter(threading.Thread):
 
 
 def test_no_acknowledged_put_is_lost(egret):
-    """2,000 acknowledged puts by two clients, ten kills: every version is there, and the last ones are injected."""
+    """Each version that two clients were told of is there, and the last ones are injected; `benchmarks kills` kills more often."""
     dataset = egret.dataset()
     putters = [Putter(egret, dataset, prefix) for prefix in ("LEFT", "RIGHT")]
     for putter in putters:
