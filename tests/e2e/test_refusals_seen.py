@@ -1,7 +1,8 @@
-"""What clients show of a refusal, at CONNECT and inside the tunnel: the table of docs/clients.md, row by row.
+"""What clients send, and show of a refusal at CONNECT and inside the tunnel: the table of docs/clients.md, row by row.
 
 Each client asks once for a host that the dataset's egress list does not allow, and once with a name that there is not. What
-it prints, unmodified, decides the cell. A row that differs fails, and says what to write.
+it prints, unmodified, decides the cell. A row that differs fails, and says what to write. With a name that there is, the same
+command, with nothing added, sends the value.
 """
 
 import os
@@ -22,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 PROGRAMS = ROOT / "tests" / "clients"
 NAME = socket.gethostname()
 BLOCKED, UNKNOWN = "destination_blocked", "unknown_secret"
+VALUE = "value-4Tq8Lm2Wz"
 ADVICE, CODE, STATUS, NOTHING = "advice", "code", "status", "nothing"
 """It shows what to do next; the code; that it was 403; nothing of it."""
 
@@ -33,7 +35,7 @@ PHP = (
     "curl_setopt($c, CURLOPT_RETURNTRANSFER, true); curl_exec($c); echo curl_error($c);"
 )
 PIP = [sys.executable, "-m", "pip", "download", "--no-deps", "--retries", "0", "nothing"]
-SKOPEO = 'rest=${0#https://}; skopeo inspect --registry-token "#{SECRETS.NOPE}" "docker://${rest%%/*}/some/image"'
+SKOPEO = 'rest=${0#https://}; skopeo inspect --registry-token "#{SECRETS.KEY}" "docker://${rest%%/*}/some/image"'
 PERL = "$r = LWP::UserAgent->new(env_proxy => 1)->get(shift); die $r->status_line"
 
 CLIENTS = {
@@ -90,9 +92,20 @@ def upstream(egret):
 
 @pytest.fixture(scope="module")
 def run(egret, upstream, tmp_path_factory):
-    dataset = egret.dataset(egress={"allow": [f"{NAME}:{upstream.port}"]})
+    """Run a client where there is no secret."""
+    return runner(egret, upstream, tmp_path_factory.mktemp("seen"))
+
+
+@pytest.fixture(scope="module")
+def run_with_key(egret, upstream, tmp_path_factory):
+    """Run a client where `KEY` is known."""
+    hosts = [f"{NAME}:{upstream.port}"]
+    return runner(egret, upstream, tmp_path_factory.mktemp("sent"), {"name": "KEY", "value": VALUE, "hosts": hosts})
+
+
+def runner(egret, upstream, folder, *secrets):
+    dataset = egret.dataset(*secrets, egress={"allow": [f"{NAME}:{upstream.port}"]})
     session = egret.session(dataset)
-    folder = tmp_path_factory.mktemp("seen")
     files = write(folder, egret.ca.read_bytes(), session["proxy_url"])
     keep = {"PATH": os.environ["PATH"], "HOME": str(folder)}
     keep |= {
@@ -131,24 +144,32 @@ def test_the_table_is_of_these_clients():
     assert list(table()) == list(CLIENTS)
 
 
-@pytest.mark.parametrize(
-    "client",
-    [
-        pytest.param(name, marks=[pytest.mark.needs(tool)] if tool else [], id=name)
-        for name, (_, tool) in CLIENTS.items()
-    ],
-)
+EACH = [
+    pytest.param(name, marks=[pytest.mark.needs(tool)] if tool else [], id=name) for name, (_, tool) in CLIENTS.items()
+]
+
+
+@pytest.mark.parametrize("client", EACH)
 def test_what_a_client_shows(egret, upstream, run, client):
     """At CONNECT, and inside the tunnel; nothing reaches an upstream."""
     command, _ = CLIENTS[client]
     upstream.forget()
     at_connect = run(command, "https://blocked.example.com/x")
-    inside = run(command, f"https://{NAME}:{upstream.port}/%23%7BSECRETS.NOPE%7D/x")
+    inside = run(command, f"https://{NAME}:{upstream.port}/%23%7BSECRETS.KEY%7D/x")
     assert b"SECRETS" not in upstream.received
     assert TOKEN.search(at_connect + inside) is None
     row = (cell(at_connect, BLOCKED), cell(inside, UNKNOWN))
     said = f"| {client} | {row[0]} | {row[1]} |\n{at_connect[-1500:]}\n---\n{inside[-1500:]}"
     assert table().get(client) == row, said
+
+
+@pytest.mark.parametrize("client", [each for each in EACH if not each.id.startswith("gRPC")])  # test_sdks.py
+def test_what_a_client_sends(upstream, run_with_key, client):
+    """The value, with nothing added; what it shows holds none."""
+    upstream.forget()
+    shown = run_with_key(CLIENTS[client][0], f"https://{NAME}:{upstream.port}/%23%7BSECRETS.KEY%7D/x")
+    assert VALUE.encode() in upstream.received, shown[-1500:]
+    assert VALUE not in shown
 
 
 TOKEN = re.compile(r"\begs_[0-9A-Za-z]{12}_")

@@ -41,6 +41,11 @@ async def main():
     print((await AsyncHTTPClient().fetch(request)).code)
 asyncio.run(main())
 """
+PHP = """
+$more = stream_context_create(["http" => ["header" => "X-Key: #{SECRETS.TOKEN}"]]);
+file_get_contents("https://" . $argv[1] . "/php", false, $more);
+echo $http_response_header[0];
+"""
 RUBY = r"""
 require "net/http"
 u = URI("https://#{ARGV[0]}/ruby")
@@ -128,6 +133,14 @@ def test_ruby(server, run):
     server.target.forget()
     assert run("--", "ruby", "-e", RUBY, server.named).stdout == "200\n"
     arrived(server, b"/ruby")
+
+
+@pytest.mark.needs("php")
+def test_phps_streams(server, run):
+    """They know no proxy; their roots come from the ini file."""
+    server.target.forget()
+    assert run("--", "php", "-r", PHP, server.named).stdout == "HTTP/1.1 200 OK"
+    arrived(server, b"/php")
 
 
 HTTPLIB2 = """

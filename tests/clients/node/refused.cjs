@@ -41,7 +41,7 @@ const clients = {
     const grpc = require("@grpc/grpc-js");
     const client = new grpc.Client(new URL(url).host, grpc.credentials.createSsl());
     const metadata = new grpc.Metadata();
-    metadata.set("x-key", "#{SECRETS.NOPE}");
+    metadata.set("x-key", "#{SECRETS.KEY}");
     const [write, read] = [(data) => data, (data) => data];
     const deadline = { deadline: Date.now() + 10_000 };
     return new Promise((resolve, reject) => {

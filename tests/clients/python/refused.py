@@ -61,7 +61,7 @@ def boto3_(url):
     config = Config(signature_version=UNSIGNED, retries={"max_attempts": 0}, s3={"addressing_style": "path"})
     endpoint = f"https://{urlsplit(url).netloc}"
     client = boto3.client("s3", endpoint_url=endpoint, region_name="eu-1", config=config)
-    client.get_object(Bucket="bucket", Key="#{SECRETS.NOPE}")
+    client.get_object(Bucket="bucket", Key="#{SECRETS.KEY}")
 
 
 def websockets_(url):
@@ -74,7 +74,7 @@ def grpc_(url):
     import grpc
 
     with grpc.secure_channel(urlsplit(url).netloc, grpc.ssl_channel_credentials()) as channel:
-        channel.unary_unary("/a.B/C")(b"", metadata=[("x-key", "#{SECRETS.NOPE}")], timeout=60)
+        channel.unary_unary("/a.B/C")(b"", metadata=[("x-key", "#{SECRETS.KEY}")], timeout=60)
 
 
 if __name__ == "__main__":
