@@ -59,7 +59,6 @@ def _files(pages, gate):
     pages.put("/lib.js", "self.LIB = 'lib'", "text/javascript")
     pages.put("/located.js", "importScripts('lib.js');" + LOCATED, "text/javascript")
     pages.put("/located.mjs", LOCATED + "self.META = import.meta.url;", "text/javascript")
-    pages.put("/importing.js", "onmessage = () => import('@NEAR@')", "text/javascript")
     pages.put("/egret-sw.js", f"importScripts('http://127.0.0.1:{gate.port}/egret-sw.js')", "text/javascript")
 
 
@@ -176,6 +175,10 @@ WORKER = {
     "srcset": ("add(`<img id=set srcset='${NEAR}/image?srcset=${MARK} 1x'>`); return until(() => set.naturalWidth)", 77),
     "stylesheet in markup": ("return until(() => getComputedStyle(styled).width === '33px')", True),
     "import()": ("const made = await import(API + '/module/a.js?t=' + MARK); return [made.part, made.url]", ["part", f"/module/a.js?t={MARK}"]),
+    "import() in a worker": (
+        "return worker(new Worker(URL.createObjectURL(new Blob([`onmessage = async () => postMessage((await import('${NEAR}/module/a.js?w=${MARK}')).url)`]))))",
+        f"/module/a.js?w={MARK}",
+    ),
     "the page's own": ("return (await (await fetch('hello.txt')).text()).trim()", "hello"),
     "hosts of others stay": ("return (await fetch(OTHER + '/open.txt')).text()", "open"),
     "fetch": ("return show(await fetch(API + '/sw?t=' + MARK))", ["GET", f"/sw?t={MARK}", ""]),

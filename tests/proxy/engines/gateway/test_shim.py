@@ -85,3 +85,42 @@ def test_placeholders_are_one_grammar():
     ]
     assert len(grammar) == 2
     assert all(line in shim.WORKER.decode() for line in grammar)
+
+
+LONELY = """
+const asked = [], handlers = {}, said = [];
+const self = globalThis;
+self.addEventListener = (name, handler) => { handlers[name] = handler; };
+self.origin = 'https://app.test';
+self.setTimeout = (done) => queueMicrotask(done);
+self.fetch = (url) => { asked.push(String(url)); return new Response('x'); };
+console.warn = (text) => said.push(text);
+const window_ = (base) => ({id: 'w', type: 'window', postMessage: (_, [port]) => base && port.postMessage(base)});
+const clients_ = {known: undefined, all: []};
+self.clients = {get: async () => clients_.known, matchAll: async () => clients_.all};
+require(process.argv[1]);
+const go = async (url, client, all = []) => {
+  clients_.known = client; clients_.all = all;
+  let given = 'untouched';
+  handlers.fetch({request: {url, method: 'GET', headers: {}}, clientId: String(Math.random()), stopImmediatePropagation() {}, respondWith(made) { given = made; }});
+  const answer = await given;
+  return answer.type ?? answer;
+};
+(async () => {
+  const there = 'https://api.test/x?t=#{SECRETS.KEY}';
+  const rows = [
+    await go(there, undefined), await go(there, window_()), await go(there, {type: 'worker'}, []),
+    await go('https://api.test/x#part', window_()), await go('https://app.test/x?t=#{SECRETS.KEY}', window_()),
+    await go('https://gw.test/s/egs_1/https/api.test/x?t=%23%7BSECRETS.KEY%7D', window_()),
+  ];
+  console.log(JSON.stringify([rows, asked, said.length]));
+  process.exit(0);
+})();
+"""
+
+
+@pytest.mark.needs("node")
+def test_worker_without_a_page_that_answers():
+    """A placeholder whose session nobody tells goes nowhere; what is none of its business is not touched."""
+    ran = subprocess.run(["node", "-e", LONELY, ROOT / "egret-sw.js"], capture_output=True, text=True, check=True)
+    assert json.loads(ran.stdout) == [["error"] * 3 + ["untouched"] * 3, [], 3]
