@@ -195,7 +195,7 @@ class Pages:
     def ask(self, url: str) -> dict:
         """Send the browser that waits at `/next` to a page; return what that reports."""
         self.wanted.put(url)
-        return self.told.get(timeout=120)
+        return self.told.get(timeout=300)
 
     def close(self):
         self.server.shutdown()
