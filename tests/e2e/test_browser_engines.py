@@ -92,10 +92,11 @@ PLAIN = {
     "worker of another origin": ("try { return await worker(new Worker(OTHER + '/located.js')) } catch (error) { return error.name }", ("SecurityError", "error undefined")),
     "errors of arguments": (
         ("const names = []; for (const ask of [() => fetch(), () => fetch(Symbol()), () => fetch('http://['), () => new WebSocket(), () => new WebSocket(API, '('),"
-        " () => new EventSource(), () => new XMLHttpRequest().open('GET'), () => new URL(), () => URL.canParse(), () => new Request(), () => new Worker()])"
+        " () => new EventSource(), () => new XMLHttpRequest().open('GET'), () => new URL(), () => URL.canParse(), () => new Request(), () => new Worker(), () => document.body.setAttribute('src')])"
         " try { names.push(await ask()) } catch (error) { names.push(error.name) } return names"),
-        ["TypeError", "TypeError", "TypeError", "TypeError", "SyntaxError", "TypeError", "TypeError", "TypeError", "TypeError", "TypeError", "TypeError"],
+        ["TypeError", "TypeError", "TypeError", "TypeError", "SyntaxError", "TypeError", "TypeError", "TypeError", "TypeError", "TypeError", "TypeError", "TypeError"],
     ),
+    "no URL of a server": ("return (await fetch('data:,' + encodeURIComponent(MARK))).text()", MARK),
     "undefined is an argument": ("try { new URL(undefined, undefined) } catch (error) { return [error.name, new URL(undefined, 'http://x/y').href] }", ["TypeError", "http://x/undefined"]),
     "as native": (
         ("const frame = document.createElement('iframe'); frame.srcdoc = ''; document.body.append(frame); await new Promise((done) => { frame.onload = done });"
@@ -182,6 +183,7 @@ WORKER = {
     "the page's own": ("return (await (await fetch('hello.txt')).text()).trim()", "hello"),
     "hosts of others stay": ("return (await fetch(OTHER + '/open.txt')).text()", "open"),
     "fetch": ("return show(await fetch(API + '/sw?t=' + MARK))", ["GET", f"/sw?t={MARK}", ""]),
+    "frames are said": ("add(`<iframe src='${NEAR}/show?t=${MARK}'></iframe>`); return warned(NEAR + ' from iframe')", True),
     "unbound": ("return import('https://other.example.com/module/a.js?t=' + MARK).then(() => 'loaded', (error) => error.name)", "TypeError"),
 }  # fmt: skip
 
@@ -314,7 +316,7 @@ def test_once_each_and_never_a_value(told):
     for group in GROUPS:
         said = [text for text in told.of(group)["said"] if text.startswith("egret")]
         assert len(said) == len(set(said))
-        assert bool(said) == (group in ("ways", "silent")), said
+        assert bool(said) == (group in ("ways", "silent", "worker")), said
         text = json.dumps(told.of(group))
         for value in (TOKEN, SOCKET):
             assert value.decode() not in text

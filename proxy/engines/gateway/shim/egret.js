@@ -58,7 +58,7 @@
       return url; /* not a URL: the native interface throws what the page expects */
     }
     if (foreign(there) && !there.username && (has(url) || listed(there))) return to + there.href.replace('://', '/');
-    if (has(url) && http(there) !== gateway) warn(http(there), 'a script', 'take the user name out of the URL');
+    if (has(url) && (foreign(there) || http(there) === own)) warn(http(there), 'a script', 'take the user name out of the URL');
     return page ? url : there.href; /* in a worker of ours relative URLs have a blob: for a base */
   };
   const unmap = (url) => {
@@ -184,11 +184,11 @@
   /* Whatever was loaded: its entry has the URL with its fragment, or (WebKit) ends where it was cut. What was asked by
      one of the functions above was judged there. */
   const ASKED = /^(fetch|xmlhttprequest|beacon)$/;
-  let reached = false;
+  let reached = false; /* by the service worker, which is not asked for frames */
+  const silent = (kind) => ASKED.test(kind) || (reached && !/^(i?frame|object|embed)$/.test(kind));
   const watch = ({ name, initiatorType }) => {
     const there = new NativeURL(name);
-    if (reached || ASKED.test(initiatorType)) return;
-    if (foreign(there) && (has(name) || (names && name.endsWith('=') && listed(there)))) warn(there.origin, initiatorType, LOAD);
+    if (!silent(initiatorType) && foreign(there) && (has(name) || (names && name.endsWith('=') && listed(there)))) warn(there.origin, initiatorType, LOAD);
   };
   try {
     new world.PerformanceObserver((list) => list.getEntries().forEach(watch)).observe({ type: 'resource', buffered: true });
@@ -213,9 +213,11 @@
       set(url) { native.set.call(this, has(url) ? same(url, map(url)) : url); },
     }));
   const FOREIGN = /^(A|AREA|BASE|IFRAME|FRAME|EMBED|OBJECT)$/;
-  patch(proto('Element'), 'setAttribute', ([name, value, ...rest], element) => [
-    name, has(value) && /^(src|href)$/i.test(name) && !FOREIGN.test(element.tagName) ? same(value, map(value)) : value, ...rest,
-  ]);
+  patch(proto('Element'), 'setAttribute', ([...given], element) => {
+    const [name, value] = given;
+    if (has(value) && /^(src|href)$/i.test(name) && !FOREIGN.test(element.tagName)) given[1] = same(value, map(value));
+    return given;
+  });
 
   /* Frames without a document of their own are the page's: what it takes out of them asks as the page does. */
   const join = (frame) => {
@@ -241,7 +243,7 @@
   };
   const look = ({ target, type }) => {
     const click = type === 'click';
-    const element = click ? target.closest?.('[href],[formaction]') : !reached && target;
+    const element = click ? target.closest?.('[href],[formaction]') : !silent(target.localName) && target;
     for (const name of ['src', 'href', 'srcset', 'poster', 'data', 'formaction'])
       for (const text of element?.getAttribute?.(name)?.split(name === 'srcset' ? /[\s,]+/ : /$/) ?? [])
         click ? cut(text, 'a navigation', ASK) : cut(text, element.localName, LOAD);
