@@ -1,11 +1,11 @@
 """Rules for all tests: what a test needs from the machine, and no skip in CI."""
 
 import os
-import shutil
 import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
+from programs import program
 
 settings.register_profile("counted", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("counted")  # the wall clock of a busy machine says nothing of what is tested
@@ -20,34 +20,6 @@ for number, usual in (
 ):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, usual)
-
-PROGRAMS = {
-    "postgresql": ("/usr/lib/postgresql/*/bin/initdb", "initdb"),
-    "chromium": ("chromium", "chromium-browser", "google-chrome"),
-    "node": ("node",),
-    "npm": ("npm",),
-    "go": ("go", "/usr/local/go/bin/go"),
-    "java": ("java",),
-    "javac": ("javac",),
-    "curl": ("curl",),
-    "git": ("git",),
-    "gdb": ("gdb",),
-    "caddy": ("caddy",),
-    "nginx": ("/usr/sbin/nginx", "nginx"),
-    "bwrap": ("bwrap",),
-    "nft": ("/usr/sbin/nft", "nft"),
-}
-
-
-def program(tool: str) -> str | None:
-    """Where a system program is, or None."""
-    import glob
-
-    for name in PROGRAMS.get(tool, (tool,)):
-        found = sorted(glob.glob(name))[-1:] if "/" in name else [shutil.which(name)]
-        if found and found[0]:
-            return found[0]
-    return None
 
 
 def pytest_runtest_setup(item):

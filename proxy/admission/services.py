@@ -54,6 +54,10 @@ class View(Resolver, Protocol):
     def names(self) -> frozenset[str]:
         """Names of the secrets that the session may use; of others an answer does not tell it."""
 
+    @property
+    def hosts(self) -> list[str]:
+        """Where the secrets that the session may use go: `host`, `host:port`, `*.host`; `*` is anywhere."""
+
     def about(self) -> dict[str, object]:
         """Return what code may know of its own session; no value of a secret. Raises `store.errors`."""
 

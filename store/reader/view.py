@@ -149,6 +149,16 @@ class View:
         known = {name for index in self._indexes for kind, name in index.by_name if kind is Kind.SECRET}
         return frozenset(name for name in known if self._find(Kind.SECRET, name) is not None)
 
+    @cached_property
+    def hosts(self) -> list[str]:
+        """Where the secrets that the session may use go: `host`, `host:port`, `*.host`; `*` is anywhere.
+
+        Schemes, methods and paths are not told. Nothing is opened.
+        """
+        usable = [(e, e.active) for e in self._effective() if e.kind is Kind.SECRET and e.active is not None]
+        rules = {rule.authority.rpartition("://")[2] for _, version in usable for rule in version.rules}
+        return ["*"] if any(self._free(entry, version) for entry, version in usable) else sorted(rules)
+
     def about(self) -> dict[str, object]:
         """Return what code may know of its own session: names that it may use and where, and plain variables.
 

@@ -77,6 +77,11 @@ class View:
         }
 
     @property
+    def hosts(self):
+        rules = [rule for s in self.secrets.values() if s.kind is Kind.SECRET for rule in _rules(s.hosts)]
+        return sorted({rule.authority.rpartition("://")[2] for rule in rules})
+
+    @property
     def names(self):
         return frozenset(s.name for s in self.secrets.values()) | {name for name, _ in self.extra}
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import http.server
 import json
+import queue
 import threading
 from pathlib import Path
 
@@ -100,6 +101,20 @@ class Api:
     async def _script(self, request):
         return web.Response(text=f"self.SCRIPT={json.dumps(request.raw_path)}", content_type="text/javascript")
 
+    async def _style(self, request):
+        """A stylesheet that names two more things, as stylesheets do: relative to itself."""
+        if request.path.endswith("dot.svg"):
+            return await self._image(request)
+        main = '@import "more.css"; #styled {background-image: url(dot.svg)}'
+        text = "#styled {width: 33px}" if request.path.endswith("more.css") else main
+        return web.Response(text=text, content_type="text/css")
+
+    async def _module(self, request):
+        text = "export const part = 'part'"
+        if not request.path.endswith("part.js"):
+            text = f"export * from './part.js'; export const url = {json.dumps(request.raw_path)}"
+        return web.Response(text=text, content_type="text/javascript", headers={"Access-Control-Allow-Origin": "*"})
+
     async def _html(self, request):
         page = "<!doctype html><title>evil</title><script>document.title='ran'</script>"
         return web.Response(text=page, content_type="text/html")
@@ -125,7 +140,10 @@ class Api:
 
 
 class Pages:
-    """Serves pages from memory on one loopback port; `http://any.localhost:PORT` names as many origins as are needed."""
+    """Serves pages from memory on one loopback port; `http://any.localhost:PORT` names as many origins as are needed.
+
+    A page may report what it found with a POST, and ask at `/next` where to go from there (`ask`).
+    """
 
     def __init__(self, pages: dict[str, tuple[str, str]] | None = None):
         self.pages = dict(pages or {})
@@ -134,7 +152,14 @@ class Pages:
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
+            def do_POST(self):
+                outer.told.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                self.send_response(204)
+                self.end_headers()
+
             def do_GET(self):
+                if self.path == "/next":
+                    outer.put("/next", outer.wanted.get(), "text/plain")
                 found = outer.pages.get(self.path.split("?")[0])
                 kind, text = found or ("text/plain", "hello\n")
                 body = text.encode()
@@ -150,6 +175,8 @@ class Pages:
                 pass
 
         self.headers: dict[str, dict[str, str]] = {}
+        self.wanted: queue.Queue[str] = queue.Queue()
+        self.told: queue.Queue[dict] = queue.Queue()
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
@@ -160,6 +187,15 @@ class Pages:
     def put(self, path: str, html: str, kind: str = "text/html; charset=utf-8", **headers: str) -> None:
         self.pages[path] = (kind, html)
         self.headers[path] = {name.replace("_", "-"): value for name, value in headers.items()}
+
+    def begin(self) -> None:
+        """Forget who waits: another browser comes."""
+        self.wanted, self.told = queue.Queue(), queue.Queue()
+
+    def ask(self, url: str) -> dict:
+        """Send the browser that waits at `/next` to a page; return what that reports."""
+        self.wanted.put(url)
+        return self.told.get(timeout=300)
 
     def close(self):
         self.server.shutdown()

@@ -1,7 +1,8 @@
 """One client of the gateway. Routing, sessions and CORS are here.
 
     /s/{token}/{scheme}/{host[:port]}/{path}?{query}      any method, WebSocket too
-    /s/{token}/egret.js                                   the shim
+    /s/{token}/egret.js                                   the page's script
+    /egret-sw.js                                          the service worker's
 
 The token is in the path, which is why no line of a log ever holds a path.
 """
@@ -24,7 +25,7 @@ from proxy.engines.gateway import cors
 from proxy.engines.gateway.fields import Index, crossing, first, index
 from proxy.engines.gateway.location import Mapping
 from proxy.engines.gateway.reply import PageReply
-from proxy.engines.gateway.shim import SHIM
+from proxy.engines.gateway.shim import PAGE, WORKER, page_script, served
 from proxy.engines.http1.connection import Connection
 from proxy.engines.http1.reply import Arrival
 from proxy.protocol import wire
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
     from proxy.engines.http1.server import Server
 
 _ROUTE: Final = re.compile(rb"/s/([^/?#]*)/(https?|wss?)/([^/?#]+)(.*)", re.DOTALL)
-_SHIM: Final = re.compile(rb"/s/[^/?#]*/egret\.js(?:\?.*)?", re.DOTALL)
+_SCRIPT: Final = re.compile(rb"/s/([^/?#]*)/egret\.js(?:\?(.*))?", re.DOTALL)
+_PLAIN: Final = b"plain"
 _HEALTH: Final = ((b"Content-Type", b"text/plain"), (b"Cache-Control", b"no-store"))
 
 
@@ -75,10 +77,12 @@ class Page(Connection):
         target = arrival.target.removeprefix(self._site.prefix.encode())
         if route := _ROUTE.fullmatch(target):
             return await self._route(route, arrival, trail, reply)
-        if _SHIM.fullmatch(target):
+        if (script := _SCRIPT.fullmatch(target)) or target == b"/egret-sw.js":
+            # No registration on the gateway's own origin: its worker would stand before the API of every session.
             if wire.values(arrival.fields, b"service-worker"):
                 raise Refused(Refusal("navigation_not_allowed"))
-            self._own(reply, 200, SHIM.fields, SHIM.body)
+            body, seconds = self._page_script(script, trail) if script else (WORKER, 600)
+            self._own(reply, 200, served(seconds), body)
         elif target == b"/healthz" or (target == b"/readyz" and self.services.reader.fresh):
             self._own(reply, 200, _HEALTH, b"ok\n")
         elif target == b"/readyz":
@@ -86,6 +90,21 @@ class Page(Connection):
         else:
             raise Refused(Refusal("bad_request", override=404))
         return None
+
+    def _page_script(self, script: "re.Match[bytes]", trail: Trail) -> tuple[bytes, int]:
+        """Return the script and how many seconds it may be kept: hosts come and go.
+
+        It is read by whoever has the token, as a script is. Where a session's hosts are not known, it is told none: a
+        placeholder goes to the gateway all the same, which says what is wrong.
+        """
+        token, query = script.groups()
+        if query == _PLAIN:
+            return PAGE, 600
+        try:
+            hosts = admit.entering(self.services, trail, token.decode("latin-1")).hosts
+        except Refused:
+            hosts = []
+        return page_script(hosts), 60
 
     async def _route(
         self, route: "re.Match[bytes]", arrival: Arrival, trail: Trail, reply: PageReply
@@ -100,7 +119,10 @@ class Page(Connection):
             raise Refused(Refusal("bad_request"))
         path = rest if rest.startswith(b"/") else b"/" + rest
         destination = _destination(scheme, authority)
-        reply.mapping = Mapping(destination, path, route[1].decode("latin-1"), site.prefix, lambda: site.seen(asked))
+        pages = cors.origins_of(view.caller.origins)
+        reply.mapping = Mapping(
+            destination, path, route[1].decode("latin-1"), site.prefix, lambda: site.seen(asked), pages
+        )
         wanted = Asked(arrival.method, path, arrival.fields, arrival.length)
         fields = crossing(arrival.fields)
         return await admit.addressed(self.services, trail, view, wanted, destination=destination, fields=fields)
@@ -119,7 +141,8 @@ class Page(Connection):
             raise
         reply.origin = None
         cors.no_document(asked)
-        reply.origin = cors.admit(asked, view.caller.origins)
+        within = token.decode("latin-1")
+        reply.origin = cors.admit(asked, view.caller.origins, lambda: f"{self._site.seen(asked)}/s/{within}/")
         return None if asks_leave else view
 
     def _own(self, reply: PageReply, status: int, fields: Fields, body: bytes = b"") -> None:

@@ -6,13 +6,15 @@ checks here protect it inside browsers, from pages that it was not minted for:
 - `Origin`, where the browser sends it, must be one of the session's `origins` (`null` only if it is listed).
 - Browsers send none with GETs that are same-origin or `no-cors` (an image, a script). Then `Sec-Fetch-Site` tells: a
   same-origin request comes from the page that the gateway is mounted into; for any other the Referer's origin must be
-  listed; a request that hides it is taken for `null`.
+  listed; a request that hides it is taken for `null`. A stylesheet that came from here asks for what it names with its
+  own URL for a Referer: with the same token in it, it was admitted from a listed origin.
 - Nothing from an upstream may become a document, a frame or a service worker on the gateway's origin, where it could
   read every other session's traffic: such requests are refused, and whatever slips through is sandboxed by CSP.
 """
 
 import functools
 import re
+from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -26,18 +28,21 @@ DOCUMENTS: Final = frozenset(
     {b"document", b"iframe", b"frame", b"fencedframe", b"object", b"embed", b"serviceworker", b"sharedworker", b"xslt"}
 )
 ALWAYS: Final[Fields] = (
-    (b"Referrer-Policy", b"no-referrer"),
     (b"X-Content-Type-Options", b"nosniff"),
     (b"Cross-Origin-Resource-Policy", b"cross-origin"),
     (b"Content-Security-Policy", b"sandbox; default-src 'none'; frame-ancestors 'none'"),
     (b"X-Frame-Options", b"DENY"),
 )
 """On every response of the gateway."""
+NO_REFERRER: Final = (b"Referrer-Policy", b"no-referrer")
+"""On all but two kinds: a redirect, where it would take the page's Referer off the next hop, and a stylesheet."""
+_STYLED: Final = (b"Referrer-Policy", b"same-origin")
+"""What a stylesheet names tells the gateway alone which stylesheet asks: its URL holds the token."""
 
 UNSAFE: Final = frozenset(
     {
         # The gateway speaks for itself.
-        *(name.lower() for name, _ in ALWAYS),
+        *(name.lower() for name, _ in (*ALWAYS, NO_REFERRER)),
         b"timing-allow-origin",
         # These would act on the gateway's own origin, for all sessions.
         b"set-cookie",
@@ -111,9 +116,12 @@ _SHARED: Final = (b"public", b"s-maxage", b"private", b"proxy-revalidate")
 _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
-def admit(asked: Index, origins: tuple[str, ...]) -> bytes | None:
-    """Return the origin to answer to, None where there is none; raises `Refused`."""
-    listed = _listed(origins)
+def admit(asked: Index, origins: tuple[str, ...], within: Callable[[], str]) -> bytes | None:
+    """Return the origin to answer to, None where there is none; raises `Refused`.
+
+    `within` tells the URL that everything of the session is below, as the browser sees it.
+    """
+    listed = origins_of(origins)
     given = asked.get(b"origin")
     if given:
         if len(given) > 1 or _NORMAL[given[0]] not in listed:
@@ -124,7 +132,7 @@ def admit(asked: Index, origins: tuple[str, ...]) -> bytes | None:
     if site == b"same-origin":
         return None
     if referer:
-        if origin_of(referer) not in listed:
+        if origin_of(referer) not in listed and not referer.startswith(within().encode("latin-1")):
             raise Refused(Refusal("origin_not_allowed"))
     elif site is not None and "null" not in listed:
         raise Refused(Refusal("origin_not_allowed"))
@@ -132,7 +140,8 @@ def admit(asked: Index, origins: tuple[str, ...]) -> bytes | None:
 
 
 @functools.lru_cache(maxsize=1024)
-def _listed(origins: tuple[str, ...]) -> frozenset[str]:
+def origins_of(origins: tuple[str, ...]) -> frozenset[str]:
+    """Return a session's origins as `origin_of` spells them."""
     return frozenset(map(normal, origins)) - {""}  # what is no origin must not match what is none either
 
 
@@ -187,7 +196,14 @@ def preflight(asked: Index) -> Fields:
     if first(asked, b"access-control-request-private-network") == b"true":
         allowed.append((b"Access-Control-Allow-Private-Network", b"true"))
     vary = b"Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
-    return (*grant(first(asked, b"origin")), *allowed, (b"Access-Control-Max-Age", MAX_AGE), (b"Vary", vary), *ALWAYS)
+    return (
+        *grant(first(asked, b"origin")),
+        *allowed,
+        (b"Access-Control-Max-Age", MAX_AGE),
+        (b"Vary", vary),
+        NO_REFERRER,
+        *ALWAYS,
+    )
 
 
 def grant(origin: bytes | None) -> Fields:
@@ -197,25 +213,31 @@ def grant(origin: bytes | None) -> Fields:
     return ((b"Access-Control-Allow-Origin", origin), (b"Access-Control-Allow-Credentials", b"true"))
 
 
-def dressed(fields: Fields, origin: bytes | None) -> Fields:
+def dressed(fields: Fields, origin: bytes | None, *, redirect: bool = False) -> Fields:
     """Return a response's fields as the gateway sends them.
 
     The names are listed one by one: with credentials, browsers take `*` for a name (Fetch 3.3.5).
     """
     kept: list[tuple[bytes, bytes]] = []
     vary: list[bytes] = []
-    ours: Fields = (_UNSHARED, *ALWAYS)
+    unshared: Fields = (_UNSHARED,)
+    policy: Fields = () if redirect else (NO_REFERRER,)
     for pair in fields:
         verdict = _VERDICTS[pair[0]]
         if verdict is True:
             kept.append(pair)
         elif verdict == b"cache-control":
-            ours = ALWAYS
+            unshared = ()
             kept.append((pair[0], _PRIVATE[pair[1]]))
+        elif verdict == b"content-type":
+            kept.append(pair)
+            if _IS_STYLE[pair[1]]:
+                policy = (_STYLED,)
         elif verdict == b"vary":
             vary += items([pair[1]])
         elif verdict == b"link" and not _FETCHES.search(pair[1]):
             kept.append(pair)
+    ours = (*policy, *unshared, *ALWAYS)
     varies = b", ".join(dict.fromkeys((*vary, b"Origin"))) if vary else b"Origin"
     if origin is None:
         return (*kept, (b"Vary", varies), *ours)
@@ -227,7 +249,7 @@ def dressed(fields: Fields, origin: bytes | None) -> Fields:
 def _verdict(name: bytes) -> bool | bytes:
     """Say whether a field is kept; the name of one whose value decides."""
     name = name.lower()
-    if name in (b"vary", b"link", b"cache-control"):
+    if name in (b"vary", b"link", b"cache-control", b"content-type"):
         return name
     return not (name in UNSAFE or name.startswith(UNSAFE_PREFIXES) or name.endswith(UNSAFE_SUFFIXES))
 
@@ -242,5 +264,6 @@ def _private(value: bytes) -> bytes:
     return b", ".join((*kept, b"private"))
 
 
+_IS_STYLE: Final = Verdicts[bytes, bool](lambda value: value.partition(b";")[0].strip().lower() == b"text/css")
 _VERDICTS: Final = Verdicts[bytes, bool | bytes](_verdict)
 _PRIVATE: Final = Verdicts[bytes, bytes](_private)

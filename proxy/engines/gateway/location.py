@@ -1,5 +1,6 @@
-"""Redirects come back into the gateway: `Location` in the gateway's form, wherever it points.
+"""Redirects come back into the gateway: `Location` in the gateway's form, wherever it points but to the page itself.
 
+A page's own origin is asked by the browser, as the page would: nothing is put in on the way there.
 Where it points is not judged here: the browser asks the gateway again, and every rule applies to that request.
 """
 
@@ -11,6 +12,7 @@ from urllib.parse import urljoin
 from proxy.core.message import Fields
 from proxy.core.placeholder import Surface, find
 from proxy.core.verdicts import Verdicts
+from proxy.engines.gateway.cors import origin_of
 from store.model import Destination
 
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -20,13 +22,17 @@ _EDGES: Final = "".join(map(chr, range(33)))
 
 
 class Mapping(NamedTuple):
-    """How URLs of one exchange look from outside. `url` tells the gateway's own, `prefix` is its path."""
+    """How URLs of one exchange look from outside. `url` tells the gateway's own, `prefix` is its path.
+
+    `pages`: the origins that may ask, as `cors.origin_of` spells them.
+    """
 
     destination: Destination
     target: bytes
     token: str
     prefix: str
     url: Callable[[], str]
+    pages: frozenset[str] = frozenset()
 
     def fields(self, status: int, fields: Fields) -> Fields:
         """Map `Location`; one that is no http URL is left out.
@@ -41,11 +47,11 @@ class Mapping(NamedTuple):
         for name, value in fields:
             if not _IS_LOCATION[name]:
                 mapped.append((name, value))
-            elif (location := self._map(value.decode("latin-1"))) is not None:
-                mapped.append((name, f"{base}/s/{self.token}/{location}".encode("latin-1")))
+            elif (location := self._map(value.decode("latin-1"), f"{base}/s/{self.token}")) is not None:
+                mapped.append((name, location.encode("latin-1")))
         return tuple(mapped)
 
-    def _map(self, location: str) -> str | None:
+    def _map(self, location: str, base: str) -> str | None:
         own = f"https://{self.destination}" if self.destination.secure else str(self.destination)
         here = portable(self.target.decode("latin-1"))
         location = re.sub(r"[\t\r\n]", "", portable(location.strip(_EDGES)))
@@ -59,7 +65,11 @@ class Mapping(NamedTuple):
             return None
         scheme, host, rest = parts.groups()
         host = host.rpartition("@")[2]
-        return f"{scheme.lower()}/{host}{rest if rest.startswith('/') else '/' + rest}" if host else None
+        if not host:
+            return None
+        rest = rest if rest.startswith("/") else f"/{rest}"
+        origin = origin_of(f"{scheme}://{host}".lower().encode("latin-1"))
+        return f"{origin}{rest}" if origin in self.pages else f"{base}/{scheme.lower()}/{host}{rest}"
 
 
 _IS_LOCATION: Final = Verdicts[bytes, bool](lambda name: name.lower() == b"location")

@@ -8,7 +8,7 @@ from proxy.border.link import Link
 from proxy.core.message import Fields
 from proxy.core.refusal import Refusal
 from proxy.engines.gateway import cors
-from proxy.engines.gateway.location import Mapping
+from proxy.engines.gateway.location import REDIRECTS, Mapping
 from proxy.engines.http1.reply import Arrival, Reply
 from proxy.protocol import wire
 from proxy.protocol.handshake import ANSWER
@@ -53,7 +53,8 @@ class PageReply(Reply):
         """See `Sink`."""
         if self.mapping is not None:
             fields = self.mapping.fields(status, fields)
-        super().head(status, reason, cors.dressed(fields, self.origin), sized=sized)
+        redirect = status in REDIRECTS
+        super().head(status, reason, cors.dressed(fields, self.origin, redirect=redirect), sized=sized)
 
     def last(self, trailers: Fields) -> None:  # noqa: ARG002
         """See `Sink`. No page can read trailers, and they would pass undressed."""

@@ -205,3 +205,24 @@ def test_what_code_is_told_of_its_session(store, reader):
     assert prod["variables"]["OURS"] == "prod only"
     assert [secret["name"] for secret in prod["secrets"]] == ["API_KEY", "NOWHERE", "OTHER"]
     assert CANARY.decode() not in repr((about, prod))
+
+
+def test_hosts_that_a_page_is_told(store, reader):
+    """Those of the secrets that the session may use, as they are narrowed now; variables go to none of them."""
+    wide = ["*.example.org", "http://127.0.0.1:9000", {"host": "api.example.com", "paths": ["/v1/*"]}]
+    store.dataset(
+        secret(hosts=wide),
+        secret("OTHER", hosts=["api.example.com", "other.example.com:8443"]),
+        secret("NOWHERE", hosts=()),
+    )
+    store.put(secret("REGION", b"eu-west-1", hosts=["variables.example.com"]), kind=Kind.VARIABLE)
+    reader._refresh()
+    every = ["*.example.org", "127.0.0.1:9000", "api.example.com", "other.example.com:8443"]
+    assert reader.view(store.caller(reader)).hosts == every
+    assert reader.view(store.caller(reader, secrets=["OTHER", "NEVER_WAS"])).hosts == every[2:]
+    assert reader.view(store.caller(reader, secrets=["NOWHERE"])).hosts == []
+    store.vault.entries.patch(
+        store.owner, store.scope(), Kind.SECRET, "API_KEY", Change(hosts=["http://127.0.0.1:9000"])
+    )
+    reader._refresh()
+    assert reader.view(store.caller(reader)).hosts == every[1:]

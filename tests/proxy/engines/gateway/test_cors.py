@@ -21,6 +21,10 @@ def _forget(gate):
     gate.up.forget()
 
 
+def admit(asked, listed):
+    return cors.admit(asked, listed, lambda: "https://gateway.test/s/egs_mine/")
+
+
 def fields(**given):
     return index(tuple((name.replace("_", "-").encode(), value.encode()) for name, value in given.items()))
 
@@ -31,7 +35,7 @@ def fields(**given):
 )
 def test_listed_origin(origin):
     """A listed origin is admitted, however the list spelled it."""
-    assert cors.admit(fields(Origin=origin), LISTED) == origin.encode()
+    assert admit(fields(Origin=origin), LISTED) == origin.encode()
 
 
 @pytest.mark.parametrize(
@@ -45,7 +49,7 @@ def test_listed_origin(origin):
 def test_other_origin(origin):
     """Whatever is not listed is refused: near misses, null, lists, wildcards."""
     with pytest.raises(Refused) as caught:
-        cors.admit(fields(Origin=origin), LISTED)
+        admit(fields(Origin=origin), LISTED)
     assert caught.value.refusal.code == "origin_not_allowed"
 
 
@@ -53,18 +57,18 @@ def test_other_origin(origin):
 def test_entry_that_is_no_origin_matches_nothing(given):
     """A mistake in the list lets nobody in, in particular not those whose origin is none either."""
     with pytest.raises(Refused):
-        cors.admit(fields(**given), (*LISTED, "ftp://files.test", "", "*"))
+        admit(fields(**given), (*LISTED, "ftp://files.test", "", "*"))
 
 
 def test_two_origins_are_refused():
     """Two Origin fields are never one."""
     with pytest.raises(Refused):
-        cors.admit({b"origin": [b"https://app.test", b"https://app.test"]}, LISTED)
+        admit({b"origin": [b"https://app.test", b"https://app.test"]}, LISTED)
 
 
 def test_null_only_where_listed():
     """Sandboxed frames need `null` in the list."""
-    assert cors.admit(fields(Origin="null"), (*LISTED, "null")) == b"null"
+    assert admit(fields(Origin="null"), (*LISTED, "null")) == b"null"
 
 
 @pytest.mark.parametrize(
@@ -88,16 +92,30 @@ def test_null_only_where_listed():
         ({"Referer": "https://evil.test/"}, LISTED, False),  # a browser that is too old to say more
         ({"Referer": "https://app.test/"}, LISTED, True),
         ({"Sec_Fetch_Site": "cross-site"}, (), False),
+        # a stylesheet of this session, of another one, of a gateway that is none
+        (
+            {"Sec_Fetch_Site": "cross-site", "Referer": "https://gateway.test/s/egs_mine/https/a.test/x.css"},
+            LISTED,
+            True,
+        ),
+        (
+            {"Sec_Fetch_Site": "cross-site", "Referer": "https://gateway.test/s/egs_other/https/a.test/x.css"},
+            LISTED,
+            False,
+        ),
+        ({"Sec_Fetch_Site": "cross-site", "Referer": "https://gateway.test/s/egs_mine"}, LISTED, False),
+        ({"Sec_Fetch_Site": "cross-site", "Referer": "https://gateway.test/"}, LISTED, False),
+        ({"Sec_Fetch_Site": "cross-site", "Referer": "https://evil.test/s/egs_mine/https/a.test/x.css"}, LISTED, False),
         ({}, (), True),
     ],
 )
 def test_request_without_origin(given, listed, admitted):
     """Without Origin the other fields of a browser decide."""
     if admitted:
-        assert cors.admit(fields(**given), listed) is None
+        assert admit(fields(**given), listed) is None
     else:
         with pytest.raises(Refused):
-            cors.admit(fields(**given), listed)
+            admit(fields(**given), listed)
 
 
 @pytest.mark.parametrize(
@@ -222,3 +240,22 @@ def test_health(gate):
     """A load balancer can see whether the gateway would serve."""
     assert gate.get("/healthz", raw=True)[::2] == (200, b"ok\n")
     assert gate.get("/readyz", raw=True)[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("head", "policy"),
+    [
+        (b"200 OK\r\nContent-Type: text/css; charset=utf-8", "same-origin"),
+        (b"200 OK\r\nContent-Type: Text/CSS", "same-origin"),
+        (b"200 OK\r\nContent-Type: text/css-not\r\nReferrer-Policy: unsafe-url", "no-referrer"),
+        (b"200 OK\r\nContent-Type: text/html", "no-referrer"),
+        (b"302 Found\r\nLocation: /x\r\nReferrer-Policy: unsafe-url", None),
+        (b"304 Not Modified", "no-referrer"),
+    ],
+)
+def test_referrer_policy(gate, head, policy):
+    """What a stylesheet names is told which one asks; a redirect leaves the page's own policy; nothing else tells."""
+    body = b"" if head.startswith(b"304") else b"Content-Length: 0\r\n"
+    gate.up.routes[b"/policy"] = lambda request, conn: b"HTTP/1.1 " + head + b"\r\n" + body + b"\r\n"
+    _, fields, _ = gate.get("/policy")
+    assert fields.get_all("Referrer-Policy") == (policy and [policy])

@@ -48,6 +48,7 @@ OTHERS = {
 # Not on the way of a request, or only when something else happens too; each has tests of its own.
 ELSEWHERE = {
     "admission.internal._of_code",
+    "engines.gateway.shim._read",
     "border.border.Border._done",
     "border.border.Border._look",
     "border.border.Border.look",
@@ -283,7 +284,12 @@ def session(gate):
     return gate.raw(head.encode() + b"Egret-Session: 1\r\nConnection: close\r\n\r\n", GUARD)
 
 
-SCENES = (get, post, short, refused, socket_, stream, long, upload, broken_upstream, session)
+def script(gate):
+    """The page's script, with the session's hosts."""
+    return gate.raw(f"GET /s/{gate.token}/egret.js HTTP/1.1\r\nHost: gw\r\nConnection: close\r\n\r\n".encode(), 3)
+
+
+SCENES = (get, post, short, refused, socket_, stream, long, upload, broken_upstream, session, script)
 
 
 def healthy(gate):

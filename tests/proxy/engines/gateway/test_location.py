@@ -4,6 +4,7 @@ import pytest
 from gatehouse import Gatehouse
 from upstream import response
 
+from proxy.engines.gateway import cors
 from proxy.engines.gateway.location import Mapping
 from store.model import Destination
 
@@ -11,10 +12,13 @@ HERE = Destination(True, "api.example.com", 443)
 GW = "/s/egs_t"
 
 
+PAGES = cors.origins_of(("https://App.test", "null"))
+
+
 def mapped(
     location: str, status=302, target=b"/a/b?c=d", destination=HERE, prefix="", url="https://gw.test"
 ) -> str | None:
-    mapping = Mapping(destination, target, "egs_t", prefix, lambda: url)
+    mapping = Mapping(destination, target, "egs_t", prefix, lambda: url, PAGES)
     got = mapping.fields(status, ((b"Location", location.encode("latin-1")), (b"X", b"1")))
     assert got[-1] == (b"X", b"1")
     return got[0][1].decode("latin-1") if len(got) == 2 else None
@@ -44,6 +48,13 @@ def mapped(
         (" https://api.example.com/x ", GW + "/https/api.example.com/x"),
         ("ht\ttps://api.example.com/x", GW + "/https/api.example.com/x"),
         ("https://[2606:4700::1]:8443/x", GW + "/https/[2606:4700::1]:8443/x"),
+        ("https://app.test/back?x=#{SECRETS.KEY}", "https://app.test/back?x=%23%7BSECRETS.KEY%7D"),
+        ("HTTPS://APP.test:443/back", "https://app.test/back"),
+        ("https://user@app.test", "https://app.test/"),
+        ("http://app.test/back", GW + "/http/app.test/back"),
+        ("https://app.test:8443/back", GW + "/https/app.test:8443/back"),
+        ("https://app.test.evil.test/", GW + "/https/app.test.evil.test/"),
+        ("https://app.test\\@evil.test/", "https://app.test/@evil.test/"),
         ("/caf\xe9", GW + "/https/api.example.com/caf\xe9"),
     ],
 )

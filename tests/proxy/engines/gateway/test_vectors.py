@@ -13,7 +13,7 @@ from proxy.engines.gateway import cors
 from proxy.engines.gateway.fields import crossing
 
 GATEWAY = "gateway"
-OURS = {name.lower() for name, _ in cors.ALWAYS} | {
+OURS = {name.lower() for name, _ in (*cors.ALWAYS, cors.NO_REFERRER)} | {
     b"vary", b"cache-control", b"content-length", b"transfer-encoding", b"connection", b"egret-injected", b"egret-carried", b"access-control-allow-origin",
     b"access-control-allow-credentials", b"access-control-expose-headers",
 }  # fmt: skip
