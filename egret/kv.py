@@ -17,7 +17,7 @@ meant, else what all of the project has. Keys become names as `egret.keynames` s
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -32,6 +32,12 @@ __all__ = ["get", "ls", "put", "rm"]
 
 PERMISSIONS: Final = ("metadata", "use")
 """What a group may do unless more is said."""
+
+
+_A_SECRET: Final = (
+    "{0} is a secret, which no code is given: kv.get({0!r}, secure=True) is its placeholder, #{{SECRETS.{1}}}, "
+    "and the proxy puts the value in where that is sent"
+)
 
 
 def put(
@@ -72,15 +78,20 @@ def get(
 ) -> Any:  # noqa: ANN401 - what JSON holds
     """Return a variable: a text, or what JSON says where it is an object or a list (not with `raw`).
 
-    Of a secret (`secure`) its placeholder. What has no value for `environment` has the one for all. Raises `KeyError`.
+    Of a secret (`secure`) its placeholder. What has no value for `environment` has the one for all. Raises `KeyError`:
+    where the key is a secret's and no variable's, that says so.
     """
-    name = name_of(key)
-    if _of_the_session(environment, dataset, project, organisation):
-        text = (secrets if secure else variables).get(name)
-    else:
-        text = _stored(name, environment, (dataset, project, organisation), secure=secure)
+    name, place = name_of(key), (dataset, project, organisation)
+    inside = _of_the_session(environment, *place)
+
+    def look(*, secure: bool) -> str | None:
+        if inside:
+            return (secrets if secure else variables).get(name)
+        return _stored(name, environment, place, secure=secure)
+
+    text = look(secure=secure)
     if text is None:
-        raise KeyError(key)
+        raise KeyError(_A_SECRET.format(key, name) if not secure and _is_there(look) else key)
     return text if raw or secure else _understood(text)
 
 
@@ -130,6 +141,16 @@ def rm(
             raise KeyError(key) from None
         left = [each for each in named if each["group"] != group]
         client.change_secret(where, name, kind, environment=environment, groups=left)
+
+
+def _is_there(look: Callable[..., str | None]) -> bool:
+    """Whether there is a secret of that name, as far as this key may know."""
+    from egret.client import Forbidden  # noqa: PLC0415
+
+    try:
+        return look(secure=True) is not None
+    except Forbidden:
+        return False
 
 
 def _stored(name: str, environment: str, place: tuple[str | None, ...], *, secure: bool) -> str | None:
