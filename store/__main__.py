@@ -125,7 +125,9 @@ def _warn_of_one_disk(url: str, mark: Path) -> None:
     from store.database.engine import file_of  # noqa: PLC0415
 
     if file_of(url).stat().st_dev == mark.stat().st_dev:
-        text = "this store cannot tell when an old copy of its whole disk is put back: see store.anchor in docs/store.md"
+        text = (
+            "this store cannot tell when an old copy of its whole disk is put back: see store.anchor in docs/store.md"
+        )
         logging.getLogger("egret.admin").warning(text)
 
 

@@ -7,7 +7,7 @@ Sync; call it from one thread at a time for writes (`store.database.writer.Write
     projects        create(p, name, id=, hosts=)   list
     settings        get(p, scope)   change(p, scope, ScopeChange, if_match=)   defaults(p, scope)     of projects too
     datasets        create(p, project, Upload, id=)   get   list   replace(…, Upload, if_match=)   delete
-                    disable(…, disabled=True)
+                    change(…, ScopeChange, if_match=)   disable(…, disabled=True)
     files           expect(scope, etag)   finish(scope, etag, keep)            by who was shown an upload URL
     entries         put(p, scope, kind, NewEntry, if_match=, if_none_match=)   a new version, used at once
                     list(p, scope, kind, Listing) -> Page
