@@ -19,6 +19,7 @@ from store.model import Scope, SecretValue
 from store.records import KeyInfo, Page
 from store.roles import OWNER
 from store.vault.authentication import Authentication
+from store.vault.fallout import Ended, ended, living
 from store.vault.gate import check_match, fetching, find_scope
 from store.vault.key_documents import (
     RIGHTS,
@@ -146,11 +147,16 @@ class Keys(Authentication):
             self._keep_an_owner(transaction, document)
             end_key(transaction, document)
 
-    def compromised(self, principal: Principal, key: str) -> None:
+    def compromised(self, principal: Principal, key: str) -> Ended:
         """End a key that may be in other hands: with it the sessions that it opened, and the keys that it made.
 
         As if it had been shown (`report_leaked`), by who may revoke it, and does not have it. Not the last owner's.
         """
+        before = living(self._gate, principal) if principal.holds("keys:write", _home(principal)) else {}
+        self._call_compromised(principal, key)
+        return ended(before, living(self._gate, principal), key)
+
+    def _call_compromised(self, principal: Principal, key: str) -> None:
         target = f"keys/{key[:64]}/compromised"
         with self._gate.change(principal, "keys:write", _home(principal), target) as transaction:
             if find_key(self._gate.ledger, transaction.connection, principal, key) is None:
