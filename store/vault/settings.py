@@ -12,7 +12,7 @@ from store.rules import canonical_rules, parse_rules
 from store.vault.defaults import Default, defaults_at
 from store.vault.gate import Verbs, check_match, need_draft
 
-_SEES = ("projects:read", "secrets:write", "variables:write", "datasets:write")
+DEFAULTS_FOR = ("projects:read", "secrets:write", "variables:write", "datasets:write")
 """Each of these may ask for the defaults: who seals must know what the value is going to be bound to."""
 
 
@@ -53,7 +53,7 @@ class Settings(Verbs):
 
     def defaults(self, principal: Principal, scope: Scope) -> list[Default]:
         """Return where secrets of a scope go that name no hosts, nearest word first. The dataset may be one to come."""
-        action = next((each for each in _SEES if principal.holds(each, scope)), _SEES[0])
+        action = next((each for each in DEFAULTS_FOR if principal.holds(each, scope)), DEFAULTS_FOR[0])
         with self._gate.look(principal, action, scope, "default-hosts") as connection:
             self._gate.manifest(connection, Scope(scope.organisation, scope.project))
             return defaults_at(self._gate.ledger, connection, scope)
