@@ -1,5 +1,7 @@
 """`from egret import kv`: put, get, ls and rm under keys, with environments, groups and JSON; inside a session as well."""
 
+import os
+
 import pytest
 from stores import CANARY, use
 
@@ -133,3 +135,28 @@ def test_the_folders_default_is_meant(jobs, monkeypatch):
     assert kv.get("db/host") == "here"
     with pytest.raises(KeyError):
         kv.get("db/host", project="default")
+
+
+def test_secrets_alone_and_the_environment(jobs, monkeypatch):
+    """`Secrets()` says `secure` by itself; `set_env` sets what `get` returns, and leaves what is set, unless told."""
+    secrets = kv.Secrets()
+    secrets.put("db/pass-word", VALUE, dataset=jobs, hosts=["db.example.com"])
+    placeholder = kv.get("db/pass-word", secure=True, dataset=jobs)
+    assert (secrets.get("db/pass-word", dataset=jobs), secrets.ls("db", dataset=jobs)) == (
+        placeholder,
+        ["db/pass-word"],
+    )
+    monkeypatch.setenv("PGPASSWORD", "before")
+    monkeypatch.delenv("DB_PASS_WORD", raising=False)
+    secrets.set_env("db/pass-word", "PGPASSWORD", dataset=jobs)
+    assert os.environ["PGPASSWORD"] == "before"
+    secrets.set_env("db/pass-word", "PGPASSWORD", overwrite=True, dataset=jobs)
+    secrets.set_env("db/pass-word", dataset=jobs)
+    assert os.environ["PGPASSWORD"] == os.environ["DB_PASS_WORD"] == placeholder
+    kv.put("limits", {"batch": 1}, dataset=jobs)
+    monkeypatch.delenv("LIMITS", raising=False)
+    kv.set_env("limits", secure=False, dataset=jobs)
+    assert os.environ.pop("LIMITS") == '{"batch": 1}' and os.environ.pop("DB_PASS_WORD")
+    secrets.rm("db/pass-word", dataset=jobs)
+    with pytest.raises(KeyError):
+        secrets.set_env("db/pass-word", "PGPASSWORD", overwrite=True, dataset=jobs)
