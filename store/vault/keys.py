@@ -148,7 +148,7 @@ class Keys(Authentication):
             end_key(transaction, document)
 
     def compromised(self, principal: Principal, key: str) -> Ended:
-        """End a key that may be in other hands: with it the sessions that it opened, and the keys that it made.
+        """End a key that may be in other hands, the sessions that it opened, and the keys that it made.
 
         As if it had been shown (`report_leaked`), by who may revoke it, and does not have it. Not the last owner's.
         """
