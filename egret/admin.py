@@ -43,9 +43,12 @@ class Admin(Transport):
         """End an API key and the sessions that it opened, at once."""
         self.call("DELETE", f"/keys/{part(key)}")
 
-    def key_compromised(self, key: str) -> None:
-        """End a key that may be in other hands, the sessions that it opened and the keys that it made, at once."""
-        self.call("POST", f"/keys/{part(key)}/compromised")
+    def key_compromised(self, key: str) -> Document:
+        """End a key that may be in other hands, the sessions that it opened and the keys that it made, at once.
+
+        Returns what ended with it: `sessions`, how many, and `keys`.
+        """
+        return self.call("POST", f"/keys/{part(key)}/compromised")
 
     def report_leaked(self, key: str) -> None:
         """End a key by showing it, with its sessions and the keys that it made; an unknown one gets the same answer."""

@@ -127,6 +127,7 @@ class Client:
     create_project = _one(client.Client.create_project)
     projects = _many(client.Client.projects)
     project = _one(client.Client.project)
+    change_dataset = _one(client.Client.change_dataset)
     change_project = _one(client.Client.change_project)
     organisation = _one(client.Client.organisation)
     change_organisation = _one(client.Client.change_organisation)

@@ -111,6 +111,10 @@ class Client(Admin):
             return self._sealed.replace(Area(dataset, project), body)
         return self.call("PUT", Area(dataset, project).path + "/", body)
 
+    def change_dataset(self, /, dataset: str, project: str = "default", **options: object) -> Document:
+        """Change `name`, or `hosts`, as of a project: for what is put into it later. All else stays."""
+        return self.call("PATCH", Area(dataset, project).path + "/", options)
+
     def datasets(self, project: str = "default") -> Iterator[Document]:
         """List the datasets of a project."""
         return self.pages(f"/projects/{part(project)}/datasets/")

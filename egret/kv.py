@@ -8,6 +8,8 @@
     kv.get("db/password", secure=True)                "#{SECRETS.DB__PASSWORD}": a secret is write-only
     kv.put("limits", {"batch": 32}); kv.get("limits") {"batch": 32}
     kv.ls("db"); kv.rm("db/host")
+    kv.set_env("db/password", "PGPASSWORD")           the placeholder, in the environment of this process
+    kv.Secrets().get("db/password")                   the same verbs, `secure` without saying so
 
 Inside a session (`egret run`) `get` and `ls` ask the session, without a key: a flag that somebody changes is another
 value within a second. `put` and `rm` take an API key, as all does outside: EGRET_URL and EGRET_API_KEY, or `egret
@@ -15,9 +17,11 @@ login`. `dataset` is an id or a name; without it, `project` or `organisation` th
 meant, else what all of the project has. Keys become names as `egret.keynames` says.
 """
 
+import functools
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -28,10 +32,16 @@ from egret.secrets import SESSION, secrets, variables
 if TYPE_CHECKING:
     from egret.client import Area, Client
 
-__all__ = ["get", "ls", "put", "rm"]
+__all__ = ["Secrets", "get", "ls", "put", "rm", "set_env"]
 
 PERMISSIONS: Final = ("metadata", "use")
 """What a group may do unless more is said."""
+
+
+_A_SECRET: Final = (
+    "{0} is a secret, which no code is given: kv.get({0!r}, secure=True) is its placeholder, #{{SECRETS.{1}}}, "
+    "and the proxy puts the value in where that is sent"
+)
 
 
 def put(
@@ -72,15 +82,20 @@ def get(
 ) -> Any:  # noqa: ANN401 - what JSON holds
     """Return a variable: a text, or what JSON says where it is an object or a list (not with `raw`).
 
-    Of a secret (`secure`) its placeholder. What has no value for `environment` has the one for all. Raises `KeyError`.
+    Of a secret (`secure`) its placeholder. What has no value for `environment` has the one for all. Raises `KeyError`:
+    where the key is a secret's and no variable's, that says so.
     """
-    name = name_of(key)
-    if _of_the_session(environment, dataset, project, organisation):
-        text = (secrets if secure else variables).get(name)
-    else:
-        text = _stored(name, environment, (dataset, project, organisation), secure=secure)
+    name, place = name_of(key), (dataset, project, organisation)
+    inside = _of_the_session(environment, *place)
+
+    def look(*, secure: bool) -> str | None:
+        if inside:
+            return (secrets if secure else variables).get(name)
+        return _stored(name, environment, place, secure=secure)
+
+    text = look(secure=secure)
     if text is None:
-        raise KeyError(key)
+        raise KeyError(_A_SECRET.format(key, name) if not secure and _is_there(look) else key)
     return text if raw or secure else _understood(text)
 
 
@@ -132,6 +147,39 @@ def rm(
         client.change_secret(where, name, kind, environment=environment, groups=left)
 
 
+def set_env(
+    key: str, env_var_name: str | None = None, *, overwrite: bool = False, secure: bool = True, **options: str
+) -> None:
+    """Put what `get` returns into the environment of this process: of a secret its placeholder. `options` as there.
+
+    The variable's name is the key's, in capitals and with `_` for what is no letter or digit, unless one is given. One
+    that is set already stays, but with `overwrite`.
+    """
+    name = env_var_name or re.sub(r"[^A-Za-z0-9]", "_", key).upper()
+    if overwrite or name not in _environ():
+        _environ()[name] = str(get(key, secure=secure, raw=True, **options))
+
+
+class Secrets:
+    """The verbs of this module for secrets alone, as `dt.Secrets` of Datatailr has them."""
+
+    put = staticmethod(functools.partial(put, secure=True))
+    get = staticmethod(functools.partial(get, secure=True))
+    ls = staticmethod(functools.partial(ls, secure=True))
+    rm = staticmethod(functools.partial(rm, secure=True))
+    set_env = staticmethod(set_env)
+
+
+def _is_there(look: Callable[..., str | None]) -> bool:
+    """Whether there is a secret of that name, as far as this key may know."""
+    from egret.client import Forbidden  # noqa: PLC0415
+
+    try:
+        return look(secure=True) is not None
+    except Forbidden:
+        return False
+
+
 def _stored(name: str, environment: str, place: tuple[str | None, ...], *, secure: bool) -> str | None:
     from egret.client import NotFound  # noqa: PLC0415
 
@@ -160,7 +208,7 @@ def _understood(text: str) -> Any:  # noqa: ANN401 - what JSON holds
         return text
 
 
-def _environ() -> Mapping[str, str]:
+def _environ() -> MutableMapping[str, str]:
     return os.environ  # noqa: TID251 - the environment of the program that imports this is the subject here
 
 

@@ -22,6 +22,16 @@ for number, usual in (
         signal.signal(number, usual)
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """One API with its dashboard for the tests of a module that only look, or do not mind what others left."""
+    from apis import Api
+
+    made = Api(tmp_path_factory.mktemp("shared") / "data")
+    yield made
+    made.close()
+
+
 def pytest_runtest_setup(item):
     for marker in item.iter_markers("needs"):
         for tool in marker.args:

@@ -24,7 +24,7 @@ CLIENT = {
     "keyring", "jaraco-classes", "jaraco-context", "jaraco-functools", "jeepney", "more-itertools", "secretstorage",
 }  # fmt: skip
 NEEDED = [
-    "egret.aio", "egret.client", "egret.doctor", "egret.importing", "egret.manifest", "egret.sandbox.launch",
+    "egret.aio", "egret.client", "egret.doctor", "egret.cli.importing", "egret.manifest", "egret.sandbox.launch",
     "egret.sandbox.keeper", "egret.sealed", "egret.secrets", "egret.watcher",
 ]  # fmt: skip
 

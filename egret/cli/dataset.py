@@ -8,7 +8,7 @@ import click
 
 from egret.cli.common import CONFLICT, Group, fail, talks
 from egret.cli.output import one, rows, warn
-from egret.cli.scopes import project_option
+from egret.cli.scopes import change_options, changed, project_option
 
 if TYPE_CHECKING:
     from egret.client import Client
@@ -80,6 +80,17 @@ def replace(client: "Client", dataset: str, file: Path | None, project: str) -> 
     document = client.replace_dataset(found["id"], found["name"], _secrets(file), project=project)
     warn(document)
     one(document, COLUMNS)
+
+
+@dataset.command()
+@click.argument("dataset")
+@change_options
+@project_option
+@talks
+def change(client: "Client", /, dataset: str, project: str, **options: Any) -> None:  # noqa: ANN401
+    """Rename DATASET, or say where secrets go that are put into it later and name no hosts."""
+    said, id_ = changed(**options), client.find_dataset(dataset, project)["id"]
+    one(client.change_dataset(id_, project, **said), (*COLUMNS, "hosts"))
 
 
 @dataset.command("ls")

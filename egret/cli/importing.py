@@ -16,7 +16,7 @@ from egret.settings import environment as environ
 
 if TYPE_CHECKING:
     from egret.client import Area, Client
-    from egret.importing import Item
+    from store.importing import Item
 
 FORMATS = ("dotenv", "doppler", "vault", "github")
 COLUMNS = ("name", "action", "note")
@@ -69,7 +69,7 @@ SENT = ("new", "new version")
 
 
 def _read(file: Path, form: str) -> "list[Item]":
-    from egret.importing import ImportFault, read  # noqa: PLC0415
+    from store.importing import ImportFault, read  # noqa: PLC0415
 
     try:
         with click.open_file(str(file), "rb") as stream:
@@ -95,7 +95,7 @@ def _action(item: "Item", there: set[str], *, skip: bool) -> str:
 
 def _filled(item: "Item", *, from_env: bool) -> "Item":
     """Return an item with its value, which for a bare name comes from a variable or a prompt."""
-    from egret.importing import Item  # noqa: PLC0415
+    from store.importing import Item  # noqa: PLC0415
 
     if item.value is not None:
         return item

@@ -103,7 +103,8 @@ def revoke(client: "Client", key_id: str) -> None:
 @talks
 def compromised(client: "Client", key_id: str) -> None:
     """End a key that may be in other hands: with it the sessions that it opened and the keys that it made, at once."""
-    client.key_compromised(key_id)
+    ended = client.key_compromised(key_id)
+    one({"id": key_id, "sessions": ended["sessions"], "keys": [each["id"] for each in ended["keys"]]})
 
 
 @key.command("report-leaked")

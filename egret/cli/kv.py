@@ -23,6 +23,7 @@ from egret.settings import environment as environ
 if TYPE_CHECKING:
     from egret.client import Area, Client, Document
 
+_A_SECRET = "; it is a secret: `egret kv get -s` prints its placeholder, which is what code is given"
 COLUMNS = ("key", "name", "version", "environment", "groups", "hosts", "updated_at")
 
 secret_option = click.option("--secret", "-s", "secret", is_flag=True, help="A secret; without it a variable.")
@@ -71,12 +72,13 @@ def _all_of_the_session(prefix: str, *, secret: bool) -> None:
 
 def _of_the_session(key: str, *, secret: bool) -> None:
     name, told = to_name(key), _told()
-    if secret:
-        found = next((each for each in told.get("secrets", ()) if each["name"] == name), None)
-    else:
-        found = told["variables"].get(name)
+    known = next((each for each in told.get("secrets", ()) if each["name"] == name), None)
+    found = known if secret else told["variables"].get(name)
     if found is None:
-        fail(f"the session has no {'secret' if secret else 'variable'} of this key", NOT_FOUND)
+        fail(
+            f"the session has no {'secret' if secret else 'variable'} of this key" + (_A_SECRET if known else ""),
+            NOT_FOUND,
+        )
     if secret:
         _write_only(key, found)
     click.echo(found)

@@ -1,27 +1,17 @@
 """`egret project` and `egret org`."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from egret.cli.common import Group, talks
 from egret.cli.output import one, rows
+from egret.cli.scopes import change_options, changed, hosts_option
 
 if TYPE_CHECKING:
     from egret.client import Client
 
 COLUMNS = ("id", "name", "hosts", "created_at")
-
-hosts_option = click.option(
-    "--host", "-H", "hosts", multiple=True, help="Where secrets go that name no hosts; repeat for several."
-)
-
-
-def change_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Add what can be said of a project or an organisation."""
-    unsaid = click.option("--no-hosts", is_flag=True, help="Say nothing of hosts any more.")
-    return click.option("--name", help="Another name.")(hosts_option(unsaid(function)))
 
 
 @click.group(cls=Group)
@@ -61,7 +51,7 @@ def info(client: "Client", project_id: str) -> None:
 @talks
 def change(client: "Client", /, project_id: str, **options: Any) -> None:  # noqa: ANN401
     """Rename a project, or say where its secrets go that name no hosts. What is stored already stays as it is."""
-    one(client.change_project(project_id, **_changed(**options)), COLUMNS)
+    one(client.change_project(project_id, **changed(**options)), COLUMNS)
 
 
 @click.group(cls=Group)
@@ -83,15 +73,4 @@ def org_info(client: "Client", org_id: str) -> None:
 @talks
 def org_change(client: "Client", /, org_id: str, **options: Any) -> None:  # noqa: ANN401
     """Rename the organisation, or say where secrets go that name no hosts, in each project that does not say so."""
-    one(client.change_organisation(org_id, **_changed(**options)), COLUMNS)
-
-
-def _changed(name: str | None, hosts: tuple[str, ...], *, no_hosts: bool) -> dict[str, object]:
-    if hosts and no_hosts:
-        raise click.UsageError("--host and --no-hosts exclude each other")
-    said: dict[str, object] = {"hosts": None if no_hosts else list(hosts)} if hosts or no_hosts else {}
-    if name is not None:
-        said["name"] = name
-    if not said:
-        raise click.UsageError("give --name, --host or --no-hosts")
-    return said
+    one(client.change_organisation(org_id, **changed(**options)), COLUMNS)

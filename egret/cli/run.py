@@ -204,7 +204,7 @@ def _environ(
 
 def _from_files(files: tuple[Path, ...]) -> dict[str, str]:
     """Read `.env` files, a later one over an earlier; ends the command at the first fault, without its line's text."""
-    from egret.dotenv import DotenvError, parse  # noqa: PLC0415
+    from store.dotenv import DotenvError, parse  # noqa: PLC0415
 
     found: dict[str, str] = {}
     for file in files:

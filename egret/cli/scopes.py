@@ -20,6 +20,29 @@ if TYPE_CHECKING:
 project_option = click.option("--project", default="default", show_default=True, help="The project.")
 
 
+hosts_option = click.option(
+    "--host", "-H", "hosts", multiple=True, help="Where secrets go that name no hosts; repeat for several."
+)
+
+
+def change_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add what can be said of a dataset, a project or an organisation."""
+    unsaid = click.option("--no-hosts", is_flag=True, help="Say nothing of hosts any more.")
+    return click.option("--name", help="Another name.")(hosts_option(unsaid(function)))
+
+
+def changed(name: str | None, hosts: tuple[str, ...], *, no_hosts: bool) -> dict[str, object]:
+    """Return what `change_options` were given."""
+    if hosts and no_hosts:
+        raise click.UsageError("--host and --no-hosts exclude each other")
+    said: dict[str, object] = {"hosts": None if no_hosts else list(hosts)} if hosts or no_hosts else {}
+    if name is not None:
+        said["name"] = name
+    if not said:
+        raise click.UsageError("give --name, --host or --no-hosts")
+    return said
+
+
 def default() -> "Default | None":
     """Return what this folder's `.egret` says; one that is not believed ends the command."""
     from egret import folder  # noqa: PLC0415

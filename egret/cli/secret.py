@@ -177,7 +177,9 @@ def change(
 @scoped
 def rename(client: "Client", where: "Area", name: str, new: str, environment: str) -> None:
     """Call NAME by another name, NEW, at once: sessions that are open have it under NEW alone. Versions stay."""
-    one(client.change_secret(where, name, environment=environment, name=new), ("id", *COLUMNS))
+    document = client.change_secret(where, name, environment=environment, name=new)
+    warn(document)
+    one(document, ("id", *COLUMNS))
 
 
 @secret.command()

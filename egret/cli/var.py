@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from egret.cli.common import Group
-from egret.cli.output import one, rows
+from egret.cli.output import one, rows, warn
 from egret.cli.scopes import scoped
 
 if TYPE_CHECKING:
@@ -51,7 +51,9 @@ def get(client: "Client", where: "Area", name: str) -> None:
 @scoped
 def rename(client: "Client", where: "Area", name: str, new: str) -> None:
     """Call NAME by another name, NEW, at once."""
-    one(client.change_secret(where, name, "variables", name=new), COLUMNS)
+    document = client.change_secret(where, name, "variables", name=new)
+    warn(document)
+    one(document, COLUMNS)
 
 
 @var.command()

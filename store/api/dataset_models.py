@@ -41,7 +41,7 @@ class ProjectIn(Model):
 
 
 class ProjectOut(Out):
-    """A project."""
+    """A project, or the organisation."""
 
     id: str
     name: str

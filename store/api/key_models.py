@@ -112,3 +112,17 @@ class KeyList(Out):
 
     items: list[KeyOut]
     next: str | None
+
+
+class EndedKeyOut(Out):
+    """A key that ended with another."""
+
+    id: str
+    name: str
+
+
+class EndedOut(Out):
+    """What ended with a key that may be in other hands, beside it."""
+
+    sessions: int = Field(description="How many live sessions it had opened, with those of the keys below.")
+    keys: list[EndedKeyOut] = Field(description="The keys that came of it.")

@@ -16,6 +16,7 @@ from store.api.dataset_models import (
 from store.api.hosts import plain
 from store.api.operation import Operation, Reply, registrar
 from store.api.page import PageQuery
+from store.api.scope_models import ScopePatch
 
 OPERATIONS: list[Operation] = []
 project_route = registrar(OPERATIONS, "projects")
@@ -77,6 +78,19 @@ async def replace_dataset(call: Call) -> Reply:
     """Upload anew: replaces the whole set in one transaction. Sessions live on, and use the new set."""
     project, dataset, upload = call.path["project"], call.path["dataset"], call.body.upload()
     info = await call.write(call.vault.datasets.replace, project, dataset, upload, if_match=call.match())
+    return Reply(DatasetOut.whole(info, call.state.uploads.url(call.principal.organisation, info)), etag=info.etag)
+
+
+@route("PATCH", _ONE, body=ScopePatch, empty=False, answer=DatasetOut, tagged=True)
+async def patch_dataset(call: Call) -> Reply:
+    """Rename a dataset, or say where secrets go that are put into it later and name no hosts. All else stays.
+
+    Of a draft the `upload_url` from before is void; a new one is in the answer.
+    """
+    change, match = call.body.change(), call.match()
+    info = await call.write(
+        call.vault.datasets.change, call.path["project"], call.path["dataset"], change, if_match=match
+    )
     return Reply(DatasetOut.whole(info, call.state.uploads.url(call.principal.organisation, info)), etag=info.etag)
 
 

@@ -1,7 +1,7 @@
 """API keys."""
 
 from store.api.call import Call
-from store.api.key_models import KeyIn, KeyList, KeyMade, KeyOut, KeyPatch, KeyQuery, LeakIn, RotateIn
+from store.api.key_models import EndedOut, KeyIn, KeyList, KeyMade, KeyOut, KeyPatch, KeyQuery, LeakIn, RotateIn
 from store.api.operation import Operation, Reply, registrar
 from store.api.page import PageQuery
 from store.api.session_models import SessionList, SessionOut
@@ -63,11 +63,10 @@ async def rotate_key(call: Call) -> Reply:
     return _made(*await call.write(verb, call.path["key"], how.overlap, sessions=how.sessions))
 
 
-@route("POST", "/keys/{key}/compromised", status=204)
+@route("POST", "/keys/{key}/compromised", answer=EndedOut)
 async def key_compromised(call: Call) -> Reply:
     """End a key that may be in other hands, at once: with it the sessions that it opened and the keys that it made."""
-    await call.write(call.vault.keys.compromised, call.path["key"])
-    return Reply()
+    return Reply(EndedOut.model_validate(await call.write(call.vault.keys.compromised, call.path["key"])))
 
 
 @route("GET", "/keys/{key}/sessions", query=PageQuery, answer=SessionList)

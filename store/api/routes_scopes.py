@@ -4,37 +4,21 @@ from typing import Any
 
 from store.api.call import Call
 from store.api.dataset_models import ProjectOut
-from store.api.operation import Operation, Reply, registrar
+from store.api.operation import Operation, Reply
 from store.api.routes_entries import PREFIXES, scope_of
-from store.api.scope_models import DefaultHosts, DefaultHostsList, OrganisationOut, ScopePatch
+from store.api.scope_models import DefaultHosts, DefaultHostsList, ScopePatch
 from store.records import ProjectInfo
 
-OPERATIONS: list[Operation] = []
-route = registrar(OPERATIONS, "projects")
+
+async def get_settings(call: Call) -> Reply:
+    """Show what a project, or the organisation, says of itself: its name, and where secrets go that name no hosts."""
+    return _told(await call.read(call.vault.settings.get, scope_of(call)))
 
 
-@route("GET", "/orgs/{org}/", answer=OrganisationOut, tagged=True)
-async def get_organisation(call: Call) -> Reply:
-    """Show the organisation and where its secrets go that name no hosts."""
-    return _organisation(await call.read(call.vault.settings.get, scope_of(call)))
-
-
-@route("PATCH", "/orgs/{org}/", body=ScopePatch, empty=False, answer=OrganisationOut, tagged=True)
-async def patch_organisation(call: Call) -> Reply:
-    """Rename the organisation, or say where secrets go that name no hosts, in all of its projects."""
-    return _organisation(await _patch(call))
-
-
-@route("GET", "/projects/{project}/", answer=ProjectOut, tagged=True)
-async def get_project(call: Call) -> Reply:
-    """Show a project and where its secrets go that name no hosts."""
-    return _project(await call.read(call.vault.settings.get, scope_of(call)))
-
-
-@route("PATCH", "/projects/{project}/", body=ScopePatch, empty=False, answer=ProjectOut, tagged=True)
-async def patch_project(call: Call) -> Reply:
-    """Rename a project, or say where secrets go that name no hosts. What is stored already stays as it is."""
-    return _project(await _patch(call))
+async def patch_settings(call: Call) -> Reply:
+    """Rename it, or say where secrets go that name no hosts. What is stored already stays as it is."""
+    change, match = call.body.change(), call.match()
+    return _told(await call.write(call.vault.settings.change, scope_of(call), change, if_match=match))
 
 
 async def list_default_hosts(call: Call) -> Reply:
@@ -45,26 +29,33 @@ async def list_default_hosts(call: Call) -> Reply:
     )
 
 
-async def _patch(call: Call) -> ProjectInfo:
-    change, match = call.body.change(), call.match()
-    return await call.write(call.vault.settings.change, scope_of(call), change, if_match=match)
-
-
-def _project(info: ProjectInfo) -> Reply:
+def _told(info: ProjectInfo) -> Reply:
     return Reply(ProjectOut.model_validate(info), etag=info.etag)
 
 
-def _organisation(info: ProjectInfo) -> Reply:
-    return Reply(OrganisationOut.model_validate(info), etag=info.etag)
-
-
 def operations() -> list[Operation]:
-    """Return all operations, the list under each prefix."""
-    made: dict[str, Any] = {"tag": "projects", "answer": DefaultHostsList}
+    """Return the operations under all prefixes. A dataset says more of itself: see `routes_datasets`."""
     return [
-        *OPERATIONS,
-        *(
-            Operation("GET", f"{prefix}/default-hosts", list_default_hosts, suffix=f"_of_{level}", **made)
-            for level, prefix in PREFIXES.items()
-        ),
+        each
+        for level, prefix in PREFIXES.items()
+        for each in (*(_settings(level, prefix) if level != "dataset" else ()), _defaults(level, prefix))
     ]
+
+
+def _settings(level: str, prefix: str) -> list[Operation]:
+    made: dict[str, Any] = {"suffix": f"_of_{level}", "tag": "projects", "answer": ProjectOut, "tagged": True}
+    return [
+        Operation("GET", f"{prefix}/", get_settings, **made),
+        Operation("PATCH", f"{prefix}/", patch_settings, body=ScopePatch, empty=False, **made),
+    ]
+
+
+def _defaults(level: str, prefix: str) -> Operation:
+    return Operation(
+        "GET",
+        f"{prefix}/default-hosts",
+        list_default_hosts,
+        suffix=f"_of_{level}",
+        tag="projects",
+        answer=DefaultHostsList,
+    )

@@ -1,17 +1,17 @@
-"""What a project or the organisation says of itself, in and out."""
+"""What organisation, project and dataset say of themselves, in; where secrets go that name no hosts, out."""
 
 from typing import Literal
 
 from pydantic import Field
 
-from store.api.fields import Label, Out, Patch, Time, Word
+from store.api.fields import Label, Out, Patch, Word
 from store.api.hosts import Hosts, plain
 from store.api.secret_models import Rule
 from store.vault import ScopeChange
 
 
 class ScopePatch(Patch):
-    """A change of a project or an organisation; what is left out stays."""
+    """A change of an organisation, a project or a dataset; what is left out stays."""
 
     name: Label | None = None
     hosts: Hosts | None = Field(
@@ -23,16 +23,6 @@ class ScopePatch(Patch):
         given = "hosts" in self.model_fields_set
         hosts = plain(self.hosts)
         return ScopeChange(self.name, ("" if hosts is None else hosts) if given else None)
-
-
-class OrganisationOut(Out):
-    """The organisation."""
-
-    id: str
-    name: str
-    hosts: list[Rule] | None = Field(description="Where secrets go that name no hosts; null: not said.")
-    created_at: Time
-    created_by: str
 
 
 class DefaultHosts(Out):

@@ -5,7 +5,8 @@ POST is checked for where it comes from (`guard`), the cookie is SameSite=Strict
 be framed. Why a stored text cannot act: everything is escaped, there is no script, and the policy allows none.
 
     logins   who is logged in, in memory: an opaque cookie to the id of a live API key
-    guard    same-origin check, form reading
+    guard    same-origin check, form reading; multipart reads forms with files
+    entered  several secrets of one form: rows, `.env`
     view     templates, headers
     routes_* pages and what their forms do
 """

@@ -7,6 +7,7 @@ from store.dashboard import (
     forms,
     routes_audit,
     routes_consumers,
+    routes_datasets,
     routes_keys,
     routes_login,
     routes_members,
@@ -26,13 +27,14 @@ def mount(app: web.Application, state: State) -> None:
     routes_login.add(app, state, logins)
     for method, path, show in _routes():
         app.router.add_route(method, f"/dashboard{path}", handler(state, logins, show))
+    for path, show, action in _uploads():
+        app.router.add_route("POST", f"/dashboard{path}", handler(state, logins, show, upload=action))
 
 
 def _routes() -> list[tuple[str, str, Page]]:
     dataset = _SCOPES[-1]
     found: list[tuple[str, str, Page]] = [
         ("GET", "/", routes_scopes.home),
-        ("POST", "/datasets", forms.create_dataset),
         ("POST", f"{dataset}/sessions", forms.open_session),
         ("POST", f"{dataset}/sessions/{{session}}/revoke", forms.revoke_session),
         ("GET", "/keys/", routes_keys.keys),
@@ -59,6 +61,7 @@ def _routes() -> list[tuple[str, str, Page]]:
     for scope in _SCOPES:
         found += [
             ("GET", f"{scope}/", routes_scopes.scope_page),
+            ("POST", f"{scope}/default-hosts", routes_datasets.default_hosts),
             ("POST", f"{scope}/{_KIND}", forms.put_entry),
             ("POST", f"{scope}/{_KIND}/{{name}}/{_VERB}", forms.change_entry),
             ("POST", f"{scope}/{_KIND}/{{name}}/groups", forms.share_entry),
@@ -66,3 +69,13 @@ def _routes() -> list[tuple[str, str, Page]]:
         ]
     # After the entries': the last part would otherwise be taken for a verb on the dataset.
     return [*found, ("POST", f"{dataset}/{_VERB}", forms.change_dataset)]
+
+
+def _uploads() -> list[tuple[str, Page, str]]:
+    """Return the forms with files, and what one must be allowed to do to send them."""
+    return [
+        ("/datasets", routes_datasets.create, "datasets:write"),
+        (f"{_SCOPES[-1]}/upload", routes_datasets.upload, "datasets:write"),
+        (f"{_SCOPES[-1]}/file", routes_datasets.send_file, "datasets:write"),
+        *((f"{scope}/import", routes_datasets.import_secrets, "secrets:write") for scope in _SCOPES),
+    ]

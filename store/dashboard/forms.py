@@ -4,23 +4,25 @@ A value goes from the form to the vault and nowhere else: no page is ever render
 why it was refused.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from aiohttp import web
 
 from store.advice import SAID_ONCE
 from store.api.routes_sessions import shown_once
-from store.dashboard.routes_scopes import Trouble, home, scope_page
+from store.dashboard.entered import FIELDS
+from store.dashboard.routes_scopes import Said, Trouble, scope_page
 from store.dashboard.view import see_other
 from store.dashboard.visit import Visit, link_to
 from store.errors import Conflict, Forbidden, Invalid, Problem, StoreError
 from store.model import Kind, SecretValue
-from store.records import Change, GroupGrant, NewEntry
-from store.vault import NewSession, Upload
+from store.records import Change, EntryInfo, GroupGrant, NewEntry
+from store.vault import NewSession
 
 KEPT = (
     "name", "hosts", "environment", "description", "label", "origins", "project", "email", "id", "secrets", "groups",
-    "consumer", "provider", "access", "actions", "projects", "datasets", "sources", "consumers", "member",
+    "consumer", "provider", "access", "actions", "projects", "datasets", "sources", "consumers", "member", "say",
+    "immutable", "rotate_after", *FIELDS,
 )  # fmt: skip
 """Fields that a refused form shows again."""
 
@@ -30,17 +32,17 @@ _KINDS = {"secrets": Kind.SECRET, "variables": Kind.VARIABLE}
 def trouble(visit: Visit, form: str, error: StoreError) -> Trouble:
     """Return what a refused form is shown again with."""
     problems = error.problems if isinstance(error, Invalid) else (Problem("", error.code, error.detail),)
-    return Trouble(form, problems, {name: visit.form.text(name) for name in KEPT})
+    return Trouble(form, problems, visit.form.kept(KEPT))
 
 
-async def create_dataset(visit: Visit) -> web.Response:
-    """Create an empty dataset."""
-    project = visit.form.text("project")
-    try:
-        made = await visit.write(visit.state.vault.datasets.create, project, Upload(visit.form.text("name")))
-    except (Invalid, Conflict) as error:
-        return await home(visit, trouble(visit, "dataset", error))
-    return see_other(link_to(visit.principal.scope(project, made.id)))
+async def stored(visit: Visit, infos: Sequence[EntryInfo]) -> web.Response:
+    """Answer a form that stored secrets.
+
+    What is said once has no other page to be on: nobody keeps it for the one that a redirect would lead to.
+    """
+    once = [(each.name, [said for said in each.warnings if said.code in SAID_ONCE]) for each in infos]
+    told = Said("stored", [(name, warnings) for name, warnings in once if warnings])
+    return await scope_page(visit, said=told) if told.about else see_other(link_to(visit.scope))
 
 
 async def put_entry(visit: Visit) -> web.Response:
@@ -50,7 +52,7 @@ async def put_entry(visit: Visit) -> web.Response:
         entry = NewEntry(
             form.text("name"),
             SecretValue(_one_value(visit)),
-            hosts=form.words("hosts") or None,
+            hosts=form.rules("hosts") or None,
             environment=form.text("environment"),
             description=form.optional("description"),
             rotate_after=form.optional("rotate_after"),
@@ -59,9 +61,7 @@ async def put_entry(visit: Visit) -> web.Response:
         made = await visit.write(visit.state.vault.entries.put, visit.scope, kind, entry)
     except (Invalid, Conflict) as error:
         return await scope_page(visit, trouble(visit, visit.path["kind"], error))
-    # What is said once has no other page to be on: nobody keeps it for the one that a redirect would lead to.
-    once = [each for each in made.warnings if each.code in SAID_ONCE]
-    return await scope_page(visit, said=(made, once)) if once else see_other(link_to(visit.scope))
+    return await stored(visit, [made])
 
 
 def _one_value(visit: Visit) -> bytes:
@@ -102,10 +102,16 @@ async def describe_entry(visit: Visit) -> web.Response:
     try:
         provider, description = form.text("provider"), form.text("description")
         change = Change(provider=provider, description=description, name=form.text("name") or None)
-        await visit.write(vault.entries.patch, visit.scope, kind, name, change, environment=form.text("environment"))
+        environment = form.text("environment")
+        info = await visit.write(vault.entries.patch, visit.scope, kind, name, change, environment=environment)
     except (Invalid, Conflict) as error:
         return await scope_page(visit, trouble(visit, visit.path["kind"], error))
-    return see_other(link_to(visit.scope))
+    still = [each for each in info.warnings if each.code == "still_named"]
+    return (
+        await scope_page(visit, said=Said("renamed", [(info.name, still)]))
+        if still
+        else see_other(link_to(visit.scope))
+    )
 
 
 def _grants(lines: list[str]) -> list[GroupGrant]:

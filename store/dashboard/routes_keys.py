@@ -89,12 +89,12 @@ async def end_sessions(visit: Visit) -> web.Response:
 
 
 async def compromised(visit: Visit) -> web.Response:
-    """End a key that may be in other hands, what it opened and what it made."""
+    """End a key that may be in other hands, what it opened and what it made, and say what that was."""
     try:
-        await visit.write(visit.state.vault.keys.compromised, visit.path["key"])
+        ended = await visit.write(visit.state.vault.keys.compromised, visit.path["key"])
     except (Conflict, Forbidden) as error:
         return await keys(visit, trouble(visit, "keys", error))
-    return see_other(KEYS)
+    return visit.show("ended", key=visit.path["key"], ended=ended)
 
 
 async def revoke_key(visit: Visit) -> web.Response:

@@ -1,8 +1,9 @@
 """Templates to answers: escaped, never stored, never framed, without script."""
 
 import datetime as dt
+import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -55,5 +56,10 @@ def _rule(rule: object) -> str:
     return " · ".join(parts)
 
 
-_PAGES.filters.update(moment=_moment, rule=_rule)
+def _written(rules: Iterable[object]) -> str:
+    """Write destination rules as a form takes them back: one in a line."""
+    return "\n".join(rule if isinstance(rule, str) else json.dumps(rule) for rule in rules)
+
+
+_PAGES.filters.update(moment=_moment, rule=_rule, written=_written)
 _PAGES.globals.update(now=time.time, presets=lambda: sorted(load_providers()))

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from store.access import Principal
+from store.access import Principal, permit
 from store.api import paths, problem
 from store.api.outer import KEY_ID, REQUEST_ID
 from store.api.pipeline import admit
@@ -15,6 +15,7 @@ from store.api.problem import Fault
 from store.api.state import State
 from store.dashboard.guard import Form, read_form, same_origin
 from store.dashboard.logins import Logins
+from store.dashboard.multipart import uploaded
 from store.dashboard.view import page, see_other
 from store.errors import Invalid, NotAuthenticated, Problem, StoreError
 from store.model import Scope
@@ -32,6 +33,8 @@ class Visit:
     request: web.Request
     principal: Principal
     form: Form = field(default_factory=lambda: Form({}))
+    at: Scope | None = None
+    """The scope that is meant, where the path names none: that of a dataset just made."""
 
     @property
     def path(self) -> Any:  # noqa: ANN401 - aiohttp's mapping of str
@@ -41,7 +44,7 @@ class Visit:
     @property
     def scope(self) -> Scope:
         """The scope that the path names: dataset, project or organisation."""
-        return self.principal.scope(self.path.get("project", ""), self.path.get("dataset", ""))
+        return self.at or self.principal.scope(self.path.get("project", ""), self.path.get("dataset", ""))
 
     async def read[T](self, verb: Callable[..., T], *args: Any, **kwargs: Any) -> T:  # noqa: ANN401
         """Call a reading verb of the vault."""
@@ -68,8 +71,13 @@ def link_to(scope: Scope) -> str:
     return "/".join(parts) + "/"
 
 
-def handler(state: State, logins: Logins, show: Page) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    """Return the aiohttp handler of a page or of a form's action."""
+def handler(
+    state: State, logins: Logins, show: Page, upload: str = ""
+) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """Return the aiohttp handler of a page or of a form's action.
+
+    `upload`: the action that a form with files is for; who may not do it anywhere sends none of them.
+    """
 
     async def handle(request: web.Request) -> web.StreamResponse:
         try:
@@ -80,6 +88,10 @@ def handler(state: State, logins: Logins, show: Page) -> Callable[[web.Request],
             if principal is None:
                 return see_other(LOGIN)
             paths.check(request.match_info, put=False)
+            if upload:
+                permit(principal, upload)
+                async with uploaded(request, state.uploads) as form:
+                    return await show(Visit(state, logins, request, principal, form))
             form = await read_form(request) if request.method == "POST" else Form({})
             return await show(Visit(state, logins, request, principal, form))
         except (StoreError, Fault) as error:

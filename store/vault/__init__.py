@@ -7,8 +7,9 @@ Sync; call it from one thread at a time for writes (`store.database.writer.Write
     projects        create(p, name, id=, hosts=)   list
     settings        get(p, scope)   change(p, scope, ScopeChange, if_match=)   defaults(p, scope)     of projects too
     datasets        create(p, project, Upload, id=)   get   list   replace(…, Upload, if_match=)   delete
-                    disable(…, disabled=True)
-    files           expect(scope, etag)   finish(scope, etag, keep)            by who was shown an upload URL
+                    change(…, ScopeChange, if_match=)   disable(…, disabled=True)
+    files           put(p, scope, etag, keep)
+                    expect(scope, etag)   finish(scope, etag, keep)            by who was shown an upload URL
     entries         put(p, scope, kind, NewEntry, if_match=, if_none_match=)   a new version, used at once
                     list(p, scope, kind, Listing) -> Page
                     info / patch(…, Change) / delete / disable / enable        by (p, scope, kind, name, environment=)
@@ -70,9 +71,10 @@ from store.vault.rights import NewKey
 from store.vault.sealing_keys import Resealed, SealingKeys
 from store.vault.session_documents import NewSession
 from store.vault.sessions import Sessions
-from store.vault.settings import ScopeChange, Settings
+from store.vault.settings import DEFAULTS_FOR, ScopeChange, Settings
 
 __all__ = [
+    "DEFAULTS_FOR",
     "Answer",
     "Declaration",
     "KeyChange",

@@ -23,8 +23,9 @@ from store.rules import canonical_rules, parse_rules
 from store.trust.manifest import session_key_of
 from store.vault.defaults import Default, default_of
 from store.vault.egress import check_egress
-from store.vault.gate import Verbs, check_match, fetching, find_scope, need_draft, stop_in
+from store.vault.gate import Verbs, check_match, fetching, find_scope, need_draft, refuse_immutable, stop_in
 from store.vault.listing import decode_cursor, page
+from store.vault.settings import ScopeChange, checked
 from store.vault.sharing import Sharing, need_upload, ward
 from store.vault.upload import Ready, check_all
 from store.vault.versions import Author, delete_entry, write_version
@@ -150,6 +151,20 @@ class Datasets(Verbs):
                 transaction.drop_document(session_key_of(session))
             connection.execute(delete(sessions).where(*rows.within(sessions, scope)))
             transaction.forget(scope)
+
+    def change(
+        self, principal: Principal, project: str, dataset: str, change: ScopeChange, *, if_match: str | None = None
+    ) -> DatasetInfo:
+        """Rename it, or say where secrets go that are put into it later and name no hosts. All else stays."""
+        scope = principal.scope(project, dataset)
+        with self._gate.change(principal, "datasets:write", scope, change.target) as transaction:
+            draft = need_draft(transaction, scope)
+            given = checked(principal, scope, change)
+            if change.hosts is not None:
+                refuse_immutable(draft)
+            check_match(dataset_etag(draft.settings), if_match)
+            draft.set(_updated(transaction, principal), **given, revision=draft.settings["revision"] + 1)
+            return self._whole(transaction, draft, principal)
 
     def disable(self, principal: Principal, project: str, dataset: str, *, disabled: bool = True) -> DatasetInfo:
         """Emergency stop: every session of the dataset is refused until it is enabled again."""

@@ -24,6 +24,7 @@ from store.vault.defaults import Default, default_of
 from store.vault.gate import Verbs, check_match, need_draft, nothing, refuse_immutable, stop_in
 from store.vault.listing import Listing, list_entries
 from store.vault.makers import made_by
+from store.vault.mentions import Mentions
 from store.vault.sharing import Ward, ward
 from store.vault.upload import MAX_ENTRIES, check
 from store.vault.versions import Author, delete_entry, write_version
@@ -94,7 +95,8 @@ class Entries(Verbs):
     ) -> EntryInfo:
         """Change metadata. Destinations and locations can only narrow: widening needs the value again (`put`).
 
-        A new name counts at once, for sessions that are open too: the old one is then nobody's.
+        A new name counts at once, for sessions that are open too: the old one is then nobody's. Who still names it is
+        told among the warnings of this answer.
         """
         mark = "" if change.name is None else f"#name={change.name[:128]}"
         with self._edit(principal, scope, kind, name, environment=environment, if_match=if_match, mark=mark) as edit:
@@ -106,7 +108,11 @@ class Entries(Verbs):
             state = narrowed(renamed(edit.draft, edit.state, change.name), change)
             fields = {"keep": state.keep if keep is None else keep}
             state = state.changed(**fields, groups=state.groups if groups is None else groups)
-            return edit.done(state.pruned(edit.transaction.now) if keep is not None else state, listed)
+            info = edit.done(state.pruned(edit.transaction.now) if keep is not None else state, listed)
+            if info.name == edit.state.name:
+                return info
+            mentions = Mentions(self._gate, edit.transaction.connection, principal, scope)
+            return replace(info, warnings=(*info.warnings, *mentions.told(kind, edit.state.name)))
 
     def delete(
         self,

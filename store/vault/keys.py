@@ -19,6 +19,7 @@ from store.model import Scope, SecretValue
 from store.records import KeyInfo, Page
 from store.roles import OWNER
 from store.vault.authentication import Authentication
+from store.vault.fallout import Ended, ended, living
 from store.vault.gate import check_match, fetching, find_scope
 from store.vault.key_documents import (
     RIGHTS,
@@ -146,11 +147,16 @@ class Keys(Authentication):
             self._keep_an_owner(transaction, document)
             end_key(transaction, document)
 
-    def compromised(self, principal: Principal, key: str) -> None:
-        """End a key that may be in other hands: with it the sessions that it opened, and the keys that it made.
+    def compromised(self, principal: Principal, key: str) -> Ended:
+        """End a key that may be in other hands, the sessions that it opened, and the keys that it made.
 
         As if it had been shown (`report_leaked`), by who may revoke it, and does not have it. Not the last owner's.
         """
+        before = living(self._gate, principal) if principal.holds("keys:write", _home(principal)) else {}
+        self._call_compromised(principal, key)
+        return ended(before, living(self._gate, principal), key)
+
+    def _call_compromised(self, principal: Principal, key: str) -> None:
         target = f"keys/{key[:64]}/compromised"
         with self._gate.change(principal, "keys:write", _home(principal), target) as transaction:
             if find_key(self._gate.ledger, transaction.connection, principal, key) is None:
@@ -231,8 +237,7 @@ class Keys(Authentication):
 
         The organisation's own keys outlive every member, so a member that is no owner may end them only.
         """
-        document = find_key(self._gate.ledger, transaction.connection, principal, key)
-        if document is None:
+        if (document := find_key(self._gate.ledger, transaction.connection, principal, key)) is None:
             raise Conflict("The key's document does not verify: it can be revoked, and nothing else.", code="damaged")
         if not granted_by(document) <= principal.granted:
             raise Forbidden("The key has rights that this one has not.")

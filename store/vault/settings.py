@@ -1,4 +1,4 @@
-"""What a project or an organisation says of itself: its name, and where secrets go that name no hosts."""
+"""What a scope says of itself: its name, and where secrets go that name no hosts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from store.rules import canonical_rules, parse_rules
 from store.vault.defaults import Default, defaults_at
 from store.vault.gate import Verbs, check_match, need_draft
 
-_SEES = ("projects:read", "secrets:write", "variables:write", "datasets:write")
+DEFAULTS_FOR = ("projects:read", "secrets:write", "variables:write", "datasets:write")
 """Each of these may ask for the defaults: who seals must know what the value is going to be bound to."""
 
 
@@ -23,9 +23,14 @@ class ScopeChange:
     name: str | None = None
     hosts: Sequence[Rule] | str | None = None
 
+    @property
+    def target(self) -> str:
+        """What the log says was changed."""
+        return "" if self.hosts is None else "hosts"
+
 
 class Settings(Verbs):
-    """Verbs on what scopes say of themselves."""
+    """Verbs on what scopes say of themselves; `Datasets.change` is the same of a dataset."""
 
     def get(self, principal: Principal, scope: Scope) -> ProjectInfo:
         """Return a project, or an organisation (`scope.project` empty)."""
@@ -39,32 +44,33 @@ class Settings(Verbs):
 
         Its hosts say where values go that others enter, so who names them needs the right to write secrets there too.
         """
-        mark = "" if change.hosts is None else "hosts"
-        with self._gate.change(principal, "projects:write", scope, mark) as transaction:
+        with self._gate.change(principal, "projects:write", scope, change.target) as transaction:
             draft = need_draft(transaction, scope)
-            if change.hosts is not None and not principal.holds("secrets:write", scope):
-                raise forbidden(principal, "secrets:write", scope)
+            given = checked(principal, scope, change)
             check_match(etag_of(draft.settings), if_match)
-            draft.set(**_checked(change), revision=draft.settings.get("revision", 1) + 1)
-            if change.hosts == "":
-                draft.set(hosts=None)
+            draft.set(**given, revision=draft.settings.get("revision", 1) + 1)
             return info_of(scope, draft.settings)
 
     def defaults(self, principal: Principal, scope: Scope) -> list[Default]:
         """Return where secrets of a scope go that name no hosts, nearest word first. The dataset may be one to come."""
-        action = next((each for each in _SEES if principal.holds(each, scope)), _SEES[0])
+        action = next((each for each in DEFAULTS_FOR if principal.holds(each, scope)), DEFAULTS_FOR[0])
         with self._gate.look(principal, action, scope, "default-hosts") as connection:
             self._gate.manifest(connection, Scope(scope.organisation, scope.project))
             return defaults_at(self._gate.ledger, connection, scope)
 
 
-def _checked(change: ScopeChange) -> dict[str, Any]:
+def checked(principal: Principal, scope: Scope, change: ScopeChange) -> dict[str, Any]:
+    """Return what a change sets (None: takes away); raises `Invalid`, `Forbidden`."""
+    if change.hosts is not None and not principal.holds("secrets:write", scope):
+        raise forbidden(principal, "secrets:write", scope)
     faults, name, hosts = Faults(), change.name, change.hosts
     given: dict[str, Any] = {}
     if name is not None:
         faults.run(lambda: check_text(name, "/name", 64, empty=False))
         given["name"] = name
-    if hosts is not None and not isinstance(hosts, str):
+    if isinstance(hosts, str):
+        given["hosts"] = None
+    elif hosts is not None:
         given["hosts"] = faults.run(lambda: canonical_rules(parse_rules(hosts)))
     faults.stop()
     return given

@@ -73,3 +73,24 @@ def test_every_system_has_its_page():
         blocks = [kind for kind, _ in BLOCK.findall(page.read_text())]
         assert page.stem == "README" or {"sh", "text"} <= set(blocks) or page.stem == "datature"
         assert set(blocks) <= RUN | {"text"}
+
+
+TESTS = Path(__file__).parents[1]
+LEAST = {"mabyduck": 18, "dataloop": 20, "datature": 12, "fiftyone": 14, "datatailr": 15}
+"""Rows of each page: what its system's documentation states."""
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.stem != "README"], ids=lambda page: page.stem)
+def test_every_sentence_has_a_row_and_a_test(page):
+    """Each statement is the same here, or different because of something; none is missing, and each is tried by a test that is there."""
+    text = page.read_text().split("## Sentence by sentence", 1)[1]
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) >= LEAST[page.stem] and len({row[0] for row in rows}) == len(rows)
+    for row in rows:
+        assert len(row) == 3 and row[0], row
+        assert re.match(r"same\b|different because \w", row[1]), row
+        named = re.fullmatch(r"`([\w/]+\.py)::(\w+)`", row[2])
+        assert row[2] == "this page" or named is not None, row
+        if named is not None:
+            source = (TESTS / named[1]).read_text()
+            assert re.search(rf"(?m)^(async )?def {named[2]}\(", source), row

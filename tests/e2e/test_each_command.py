@@ -30,6 +30,7 @@ org change default --name Us
 dataset create each --json > dataset
 dataset ls
 dataset info each
+dataset change each --host api.example.com
 dataset disable each
 dataset enable each
 use each

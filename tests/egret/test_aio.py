@@ -4,18 +4,10 @@ import asyncio
 import inspect
 
 import pytest
-from apis import Api
 from stores import CANARY
 
 from egret import aio, client
 from egret.transport import Transport
-
-
-@pytest.fixture(scope="module")
-def api(tmp_path_factory):
-    made = Api(tmp_path_factory.mktemp("aio") / "data")
-    yield made
-    made.close()
 
 
 def test_every_method_has_its_twin():
@@ -27,9 +19,9 @@ def test_every_method_has_its_twin():
             assert twin.__doc__ == verb.__doc__
 
 
-async def test_many_at_once(api):
+async def test_many_at_once(shared):
     """Calls side by side on one client, the event loop free meanwhile; values sealed, lists walked, errors raised."""
-    async with aio.Client(api.url, api.key, connections=4) as client:
+    async with aio.Client(shared.url, shared.key, connections=4) as client:
         made = await client.create_dataset("aio", [{"name": "KEY", "value": CANARY.decode()}])
         where = aio.Area(made["id"])
         names = [f"S{number}" for number in range(20)]
@@ -40,7 +32,7 @@ async def test_many_at_once(api):
         with pytest.raises(aio.NotFound):
             await client.dataset("none")
         assert (await client.open_session(made["id"]))["token"].startswith("egs_")
-    assert CANARY not in api.store.dump()
+    assert CANARY not in shared.store.dump()
 
 
 def test_a_url_that_is_none():

@@ -1,7 +1,8 @@
 """`from egret import kv`: put, get, ls and rm under keys, with environments, groups and JSON; inside a session as well."""
 
+import os
+
 import pytest
-from apis import Api
 from stores import CANARY, use
 
 from egret import kv
@@ -11,22 +12,15 @@ from store.model import Kind
 VALUE = CANARY.decode()
 
 
-@pytest.fixture(scope="module")
-def api(tmp_path_factory):
-    made = Api(tmp_path_factory.mktemp("kv") / "data")
-    yield made
-    made.close()
-
-
 @pytest.fixture
-def jobs(api, monkeypatch, tmp_path):
+def jobs(shared, monkeypatch, tmp_path):
     """A dataset, and an environment that knows server and key, in a folder without a default."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("EGRET_URL", api.url)
-    monkeypatch.setenv("EGRET_API_KEY", api.key)
+    monkeypatch.setenv("EGRET_URL", shared.url)
+    monkeypatch.setenv("EGRET_API_KEY", shared.key)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.delenv("EGRET_SESSION", raising=False)
-    with Client(api.url, api.key) as client:
+    with Client(shared.url, shared.key) as client:
         return client.create_dataset("jobs-" + tmp_path.name)["name"]
 
 
@@ -65,26 +59,38 @@ def test_objects_and_lists_are_json(jobs, put, got):
     assert isinstance(kv.get("limits", dataset=jobs, raw=True), str)
 
 
-def test_a_secret_is_write_only(api, jobs):
+def test_a_secret_is_write_only(shared, jobs):
     """What comes back is its placeholder; what the data plane has is the value."""
     kv.put("db/Main-password", VALUE, secure=True, dataset=jobs, hosts=["db.example.com"])
     placeholder = kv.get("db/Main-password", secure=True, dataset=jobs, environment="prod")
     name = placeholder.removeprefix("#{SECRETS.").removesuffix("}")
     assert name == "DB______M____AIN___PASSWORD"
     assert kv.ls(secure=True, dataset=jobs) == ["db/Main-password"] and kv.ls("db", dataset=jobs) == []
-    with pytest.raises(KeyError):
+    with pytest.raises(
+        KeyError, match=r"is a secret.*secure=True.*#\{SECRETS\.DB______M____AIN___PASSWORD\}"
+    ) as caught:
         kv.get("db/Main-password", dataset=jobs)
-    with Client(api.url, api.key) as client:
+    assert VALUE not in str(caught.value)
+    with Client(shared.url, shared.key) as client:
         id_ = client.find_dataset(jobs)["id"]
-    reader = api.store.reader()
-    grant = reader.view(reader.caller(api.store.token(id_))).resolve(Kind.SECRET, name, use("db.example.com"))
+    reader = shared.store.reader()
+    grant = reader.view(reader.caller(shared.store.token(id_))).resolve(Kind.SECRET, name, use("db.example.com"))
     assert grant.open().reveal() == CANARY
     reader.close()
 
 
-def test_groups(api, jobs):
+def test_a_key_that_may_not_know_secrets_is_told_of_none(shared, jobs, monkeypatch):
+    """What is no variable is a KeyError for it as for any."""
+    kv.put("db/password", VALUE, secure=True, dataset=jobs, hosts=["db.example.com"])
+    only = {"permission": "restricted", "actions": ["variables:read", "datasets:read"]}
+    monkeypatch.setenv("EGRET_API_KEY", shared.new_key(**only))
+    with pytest.raises(KeyError, match=r"^'db/password'$"):
+        kv.get("db/password", dataset=jobs)
+
+
+def test_groups(shared, jobs):
     """A group is named with what it may do, and taken off again."""
-    api("POST", "/groups/", {"name": "Quants", "id": f"q-{jobs}"[:60]})
+    shared("POST", "/groups/", {"name": "Quants", "id": f"q-{jobs}"[:60]})
     group = f"q-{jobs}"[:60]
     kv.put("a/b", "1", dataset=jobs, group=group, permissions=["metadata", "write"])
     kv.put("a/c", "1", dataset=jobs)
@@ -110,8 +116,10 @@ def test_inside_a_session_it_is_the_sessions(jobs, monkeypatch):
     assert kv.get("feature/fast") == "true" and kv.get("limits") == {"a": 1}
     assert kv.get("db/password", secure=True) == "#{SECRETS.DB__PASSWORD}"
     assert kv.ls() == ["feature/fast", "limits"] and kv.ls("db", secure=True) == ["db/password"]
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match=r"is a secret.*secure=True"):
         kv.get("db/password")
+    with pytest.raises(KeyError, match=r"^'db/none'$"):
+        kv.get("db/none")
     with pytest.raises(PermissionError, match="a session reads alone"):
         kv.put("db/host", "x")
 
@@ -127,3 +135,28 @@ def test_the_folders_default_is_meant(jobs, monkeypatch):
     assert kv.get("db/host") == "here"
     with pytest.raises(KeyError):
         kv.get("db/host", project="default")
+
+
+def test_secrets_alone_and_the_environment(jobs, monkeypatch):
+    """`Secrets()` says `secure` by itself; `set_env` sets what `get` returns, and leaves what is set, unless told."""
+    secrets = kv.Secrets()
+    secrets.put("db/pass-word", VALUE, dataset=jobs, hosts=["db.example.com"])
+    placeholder = kv.get("db/pass-word", secure=True, dataset=jobs)
+    assert (secrets.get("db/pass-word", dataset=jobs), secrets.ls("db", dataset=jobs)) == (
+        placeholder,
+        ["db/pass-word"],
+    )
+    monkeypatch.setenv("PGPASSWORD", "before")
+    monkeypatch.delenv("DB_PASS_WORD", raising=False)
+    secrets.set_env("db/pass-word", "PGPASSWORD", dataset=jobs)
+    assert os.environ["PGPASSWORD"] == "before"
+    secrets.set_env("db/pass-word", "PGPASSWORD", overwrite=True, dataset=jobs)
+    secrets.set_env("db/pass-word", dataset=jobs)
+    assert os.environ["PGPASSWORD"] == os.environ["DB_PASS_WORD"] == placeholder
+    kv.put("limits", {"batch": 1}, dataset=jobs)
+    monkeypatch.delenv("LIMITS", raising=False)
+    kv.set_env("limits", secure=False, dataset=jobs)
+    assert os.environ.pop("LIMITS") == '{"batch": 1}' and os.environ.pop("DB_PASS_WORD")
+    secrets.rm("db/pass-word", dataset=jobs)
+    with pytest.raises(KeyError):
+        secrets.set_env("db/pass-word", "PGPASSWORD", overwrite=True, dataset=jobs)

@@ -51,29 +51,22 @@ class Tap:
         self._server.close()
 
 
-@pytest.fixture(scope="module")
-def api(tmp_path_factory):
-    made = Api(tmp_path_factory.mktemp("sealed") / "data")
+@pytest.fixture
+def tap(shared):
+    made = Tap(shared.port)
     yield made
     made.close()
 
 
 @pytest.fixture
-def tap(api):
-    made = Tap(api.port)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def client(api):
-    with Client(api.url, api.key) as made:
+def client(shared):
+    with Client(shared.url, shared.key) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def reader(api):
-    made = api.store.reader()
+def reader(shared):
+    made = shared.store.reader()
     yield made
     made.close()
 
@@ -90,37 +83,37 @@ def in_clear(raw):
     return [form for form in (CANARY, base64.b64encode(CANARY)[:-4], CANARY.hex().encode()) if form in raw]
 
 
-def test_a_dataset_and_its_rotation(api, client, reader):
+def test_a_dataset_and_its_rotation(shared, client, reader):
     """Create, put with and without rules, replace: each opens in the data plane, under the rules that were meant."""
     made = client.create_dataset("a", [{"name": "KEY", "value": VALUE}], hosts=["API.example.com."])
     where = Area(made["id"])
-    assert opened(reader, api.store, made["id"]) == CANARY
+    assert opened(reader, shared.store, made["id"]) == CANARY
     put = client.put_secret(where, "KEY", "second-value-1", locations=["url", "header"], description="d")
     assert (put["version"], put["hosts"], put["locations"]) == (2, ["api.example.com"], ["header", "url"])
     client.change_secret(where, "KEY", locations=["header"])
     put = client.put_secret(where, "KEY", "third-value-1")
     assert (put["version"], put["locations"], put["description"]) == (3, ["header"], "d")
-    assert opened(reader, api.store, made["id"]) == b"third-value-1"
+    assert opened(reader, shared.store, made["id"]) == b"third-value-1"
     client.activate(where, "KEY", 1)
     client.put_secret(where, "KEY", "fourth-value", environment="prod", provider="openai")
-    assert opened(reader, api.store, made["id"], environment="prod", host="api.openai.com", header="authorization") == b"fourth-value"  # fmt: skip
+    assert opened(reader, shared.store, made["id"], environment="prod", host="api.openai.com", header="authorization") == b"fourth-value"  # fmt: skip
     again = client.replace_dataset(made["id"], "a", [{"name": "KEY", "value": "fifth-value-1", "hosts": ["x.example"]}])
     assert [secret["version"] for secret in again["secrets"]] == [4]
-    assert opened(reader, api.store, made["id"], host="x.example") == b"fifth-value-1"
+    assert opened(reader, shared.store, made["id"], host="x.example") == b"fifth-value-1"
     client.delete_secret(where, "KEY")
     client.put_secret(where, "KEY", "sixth-value-1", hosts=["x.example"])
-    assert opened(reader, api.store, made["id"], host="x.example") == b"sixth-value-1"
+    assert opened(reader, shared.store, made["id"], host="x.example") == b"sixth-value-1"
     assert reader.alarms == 0
 
 
 @pytest.mark.parametrize("area", [Area(), Area(organisation="default")])
-def test_wider_scopes(api, client, reader, area):
+def test_wider_scopes(shared, client, reader, area):
     """A project's and an organisation's secrets are bound to their own scope."""
     name = "WIDE" if area.organisation else "WIDER"
     for value in ("first-value-1", "second-value-1"):
         client.put_secret(area, name, value, hosts=["api.example.com"])
     dataset = client.create_dataset("b")["id"]
-    assert opened(reader, api.store, dataset, name) == b"second-value-1"
+    assert opened(reader, shared.store, dataset, name) == b"second-value-1"
 
 
 def test_what_only_the_client_can_warn_of(client):
@@ -135,9 +128,9 @@ def test_what_only_the_client_can_warn_of(client):
 
 @pytest.mark.parametrize("how", ["create", "replace", "put"])
 @pytest.mark.parametrize(("value", "weak"), [("hunter2-hunter2", True), ("Zk3vQ9xPw2LmN8rT5yB1", False)])
-def test_that_a_value_is_weak_stays_with_the_client(api, tap, how, value, weak):
+def test_that_a_value_is_weak_stays_with_the_client(shared, tap, how, value, weak):
     """It says so itself; not a byte of it is sent, nothing is stored."""
-    with Client(tap.url, api.key) as client:
+    with Client(tap.url, shared.key) as client:
         entry = {"name": "KEY", "value": value, "hosts": ["api.example.com"]}
         made = client.create_dataset("w", [entry])
         told = made["secrets"][0]
@@ -150,10 +143,10 @@ def test_that_a_value_is_weak_stays_with_the_client(api, tap, how, value, weak):
     assert b"weak" not in tap.sent
 
 
-def test_another_writer_is_faster(api, client, monkeypatch):
+def test_another_writer_is_faster(shared, client, monkeypatch):
     """Between reading and sending another version arrives: sealed anew, nothing lost, nothing that does not open."""
     made = client.create_dataset("race", [{"name": "KEY", "value": VALUE, "hosts": ["api.example.com"]}])
-    other = Client(api.url, api.key)
+    other = Client(shared.url, shared.key)
     once = [1]
     real = client.call
 
@@ -168,23 +161,23 @@ def test_another_writer_is_faster(api, client, monkeypatch):
     once.append(1)
     again = client.replace_dataset(made["id"], "race", [{"name": "KEY", "value": "replaced-1", "hosts": ["a.example"]}])
     assert again["secrets"][0]["version"] == 5
-    reader = api.store.reader()
-    assert opened(reader, api.store, made["id"], host="a.example") == b"replaced-1"
+    reader = shared.store.reader()
+    assert opened(reader, shared.store, made["id"], host="a.example") == b"replaced-1"
     assert reader.alarms == 0
     reader.close()
 
 
-def test_a_key_that_only_writes(api, client, reader):
+def test_a_key_that_only_writes(shared, client, reader):
     """Without the right to read, the version comes from the store's answer; rules must be given then."""
     made = client.create_dataset("w", [{"name": "KEY", "value": VALUE, "hosts": ["a.example"]}])
     key = client.create_key(name="ci", permission="restricted", actions=["secrets:write"])["key"]
-    with Client(api.url, key) as writer:
+    with Client(shared.url, key) as writer:
         where = Area(made["id"])
         put = writer.put_secret(where, "KEY", "by-a-writer-1", hosts=["api.example.com"], locations=["header"])
         assert put["version"] == 2
         with pytest.raises(Forbidden):
             writer.put_secret(where, "KEY", "by-a-writer-2")
-    assert opened(reader, api.store, made["id"]) == b"by-a-writer-1"
+    assert opened(reader, shared.store, made["id"]) == b"by-a-writer-1"
 
 
 @pytest.mark.parametrize(
@@ -208,9 +201,9 @@ def test_a_key_that_only_writes(api, client, reader):
         (VALUE, "/secrets/0", "wrong_type"),
     ],
 )
-def test_a_fault_is_found_before_anything_is_sent(api, tap, entry, pointer, code):
+def test_a_fault_is_found_before_anything_is_sent(shared, tap, entry, pointer, code):
     """The store's own words, and not a byte of the value on the wire or in the error."""
-    with Client(tap.url, api.key) as client, pytest.raises(ApiError) as caught:
+    with Client(tap.url, shared.key) as client, pytest.raises(ApiError) as caught:
         client.create_dataset("x", [entry])
     assert [(each["pointer"], each["code"]) for each in caught.value.errors] == [(pointer, code)]
     assert VALUE not in str(caught.value) + repr(caught.value)
@@ -218,7 +211,7 @@ def test_a_fault_is_found_before_anything_is_sent(api, tap, entry, pointer, code
     assert b"POST" not in tap.sent
 
 
-def test_an_envelope_for_something_else_is_not_stored(api, client):
+def test_an_envelope_for_something_else_is_not_stored(shared, client):
     """Sealed for another version, name or rule, with its binding told: 409, and the version that would be right."""
     made = client.create_dataset("x", [{"name": "KEY", "value": VALUE, "hosts": ["api.example.com"]}])
     sealing = client._sealed._key()
@@ -226,7 +219,7 @@ def test_an_envelope_for_something_else_is_not_stored(api, client):
     for name, version, hosts in (("KEY", 7, ["api.example.com"]), ("OTHER", 2, ["api.example.com"]), ("KEY", 2, ["evil.example"])):  # fmt: skip
         entry = sealing.seal(place, {"name": name, "value": VALUE}, (hosts, ["header"]), version)
         body = {**entry, "name": "KEY", "hosts": ["api.example.com"], "locations": ["header"]}
-        answer = api("PUT", f"/projects/default/datasets/{made['id']}/secrets/KEY", body)
+        answer = shared("PUT", f"/projects/default/datasets/{made['id']}/secrets/KEY", body)
         assert (answer.status, answer.pointers) == (409, {("/sealed", "sealed_binding")})
         assert "version 2" in answer.json["errors"][0]["detail"]
     assert client.secret(Area(made["id"]), "KEY")["version"] == 1
@@ -284,7 +277,7 @@ def test_pins(tmp_path):
 
 
 @pytest.mark.parametrize("document", [{}, {"public_key": "AAAA"}, {"public_key": "?"}])
-def test_a_malformed_key_is_an_error(api, client, monkeypatch, document):
+def test_a_malformed_key_is_an_error(shared, client, monkeypatch, document):
     """Whatever answers, nothing is sealed to it."""
     real = client.sealing_key()
     monkeypatch.setattr(client, "call", lambda *args: {**real, **document} if document else {})
@@ -292,49 +285,49 @@ def test_a_malformed_key_is_an_error(api, client, monkeypatch, document):
         client._sealed._key()
 
 
-def cli(api, tap, tmp_path, *args, text=None, **environ):
-    names = {"EGRET_URL": tap.url, "EGRET_API_KEY": api.key, "XDG_CONFIG_HOME": str(tmp_path)}
+def cli(shared, tap, tmp_path, *args, text=None, **environ):
+    names = {"EGRET_URL": tap.url, "EGRET_API_KEY": shared.key, "XDG_CONFIG_HOME": str(tmp_path)}
     return inside.egret(*args, text=text, **names, **environ)
 
 
-def test_no_value_is_in_what_the_command_line_sends(api, tap, tmp_path, reader):
+def test_no_value_is_in_what_the_command_line_sends(shared, tap, tmp_path, reader):
     """secret put, kv put -s, dataset create and replace: the socket is tapped, the store opens the values."""
     secrets = json.dumps([{"name": "KEY", "value": VALUE, "hosts": ["api.example.com"]}])
-    made = cli(api, tap, tmp_path, "dataset", "create", "tapped", "--secrets", "-", "--json", text=secrets)
+    made = cli(shared, tap, tmp_path, "dataset", "create", "tapped", "--secrets", "-", "--json", text=secrets)
     assert made.returncode == 0, made.stderr
     id_ = json.loads(made.stdout)["id"]
-    assert opened(reader, api.store, id_) == CANARY
+    assert opened(reader, shared.store, id_) == CANARY
     runs = [
         (("secret", "put", "KEY", "-d", id_), VALUE + "\n"),
         (("kv", "put", "-s", "db/password", "-d", id_, "-H", "api.example.com"), VALUE),
         (("dataset", "replace", id_, "--secrets", "-"), secrets),
     ]
     for arguments, text in runs:
-        done = cli(api, tap, tmp_path, *arguments, text=text)
+        done = cli(shared, tap, tmp_path, *arguments, text=text)
         assert done.returncode == 0, done.stderr
-        assert opened(reader, api.store, id_, "DB__PASSWORD" if arguments[0] == "kv" else "KEY") == CANARY
+        assert opened(reader, shared.store, id_, "DB__PASSWORD" if arguments[0] == "kv" else "KEY") == CANARY
     assert tap.sent.count(b"PUT ") == 3
     assert not in_clear(tap.sent)
     (tmp_path / "file").write_text("")
-    nowhere = cli(api, tap, tmp_path / "file", "secret", "put", "KEY", "-d", id_, text=VALUE)
+    nowhere = cli(shared, tap, tmp_path / "file", "secret", "put", "KEY", "-d", id_, text=VALUE)
     assert (nowhere.returncode, "cannot be remembered" in nowhere.stderr) == (0, True)
-    wrong = cli(api, tap, tmp_path, "secret", "put", "KEY", "-d", id_, text=VALUE, EGRET_SEALING_KEY="SHA256:other")
+    wrong = cli(shared, tap, tmp_path, "secret", "put", "KEY", "-d", id_, text=VALUE, EGRET_SEALING_KEY="SHA256:other")
     assert (wrong.returncode, "nothing was sent" in wrong.stderr) == (6, True)
-    shown = cli(api, tap, tmp_path, "trust-key").stdout.strip()
-    assert cli(api, tap, tmp_path, "trust-key", "SHA256:other").returncode == 6
-    assert cli(api, tap, tmp_path, "trust-key", shown).returncode == 0
+    shown = cli(shared, tap, tmp_path, "trust-key").stdout.strip()
+    assert cli(shared, tap, tmp_path, "trust-key", "SHA256:other").returncode == 6
+    assert cli(shared, tap, tmp_path, "trust-key", shown).returncode == 0
     assert json.loads((tmp_path / "egret" / "known-stores.json").read_text()) == {tap.url: shown}
     assert not in_clear(tap.sent)
 
 
-def test_the_tap_can_see(api, tap):
+def test_the_tap_can_see(shared, tap):
     """Without sealing the value is on the wire, so the tap would show it."""
-    with Client(tap.url, api.key, seal=False) as client:
+    with Client(tap.url, shared.key, seal=False) as client:
         client.create_dataset("clear", [{"name": "KEY", "value": VALUE}])
     assert in_clear(tap.sent) == [CANARY]
 
 
-def test_what_is_filled_in_is_sealed_for(api, client, reader):
+def test_what_is_filled_in_is_sealed_for(shared, client, reader):
     """An upload without hosts is sealed for those that the project says, here, and opens where these are."""
     client.change_project("default", hosts=["project.example.com"])
     try:
@@ -347,12 +340,12 @@ def test_what_is_filled_in_is_sealed_for(api, client, reader):
         assert filled["secrets"][0]["hosts"] == ["project.example.com"]
         later = client.put_secret(Area(made["id"]), "LATER", VALUE)
         assert later["hosts"] == ["project.example.com"]
-        shared = client.put_secret(Area(), "SHARED", VALUE)
-        assert shared["hosts"] == ["project.example.com"]
+        wider = client.put_secret(Area(), "SHARED", VALUE)
+        assert wider["hosts"] == ["project.example.com"]
         labelled = client.put_secret(Area(made["id"]), "LABELLED", VALUE, provider="our-vendor")
         assert (labelled["hosts"], labelled["provider"]) == (["project.example.com"], "our-vendor")
         for name in ("API_KEY", "LATER", "SHARED", "LABELLED"):
-            assert opened(reader, api.store, made["id"], name, host="project.example.com") == CANARY
+            assert opened(reader, shared.store, made["id"], name, host="project.example.com") == CANARY
         assert reader.alarms == 0
     finally:
         client.change_project("default", hosts=None)

@@ -22,6 +22,17 @@ class Visitor:
     def post(self, path, fields, headers=SAME):
         return self._ask("POST", path, urlencode(fields).encode(), headers)
 
+    def upload(self, path, fields, headers=SAME, **files):
+        """Send a form with files as a browser does: `files` are (name, bytes) by field, last."""
+        parts = [(f'name="{name}"', text.encode()) for name, text in fields.items()]
+        parts += [(f'name="{field}"; filename="{name}"', data) for field, (name, data) in files.items()]
+        raw = b"".join(
+            b"--EDGE\r\nContent-Disposition: form-data; %s\r\n\r\n%s\r\n" % (head.encode(), data)
+            for head, data in parts
+        )
+        sent = {"Content-Type": "multipart/form-data; boundary=EDGE", **headers}
+        return self._ask("POST", path, raw + b"--EDGE--\r\n", sent)
+
     def log_in(self, key=None):
         answer = self.post("/dashboard/login", {"key": key or self.api.key})
         assert answer.status == 303, answer.body

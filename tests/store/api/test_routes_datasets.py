@@ -146,3 +146,16 @@ def test_a_project_and_the_organisation_say_where_secrets_go(api):
     assert api("GET", "/orgs/default/default-hosts").json["items"] == []
     assert api("PATCH", "/projects/default/", {}).status == 422
     assert api("POST", "/projects/", {"name": "With", "id": "with", "hosts": ["api.example.com"]}).json["hosts"]
+
+
+def test_a_dataset_is_renamed_and_says_where_secrets_go(api):
+    """PATCH; of a draft the URL from before is void, and the answer has another."""
+    made = api.dataset(filename="a.zip")
+    path = f"/projects/default/datasets/{made['id']}/"
+    changed = api("PATCH", path, {"name": "other", "hosts": ["API.example.com"]})
+    assert (changed.status, changed.json["name"], changed.json["hosts"]) == (200, "other", ["api.example.com"])
+    for url, status in ((made["upload_url"], 409), (changed.json["upload_url"], 200)):
+        assert api("PUT", url.removeprefix(api.url), key=None, raw=b"data").status == status
+    assert api("PATCH", path, {"name": "x"}, headers={"If-Match": changed.headers["ETag"]}).status == 412
+    assert api("PATCH", path, {}).status == api("PATCH", path, {"hosts": ["*"]}).status == 422
+    assert api("PATCH", "/projects/default/datasets/none/", {"name": "x"}).status == 404

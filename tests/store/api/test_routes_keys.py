@@ -171,7 +171,11 @@ def test_a_key_that_may_be_compromised(shared):
     """Ended by its id, with what it made; it is not there afterwards."""
     made = shared("POST", "/keys/", {"name": "k", "permission": "full"}).json
     child = shared("POST", "/keys/", {"name": "child", "permission": "full"}, key=made["key"]).json
-    assert shared("POST", f"/keys/{made['id']}/compromised").status == 204
+    dataset = shared.dataset()["id"]
+    for key in (made["key"], child["key"]):
+        assert shared("POST", f"/projects/default/datasets/{dataset}/sessions/", {}, key=key).status == 201
+    ended = shared("POST", f"/keys/{made['id']}/compromised")
+    assert (ended.status, ended.json) == (200, {"sessions": 2, "keys": [{"id": child["id"], "name": "child"}]})
     assert (
         shared("GET", "/projects/", key=child["key"]).status
         == shared("GET", "/projects/", key=made["key"]).status

@@ -28,7 +28,7 @@ def attempts(shared):
 def test_only_our_own_pages_may_send_forms(shared, visitor):
     """A form from another origin does nothing, even with the cookie; so does one that does not say where from."""
     for number, (headers, good) in enumerate(attempts(shared)):
-        answer = visitor.post("/dashboard/datasets", {"name": f"n{number}", "project": "default"}, headers)
+        answer = visitor.upload("/dashboard/datasets", {"name": f"n{number}", "project": "default"}, headers)
         assert answer.status == (303 if good else 403), headers
         listed = [each["name"] for each in shared("GET", "/projects/default/datasets/?limit=200").json["items"]]
         assert (f"n{number}" in listed) is good
@@ -57,7 +57,7 @@ def test_a_login_from_elsewhere_is_refused(shared):
 def test_broken_forms(shared, visitor, raw, headers, status):
     """What is no form of ours is told so on a page, without a word of it."""
     sent = {**SAME, "Cookie": visitor.cookie, "Content-Type": "application/x-www-form-urlencoded", **headers}
-    answer = shared("POST", "/dashboard/datasets", raw=raw, key=None, headers=sent)
+    answer = shared("POST", "/dashboard/shared/secrets", raw=raw, key=None, headers=sent)
     assert answer.status == status and answer.headers["Content-Type"].startswith("text/html")
 
 

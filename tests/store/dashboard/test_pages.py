@@ -141,7 +141,7 @@ def test_a_secret_is_labelled_renamed_and_found(shared, visitor, dataset):
     }
     assert visitor.post(path, form).status == 303
     page = visitor.get(dataset).body.decode()
-    assert "<td>our billing</td>" in page and '<option value="openai">' in page
+    assert ">our billing</td>" in page and '<option value="openai">' in page
     assert visitor.post(f"{path}/LABELLED/about", {"environment": "", "name": "lower", "provider": "", "description": ""}).status == 422  # fmt: skip
     renamed = {"environment": "", "name": "RENAMED", "provider": "opennai", "description": "was LABELLED"}
     assert visitor.post(f"{path}/LABELLED/about", renamed).status == 303
@@ -158,7 +158,7 @@ def test_a_secret_is_labelled_renamed_and_found(shared, visitor, dataset):
 
 def test_datasets_are_made_disabled_and_deleted(shared, visitor):
     """So do those of a dataset."""
-    path = visitor.post("/dashboard/datasets", {"name": "by hand", "project": "default"}).headers["Location"]
+    path = visitor.upload("/dashboard/datasets", {"name": "by hand", "project": "default"}).headers["Location"]
     assert visitor.get(path).status == 200
     visitor.post(path + "disable", {})
     assert shared("GET", path.removeprefix("/dashboard")).json["status"] == "disabled"
@@ -338,6 +338,10 @@ def test_the_log_is_searched_and_a_key_called_compromised(shared, visitor, datas
     assert visitor.get("/dashboard/audit/?outcome=denied&destination=none.example.com").status == 200
     made = shared("POST", "/keys/", {"name": "lost", "permission": "full"}).json
     assert "This key may be compromised" in visitor.get("/dashboard/keys/?sort=last_used_at").body.decode()
-    assert visitor.post(f"/dashboard/keys/{made['id']}/compromised", {}).status == 303
+    child = shared("POST", "/keys/", {"name": "its child", "permission": "full"}, key=made["key"]).json
+    shared("POST", dataset.removeprefix("/dashboard") + "sessions/", {}, key=child["key"])
+    ended = visitor.post(f"/dashboard/keys/{made['id']}/compromised", {})
+    assert ended.status == 200 and f'its child <code class="id">{child["id"]}</code>'.encode() in ended.body
+    assert b"<dt>Sessions that ended</dt><dd>1</dd>" in ended.body
     assert shared("GET", f"/keys/{made['id']}").status == 404
     assert visitor.get("/dashboard/keys/?sort=nothing").status == 422

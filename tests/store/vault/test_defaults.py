@@ -6,7 +6,7 @@ import pytest
 from stores import CANARY, Store, secret, use
 
 from store.access import Principal
-from store.errors import Forbidden, Invalid, NotFound, PreconditionFailed, Tampered
+from store.errors import Conflict, Forbidden, Invalid, NotFound, PreconditionFailed, Tampered
 from store.keys.envelope import Binding
 from store.model import Denial, Kind, SecretValue
 from store.records import NewEntry
@@ -189,3 +189,27 @@ def test_sessions_of_a_dataset_go_on(store, reader):
     say(store, store.owner.scope("default"), ["project.example.com"])
     view = reader.view(reader.caller(token.reveal().decode()))
     assert view.resolve(Kind.SECRET, "API_KEY", use()).open().reveal() == CANARY
+
+
+def test_a_dataset_says_it_later(store):
+    """For what is put in from then on; by who may write secrets there too; never in an immutable dataset."""
+    store.dataset(free(), hosts=["first.example.com"])
+    change = store.vault.datasets.change
+    before = store.vault.datasets.get(store.owner, "default", "ds")
+    after = change(store.owner, "default", "ds", ScopeChange("renamed", ["Second.example.com"]), if_match=before.etag)
+    assert (after.name, after.hosts, after.etag != before.etag) == ("renamed", ["second.example.com"], True)
+    assert hosts_of(after) == ["first.example.com"], "what is stored already stays as it is"
+    assert store.put(free("NEW")).hosts == ["second.example.com"]
+    with pytest.raises(PreconditionFailed):
+        change(store.owner, "default", "ds", ScopeChange("x"), if_match=before.etag)
+    assert change(store.owner, "default", "ds", ScopeChange(hosts="")).hosts == []
+    say(store, store.owner.scope("default"), ["project.example.com"])
+    assert store.put(free("LATER")).hosts == ["project.example.com"]
+    wish = NewKey("k", "restricted", actions=["datasets:write", "datasets:read"], ttl=3600)
+    small = store.vault.keys.authenticate(store.vault.keys.create(store.owner, wish)[1].reveal().decode())
+    assert change(small, "default", "ds", ScopeChange("by a small key")).name == "by a small key"
+    with pytest.raises(Forbidden):
+        change(small, "default", "ds", ScopeChange(hosts=["evil.example"]))
+    store.dataset(free(), dataset="fixed", immutable=True)
+    with pytest.raises(Conflict):
+        change(store.owner, "default", "fixed", ScopeChange(hosts=["other.example.com"]))

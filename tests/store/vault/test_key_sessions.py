@@ -397,12 +397,13 @@ def test_a_key_that_may_be_compromised_ends_with_all_that_came_of_it(filled, rea
     """By its id, which is all that is needed: its sessions, the keys that it made, and theirs, at once."""
     id_, key = make(filled)
     child_id, child = make(filled, login(filled, key))
-    _, grandchild = make(filled, login(filled, child))
+    grandchild_id, grandchild = make(filled, login(filled, child))
     _, other = make(filled)
     tokens = [opened(filled, each)[1] for each in (key, child, grandchild)]
     _, others = opened(filled, other)
     assert all(lives(reader, each) for each in (*tokens, others))
-    filled.vault.keys.compromised(filled.owner, id_)
+    told = filled.vault.keys.compromised(filled.owner, id_)
+    assert (told.sessions, {each.id for each in told.keys}) == (3, {child_id, grandchild_id})
     assert all(over(reader, each) for each in tokens) and lives(reader, others)
     assert all(dead(filled, each) for each in (key, child, grandchild)) and login(filled, other)
     with pytest.raises(NotFound):

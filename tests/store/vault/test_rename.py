@@ -7,7 +7,7 @@ from store.errors import Conflict, Forbidden, Invalid, NotFound
 from store.model import NAME, Denial, Kind, SecretValue
 from store.operator.reseal import new_opening_key, reseal
 from store.records import Change, NewEntry
-from store.vault import Listing, NewKey, NewMember
+from store.vault import Declaration, Listing, NewKey, NewMember, NewSession
 
 
 def rename(store, name, new, kind=Kind.SECRET, **options):
@@ -118,6 +118,49 @@ def test_an_id_names_what_it_is_of(store):
     entries.delete(store.owner, scope, Kind.SECRET, id_)
     with pytest.raises(NotFound):
         entries.info(store.owner, scope, Kind.SECRET, id_)
+
+
+def said(info):
+    return next((each.detail for each in info.warnings if each.code == "still_named"), "")
+
+
+def variable(name, text):
+    return NewEntry(name, SecretValue(text.encode()))
+
+
+def test_who_still_says_the_old_name_is_told(store):
+    """Consumers, live sessions, values of variables, here and in scopes inside; nobody else's, and once."""
+    owner = store.owner
+    wide = store.vault.entries.put(owner, store.owner.scope("default"), Kind.SECRET, secret("OLD"))
+    assert wide.version == 1
+    headers = [variable("HEADER", "Bearer #{SECRETS.OLD}"), variable("URL", "?k=%23%7BSECRETS.OLD%7d")]
+    other = [variable("LONGER", "#{SECRETS.OLDER}"), variable("KIND", "#{VARS.OLD}"), variable("PLAIN", "SECRETS.OLD")]
+    store.dataset(variables=[*headers, *other])
+    store.vault.consumers.declare(owner, "default", "job", Declaration("Job", ["OLD", "X"]))
+    store.vault.consumers.declare(owner, "default", "idle", Declaration("Idle", ["OLDER"]))
+    opened = [store.vault.sessions.open(owner, "default", "ds", NewSession(secrets=names))[0].id for names in (["OLD"], ["X"], None)]  # fmt: skip
+    scope, patch = store.owner.scope("default"), store.vault.entries.patch
+    told = patch(owner, scope, Kind.SECRET, "OLD", Change(name="NEW"))
+    assert said(told) == (
+        f"The name from before is still declared by the consumer job; declared by the open session {opened[0]}; "
+        "in the value of the variables HEADER of ds, URL of ds. Say the new name there; a session is opened anew."
+    )
+    assert said(store.vault.entries.info(owner, scope, Kind.SECRET, "NEW")) == ""
+    assert said(patch(owner, scope, Kind.SECRET, "NEW", Change(description="d"))) == ""
+    assert said(patch(owner, scope, Kind.SECRET, "NEW", Change(name="NEXT"))) == ""
+    store.vault.entries.put(owner, scope, Kind.VARIABLE, variable("OLD", "x"))
+    assert "KIND of ds" in said(patch(owner, scope, Kind.VARIABLE, "OLD", Change(name="NEWER")))
+
+
+def test_who_may_not_know_of_it_is_not_told(store):
+    """A key without the right to consumers, sessions and variables renames, and learns of none."""
+    store.dataset(secret("OLD"), variables=[variable("HEADER", "#{SECRETS.OLD}")])
+    store.vault.consumers.declare(store.owner, "default", "job", Declaration("Job", ["OLD"]))
+    store.vault.sessions.open(store.owner, "default", "ds", NewSession(secrets=["OLD"]))
+    wish = NewKey("k", "restricted", actions=["secrets:write"], ttl=3600)
+    small = store.vault.keys.authenticate(store.vault.keys.create(store.owner, wish)[1].reveal().decode())
+    told = store.vault.entries.patch(small, store.scope(), Kind.SECRET, "OLD", Change(name="NEW"))
+    assert (told.name, said(told)) == ("NEW", "")
 
 
 def member(store, id_, email, role="admin", **rights):

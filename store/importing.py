@@ -1,6 +1,6 @@
 """What other systems export, read into names and values. No message of this module has a value, or a piece of one.
 
-    dotenv    KEY=value lines (`egret.dotenv`)
+    dotenv    KEY=value lines (`store.dotenv`)
     doppler   `doppler secrets download --no-file --format json`, or `doppler secrets --json`
     vault     `vault kv get -format=json PATH`, KV version 1 or 2, or its inner object
     github    `gh secret list`, with or without `--json name`, or the REST answer: names alone, values are asked for
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from egret import dotenv
+from store import dotenv
 from store.checks import check_value
 from store.errors import Invalid
 from store.model import NAME

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egret import dotenv
-from egret.importing import FORMATS, ImportFault, read
+from store import dotenv
+from store.importing import FORMATS, ImportFault, read
 
 CANARY = "canary-9f3Kq7Zp"
 
