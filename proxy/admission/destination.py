@@ -195,9 +195,9 @@ class AddressGuard:
         """
         if own(host):
             raise Refused(Refusal("destination_blocked"))
-        passed = self._passed.get((host, port))
-        if passed is not None and passed[0] > time.monotonic():
-            return passed[1]
+        passed = self.passed(host, port)
+        if passed is not None:
+            return passed
         name = normalise(f"[{host}]" if ":" in host else host)
         try:
             addresses: tuple[Address, ...] = (ipaddress.ip_address(name),)
@@ -214,6 +214,11 @@ class AddressGuard:
         until = self._answers[name][0] if name in self._answers else time.monotonic() + self._ttl
         self._passed[host, port] = until, pinned  # for as long as the answer is believed, and no longer
         return pinned
+
+    def passed(self, host: str, port: int) -> list[Pinned] | None:
+        """Return what `check` would, without waiting; None where it would have to look."""
+        known = self._passed.get((host, port))
+        return known[1] if known is not None and known[0] > time.monotonic() else None
 
     def permits(self, address: Address | str, port: int) -> bool:
         """Whether one address may be dialled at a port: also the last look before a socket connects."""
@@ -260,7 +265,11 @@ class AddressGuard:
         if (task := self._pending.get(name)) is not None:  # one at a time for a name
             leave()
             return task
-        task = self._pending[name] = asyncio.create_task(self._fetch(name, port))
+        try:
+            task = self._pending[name] = asyncio.create_task(self._fetch(name, port))
+        except BaseException:
+            leave()  # or the session had a turn less for good
+            raise
         task.add_done_callback(lambda done: self._finished(name, done))
         task.add_done_callback(lambda _: leave())
         return task
