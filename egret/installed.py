@@ -5,9 +5,7 @@ them below releases that fix security bugs, so that no resolver puts it beside t
 wheel carries, version by version and hash by hash.
 """
 
-import importlib.metadata
 import re
-from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -20,6 +18,8 @@ ENGINE: Final = "egret install mitmproxy"
 
 def lock() -> Path:
     """Return the file that pins what a whole Egret runs with: in the wheel, or in requirements/ of a checkout."""
+    from importlib.resources import files  # noqa: PLC0415
+
     packaged = Path(str(files("egret") / "runtime.lock"))
     return packaged if packaged.is_file() else Path(__file__).parent.parent / "requirements" / "runtime.lock"
 
@@ -57,13 +57,17 @@ def lacks_module(error: ModuleNotFoundError) -> str:
 
 def _server() -> list[str]:
     """Names of the distributions of the extra `server`, as the installed metadata says them."""
-    said = importlib.metadata.requires(DISTRIBUTION) or []
+    from importlib.metadata import requires  # noqa: PLC0415  # 15 ms, for those who serve or lack something
+
+    said = requires(DISTRIBUTION) or []
     return [re.split(r"[^A-Za-z0-9._-]", line)[0] for line in said if re.search(r"extra == ['\"]server['\"]", line)]
 
 
 def _is_installed(name: str) -> bool:
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
+
     try:
-        importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
+        version(name)
+    except PackageNotFoundError:
         return False
     return True

@@ -19,8 +19,8 @@ from egret.data_folder import Unfit, look
 from egret.hardening import forget_key, undumpable
 from egret.listeners import Listener, bind, descriptors
 from egret.sandbox.places import mark
-from egret.sections import Limits
-from egret.settings import Settings, environment
+from egret.sections import Limits, Settings
+from egret.settings import environment
 from egret.supervisor import Supervisor, say
 
 FEW: Final = 1024

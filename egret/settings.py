@@ -9,13 +9,12 @@ This is the one module that reads the environment.
 
 import os
 from collections.abc import Mapping
-from dataclasses import fields
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from egret.kinds import Rejected
-from egret.sections import Settings as Settings  # noqa: PLC0414  # where they are looked for
-from egret.sections import sections as sections  # noqa: PLC0414
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from egret.sections import Settings as Settings  # noqa: PLC0414  # where it is looked for
 
 
 class SettingsError(Exception):
@@ -23,6 +22,10 @@ class SettingsError(Exception):
 
 
 def _known() -> dict[str, list[str]]:
+    from dataclasses import fields  # noqa: PLC0415
+
+    from egret.sections import sections  # noqa: PLC0415
+
     return {name: [option.name for option in fields(section)] for name, section in sections().items()}
 
 
@@ -31,8 +34,11 @@ def environment() -> dict[str, str]:
     return dict(os.environ)  # noqa: TID251
 
 
-def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
+def load(path: "Path | None", environ: Mapping[str, str]) -> "Settings":
     """Read `path` (None: defaults only), apply overrides; raises `SettingsError` that lists every fault."""
+    # What there is to set takes 10 ms to import, and most commands want to know the environment alone.
+    from egret.sections import Settings, sections  # noqa: PLC0415
+
     faults: list[str] = []
     raw: dict[tuple[str, str], Any] = {}
     if path is not None:
@@ -63,6 +69,10 @@ def _overrides(environ: Mapping[str, str], faults: list[str]) -> "dict[tuple[str
 
 
 def _section(name: str, cls: type, raw: "Mapping[tuple[str, str], Any]", faults: list[str]) -> Any:  # noqa: ANN401
+    from dataclasses import fields  # noqa: PLC0415
+
+    from egret.kinds import Rejected  # noqa: PLC0415
+
     values = {}
     for key in fields(cls):
         given = raw.get((name, key.name))

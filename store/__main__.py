@@ -22,13 +22,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from egret.settings import Settings, SettingsError, environment, load
+from egret.settings import SettingsError, environment, load
 from store.database.lock import only
 from store.errors import KeyMismatch, StoreError, Tampered
 from store.keys.keyring import trust_group
 from store.trust.mark import CONTROL
 
 if TYPE_CHECKING:
+    from egret.settings import Settings
     from store.api.run import Doors
     from store.api.state import Urls
     from store.vault import Vault
@@ -89,14 +90,14 @@ def _options(argv: list[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _run(options: argparse.Namespace, settings: Settings) -> int:
+def _run(options: argparse.Namespace, settings: "Settings") -> int:
     url = settings.store.at(options.data)
     alone = only(options.data) if url.startswith("sqlite") else contextlib.nullcontext()
     with alone:
         return _open(options, settings, url)
 
 
-def _open(options: argparse.Namespace, settings: Settings, url: str) -> int:
+def _open(options: argparse.Namespace, settings: "Settings", url: str) -> int:
     from store.api.run import Doors  # noqa: PLC0415  # without collections
     from store.api.state import Rates  # noqa: PLC0415
     from store.dashboard import mount  # noqa: PLC0415
@@ -125,10 +126,8 @@ def _warn_of_one_disk(url: str, mark: Path) -> None:
     from store.database.engine import file_of  # noqa: PLC0415
 
     if file_of(url).stat().st_dev == mark.stat().st_dev:
-        text = (
-            "this store cannot tell when an old copy of its whole disk is put back: see store.anchor in docs/store.md"
-        )
-        logging.getLogger("egret.admin").warning(text)
+        text = "this store cannot tell when an old copy of its whole disk is put back"
+        logging.getLogger("egret.admin").warning("%s: see store.anchor in docs/store.md", text)
 
 
 async def _serve(vault: "Vault", data: Path, doors: "Doors") -> None:
@@ -155,7 +154,7 @@ def _unhandled(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     logging.getLogger("egret.admin").error("unhandled in the event loop: %s", name)
 
 
-def _socket(fd: int | None, settings: Settings) -> socket.socket:
+def _socket(fd: int | None, settings: "Settings") -> socket.socket:
     if fd is not None:
         return socket.socket(fileno=fd)
     listen = settings.admin.listen
@@ -163,7 +162,7 @@ def _socket(fd: int | None, settings: Settings) -> socket.socket:
     return socket.create_server((listen.host, listen.port), family=family, backlog=4096)
 
 
-def _urls(options: argparse.Namespace, settings: Settings, sock: socket.socket) -> "Urls":
+def _urls(options: argparse.Namespace, settings: "Settings", sock: socket.socket) -> "Urls":
     """Return the doors as clients reach them: told by the supervisor, else from the settings."""
     from store.api.state import Urls  # noqa: PLC0415
 

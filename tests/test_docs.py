@@ -10,7 +10,7 @@ import pytest
 
 from egret import __version__
 from egret.cli.__main__ import COMMANDS
-from egret.settings import sections
+from egret.sections import sections
 from proxy.core.refusal import CODES
 from store.api.app import VERSION
 

@@ -14,7 +14,7 @@ import yaml
 from egret.cli.__main__ import COMMANDS
 from egret.sandbox.environment import BUNDLES, PROXY
 from egret.sandbox.namespace import CAPTURE
-from egret.settings import sections
+from egret.sections import sections
 
 ROOT = Path(__file__).parents[1]
 RECIPES = ROOT / "docs" / "recipes"

@@ -10,11 +10,12 @@ import click
 from egret.cli.output import JSON, printable
 from egret.installed import lacks_engine, lacks_server
 from egret.sandbox.places import data_home
-from egret.settings import Settings, SettingsError, environment, load
+from egret.settings import SettingsError, environment, load
 
 if TYPE_CHECKING:
     from egret.client import Client
     from egret.pins import Pins
+    from egret.settings import Settings
 
 OK, ERROR, USAGE, NOT_FOUND, NOT_AUTHENTICATED, FORBIDDEN, CONFLICT, UNAVAILABLE, WRITE_ONLY = range(9)
 """Exit codes of every command."""
@@ -81,7 +82,7 @@ def fail(text: str, code: int = ERROR) -> NoReturn:
     raise click.exceptions.Exit(code)
 
 
-def settings(config: Path | None) -> Settings:
+def settings(config: Path | None) -> "Settings":
     """Load the configuration, or end with every fault in it."""
     try:
         return load(config, environment())
@@ -89,7 +90,7 @@ def settings(config: Path | None) -> Settings:
         fail(str(error))
 
 
-def serving(config: Path | None, *, proxy: bool = True) -> Settings:
+def serving(config: Path | None, *, proxy: bool = True) -> "Settings":
     """Load the configuration of something that serves (`proxy`: the forward proxy too), and say what weakens it.
 
     Ends the command where what it needs is not installed: its processes would say so with tracebacks.

@@ -7,7 +7,6 @@ Text from the server may hold anything that a user once entered, escape sequence
 characters are shown as `\xNN` in tables and columns.
 """
 
-import json
 import re
 import shutil
 import sys
@@ -26,11 +25,17 @@ def json_wanted() -> bool:
     return bool(click.get_current_context().meta.get(JSON))
 
 
+def _json(document: object) -> None:
+    import json  # noqa: PLC0415  # `--help` needs none of it
+
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
 def rows(items: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
     """Print a list: in columns, whose names are the fields', or as a JSON array of whole documents."""
     found = list(items)
     if json_wanted():
-        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        _json(found)
         return
     cells = [[text(item.get(column)) for column in columns] for item in found]
     if sys.stdout.isatty():
@@ -43,7 +48,7 @@ def rows(items: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
 def one(document: Mapping[str, Any], columns: Sequence[str] = ()) -> None:
     """Print one document: a line per field, or JSON."""
     if json_wanted():
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        _json(document)
         return
     found = [(name, document[name]) for name in columns or document if name in document]
     if sys.stdout.isatty():

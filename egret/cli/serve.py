@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from egret.cli.common import config_option, data_option, enroll_option, fail, passphrase_option, serving
-from egret.settings import Settings
+from egret.sections import Settings
 
 
 @click.command()

@@ -81,7 +81,7 @@ NOTHING: Final = Asked(b"", b"", (), 0)
 
 @dataclass(slots=True)
 class Memory:
-    """The last request of a tunnel, and what was decided about it: names and grants, never a value.
+    """The last request of a caller to a destination, and what was decided about it: names and grants, never a value.
 
     A client that sends the very same fields again (the same object: its engine compared the bytes), while its view of
     the store is the same, is not decided about again.
@@ -96,6 +96,11 @@ class Memory:
         if last is None or last.view is not view or asked.fields is not self.asked.fields:
             return None
         return last if asked.method == self.asked.method else None
+
+    def keep(self, asked: Asked, admitted: Admitted | Shown) -> None:
+        """Remember what was decided; what Egret itself shows is no decision about a head."""
+        if isinstance(admitted, Admitted):
+            self.asked, self.admitted = asked, admitted
 
 
 class Tunnel(NamedTuple):
@@ -113,7 +118,7 @@ async def connect(services: Services, trail: Trail, asked: Asked) -> Tunnel:
     target = trail.destination = connect_target(asked.target)
     if not same_host(asked.fields, target):
         raise Refused(Refusal("authority_mismatch"))
-    await _network(services, view, target)
+    view = await _network(services, view, target)
     services.budgets.connect(view.caller)
     return Tunnel(view.caller, target, Memory())
 
@@ -129,13 +134,11 @@ async def tunnelled(
         raise Refused(Refusal("session_invalid"))
     last = memory.of(asked, view)
     if last is not None:
-        destination = trail.destination = last.head.destination
-        head = last.head
+        destination, path = last.head.destination, last.head.target
+        trail.destination = destination
         if asked.target != memory.asked.target:
-            head = head.with_parts(origin(asked.method, asked.target, destination), head.fields)
-        memory.admitted = _counted(services, trail, view, head, length=asked.length, scrubber=last.scrubber, last=last)
-        memory.asked = asked
-        return memory.admitted
+            path = origin(asked.method, asked.target, destination)
+        return _again(services, trail, memory, last, asked, path=path)
     destination = trail.destination = Destination(secure, target.host, target.port)
     if asked.method.upper() in FORBIDDEN:
         raise Refused(Refusal("method_not_allowed"))
@@ -146,8 +149,7 @@ async def tunnelled(
         raise Refused(Refusal("destination_blocked"))
     fields = plain_host(hops.request_fields(asked.fields, tunnel=True), destination)
     admitted = await _admit(services, trail, view, asked, path=path, fields=fields)
-    if isinstance(admitted, Admitted):
-        memory.asked, memory.admitted = asked, admitted
+    memory.keep(asked, admitted)
     return admitted
 
 
@@ -165,24 +167,42 @@ async def plain(services: Services, trail: Trail, asked: Asked) -> Admitted | Sh
         fields = ((b"Host", named), *fields)
     if host_of(fields, destination) != destination:
         raise Refused(Refusal("authority_mismatch"))
-    await _network(services, view, destination)
+    view = await _network(services, view, destination)
     fields = plain_host(hops.request_fields(fields, tunnel=False), destination)
     return await _admit(services, trail, view, asked, path=path, fields=fields)
 
 
 async def addressed(
-    services: Services, trail: Trail, view: View, asked: Asked, *, destination: Destination, fields: Fields
+    services: Services,
+    trail: Trail,
+    view: View,
+    asked: Asked,
+    *,
+    destination: Destination,
+    fields: Fields,
+    memory: Memory,
 ) -> Admitted | Shown:
     """Decide about a request whose URL named its session and its upstream; raises `Refused`.
 
     `asked.target` is the path at the upstream, `fields` what is left for it of the page's; `Host` is written anew.
+    `memory` is of the same session and upstream.
     """
     trail.caller, trail.destination = view.caller, destination
+    last = memory.of(asked, view)
+    if (
+        last is not None
+        and last.head.destination == destination
+        and services.guard.passed(destination.host, destination.port) is not None
+    ):
+        return _again(services, trail, memory, last, asked, path=asked.target)
     if asked.method.upper() in FORBIDDEN:
         raise Refused(Refusal("method_not_allowed"))
-    await _network(services, view, destination)
+    view = await _network(services, view, destination)
     named = str(destination).rpartition("://")[2].encode()
-    return await _admit(services, trail, view, asked, path=asked.target, fields=((b"Host", named), *fields), page=True)
+    fields = ((b"Host", named), *fields)
+    admitted = await _admit(services, trail, view, asked, path=asked.target, fields=fields, page=True)
+    memory.keep(asked, admitted)
+    return admitted
 
 
 def entering(services: Services, trail: Trail, token: str) -> View:
@@ -196,19 +216,32 @@ def entering(services: Services, trail: Trail, token: str) -> View:
     return view
 
 
-async def _network(services: Services, view: View, destination: Destination) -> None:
-    """Raise `Refused` for a destination that the egress list or the address guard does not let through.
+async def _network(services: Services, view: View, destination: Destination) -> View:
+    """Return the view of now; raises `Refused` for what the egress list or the address guard does not let through.
 
-    Who sees a page sees the token of its session. So one with `origins` is no way to everywhere: without an egress list
-    it reaches what something of its dataset is bound to. Egret itself is not on any network.
+    Egret itself is not on any network.
     """
     if destination.own:
-        return
+        return view
+    _reach(view, destination)
+    if services.guard.passed(destination.host, destination.port) is None:
+        await services.guard.check(destination.host, destination.port, view.caller)
+        # Who answers for a name decides how long that took: the session may be over, or may no longer go there.
+        view = services.view(view.caller)
+        _reach(view, destination)
+    return view
+
+
+def _reach(view: View, destination: Destination) -> None:
+    """Raise `Refused` for a destination that the egress list does not let through.
+
+    Who sees a page sees the token of its session. So one with `origins` is no way to everywhere: without an egress list
+    it reaches what something of its dataset is bound to.
+    """
     if not egress_allows(view.egress, destination):
         raise Refused(Refusal("destination_blocked"))
     if view.caller.origins and not view.egress and not _bound(view, destination):
         raise Refused(Refusal("destination_blocked"))
-    await services.guard.check(destination.host, destination.port, view.caller)
 
 
 def _bound(view: View, destination: Destination) -> bool:
@@ -241,6 +274,18 @@ async def _admit(
         fields = searchable(fields)
     head = Head(trail.method, path, fields, destination, websocket)
     return _counted(services, trail, view, head, length=asked.length, scrubber=scrubber)
+
+
+def _again(services: Services, trail: Trail, memory: Memory, last: Admitted, asked: Asked, *, path: bytes) -> Admitted:
+    """Admit a request with the fields that `last` was admitted with, under the same view."""
+    head = last.head
+    if path != head.target:
+        if tells(path):
+            raise Refused(Refusal("session_exposed"))
+        head = head.with_parts(path, head.fields)
+    admitted = _counted(services, trail, last.view, head, length=asked.length, scrubber=last.scrubber, last=last)
+    memory.asked, memory.admitted = asked, admitted
+    return admitted
 
 
 def _counted(

@@ -196,9 +196,9 @@ class AddressGuard:
         """
         if own(host):
             raise Refused(Refusal("destination_blocked"))
-        passed = self._passed.get((host, port))
-        if passed is not None and passed[0] > time.monotonic():
-            return passed[1]
+        passed = self.passed(host, port)
+        if passed is not None:
+            return passed
         name = normalise(f"[{host}]" if ":" in host else host)
         try:
             addresses: tuple[Address, ...] = (ipaddress.ip_address(name),)
@@ -215,6 +215,11 @@ class AddressGuard:
         until = self._answers[name][0] if name in self._answers else time.monotonic() + self._ttl
         self._passed[host, port] = until, pinned  # for as long as the answer is believed, and no longer
         return pinned
+
+    def passed(self, host: str, port: int) -> list[Pinned] | None:
+        """Return what `check` would, without waiting; None where it would have to look."""
+        known = self._passed.get((host, port))
+        return known[1] if known is not None and known[0] > time.monotonic() else None
 
     def permits(self, address: Address | str, port: int) -> bool:
         """Whether one address may be dialled at a port: also the last look before a socket connects."""

@@ -105,10 +105,11 @@ class Reader:
 
     def view(self, caller: Caller) -> View:
         """Return what the caller may use now. The session is checked anew each time; raises as `caller` does."""
-        self._require_fresh()
-        now = time.time()
+        if not self.fresh:
+            self._require_fresh()
+        now, head = time.time(), self._source.head
         view = self._views.get(caller.session)
-        if view is None or view.revision != self.revision or view.until <= now:
+        if view is None or head is None or view.revision != head.revision or view.until <= now:
             view = self._look(lambda look: self._make_view(look, caller.session, now))
         return view
 

@@ -22,6 +22,9 @@ from store.reader.warm import Warm
 from store.trust.manifest import Entry, Version
 from store.trust.signing import digest
 
+type _Bound = tuple[Entry, Version, bytes, Binding]
+"""A version and its entry; the hash of what its envelope is bound to, and that."""
+
 
 class Looking(Protocol):
     """Works on one consistent look at the store."""
@@ -46,7 +49,7 @@ class Values:
         self._opener = Opener.load(data, public.verifier, unlock)
         self._looked_for_keys = 0.0
         self._envelopes: Bounded[tuple[str, int, str], tuple[bytes, bytes]] = Bounded(4_096)
-        self._bindings: Bounded[int, tuple[Entry, Version, bytes, Binding]] = Bounded(4_096)
+        self._bindings: Bounded[int, _Bound] = Bounded(4_096)
         self._warm = Warm()
 
     def prove(self, look: Look) -> None:
@@ -71,24 +74,28 @@ class Values:
         stored = self._envelopes.get(key) or self._look(lambda look: self._fetch(look, entry, version))
         if entry.kind is Kind.VARIABLE:
             return SecretValue(stored[0])
-        if version.kid not in self._opener.kids:
-            self._look_for_keys()
-        named, binding = self._bound(entry, version)
+        known = self._bindings.get(id(version))
+        if known is None or known[0] is not entry or known[1] is not version:
+            known = self._bound(entry, version)
+        _, _, named, binding = known
         try:
-            return self._warm.open(version.sha256, named, lambda: self._opener.open(*stored, binding))
+            return self._warm.open(version.sha256, named, lambda: self._unsealed(version, stored, binding))
         except (Tampered, KeyMismatch) as error:
             self._alarm(error)
             raise
 
-    def _bound(self, entry: Entry, version: Version) -> tuple[bytes, Binding]:
-        """Return what a version is bound to, and the hash of that: made once for each, as a manifest never changes."""
-        known = self._bindings.get(id(version))
-        if known is not None and known[0] is entry and known[1] is version:
-            return known[2:]
+    def _bound(self, entry: Entry, version: Version) -> _Bound:
+        """Make what a version is bound to, and the hash of that: once for each, as a manifest never changes."""
         binding = binding_of(self._public.store_id, entry, version)
         named = hashlib.sha256(version.sha256.encode() + binding.info()).digest()
-        self._bindings.keep(id(version), (entry, version, named, binding))  # held, so that the id stays its own
-        return named, binding
+        bound = entry, version, named, binding  # the first two are held, so that the id stays the version's
+        self._bindings.keep(id(version), bound)
+        return bound
+
+    def _unsealed(self, version: Version, stored: tuple[bytes, bytes], binding: Binding) -> SecretValue:
+        if version.kid not in self._opener.kids:
+            self._look_for_keys()
+        return self._opener.open(*stored, binding)
 
     def _look_for_keys(self) -> None:
         """Read the key files again, at most once a second: a rotation adds one while we run."""

@@ -24,26 +24,14 @@ _REMEMBERED = 256
 
 @dataclass(frozen=True, slots=True)
 class StoredGrant:
-    """Permission for one use; holds no plaintext."""
+    """Permission for one use; holds no plaintext. `version` is what `open()` gives."""
 
     entry: Entry
     active: Version
     fetch: Fetch
-
-    @property
-    def name(self) -> str:
-        """The secret's or variable's name."""
-        return self.entry.name
-
-    @property
-    def kind(self) -> Kind:
-        """Secret or variable."""
-        return self.entry.kind
-
-    @property
-    def version(self) -> int:
-        """The version that `open()` gives."""
-        return self.active.number
+    name: str
+    kind: Kind
+    version: int
 
     def open(self) -> SecretValue:
         """Decrypt and verify; raises `Tampered`."""
@@ -98,8 +86,9 @@ class View:
         entry = self._find(kind, name)
         if entry is None or entry.active is None:
             return Denial.UNKNOWN
-        denial = self._judge(entry, entry.active, use)
-        return denial if denial is not None else StoredGrant(entry, entry.active, self._fetch)
+        active = entry.active
+        denial = self._judge(entry, active, use)
+        return denial or StoredGrant(entry, active, self._fetch, entry.name, entry.kind, active.number)
 
     def reachable(self, destination: Destination, location: Location) -> bool:
         """Whether any name of the caller could be injected there (methods, paths and headers not considered)."""

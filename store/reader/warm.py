@@ -44,8 +44,8 @@ class Warm:
     def open(self, envelope: str, binding: bytes, verify_and_open: Callable[[], SecretValue]) -> SecretValue:
         """Return the value of an envelope (by hash) under a binding (a hash); asks `verify_and_open` without a copy."""
         with self._lock:
-            kept = self._young.look(envelope) or self._old.pop(envelope, None)
-            if kept is not None and kept[0] == binding:
+            kept = self._young.look(envelope)
+            if kept is None and (kept := self._old.pop(envelope, None)) is not None and kept[0] == binding:
                 self._young.keep(envelope, kept)
         if kept is not None and kept[0] == binding:
             copy = kept[1]

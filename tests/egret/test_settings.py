@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from egret.kinds import Address
-from egret.settings import Settings, SettingsError, load, sections
+from egret.sections import Settings, sections
+from egret.settings import SettingsError, load
 from proxy.core.limits import Limits
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "egret.example.yaml"

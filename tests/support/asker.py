@@ -174,7 +174,9 @@ class Frontier:
         view = self.services.view(caller or self.caller)
         asked = Asked(method, path, fields, length)
         try:
-            admitted = await admit.addressed(self.services, trail, view, asked, destination=destination, fields=fields)
+            admitted = await admit.addressed(
+                self.services, trail, view, asked, destination=destination, fields=fields, memory=admit.Memory()
+            )
             with contextlib.closing(admitted):
                 await Exchange(self.border, admitted, asker, http2=http2, expects=expects).run()
         except Refused as refused:

@@ -28,15 +28,15 @@ def calls(work: Callable[[], object]) -> int:
 
 
 @contextlib.contextmanager
-def functions(*packages: ModuleType) -> Iterator[set[CodeType]]:
-    """Give the functions of packages that run meanwhile, or go on, in any thread but this one."""
+def functions(thread: int | None, *packages: ModuleType) -> Iterator[set[CodeType]]:
+    """Give the functions of packages that run meanwhile, or go on, in a thread."""
     here = tuple(str(Path(package.__file__ or "").parent) + "/" for package in packages)
-    ours, found = threading.get_ident(), set()
+    found = set()
 
     def runs(code: CodeType, _offset: int) -> object:
         if not code.co_filename.startswith(here):
             return sys.monitoring.DISABLE
-        if threading.get_ident() != ours:
+        if threading.get_ident() == thread:
             found.add(code)
         return None
 

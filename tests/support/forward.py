@@ -47,10 +47,11 @@ class Forward:
         ports=(80, 443),
         routes=None,
         passthrough=(),
+        reader=None,
         **limits,
     ):
         self.folder, self.engine = folder, Forward.engine
-        self.reader = Reader()
+        self.reader = reader or Reader()
         self.authority = UpstreamAuthority(folder)
         self.upstream = Upstream(self.authority.leaf(), routes)
         self.plain = Upstream(routes=routes)
@@ -79,6 +80,11 @@ class Forward:
     def services(self) -> Services:
         """What the proxy's connections share."""
         return self.border.services
+
+    @property
+    def thread(self) -> int | None:
+        """The thread that all of the proxy runs in."""
+        return self._thread.ident
 
     @property
     def connections(self) -> set:

@@ -47,14 +47,14 @@ class Gatehouse:
         public_url=None,
         elsewhere=None,
         trust=(),
+        reader=None,
         **fields,
     ):
         self.folder = Path(tempfile.mkdtemp(prefix="egret-gate-"))
         self.authority = Authority(self.folder)
         self.up = Upstream(self.authority.leaf(), routes)
         self.plain = Upstream(None, routes)
-        self.reader = Reader()
-        self.reader.egress["d1"] = ANYWHERE
+        self.reader = reader or Reader()
         self.limits = replace(limits or Limits(), **fields)
         self.public_url = public_url
         self.elsewhere = elsewhere or {}
@@ -64,8 +64,10 @@ class Gatehouse:
         self.guard = guard or AddressGuard(allow_private=LOOPBACK, own=[("127.0.0.1", self.port)])
         self.here = Destination(True, "localhost", self.up.port)
         self.clear = Destination(False, "localhost", self.plain.port)
-        self.reader.put("KEY", self.KEY, self.up.origin, self.plain.url)
-        self.token = self.reader.open(origins=(ORIGIN,))
+        if reader is None:
+            self.reader.egress["d1"] = ANYWHERE
+            self.reader.put("KEY", self.KEY, self.up.origin, self.plain.url)
+            self.token = self.reader.open(origins=(ORIGIN,))
         self._ready = threading.Event()
         self._stop = None
         self._thread = threading.Thread(target=lambda: uvloop.run(self._run()), daemon=True)
@@ -99,6 +101,15 @@ class Gatehouse:
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stop.set)
             self._thread.join(40)
+
+    @property
+    def thread(self) -> int | None:
+        """The thread that all of the gateway runs in."""
+        return self._thread.ident
+
+    def run(self, coroutine, seconds: float = 30):
+        """Run in the gateway's loop."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(seconds)
 
     def path(self, rest: str = "/", destination: Destination | None = None, token: str | None = None) -> str:
         """The gateway path of a path at the upstream."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from draw import Draw
 from forms import DOCUMENTED, SCRUBBED
-from sockets import frame
+from sockets import frame, handshake, serve
 from vectors import decode, encode
 
 from proxy.core.scrub import Scrubber
@@ -114,6 +114,27 @@ def guesses(value: bytes, share: float) -> bytes:
     search = Scrubber([("A", SecretValue(value))]).search
     texts = [(text := form(value))[: int(len(text) * share)] for form in FORMS.values()]
     return b"".join(text + b" ~\n" for text in texts if not search.matches(b"x\n" + text + b" ~\n")[0])
+
+
+def socket_route(message: str, value: bytes, share: float):
+    """Return a route that opens a WebSocket, sends guesses at a value as a kind of message, and closes with one."""
+    sent = MESSAGES[message](guesses(value, share)) + frame(8, b"\x03\xe8" + value[: int(len(value) * share)])
+
+    def script(ends, send):
+        send(sent)
+        ends.frame()
+
+    return serve(script)
+
+
+def frames(sock, host: str, path: str) -> list[tuple[int, bytes]]:
+    """Open a WebSocket; return all frames to the last, which is answered: first byte and payload."""
+    found = []
+    _, ends = handshake(sock, host, path)
+    while not found or found[-1][0] & 15 != 8:
+        found.append(ends.frame())
+    sock.sendall(frame(8, b"\x03\xe8", masked=True))
+    return found
 
 
 def seen(answer: bytes, coding: str) -> tuple[list[bytes], bytes]:

@@ -5,7 +5,7 @@ from dataclasses import Field, fields
 from typing import Any
 
 from egret.kinds import UNITS
-from egret.settings import sections
+from egret.sections import sections
 
 INTRO = """\
 # Configuration

@@ -5,7 +5,7 @@ from dataclasses import fields
 
 from configuration import written
 
-from egret.settings import sections
+from egret.sections import sections
 
 INTRO = """\
 # Every key of Egret's configuration with its default. Copy the keys that you want to change.

@@ -47,7 +47,8 @@ class BodyScrub:
         kind = named.get(b"content-type", b"").split(b";")[0].strip().lower()
         chain = codings(fields) if b"content-encoding" in named else ()
         self._codec = _upstream(lambda: Codec(chain, limits)) if chain else Codec((), limits)
-        if (part and not self._codec.plain and not is_whole(fields)) or _encoded_messages(named):
+        messages = b"grpc-encoding" in named and _encoded_messages(named)
+        if messages or (part and not self._codec.plain and not is_whole(fields)):
             raise Refused(Refusal("unsupported_encoding", override=_BAD_GATEWAY))
         keep_length = part or _IS_COUNTED[kind]
         self._stream = Stream(told, ends=_ENDS.get(kind, ""), keep_length=keep_length)

@@ -68,7 +68,7 @@ class Scrubber:
 
     def fields(self, fields: Fields) -> tuple[Fields, bool]:
         """Scrub names and values of fields; say whether anything changed. A name keeps to the characters of names."""
-        if self.empty or not self.search.matches(b"\n\0\n".join(part for field in fields for part in field))[0]:
+        if self.empty or not self.search.matches(b"\n\0\n".join([part for field in fields for part in field]))[0]:
             return fields, False
         scrubbed = tuple(
             (name, value) if name.lower() in _FRAMING else (_as_name(name, self.text(name)), self.text(value))

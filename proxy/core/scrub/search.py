@@ -42,10 +42,11 @@ def _line_ends(value: bytes) -> tuple[bytes, ...]:
 class Search:
     """Immutable, and shared by all streams of the hosts that these values reach. `names` are told by who asks."""
 
-    __slots__ = ("_edges", "folded", "hold", "profile", "texts")
+    __slots__ = ("_edges", "empty", "folded", "hold", "profile", "texts")
 
     def __init__(self, values: Sequence[bytes]) -> None:
-        self._edges = Edges(values)
+        edges = Edges(values)
+        self._edges = edges or None
         pieces = [
             (i, piece)
             for i, value in enumerate(values)
@@ -55,6 +56,8 @@ class Search:
         ]
         shapes = [shape_of(piece) for _, piece in pieces]
         self.profile = Profile(shapes)
+        self.empty = not shapes
+        """Whether there is nothing to search for."""
         self.hold = Hold(self.profile)
         style = self.profile.style
         texts = [(i, text) for i, piece in pieces for text in _spelled(piece)]
@@ -66,18 +69,13 @@ class Search:
     def __repr__(self) -> str:
         return "Search(…)"
 
-    @property
-    def empty(self) -> bool:
-        """Whether there is nothing to search for."""
-        return not self.profile.shapes
-
     def matches(self, data: bytes) -> tuple[list[Match], int]:
         """Return every value in the data, in order, and how many bytes were looked at for that."""
         task = _Task(self)
         task.look(Lane(data, _same), escapes=True, coded=True, listed=True, wide=Wide.TOLD)
         found: Iterable[Match] = task.matches
-        if self._edges:
-            found = {Match(*self._edges.span(data, m.start, m.end, m.value), m.value, m.wide) for m in found}
+        if (edges := self._edges) is not None:
+            found = {Match(*edges.span(data, m.start, m.end, m.value), m.value, m.wide) for m in found}
         return sorted(found), task.work
 
 

@@ -98,13 +98,13 @@ class Stream:
 
     def _keep(self, data: bytes, done: int) -> None:
         self._buffer, self._done, self._size = data, done, len(data)
-        self._grown = 2 * len(data) if self._hold.continues(data) else 0
+        self._grown = 2 * len(data) if data and self._hold.continues(data) else 0
 
     def _replace(self, data: bytes, matches: Sequence[Match], limit: int) -> bytes:
         """Write all values that start before the limit, and everything else before it."""
         out: list[bytes] = []
         place, keep = self._done, limit
-        for start, end, match, again in _merged(matches, place, self._last):
+        for start, end, match, again in _merged(matches, place, self._last) if matches else ():
             if start >= limit:
                 break
             out.append(data[place:start])

@@ -10,11 +10,12 @@ The token is in the path, which is why no line of a log ever holds a path.
 import asyncio
 import functools
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, Self, cast
 from urllib.parse import urlsplit
 
 from proxy.admission import admit, hops
-from proxy.admission.admit import Admitted, Asked
+from proxy.admission.admit import Admitted, Asked, Memory
 from proxy.admission.destination import parse_authority
 from proxy.admission.internal import Shown
 from proxy.admission.services import View
@@ -60,23 +61,67 @@ class Site(NamedTuple):
         return f"{scheme}://{(first(asked, b'host') or b'').decode('latin-1')}"
 
 
+@dataclass(slots=True, eq=False, repr=False)
+class Visit:
+    """What a head says: by which session it asks for what, and of which page. Read once, for all with the same bytes.
+
+    `start` is the target up to the upstream's path. What follows from the session is as old as its `view`. Holds a
+    token, so it is never printed.
+    """
+
+    fields: Fields
+    start: bytes
+    token: str
+    scheme: bytes
+    authority: bytes
+    asked: Index
+    crossing: Fields
+    memory: Memory
+    view: View | None = None
+    """For which the page was admitted."""
+    origin: bytes | None = None
+    """What the answer is for."""
+
+    @classmethod
+    def of(cls, arrival: Arrival, token: bytes, scheme: bytes, authority: bytes) -> Self:
+        """Read a head; `token`, `scheme` and `authority` are of its target."""
+        start = b"/s/%s/%s/%s" % (token, scheme, authority)
+        asked, fields = index(arrival.fields), crossing(arrival.fields)
+        told = token.decode("latin-1")
+        return cls(arrival.fields, start, told, scheme, authority, asked, fields, Memory())
+
+    def path(self, arrival: Arrival, target: bytes) -> bytes | None:
+        """Return the upstream's path in a target; None when the head must be read anew."""
+        start = self.start
+        if arrival.fields is not self.fields or not target.startswith(start):
+            return None
+        return target[len(start) :] if target[len(start) : len(start) + 1] == b"/" else None
+
+
 class Page(Connection):
     """See the module."""
 
-    __slots__ = ("_site",)
+    __slots__ = ("_site", "_visit")
 
     answers = PageReply
 
     def __init__(self, server: "Server", loop: asyncio.AbstractEventLoop, site: Site) -> None:
         super().__init__(server, loop)
         self._site = site
+        self._visit: Visit | None = None
+        """The last."""
 
     async def serve(self, arrival: Arrival, trail: Trail) -> Admitted | Shown | None:
         """See `Connection`."""
         reply = cast("PageReply", self.current)
         target = arrival.target.removeprefix(self._site.prefix.encode())
+        if (visit := self._visit) is not None and (path := visit.path(arrival, target)) is not None:
+            return await self._visited(visit, path, arrival, trail, reply)
         if route := _ROUTE.fullmatch(target):
-            return await self._route(route, arrival, trail, reply)
+            *words, rest = route.groups()
+            visit = self._visit = Visit.of(arrival, *words)
+            path = rest if rest.startswith(b"/") else b"/" + rest
+            return await self._visited(visit, path, arrival, trail, reply)
         if (script := _SCRIPT.fullmatch(target)) or target == b"/egret-sw.js":
             # No registration on the gateway's own origin: its worker would stand before the API of every session.
             if wire.values(arrival.fields, b"service-worker"):
@@ -106,43 +151,42 @@ class Page(Connection):
             hosts = []
         return page_script(hosts), 60
 
-    async def _route(
-        self, route: "re.Match[bytes]", arrival: Arrival, trail: Trail, reply: PageReply
+    async def _visited(
+        self, visit: Visit, path: bytes, arrival: Arrival, trail: Trail, reply: PageReply
     ) -> Admitted | Shown | None:
-        asked, site = index(arrival.fields), self._site
-        view = self._entering(route[1], arrival, asked, trail=trail)
+        site, asked, scheme = self._site, visit.asked, visit.scheme
+        view = self._entering(visit, arrival, trail, reply)
         if view is None:
             self._own(reply, 204, cors.preflight(asked))
             return None
-        _, scheme, authority, rest = route.groups()
         if scheme.startswith(b"ws") and not hops.is_websocket(arrival.method, arrival.fields):
             raise Refused(Refusal("bad_request"))
-        path = rest if rest.startswith(b"/") else b"/" + rest
-        destination = _destination(scheme, authority)
+        destination = _destination(scheme, visit.authority)
         pages = cors.origins_of(view.caller.origins)
-        reply.mapping = Mapping(
-            destination, path, route[1].decode("latin-1"), site.prefix, lambda: site.seen(asked), pages
-        )
+        reply.mapping = Mapping(destination, path, visit.token, site.prefix, lambda: site.seen(asked), pages)
         wanted = Asked(arrival.method, path, arrival.fields, arrival.length)
-        fields = crossing(arrival.fields)
-        return await admit.addressed(self.services, trail, view, wanted, destination=destination, fields=fields)
+        return await admit.addressed(
+            self.services, trail, view, wanted, destination=destination, fields=visit.crossing, memory=visit.memory
+        )
 
-    def _entering(self, token: bytes, arrival: Arrival, asked: Index, *, trail: Trail) -> View | None:
+    def _entering(self, visit: Visit, arrival: Arrival, trail: Trail, reply: PageReply) -> View | None:
         """Return the view of who asks, None for a preflight that is granted; raises `Refused`."""
-        reply = cast("PageReply", self.current)
+        asks_leave = cors.is_preflight(arrival.method, visit.asked)
         # A page must be able to read why it is turned away, also when nobody knows its session any more.
-        reply.origin = first(asked, b"origin")
-        asks_leave = cors.is_preflight(arrival.method, asked)
+        reply.origin = first(visit.asked, b"origin")
         try:
-            view = admit.entering(self.services, trail, token.decode("latin-1"))
+            view = admit.entering(self.services, trail, visit.token)
         except Refused:
             if asks_leave:
                 return None
             raise
-        reply.origin = None
-        cors.no_document(asked)
-        within = token.decode("latin-1")
-        reply.origin = cors.admit(asked, view.caller.origins, lambda: f"{self._site.seen(asked)}/s/{within}/")
+        if view is not visit.view:
+            reply.origin = None
+            cors.no_document(visit.asked)
+            within = lambda: f"{self._site.seen(visit.asked)}/s/{visit.token}/"  # noqa: E731
+            visit.origin = cors.admit(visit.asked, view.caller.origins, within)
+            visit.view = view
+        reply.origin = visit.origin
         return None if asks_leave else view
 
     def _own(self, reply: PageReply, status: int, fields: Fields, body: bytes = b"") -> None:

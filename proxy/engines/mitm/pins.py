@@ -2,7 +2,8 @@
 
 Classes of ours derive from mitmproxy's and rely on how these parts behave, private ones included. Each is pinned by a
 digest of its source, so that an upgrade is a decision: read what changed, run the tests, write the new digest here
-(`python -m proxy.engines.mitm.pins` prints them). Nothing of it is replaced.
+(`python -m proxy.engines.mitm.pins` prints them). Nothing of it is replaced; addons that it would import and nobody
+calls are left out (`proxy.engines.mitm`).
 """
 
 import hashlib

@@ -2,11 +2,11 @@
 
 from alembic import context
 
-from store.database.schema import metadata
+from store.database.schema import whole
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=metadata,
+    target_metadata=whole(),
     render_as_batch=True,
     transaction_per_migration=False,
 )

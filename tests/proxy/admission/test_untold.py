@@ -5,7 +5,7 @@ import base64
 import pytest
 from forward import Forward
 from gatehouse import ORIGIN, Gatehouse
-from served import code
+from served import code, receive
 
 from proxy.admission.session import tells, untold
 from store.keys.tokens import SESSION, mint
@@ -76,6 +76,21 @@ def test_target_is_refused(forward, gate, way, target):
     assert code(answer) == "session_exposed"
     assert OTHERS not in answer
     assert up.received == b""
+
+
+@pytest.mark.parametrize("way", ["tunnelled", "gateway"])
+def test_target_is_refused_where_the_fields_are_known(forward, gate, way):
+    """What was decided about the fields of the last request says nothing of another target."""
+    up, token = (gate.up, gate.token) if way == "gateway" else (forward.upstream, forward.reader.open())
+    up.forget()
+    with gate.dial() if way == "gateway" else forward.tunnel(token) as client:
+        for target in ("/one", f"/two?page={OTHERS.decode()}"):
+            path = gate.path(target) if way == "gateway" else target
+            client.sendall(f"GET {path} HTTP/1.1\r\nHost: {up.origin}\r\nOrigin: {ORIGIN}\r\n\r\n".encode())
+            answer = receive(client)
+    assert code(answer) == "session_exposed"
+    assert [each.target for each in up.log] == [b"/one"]
+    assert OTHERS not in up.received
 
 
 @pytest.mark.parametrize("way", WAYS)

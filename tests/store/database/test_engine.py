@@ -12,7 +12,7 @@ from stores import CANARY, Store, secret
 from store.database import engine as database
 from store.database.engine import Database, wal_is_safe
 from store.database.migrations import migrate
-from store.database.schema import metadata
+from store.database.schema import whole
 from store.errors import KeyMismatch, Unavailable
 from store.vault import Vault
 
@@ -74,7 +74,7 @@ def test_migrations_make_the_schema(tmp_path):
         with made.write() as connection:
             migrate(connection)
     with made.write() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        assert compare_metadata(MigrationContext.configure(connection), whole()) == []
     made.close()
 
 

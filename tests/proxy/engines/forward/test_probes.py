@@ -5,7 +5,6 @@ import threading
 import http2
 import probes
 import pytest
-import sockets
 from forward import Forward
 from served import receive
 from vectors import decode
@@ -118,25 +117,14 @@ def test_over_http2(proxy, kind, share):
 @pytest.mark.parametrize("message", probes.MESSAGES)
 def test_messages(proxy, message, share):
     """Frames, their sizes and their order; close reasons."""
-    sent = probes.MESSAGES[message](probes.guesses(VALUES["mine"], share))
-    guess = VALUES["mine"][: int(28 * share)]
-
-    def script(ends, send):
-        send(sent + sockets.frame(8, b"\x03\xe8" + guess))
-        ends.frame()
-
-    proxy.upstream.routes[b"/"] = sockets.serve(script)
+    proxy.upstream.routes[b"/"] = probes.socket_route(message, VALUES["mine"], share)
 
     def frames(dataset):
-        found = []
         with proxy.tunnel(proxy.tokens[dataset]) as sock:
-            _, ends = sockets.handshake(sock, proxy.upstream.origin, "/x")
-            while not found or found[-1][0] & 15 != 8:
-                found.append(ends.frame())
-            sock.sendall(sockets.frame(8, b"\x03\xe8", masked=True))
+            found = probes.frames(sock, proxy.upstream.origin, "/x")
             receive(sock)
         return found
 
     mine, other = outcomes(frames)
     assert mine == other
-    assert mine[-1][1][2:] == guess
+    assert mine[-1][1][2:] == VALUES["mine"][: int(28 * share)]

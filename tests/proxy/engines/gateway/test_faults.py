@@ -13,7 +13,7 @@ import time
 import pytest
 from gatehouse import ORIGIN, Gatehouse, drained
 from readiness import readable
-from served import wait_for
+from served import receive, wait_for
 from sockets import frame, handshake, serve
 from upstream import response
 
@@ -176,6 +176,17 @@ def get(gate):
     )
 
 
+def kept(gate):
+    """A second request on a connection, with the same fields: what was decided about the first is remembered."""
+    asked = f"GET {gate.path('/echo')} HTTP/1.1\r\nHost: gw\r\nOrigin: {ORIGIN}\r\nX: #{{SECRETS.KEY}}\r\n\r\n".encode()
+    got = b""
+    with gate.dial(GUARD) as sock, contextlib.suppress(OSError):
+        for _ in range(2):
+            sock.sendall(asked)
+            got = receive(sock)
+    return got
+
+
 def post(gate):
     """A streamed body with a value, and a compressed answer."""
     head = f"POST {gate.path('/gzip')} HTTP/1.1\r\nHost: gw\r\nOrigin: {ORIGIN}\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
@@ -286,16 +297,17 @@ def session(gate):
 
 def script(gate):
     """The page's script, with the session's hosts."""
-    return gate.raw(f"GET /s/{gate.token}/egret.js HTTP/1.1\r\nHost: gw\r\nConnection: close\r\n\r\n".encode(), 3)
+    return gate.raw(f"GET /s/{gate.token}/egret.js HTTP/1.1\r\nHost: gw\r\nConnection: close\r\n\r\n".encode(), GUARD)
 
 
-SCENES = (get, post, short, refused, socket_, stream, long, upload, broken_upstream, session, script)
+SCENES = (get, kept, post, short, refused, socket_, stream, long, upload, broken_upstream, session, script)
 
 
 def healthy(gate):
     """Everything works, as it did before."""
     return (
         get(gate).startswith(b"HTTP/1.1 200")
+        and kept(gate).startswith(b"HTTP/1.1 200")
         and post(gate).startswith(b"HTTP/1.1 200")
         and short(gate).startswith(b"HTTP/1.1 200")
         and b"Egret-Error: unknown_secret" in refused(gate)
@@ -317,6 +329,7 @@ def test_the_list_is_not_empty():
     """There are hundreds of points, and the ones that matter most are among them."""
     assert len(POINTS) > 150
     for name in (
+        "admission.admit._again",
         "admission.admit.addressed",
         "admission.session.untold",
         "border.exchange.Exchange.run",
@@ -362,7 +375,7 @@ def test_fault(gate, label, monkeypatch, caplog):
                 got = b""
             assert gate.KEY not in got, (label, scene.__name__)
             assert b"canary" not in got
-            if len(hits) > before and scene in (get, post, short, upload) and got.startswith(b"HTTP/1.1 200"):
+            if len(hits) > before and scene in (get, kept, post, short, upload) and got.startswith(b"HTTP/1.1 200"):
                 # It went on in spite of the fault: then it is cut, or what went up is right.
                 whole = b"Content-Length" in got or got.endswith(b"0\r\n\r\n")
                 injected = gate.up.log and any(

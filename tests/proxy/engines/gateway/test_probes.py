@@ -2,7 +2,6 @@
 
 import probes
 import pytest
-import sockets
 from gatehouse import ANYWHERE, Gatehouse, drained
 
 VALUES = {name: probes.drawn(name) for name in ("mine", "other")}
@@ -53,23 +52,11 @@ def test_a_whole_value_is_told(gate):
 @pytest.mark.parametrize("message", probes.MESSAGES)
 def test_messages(gate, message, share):
     """Frames, their sizes and their order."""
-    sent = probes.MESSAGES[message](probes.guesses(VALUES["mine"], share))
-    guess = VALUES["mine"][: int(28 * share)]
-
-    def script(ends, send):
-        send(sent + sockets.frame(8, b"\x03\xe8" + guess))
-        ends.frame()
-
-    gate.up.routes[b"/"] = sockets.serve(script)
+    gate.up.routes[b"/"] = probes.socket_route(message, VALUES["mine"], share)
 
     def frames(dataset):
-        found = []
         with gate.dial(20) as sock:
-            _, ends = sockets.handshake(sock, "gw", f"/s/{gate.tokens[dataset]}/https/{gate.up.origin}/x")
-            while not found or found[-1][0] & 15 != 8:
-                found.append(ends.frame())
-            sock.sendall(sockets.frame(8, b"\x03\xe8", masked=True))
-        return found
+            return probes.frames(sock, "gw", f"/s/{gate.tokens[dataset]}/https/{gate.up.origin}/x")
 
     mine, other = (frames(dataset) for dataset in VALUES)
     assert mine == other
