@@ -1,8 +1,10 @@
-"""Moments: whether the time that a stream takes tells a true beginning of a value from a false one (about a minute).
+"""Moments: whether the time that a stream takes tells a true beginning of a value from a false one (two minutes).
 
 Two stores have a value each, of one shape. A round asks both for both beginnings, in random order: two probes are true
 (a store and a beginning of its own value), two are false (a store and a beginning of the other's). So every text and
-every store is in both samples as often, and only what a store makes of a true beginning can tell them apart.
+every store is in both samples as often, and only what a store makes of a true beginning can tell them apart. Further
+lines have several values in a store, and 16 KiB of a beginning over and over: what skips ahead where no value begins
+shows there.
 
 Two tests with other strengths compare the samples: Mann and Whitney's (does one kind take longer), and Kolmogorov and
 Smirnov's (are the distributions the same). The last lines are controls, which the tests must tell: a store that holds
@@ -27,6 +29,7 @@ from proxy.core.scrub.stream import Stream
 from store.model import SecretValue
 
 ROUNDS = 1500
+DENSE = 16_384
 CHANCE = 0.001
 """The share of runs in which one line or more would be told apart by chance; divided by the number of tests."""
 ALPHABETS = {
@@ -74,9 +77,10 @@ def distributions(true: Sequence[int], false: Sequence[int]) -> float:
     return min(1.0, 2 * sum((-1) ** (k - 1) * math.exp(-2 * (k * scaled) ** 2) for k in range(1, 101)))
 
 
-def scrubbed(value: bytes) -> Probe:
-    """Return a probe at a store that has this value: a stream that is given a chunk, and ends."""
-    scrubber = Scrubber([("A", SecretValue(value))])
+def scrubbed(value: bytes, others: int = 0) -> Probe:
+    """Return a probe at a store that has this value and some others: a stream that is given a chunk, and ends."""
+    values = [value, *(drawn("alphanumeric") for _ in range(others))]
+    scrubber = Scrubber([("A", SecretValue(each)) for each in values])
 
     def probe(chunk: bytes) -> object:
         stream = Stream(scrubber)
@@ -130,6 +134,17 @@ def main() -> None:
         )
         for alphabet in ALPHABETS
         for name, form in FORMS.items()
+    ]
+    lines += [
+        (
+            f"{count} values, {length} letters again and again",
+            lambda value, count=count: scrubbed(value, count - 1),
+            lambda value, length=length: (value[:length] + b"#####") * (DENSE // (length + 5)),
+            "alphanumeric",
+            False,
+        )
+        for count in (1, 2, 5, 10)
+        for length in (1, 2, 8, 39)
     ]
     lines += [
         ("control: the whole value", scrubbed, bytes, "hex", True),

@@ -99,10 +99,10 @@ class Served:
             raise NotStarted(f"{method} {path}: {status} {data[:300]!r}")
         return json.loads(data) if data else None
 
-    def dataset(self, name: str, secrets: list[dict[str, Any]]) -> str:
+    def dataset(self, name: str, secrets: list[dict[str, Any]], **more: Any) -> str:
         """Upload a dataset; returns its id."""
-        made = self.call("POST", "/projects/default/datasets/", {"name": name, "filename": "x.zip", "secrets": secrets})
-        return str(made["id"])
+        upload = {"name": name, "filename": "x.zip", "secrets": secrets, **more}
+        return str(self.call("POST", "/projects/default/datasets/", upload)["id"])
 
     def session(self, dataset: str, **options: Any) -> dict[str, Any]:
         """Open a session of a dataset."""

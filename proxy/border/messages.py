@@ -131,13 +131,16 @@ class WebSocket:
             return self._to_upstream.control(frame.opcode, frame.payload)
         if frame.opcode == CLOSE:
             return self._to_upstream.control(CLOSE, frame.payload)
-        payload = frame.payload
+        payload, sealed = frame.payload, False
         if frame.opcode != CONTINUATION:
             self._rewriter = self._begin() if frame.text else None
         if self._rewriter is not None:
             payload = self._rewriter.feed(payload, final=frame.final)
+            sealed = bool(self._rewriter.injected)
             self._note(self._rewriter)
-        return self._to_upstream.message(frame.opcode, payload, final=frame.final, compress=frame.compressed)
+        return self._to_upstream.message(
+            frame.opcode, payload, final=frame.final, compress=frame.compressed, sealed=sealed
+        )
 
     def _begin(self) -> MessageRewriter:
         view, services = self._view(), self.admitted.services

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from proxy.core.coding.stored import Deflate
+
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 CONTROL_LIMIT: Final = 125
 COMPRESS_FROM: Final = 128
@@ -27,6 +29,8 @@ LONG: Final = 1 << 10
 """From here on a payload is masked in four strides."""
 
 TAIL: Final = b"\x00\x00\xff\xff"
+EMPTY: Final = b"\0" + TAIL
+"""A stored block of nothing, with which every compressed message ends, without its tail (RFC 7692 7.2.1)."""
 
 
 class Violation(Exception):
@@ -187,18 +191,27 @@ class Writer:
         self._deflate = deflate
         self._window = window
         self._compress: zlib._Compress | None = None
+        self._stored: Deflate | None = None
 
-    def message(self, opcode: int, payload: bytes, *, final: bool, compress: bool) -> bytes:
-        """Return one fragment. `compress` says what the sender did; it is asked at a message's first fragment."""
+    def message(self, opcode: int, payload: bytes, *, final: bool, compress: bool, sealed: bool = False) -> bytes:
+        """Return one fragment. `compress` says what the sender did; it is asked at a message's first fragment.
+
+        `sealed`: a value was put into it. From there on nothing of the message is compressed: how long it is would tell
+        how much a guess beside the value has in common with it. Where compression has begun, stored blocks follow.
+        """
         first = opcode | (0x80 if final else 0)
         if opcode != CONTINUATION:
-            wanted = compress and self._deflate and not (final and len(payload) < COMPRESS_FROM)
+            wanted = compress and self._deflate and not sealed and not (final and len(payload) < COMPRESS_FROM)
             self._compress = zlib.compressobj(1, zlib.DEFLATED, -self._window, 5) if wanted else None
+            self._stored = None
             first |= 0x40 if wanted else 0
+        if sealed and self._compress is not None:
+            self._stored, self._compress = Deflate(-15), None  # each fragment was flushed to whole bytes
         if self._compress is not None:
             payload = self._compress.compress(payload) + self._compress.flush(zlib.Z_SYNC_FLUSH)
-            if final:
-                payload, self._compress = payload.removesuffix(TAIL), None
+            payload = payload.removesuffix(TAIL) if final else payload
+        elif self._stored is not None:
+            payload = self._stored.feed(payload) + (EMPTY.removesuffix(TAIL) if final else b"")
         return self._frame(first, payload)
 
     def control(self, opcode: int, payload: bytes) -> bytes:

@@ -23,13 +23,15 @@ class OpeningServer(Upstream):
 
     def __init__(self):
         super().__init__(None, {b"/": self._answer})
+        self.more: dict[str, object] = {}
+        """What the answer to a put says besides."""
 
     def _answer(self, request, conn):
         if request.target == b"/sealing-key":
             return response(json.dumps({**PUBLIC.document(), "organisation": "default"}).encode())
         if request.head.startswith(b"GET "):
             return response(b'{"code": "not_found", "detail": "None."}', status=b"404 Not Found")
-        return response(json.dumps({"name": "KEY", "version": 1, "state": "active"}).encode())
+        return response(json.dumps({"name": "KEY", "version": 1, "state": "active", **self.more}).encode())
 
     @property
     def puts(self):

@@ -5,6 +5,7 @@ ones would take ten times as long as any other. Arithmetic on one long number is
 """
 
 import binascii
+from functools import lru_cache
 from typing import Final
 
 _MARK, _SHARP, _DIGIT, _HEX, _TO_1, _2, _TO_4, _TO_5 = range(8)
@@ -23,6 +24,12 @@ _IN_NUMBERS: Final = _table(_NUMBERS)
 _IN_OCTALS: Final = _table(_OCTALS)
 
 
+@lru_cache(maxsize=4)
+def _ones(size: int) -> int:
+    """Return a mask of all; pieces mostly have one of few sizes."""
+    return int.from_bytes(b"\1" * size, "little")
+
+
 class _Columns:
     """A text as a number, its first byte lowest. A mask has 1 in each byte that something is true of."""
 
@@ -32,7 +39,7 @@ class _Columns:
         self._size = len(text)
         self.text = int.from_bytes(text, "little")
         self._flags = int.from_bytes(text.translate(table), "little")
-        self._ones = int.from_bytes(b"\1" * self._size, "little")
+        self._ones = _ones(self._size)
         self._digits = self.text & self._ones * 15  # what decimal digits stand for
 
     def mask(self, flag: int, further: int = 0) -> int:

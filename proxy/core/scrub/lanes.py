@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate, compress
 from typing import Final, NamedTuple
 
+from ahocorasick_rs import BytesAhoCorasick
+
 from proxy.core.scrub.columns import numbers
 from proxy.core.scrub.profile import LINE, RUN, SEPARATORS, Profile, run_end
 from proxy.core.scrub.shape import BASE64, HEX
@@ -41,6 +43,8 @@ _WRAPPED: Final = re.compile(
     rb"[A-Za-z0-9+/_-]{16,}(?:[ \t\r]*\n[ \t>]*[A-Za-z0-9+/_-]{16,})*[ \t\r]*\n[ \t>]*[A-Za-z0-9+/_-]+"
 )
 _LINE: Final = bytes([RUN]) * 16 + bytes([LINE])
+_LINES: Final = BytesAhoCorasick([_LINE])
+"""Of one text the library has a search that is ten times as fast as Python's."""
 _IN_BASE64: Final = bytes(byte in BASE64 for byte in range(0x100))
 _BASE64_BYTES: Final = bytes(sorted(BASE64))
 _LONGEST_LINE: Final = 256
@@ -97,15 +101,18 @@ def _digits(segments: Segments) -> Iterator[Lane]:
 
 def listed(data: bytes, profile: Profile) -> Iterator[Lane]:
     """Undo bytes that are written one by one: pairs of hex digits, numbers, dumps."""
+    if profile.listed.absent(data):
+        return
     spans = profile.listed.find(data, exact=True)
     if not spans or data.translate(profile.separated, SEPARATORS).find(profile.digits) < 0:
         return
     several, chosen, spaced = False, list[tuple[int, int]](), data.translate(_SPACED)
     digits = 2 * profile.shortest
     for start, end in spans:
-        if spaced.find(b" ", start, end) < 0:
-            continue
         text = spaced[start:end]
+        blanks = text.count(b" ")
+        if not blanks or (several and end - start - blanks < digits):
+            continue
         tokens = text.split(None, digits)
         several = several or len(tokens) > 1
         if _enough(tokens, digits) or (len(tokens) > digits and _enough(text.split(), digits)):
@@ -205,7 +212,7 @@ def wrapped(data: bytes, classes: bytes, profile: Profile) -> Iterator[Lane]:
     """Undo base64 in lines, indented or not."""
     if profile.lines is not profile.runs.table:
         classes = data.translate(profile.lines)
-    if classes.rfind(_LINE) < 0:  # backwards, as most data has none and that is faster to see
+    if not _LINES.find_matches_as_indexes(classes):
         return
     stop = -1
     while (place := classes.find(_LINE, max(stop, 0))) >= 0:

@@ -54,11 +54,7 @@ _DIGITS: Final = {b"%x" % digit: b"%%%02x" % digit for digit in range(16)} | {
     b"%X" % digit: b"%%%02x" % digit for digit in range(10, 16)
 }
 _UNITS: Final = re.compile(rb"((?:\\u(?!00[0-7])[0-9A-Fa-f]{4})+)")
-_ALONE: Final = re.compile(
-    rb"(?<!\\u[dD][89abAB][0-9A-Fa-f]{2})\\u[dD][c-fC-F][0-9A-Fa-f]{2}"
-    rb"|\\u[dD][89abAB][0-9A-Fa-f]{2}(?!\\u[dD][c-fC-F])"
-)
-_BETWEEN: Final = b"dc00"  # half a pair, which cannot stand there once those that stand alone are replaced
+_BETWEEN: Final = b"0000"  # which is no character beyond ASCII, and pairs with no half of one
 _POINT: Final = re.compile(rb"(\\u\{[0-9A-Fa-f]{1,8}\}|\\U[0-9A-Fa-f]{8})")
 _ONE_UNICODE: Final = (
     rb"\\+u\{[0-9A-Fa-f]{1,8}\}|\\+U[0-9A-Fa-f]{8}"
@@ -132,7 +128,7 @@ def _backslashes(data: bytes, style: Style) -> bytes:
             data = data.replace(escape, char)
     if any(digit in escaped for digit in b"0123"):
         data = octals(data)
-    return data.replace(b"\\", b"")
+    return data.translate(None, b"\\")
 
 
 def _character(code: int) -> bytes:
@@ -144,9 +140,9 @@ def _units(data: bytes) -> bytes:
     """Undo characters beyond ASCII that are written as units of UTF-16, all of them at once."""
     parts = _UNITS.split(data)
     if len(parts) > 1:
-        runs = _ALONE.sub(rb"\\ufffd", b" ".join(parts[1::2])).replace(b"\\u", b"").replace(b" ", _BETWEEN)
+        runs = b" ".join(parts[1::2]).replace(b"\\u", b"").replace(b" ", _BETWEEN)
         text = bytes.fromhex(runs.decode()).decode("utf-16-be", "surrogatepass")
-        parts[1::2] = text.encode("utf-8", "surrogatepass").split(b"\xed\xb0\x80")
+        parts[1::2] = text.encode("utf-8", "surrogatepass").split(b"\0")
     return b"".join(parts)
 
 

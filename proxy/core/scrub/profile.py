@@ -17,6 +17,10 @@ _DUMP_BYTES: Final = 16
 
 _MANY: Final = 128
 """Runs that are so close, in bytes, are taken as one: to find each takes longer than to read what is between them."""
+_SAMPLED: Final = 8
+_DOUBTS: Final = 16
+_BLOCK: Final = 1 << 13
+"""A run is sought in samples first, so many of its shortest; where they are not enough, in so many places."""
 _GOES_ON: Final = re.compile(b"a*")
 _LONG: Final = 256
 """A run of so many bytes is worth a look, however long values are."""
@@ -34,11 +38,27 @@ def run_end(classes: bytes, at: int) -> int:
 class Runs:
     """Finds runs of one class that are at least so long."""
 
-    __slots__ = ("_run", "least", "table")
+    __slots__ = ("_run", "_step", "least", "table")
 
     def __init__(self, table: bytes, least: int) -> None:
         self.table, self.least = table, least
         self._run = bytes([RUN]) * max(least, 1)
+        self._step = max(1, least // _SAMPLED)
+
+    def absent(self, data: bytes) -> bool:
+        """Say that there is none where a look at some of the bytes is enough for that."""
+        step, run, doubts = self._step, self._run[: self.least // self._step], _DOUBTS
+        for begin in range(0, len(data), _BLOCK):
+            sampled = data[begin : begin + _BLOCK + self.least : step].translate(self.table)
+            at = sampled.find(run)
+            while at >= 0:
+                stop = run_end(sampled, at)
+                near = data[max(0, begin + (at - 1) * step + 1) : begin + stop * step]
+                doubts -= 1
+                if not doubts or near.translate(self.table).find(self._run) >= 0:
+                    return False
+                at = sampled.find(run, stop)
+        return True
 
     def find(self, data: bytes, *, exact: bool = False) -> list[tuple[int, int]]:
         """Return where they stand, in order."""
@@ -47,20 +67,22 @@ class Runs:
     def among(self, classes: bytes, size: int, *, exact: bool = False) -> list[tuple[int, int]]:
         """Return where they stand in what the table made of the data.
 
-        Unless that is to be exact, all of it is one run where there are many.
+        Unless that is to be exact, all of it is one run where there are many, or most of it is in some.
         """
         spans = list[tuple[int, int]]()
         run, least = self._run, self.least
         if classes.rfind(run) < 0:  # most data has none, which this is fastest to say
             return spans
         most = size if exact else size // _MANY
-        begin = classes.find(run)
-        while begin >= 0:
-            stop = run_end(classes, begin + least)
-            spans.append((begin, stop))
+        if not exact and classes.count(run) * least * 2 > size:
+            return [(0, size)]
+        find, goes_on = classes.find, _GOES_ON.match
+        begin = find(run)
+        while begin >= 0 and (found := goes_on(classes, begin + least)):
+            spans.append((begin, stop := found.end()))
             if len(spans) > most:
                 return [(0, size)]
-            begin = classes.find(run, stop)
+            begin = find(run, stop)
         return spans
 
 

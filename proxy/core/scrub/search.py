@@ -60,10 +60,11 @@ class Search:
         """Whether there is nothing to search for."""
         self.hold = Hold(self.profile)
         style = self.profile.style
-        texts = [(i, text) for i, piece in pieces for text in _spelled(piece)]
-        read = [(i, text) for i, piece in pieces for text in _readings(piece, style)]
-        self.texts = Automaton([*texts, *read])
         folded = [(i, piece) for (i, piece), shape in zip(pieces, shapes, strict=True) if shape.folds]
+        others = [each for each, shape in zip(pieces, shapes, strict=True) if not shape.folds]
+        texts = [(i, text) for i, piece in others for text in _spelled(piece)]
+        read = [(i, text) for i, piece in others for text in _readings(piece, style)]
+        self.texts = Automaton([*texts, *read])
         self.folded = Automaton([(i, piece.lower()) for i, piece in folded])
 
     def __repr__(self) -> str:
@@ -163,8 +164,10 @@ class _Task:
             self._found(lane, self._search.folded, lane.text.lower())
 
     def _found(self, lane: Lane, automaton: Automaton, text: bytes) -> None:
-        for index, start, end in automaton.find(text):
-            self.matches.add(Match(*lane.back(start, end), index, lane.wide))
+        found = automaton.find(text)
+        if found:
+            back, wide = lane.back, lane.wide
+            self.matches.update([Match(*back(start, end), index, wide) for index, start, end in found])
 
 
 class _Escaped:

@@ -100,6 +100,19 @@ def test_a_dash_means_stdin(env, server):
     assert sent(server) == "v"
 
 
+def test_a_put_says_in_a_line_what_it_allows(env, server):
+    """And why, on stderr: scripts that read stdout are not disturbed. The rules are the store's answer."""
+    server.more = {"hosts": ["api.groq.com"], "locations": ["header"]}
+    try:
+        done = put(env, "KEY", "-", stdin=VALUE.encode())
+    finally:
+        server.more = {}
+    assert done.returncode == 0, done.stderr
+    told = b"egret: KEY: at api.groq.com in the header authorization alone (models with tools, which call servers"
+    assert [line for line in done.stderr.splitlines() if line.startswith(told)]
+    assert b"alone" not in done.stdout
+
+
 def test_a_file_is_read_byte_for_byte(env, server, tmp_path):
     """A key file keeps its last line break."""
     file = tmp_path / "key.pem"

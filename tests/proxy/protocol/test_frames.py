@@ -6,7 +6,7 @@ import pytest
 from websockets.frames import Frame as Theirs
 from websockets.frames import Opcode
 
-from proxy.protocol.frames import BINARY, LONG, Reader, Violation, Writer, masked
+from proxy.protocol.frames import BINARY, CONTINUATION, LONG, TEXT, Reader, Violation, Writer, masked
 
 
 @pytest.mark.parametrize("length", [*range(9), LONG - 1, LONG, LONG + 1, LONG + 2, LONG + 3, 100_003])
@@ -35,3 +35,26 @@ def test_a_length_that_is_not_the_shortest_is_a_violation() -> None:
     reader = Reader(masked=True, deflate=False, takeover=True, limit=1 << 20)
     with pytest.raises(Violation):
         list(reader.feed(b"\x82\xfe\x00\x05" + bytes(4) + b"hello"))
+
+
+@pytest.mark.parametrize("at", range(4))
+@pytest.mark.parametrize("size", [0, 40, 0xFFFF, 200_000])
+def test_from_a_value_on_nothing_of_a_message_is_compressed(at: int, size: int) -> None:
+    """In whichever fragment it is; what the other side reads is the same, and each length says what was put in."""
+    texts = [b"canary-guess " * 20, b"canary-guess " * 30, b"", b"z" * size]
+    writer, lengths = Writer(masked=False, deflate=True), list[int]()
+    for value in (b"canary-guess ", b"canary-other "):
+        reader, wires = Reader(masked=False, deflate=True, takeover=True, limit=1 << 20), list[bytes]()
+        for number, text in enumerate(texts):
+            opcode, payload = CONTINUATION if number else TEXT, text + value * (number == at)
+            wires.append(writer.message(opcode, payload, final=number == 3, compress=True, sealed=number == at))
+        frames = list(reader.feed(b"".join(wires)))
+        assert b"".join(frame.payload for frame in frames) == b"".join((*texts[: at + 1], value, *texts[at + 1 :]))
+        assert bool(wires[0][0] & 0x40) == (at > 0)
+        assert all(len(wire) < 60 for wire in wires[:at])
+        assert all(len(wire) >= len(text) for wire, text in zip(wires[at:], texts[at:], strict=True))
+        lengths.append(sum(map(len, wires)))
+    assert lengths[0] == lengths[1]
+    again = writer.message(TEXT, texts[0], final=True, compress=True)
+    assert again[0] & 0x40
+    assert len(again) < 60

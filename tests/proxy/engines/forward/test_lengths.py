@@ -9,7 +9,9 @@ import http2
 import pytest
 from forward import Forward
 from rawserver import RawServer
-from served import receive
+from served import receive, wait_for
+
+from store.model import Location
 
 VALUE = b"sk-live-4Xq9Zb7Lm2Pw"
 
@@ -136,6 +138,47 @@ def test_only_what_is_expected_is_answered(proxy, expect, asked):
             answer += sock.recv(65536)
     assert answer.count(b"HTTP/1.1 100 Continue") == asked
     assert not proxy.upstream.log[0].header("Expect")
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_an_upstream_is_asked_whether_to_go_on(proxy, goes_on):
+    """Where the body is not ours to change: its 100 is passed on once; its refusal comes before any of the body."""
+    heads, bodies = [], []
+
+    def serve(conn):
+        data = b""
+        while b"\r\n\r\n" not in data:
+            data += conn.recv(65536)
+        heads.append(data)
+        if not goes_on:
+            conn.sendall(b"HTTP/1.1 417 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            try:
+                bodies.append(conn.recv(65536))
+            except OSError:
+                bodies.append(b"")
+            return
+        conn.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        bodies.append(conn.recv(65536))
+        conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    with RawServer(proxy.authority.leaf(), serve) as upstream:
+        proxy.reader.put("KEY", VALUE, upstream.origin, dataset="heads", locations=frozenset({Location.HEADER}))
+        with proxy.tunnel(proxy.reader.open("heads"), upstream.origin) as sock:
+            sock.sendall(
+                b"POST /x HTTP/1.1\r\nHost: %s\r\nX: #{SECRETS.KEY}\r\n"
+                b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\n" % upstream.origin.encode()
+            )
+            answer = sock.recv(65536)
+            if goes_on:
+                assert answer == b"HTTP/1.1 100 Continue\r\n\r\n"
+                sock.sendall(b"abc")
+                answer = receive(sock)
+            assert answer.startswith(b"HTTP/1.1 200" if goes_on else b"HTTP/1.1 417")
+        wait_for(lambda: bodies, "the end of the upstream's connection")
+    assert heads[0].lower().count(b"\r\nexpect: 100-continue\r\n") == 1
+    assert VALUE in heads[0]
+    assert heads[0].endswith(b"\r\n\r\n")
+    assert bodies == [b"abc" if goes_on else b""]
 
 
 def test_scheme_of_a_stream_is_that_of_its_tunnel(proxy):

@@ -223,6 +223,14 @@ def test_slow_head_is_408(tmp_path):
         assert not proxy.upstream.received
 
 
+def test_who_says_nothing_has_as_long_as_for_a_head(tmp_path):
+    """From the moment it is accepted, whatever `idle_timeout` is; before TLS in a tunnel it is the handshake's time."""
+    with start(tmp_path, head_timeout=0.6, idle_timeout=600.0) as proxy, proxy.open() as sock:
+        sock.settimeout(60)
+        answer = receive(sock)
+        assert answer == b"" or answer.startswith(b"HTTP/1.1 408")
+
+
 def test_idle_connections_are_closed(tmp_path):
     """Nothing in either direction for long enough ends a connection."""
     with start(tmp_path, idle_timeout=1.0) as proxy:

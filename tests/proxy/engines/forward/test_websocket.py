@@ -1,5 +1,6 @@
 """WebSockets through the forward proxy, frame by frame."""
 
+import itertools
 import struct
 import zlib
 
@@ -117,6 +118,44 @@ def test_deflate_with_and_without_takeover(proxy, extension):
         first, data = ends.frame()
         assert (sockets.inflate(data) if first & 64 else data) == b"echo " + text
     assert got[2] == b"2 " + VALUE + b" padding" * 40
+
+
+@pytest.mark.parametrize("cuts", [(), (300,), (100, 405)])
+def test_a_guess_beside_a_value_has_one_length(proxy, cuts):
+    """Compressed with the value, a right guess would be shorter than a wrong one; without one it is still compressed."""
+
+    def script(ends, send):
+        frames = []
+        while not frames or not frames[-1][0] & 0x80:
+            frames.append(ends.frame())
+        send(sockets.frame(1, b"%d" % sum(len(data) for _, data in frames)))
+        proxy.seen.append(frames)
+
+    lengths = []
+    for guess in (VALUE, VALUE[::-1], None):
+        sock, _, ends = opened(proxy, script, DEFLATE, extension=b"permessage-deflate")
+        text = guess * 20 + P * 5 + guess if guess else b"no value " * 60
+        wire = sockets.deflate(text)
+        edges = (0, *(min(cut, len(text)) for cut in cuts), len(text))
+        if cuts:
+            pieces = [text[a:b] for a, b in itertools.pairwise(edges)]
+            packer = zlib.compressobj(wbits=-15)
+            wires = [packer.compress(piece) + packer.flush(zlib.Z_SYNC_FLUSH) for piece in pieces]
+            wires[-1] = wires[-1].removesuffix(sockets.TAIL)
+        else:
+            wires = [wire]
+        for number, each in enumerate(wires):
+            final = number == len(wires) - 1
+            first = number == 0
+            sock.sendall(sockets.frame(int(first), each, final=final, rsv1=first, masked=True))
+        lengths.append(int(ends.frame()[1]))
+        sock.close()
+        unpacked = zlib.decompressobj(-15)
+        got = b"".join(data for _, data in proxy.seen[-1])
+        got = unpacked.decompress(got + sockets.TAIL) if proxy.seen[-1][0][0] & 0x40 else got
+        assert got == text.replace(P, VALUE)
+    assert lengths[0] == lengths[1]
+    assert lengths[2] < 200
 
 
 def test_handshake_injects_url_header_and_subprotocol(proxy):

@@ -158,6 +158,13 @@ def test_slow_head_is_given_up(gate):
         assert drained(sock).startswith(b"HTTP/1.1 408")
 
 
+def test_who_says_nothing_is_given_up(gate):
+    """It has as long as for a head, from the moment it is accepted."""
+    with gate.dial(60) as sock:
+        answer = drained(sock)
+        assert answer == b"" or answer.startswith(b"HTTP/1.1 408")
+
+
 def test_head_in_pieces_is_served(gate):
     """A head that comes byte by byte in time is a request like any other, with a known method or not."""
     for method in ("GET", "X-ODD"):

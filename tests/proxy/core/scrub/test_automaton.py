@@ -1,0 +1,40 @@
+"""Whole values, of however many, and what the library is kept from skipping."""
+
+import pytest
+from draw import Draw
+
+from proxy.core.scrub import Scrubber
+from proxy.core.scrub.automaton import Automaton
+from store.model import SecretValue
+
+
+@pytest.mark.parametrize(("count", "length"), [(3, 40), (3000, 40), (500, 300), (7000, 16), (7000, 17)])
+def test_of_many_values_each_is_found_and_no_part_of_one(count: int, length: int) -> None:
+    """The more there are, the shorter is what the automaton knows of each; all of it is compared."""
+    draw = Draw(f"{count} {length}")
+    values = [draw.letters(length).encode() for _ in range(count)]
+    automaton = Automaton(enumerate(values))
+    for index in range(0, count, max(1, count // 50)):
+        value = values[index]
+        assert automaton.find(b"." + value + value) == [(index, 1, 1 + length), (index, 1 + length, 1 + 2 * length)]
+        for part in (value[:-1] + b".", b"." + value[1:], value[: length // 2] + b"." + value[length // 2 + 1 :]):
+            assert automaton.find(part * 3) == []
+
+
+def test_bytes_that_no_text_has_are_no_values() -> None:
+    """The automaton searches for some, so that the library does not skip ahead where no value begins."""
+    value = "canary-pässword-zq".encode()
+    odd = bytes((*range(0xF5, 0x100), 0xC0, 0xC1))
+    text = b"".join(bytes((one, two, three)) for one in odd for two in odd for three in odd)
+    scrubber = Scrubber([("A", SecretValue(value))])
+    assert scrubber.text(text) == text
+    assert scrubber.text(text + value + text) == text + b"#{SECRETS.A}" + text
+
+
+@pytest.mark.parametrize("half", [b"\\ud83d", b"\\ude00", b"\\ude00\\ud83d", b"\\udc00", b"\\ud83d\\ud83d"])
+def test_half_a_character_beside_a_value_hides_nothing(half: bytes) -> None:
+    """Units of UTF-16 that pair with nothing stay what they are, and pair with no other run's."""
+    scrubber = Scrubber([("A", SecretValue("canary-pä☃😀sword".encode()))])
+    escaped = b"canary-p\\u00e4\\u2603\\ud83d\\ude00sword"
+    around = b'{"a": "' + half + b'", "k": "%s", "z": "' + half + b'"}'
+    assert scrubber.text(around % escaped) == around % b"#{SECRETS.A}"
