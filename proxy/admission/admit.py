@@ -97,11 +97,6 @@ class Memory:
             return None
         return last if asked.method == self.asked.method else None
 
-    def keep(self, asked: Asked, admitted: Admitted | Shown) -> None:
-        """Remember what was decided; what Egret itself shows is no decision about a head."""
-        if isinstance(admitted, Admitted):
-            self.asked, self.admitted = asked, admitted
-
 
 class Tunnel(NamedTuple):
     """What CONNECT granted: who may ask, and of which host and port."""
@@ -149,7 +144,8 @@ async def tunnelled(
         raise Refused(Refusal("destination_blocked"))
     fields = plain_host(hops.request_fields(asked.fields, tunnel=True), destination)
     admitted = await _admit(services, trail, view, asked, path=path, fields=fields)
-    memory.keep(asked, admitted)
+    if isinstance(admitted, Admitted):
+        memory.asked, memory.admitted = asked, admitted  # no call: it is counted, and not yet closed by anybody
     return admitted
 
 
@@ -201,7 +197,8 @@ async def addressed(
     named = str(destination).rpartition("://")[2].encode()
     fields = ((b"Host", named), *fields)
     admitted = await _admit(services, trail, view, asked, path=asked.target, fields=fields, page=True)
-    memory.keep(asked, admitted)
+    if isinstance(admitted, Admitted):
+        memory.asked, memory.admitted = asked, admitted  # no call: it is counted, and not yet closed by anybody
     return admitted
 
 
