@@ -27,7 +27,8 @@ def test_a_skip_is_a_failure_in_ci(tmp_path, ci, code, top):
     """Skipped tests and modules fail there, elsewhere they are reported; an expected failure is neither."""
     shutil.copy(Path(__file__).with_name("conftest.py"), tmp_path)
     (tmp_path / "test_it.py").write_text(SKIPPING.format(top=top))
-    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = needs(tool)\n")
+    support = Path(__file__).with_name("support")
+    (tmp_path / "pytest.ini").write_text(f"[pytest]\nmarkers = needs(tool)\npythonpath = {support}\n")
     environ = {**os.environ, "CI": ci}
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tmp_path],

@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import json
+import shutil
 import socket
 import ssl
 import tempfile
@@ -96,6 +97,7 @@ class Gatehouse:
         self.stop()
         self.up.close()
         self.plain.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def stop(self):
         if self._thread.is_alive():

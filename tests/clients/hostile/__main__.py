@@ -28,7 +28,7 @@ found = {}
 for name, function in ATTEMPTS.items():
     thread = threading.Thread(target=one, args=(function, found, name), daemon=True)
     thread.start()
-    thread.join(12)
+    thread.join(60)
     if thread.is_alive():
         found[name], REASONS[name] = None, "hangs"
 json.dump({"found": found, "reasons": REASONS}, sys.stdout)
