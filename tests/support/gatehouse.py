@@ -56,7 +56,7 @@ class Gatehouse:
         self.up = Upstream(self.authority.leaf(), routes)
         self.plain = Upstream(None, routes)
         self.reader = reader or Reader()
-        self.limits = replace(limits or Limits(), **fields)
+        self.limits = replace(limits or Limits(), **({"drain_timeout": 1.0} | fields))  # whoever is left at the end
         self.public_url = public_url
         self.elsewhere = elsewhere or {}
         self.trust = trust
