@@ -5,13 +5,12 @@ is not forwarded. Nothing here touches a value. An engine says by which way a re
 `tunnelled` (inside CONNECT, which `connect` granted), or `addressed` (by the gateway's URL, which holds the token).
 """
 
-from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from proxy.admission import hops, internal
-from proxy.admission.destination import egress_allows
+from proxy.admission.admitted import Admitted, Asked, Memory, counted, reach
 from proxy.admission.internal import Shown
-from proxy.admission.services import Services, View, log
+from proxy.admission.services import Services, View
 from proxy.admission.session import credential, tells, untold
 from proxy.admission.target import (
     FORBIDDEN,
@@ -23,79 +22,12 @@ from proxy.admission.target import (
     same_host,
 )
 from proxy.admission.trail import Trail
-from proxy.core import inject
-from proxy.core.body import Rewriter, rewriter
-from proxy.core.inject import Plan
 from proxy.core.message import Fields, Head
 from proxy.core.refusal import Refusal, Refused
-from proxy.core.scrub import Scrubber, searchable
+from proxy.core.scrub import searchable
 from proxy.protocol import wire
 from proxy.protocol.handshake import readable
-from store.model import Caller, Destination, Location, allowed
-
-
-class Asked(NamedTuple):
-    """A request head as it came, read strictly. `length` is its body's framing (`proxy.protocol.wire`)."""
-
-    method: bytes
-    target: bytes
-    fields: Fields
-    length: int
-
-
-@dataclass(slots=True, eq=False)
-class Admitted:
-    """A request that may cross the border, and all that was decided about it. Ends with `close`."""
-
-    services: Services
-    trail: Trail
-    caller: Caller
-    view: View
-    head: Head
-    length: int
-    plan: Plan
-    rewriter: Rewriter | None
-    scrubber: Scrubber
-    open: bool = True
-
-    def again(self) -> None:
-        """Decide anew, for a request that is sent once more: the store may have changed. Raises `Refused`."""
-        view = self.view = self.services.view(self.caller)
-        if not egress_allows(view.egress, self.head.destination):
-            raise Refused(Refusal("destination_blocked"))
-        self.scrubber = self.services.searches.scrubber(view, self.head.destination)
-        self.trail.injected.clear()
-        self.trail.carried.clear()
-        self.plan = _planned(self.services, self.trail, view, self.head)
-        self.rewriter = _rewriter(self.services, view, self.head, self.plan, length=self.length)
-
-    def close(self) -> None:
-        """Take the request off the budget, however it ended."""
-        if self.open:
-            self.open = False
-            self.services.budgets.end(self.caller)
-
-
-NOTHING: Final = Asked(b"", b"", (), 0)
-
-
-@dataclass(slots=True)
-class Memory:
-    """The last request of a caller to a destination, and what was decided about it: names and grants, never a value.
-
-    A client that sends the very same fields again (the same object: its engine compared the bytes), while its view of
-    the store is the same, is not decided about again.
-    """
-
-    asked: Asked = NOTHING
-    admitted: Admitted | None = None
-
-    def of(self, asked: Asked, view: View) -> Admitted | None:
-        """Return what was decided about the same method and fields."""
-        last = self.admitted
-        if last is None or last.view is not view or asked.fields is not self.asked.fields:
-            return None
-        return last if asked.method == self.asked.method else None
+from store.model import Caller, Destination, allowed
 
 
 class Tunnel(NamedTuple):
@@ -140,8 +72,8 @@ async def tunnelled(
     path = origin(asked.method, asked.target, destination)
     if server_name not in (None, target.host) or host_of(asked.fields, destination) != destination:
         raise Refused(Refusal("authority_mismatch"))
-    if not (destination.own or egress_allows(view.egress, destination)):
-        raise Refused(Refusal("destination_blocked"))
+    if not destination.own:
+        reach(view, destination)
     fields = plain_host(hops.request_fields(asked.fields, tunnel=True), destination)
     admitted = await _admit(services, trail, view, asked, path=path, fields=fields)
     if isinstance(admitted, Admitted):
@@ -220,33 +152,13 @@ async def _network(services: Services, view: View, destination: Destination) -> 
     """
     if destination.own:
         return view
-    _reach(view, destination)
+    reach(view, destination)
     if services.guard.passed(destination.host, destination.port) is None:
         await services.guard.check(destination.host, destination.port, view.caller)
         # Who answers for a name decides how long that took: the session may be over, or may no longer go there.
         view = services.view(view.caller)
-        _reach(view, destination)
+        reach(view, destination)
     return view
-
-
-def _reach(view: View, destination: Destination) -> None:
-    """Raise `Refused` for a destination that the egress list does not let through.
-
-    Who sees a page sees the token of its session. So one with `origins` is no way to everywhere: without an egress list
-    it reaches what something of its dataset is bound to.
-    """
-    if not egress_allows(view.egress, destination):
-        raise Refused(Refusal("destination_blocked"))
-    if view.caller.origins and not view.egress and not _bound(view, destination):
-        raise Refused(Refusal("destination_blocked"))
-
-
-def _bound(view: View, destination: Destination) -> bool:
-    """Whether something of the dataset can go there, or ever could, over TLS or not."""
-    if view.reachable(destination, Location.HEADER):  # which is remembered
-        return True
-    other = replace(destination, secure=not destination.secure)
-    return view.binds(destination) or view.binds(other)
 
 
 async def _admit(
@@ -265,12 +177,13 @@ async def _admit(
     fields = untold(fields)
     if not services.searches.knows(view):
         await services.searches.prepare(view)
-        view = services.view(caller)
+        view = services.view(caller)  # of now, as after a look-up
+        reach(view, destination)
     scrubber = services.searches.scrubber(view, destination)
     if not scrubber.empty:
         fields = searchable(fields)
     head = Head(trail.method, path, fields, destination, websocket)
-    return _counted(services, trail, view, head, length=asked.length, scrubber=scrubber)
+    return counted(services, trail, view, head, length=asked.length, scrubber=scrubber)
 
 
 def _again(services: Services, trail: Trail, memory: Memory, last: Admitted, asked: Asked, *, path: bytes) -> Admitted:
@@ -280,49 +193,6 @@ def _again(services: Services, trail: Trail, memory: Memory, last: Admitted, ask
         if tells(path):
             raise Refused(Refusal("session_exposed"))
         head = head.with_parts(path, head.fields)
-    admitted = _counted(services, trail, last.view, head, length=asked.length, scrubber=last.scrubber, last=last)
+    admitted = counted(services, trail, last.view, head, length=asked.length, scrubber=last.scrubber, last=last)
     memory.asked, memory.admitted = asked, admitted
     return admitted
-
-
-def _counted(
-    services: Services,
-    trail: Trail,
-    view: View,
-    head: Head,
-    *,
-    length: int,
-    scrubber: Scrubber,
-    last: Admitted | None = None,
-) -> Admitted:
-    """Count the request, and decide about the names in it. `last` was admitted with the same fields."""
-    caller = view.caller
-    trail.path = head.path
-    services.budgets.begin(caller)
-    try:
-        if last is None or last.head is not head:
-            plan, last = _planned(services, trail, view, head), None
-        else:
-            plan = last.plan.renewed(services.limits)
-        bare = last is not None and last.rewriter is None and last.length == length
-        found = None if bare else _rewriter(services, view, head, plan, length=length)
-    except BaseException:
-        services.budgets.end(caller)
-        raise
-    return Admitted(services, trail, caller, view, head, length, plan, found, scrubber)
-
-
-def _planned(services: Services, trail: Trail, view: View, head: Head) -> Plan:
-    """Decide every occurrence in the head."""
-    plan = inject.plan(head, view, services.limits)
-    if inject.cut_hint(head) and view.reachable(head.destination, Location.URL) and services.first("cut", view.caller):
-        log.warning("%s: a target that ends in an empty parameter was probably cut at #", trail.request_id)
-    return plan
-
-
-def _rewriter(services: Services, view: View, head: Head, plan: Plan, *, length: int) -> Rewriter | None:
-    """Decide how the body will be searched."""
-    if length == 0 and not head.values(b"content-encoding"):
-        return None
-    strict = services.strict_bodies or view.strict_bodies
-    return rewriter(head, view, services.limits, strict=strict, budget=plan.budget)

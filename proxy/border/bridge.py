@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from proxy.admission.admit import Admitted
+from proxy.admission.admitted import Admitted
 from proxy.admission.services import log
 from proxy.border.client import Ends
 from proxy.border.hits import Hits

@@ -8,7 +8,7 @@ import asyncio
 import time
 from typing import Final
 
-from proxy.admission.admit import Admitted
+from proxy.admission.admitted import Admitted
 from proxy.admission.internal import Shown
 from proxy.admission.services import log
 from proxy.border.border import Border

@@ -6,7 +6,7 @@ a guess at a weak value was right. It is seen here and nowhere else, for every e
 
 from collections.abc import Callable
 
-from proxy.admission.admit import Admitted
+from proxy.admission.admitted import Admitted
 from proxy.core.scrub import Scrubber
 from store.errors import StoreError
 from store.model import SecretValue

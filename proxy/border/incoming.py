@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from proxy.admission import hops
-from proxy.admission.admit import Admitted
+from proxy.admission.admitted import Admitted
 from proxy.border.client import Ends, Sink
 from proxy.border.closed import closed
 from proxy.border.hits import Hits

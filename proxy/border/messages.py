@@ -7,7 +7,7 @@ by the store as it is when the message begins, so a revoked session or a changed
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from proxy.admission.admit import Admitted
+from proxy.admission.admitted import Admitted
 from proxy.admission.services import View
 from proxy.border.hits import Hits
 from proxy.core.refusal import Refusal, Refused

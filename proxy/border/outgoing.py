@@ -8,7 +8,7 @@ raises `Refused`, and the lane that had a part of the message is cut.
 from dataclasses import dataclass
 
 from proxy.admission import hops
-from proxy.admission.admit import Admitted
+from proxy.admission.admitted import Admitted
 from proxy.admission.session import untold
 from proxy.border.closed import closed
 from proxy.border.lane import Lane

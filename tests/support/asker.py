@@ -9,7 +9,7 @@ from certificates import Authority
 from memory import Reader
 
 from proxy.admission import admit
-from proxy.admission.admit import Asked
+from proxy.admission.admitted import Asked
 from proxy.admission.budget import Budgets
 from proxy.admission.destination import AddressGuard
 from proxy.admission.events import Spool

@@ -3,7 +3,8 @@
 import asyncio
 
 from proxy.admission import admit
-from proxy.admission.admit import Admitted, Asked, Tunnel
+from proxy.admission.admit import Tunnel
+from proxy.admission.admitted import Admitted, Asked
 from proxy.admission.internal import Shown
 from proxy.admission.trail import Trail
 from proxy.engines.express.tls import ClientContexts, asked_name

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Self, cast
 from urllib.parse import urlsplit
 
 from proxy.admission import admit, hops
-from proxy.admission.admit import Admitted, Asked, Memory
+from proxy.admission.admitted import Admitted, Asked, Memory
 from proxy.admission.destination import parse_authority
 from proxy.admission.internal import Shown
 from proxy.admission.services import View

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 from typing import ClassVar, Final
 
-from proxy.admission.admit import Admitted
+from proxy.admission.admitted import Admitted
 from proxy.admission.events import SpoolError
 from proxy.admission.internal import Shown
 from proxy.admission.services import Services, log

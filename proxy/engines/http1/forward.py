@@ -6,7 +6,8 @@ How TLS is spoken, and by which way the decisions are asked for, is its subclass
 import asyncio
 import ssl
 
-from proxy.admission.admit import Admitted, Asked, Tunnel
+from proxy.admission.admit import Tunnel
+from proxy.admission.admitted import Admitted, Asked
 from proxy.admission.internal import Shown
 from proxy.admission.trail import Trail
 from proxy.border.client import Gone

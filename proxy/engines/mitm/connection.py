@@ -9,7 +9,8 @@ from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http._hooks import HttpConnectHook, HttpRequestHeadersHook
 from mitmproxy.proxy.mode_specs import ProxyMode
 
-from proxy.admission.admit import Admitted, Asked, Tunnel
+from proxy.admission.admit import Tunnel
+from proxy.admission.admitted import Admitted, Asked
 from proxy.admission.internal import Shown
 from proxy.admission.trail import Trail
 from proxy.border.client import Gone

@@ -8,7 +8,8 @@ from typing import Final
 
 from mitmproxy import connection, http
 
-from proxy.admission.admit import Admitted, Asked, Tunnel
+from proxy.admission.admit import Tunnel
+from proxy.admission.admitted import Admitted, Asked
 from proxy.admission.internal import Shown
 from proxy.admission.trail import Trail
 

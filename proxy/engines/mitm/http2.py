@@ -7,7 +7,7 @@ import h2.events
 import h2.exceptions
 from hpack import HPACKError
 
-from proxy.admission.admit import Asked
+from proxy.admission.admitted import Asked
 from proxy.core.message import Fields
 from proxy.core.refusal import Refusal
 from proxy.engines.http1.forward import Forward

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 import h2.errors
 import h2.exceptions
 
-from proxy.admission.admit import Asked
+from proxy.admission.admitted import Asked
 from proxy.admission.events import SpoolError
 from proxy.admission.services import log
 from proxy.admission.trail import Trail

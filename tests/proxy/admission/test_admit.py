@@ -6,20 +6,34 @@ from gatehouse import LOOPBACK, ORIGIN, Gatehouse
 from served import code
 
 from proxy.admission.destination import AddressGuard
+from proxy.core.searches import Searches
 
 
 @pytest.mark.parametrize("end", ["revoked", "egress"])
+@pytest.mark.parametrize("moment", ["look-up", "search"])
 @pytest.mark.parametrize("way", ["plain", "gateway"])
-def test_store_changes_while_a_name_is_looked_up(tmp_path, way, end):
-    """Who answers for a name chooses how long that takes; the session is asked for again after it."""
+def test_store_changes_while_a_request_waits(tmp_path, monkeypatch, way, moment, end):
+    """Who answers for a name chooses how long that takes, many values how long their search; then all is asked again."""
+    prepare = Searches.prepare
 
-    async def resolve(host, port):
+    def change(now):
+        if now != moment:
+            return
         if end == "revoked":
             made.reader.revoke(token)
         else:
             made.reader.egress["d1"] = {"allow": ["nowhere.example"]}
             made.reader.moved()
+
+    async def resolve(host, port):
+        change("look-up")
         return ["127.0.0.1"]
+
+    async def prepared(searches, view):
+        change("search")
+        await prepare(searches, view)
+
+    monkeypatch.setattr(Searches, "prepare", prepared)
 
     if way == "gateway":
         with Gatehouse(guard=AddressGuard(allow_private=LOOPBACK, resolve=resolve)) as made:

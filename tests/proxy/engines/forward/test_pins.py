@@ -8,7 +8,7 @@ from mitmproxy import version
 from mitmproxy.proxy import layer
 from mitmproxy.test import tflow
 
-from proxy.admission.admit import Asked
+from proxy.admission.admitted import Asked
 from proxy.admission.trail import Trail
 from proxy.engines.mitm import pins
 from proxy.engines.mitm.flow import Flow
