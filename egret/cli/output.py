@@ -58,12 +58,15 @@ def one(document: Mapping[str, Any], columns: Sequence[str] = ()) -> None:
             click.echo(f"{name}\t{text(value)}")
 
 
-def warn(document: Mapping[str, Any]) -> None:
-    """Print the warnings of an answer, and of the secrets in it, on stderr."""
+def warn(document: Mapping[str, Any], *, of: str = "") -> None:
+    """Print the warnings of an answer, and of the secrets in it, on stderr; `of`: only those with this code."""
     for place in (document, *(document.get("secrets") or ())):
         about = f"{text(place['name'])}: " if place is not document else ""
         for warning in place.get("warnings") or ():
-            said = warning.get("detail", warning) if isinstance(warning, Mapping) else warning
+            coded = isinstance(warning, Mapping)
+            if of and not (coded and warning.get("code") == of):
+                continue
+            said = warning.get("detail", warning) if coded else warning
             click.echo(f"egret: warning: {about}{text(said)}", err=True)
 
 

@@ -178,7 +178,7 @@ def change(
 def rename(client: "Client", where: "Area", name: str, new: str, environment: str) -> None:
     """Call NAME by another name, NEW, at once: sessions that are open have it under NEW alone. Versions stay."""
     document = client.change_secret(where, name, environment=environment, name=new)
-    warn(document)
+    warn(document, of="still_named")  # not what was said of its value when that was put
     one(document, ("id", *COLUMNS))
 
 

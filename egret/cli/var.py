@@ -52,7 +52,7 @@ def get(client: "Client", where: "Area", name: str) -> None:
 def rename(client: "Client", where: "Area", name: str, new: str) -> None:
     """Call NAME by another name, NEW, at once."""
     document = client.change_secret(where, name, "variables", name=new)
-    warn(document)
+    warn(document, of="still_named")  # not what was said of its value when that was put
     one(document, COLUMNS)
 
 

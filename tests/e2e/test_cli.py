@@ -60,6 +60,15 @@ def test_widening_is_a_conflict(cli):
     assert "/hosts/0" in done.stderr
 
 
+def test_a_rename_tells_who_says_the_old_name(cli):
+    """And repeats nothing of what was said when the value was put."""
+    assert "warning" in cli("secret", "put", "OLD", "-d", "cli", input=VALUE).stderr
+    assert cli("var", "put", "NAMES_IT", "key=#{SECRETS.OLD}", "-d", "cli").returncode == 0
+    (said,) = cli("secret", "rename", "OLD", "NEW", "-d", "cli").stderr.splitlines()
+    assert "variable NAMES_IT" in said
+    assert cli("secret", "rename", "NEW", "OLD", "-d", "cli").stderr == ""
+
+
 def test_a_write_only_store_is_asked_for_a_secret(cli):
     """`kv get -s` prints placeholder and metadata and exits with 8."""
     assert cli("kv", "put", "-s", "prod/db/password", "-H", "db.example", input=VALUE).returncode == 0
