@@ -1,12 +1,13 @@
 """A real store in a temporary folder, with shortcuts that tests read well with."""
 
+import functools
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pysqlite3
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import NullPool, create_engine, text
 
 from store.access import Principal
 from store.database.schema import metadata
@@ -27,6 +28,12 @@ def secret(name="API_KEY", value=CANARY, hosts=("api.example.com",), **fields) -
 
 def use(host="api.example.com", location=Location.HEADER, *, secure=True, port=None, **fields) -> Use:
     return Use(Destination(secure, host, port or (443 if secure else 80)), location, **fields)
+
+
+@functools.lru_cache(maxsize=8)
+def _engine(url):
+    """An engine that keeps no connection: the file may be replaced, the database dropped."""
+    return create_engine(url, poolclass=NullPool, **({"module": pysqlite3} if "sqlite" in url else {}))
 
 
 @dataclass
@@ -72,12 +79,9 @@ class Store:
 
     def sql(self, statement, **parameters):
         """Run SQL behind the store's back; returns rows, if any."""
-        engine = create_engine(self.url, **({"module": pysqlite3} if "sqlite" in self.url else {}))
-        with engine.begin() as connection:
+        with _engine(self.url).begin() as connection:
             result = connection.execute(text(statement), parameters)
-            rows = result.all() if result.returns_rows else []
-        engine.dispose()
-        return rows
+            return result.all() if result.returns_rows else []
 
     def later(self, seconds: float) -> None:
         """Let the store's clock go ahead."""
