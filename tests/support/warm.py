@@ -4,6 +4,7 @@ Fewer functions are fewer rooms to know, and less to pay for.
 """
 
 import asyncio
+import gzip
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,10 @@ import proxy as package
 import store
 
 ANSWER = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{"a": "b c"}'
+_PACKED = gzip.compress(b'{"a": "b c"}' * 100, mtime=0)
+GZIPPED = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(_PACKED) + _PACKED
+SEARCHING = {"search.py Search.matches", "stream.py Stream.feed"}
+"""What an answer runs through where it is searched, and nowhere else."""
 CREDENTIALS = {"injected": b"#{SECRETS.KEY}", "searched": b"of-its-own", "elsewhere": b"of-its-own"}
 """What a GET sends: a placeholder; none, where the answer is searched for the secret; none, where it cannot be."""
 

@@ -78,6 +78,11 @@ def messages(proxy):
     return websocket(proxy, "/swallow"), sockets.frame(1, b"x", masked=True) * 20_000
 
 
+def pings(proxy):
+    """Pings of a WebSocket, which all are answered."""
+    return websocket(proxy, "/swallow"), sockets.frame(9, b"x", masked=True) * 20_000
+
+
 def chunks(proxy):
     """A body in chunks of a byte."""
     sock = bare(proxy)
@@ -107,7 +112,7 @@ PRIORITY = b"\0\0\x05\x02\0\0\0\0\x01" + b"\0\0\0\0\x10"
 WINDOW = b"\0\0\x04\x08\0\0\0\0\0" + b"\0\0\0\x01"
 
 UP = {
-    "fragments": fragments, "messages": messages, "chunks": chunks, "refusals": refusals, "pings": frames(PING),
+    "fragments": fragments, "messages": messages, "WebSocket pings": pings, "chunks": chunks, "refusals": refusals, "pings": frames(PING),
     "settings": frames(SETTINGS), "priorities": frames(PRIORITY), "windows": frames(WINDOW),
 }  # fmt: skip
 

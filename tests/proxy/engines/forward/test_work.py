@@ -1,15 +1,10 @@
 """How much of our code one request runs through."""
 
-import gzip
-
 import pytest
 import warm
 from forward import Forward
 from served import receive
 
-PACKED = gzip.compress(b'{"a": "b c"}' * 100, mtime=0)
-GZIPPED = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(PACKED) + PACKED
-SEARCHING = {"search.py Search.matches", "stream.py Stream.feed"}
 MOST = {
     "express": {"injected": 110, "searched": 95, "elsewhere": 80},
     "mitmproxy": {"injected": 125, "searched": 110, "elsewhere": 92},
@@ -25,10 +20,10 @@ def test_a_warm_get_runs_through_few_functions(engine, tmp_path, kind):
 
 def test_where_no_value_reaches_all_is_as_without_secrets(engine, tmp_path):
     """An answer runs through the very same functions, and nothing of it is decoded or searched."""
-    found = {kind: ran(tmp_path / kind, kind, GZIPPED) for kind in ("elsewhere", "without", "searched")}
+    found = {kind: ran(tmp_path / kind, kind, warm.GZIPPED) for kind in ("elsewhere", "without", "searched")}
     assert found["elsewhere"] == found["without"]
-    assert not SEARCHING & set(found["elsewhere"])
-    assert set(found["searched"]) >= SEARCHING
+    assert not warm.SEARCHING & set(found["elsewhere"])
+    assert set(found["searched"]) >= warm.SEARCHING
 
 
 def ran(folder, kind, answer=warm.ANSWER):
