@@ -1,5 +1,6 @@
 """What a process imports is what its start takes, and what an attacker finds in it: not what nobody calls."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -25,3 +26,19 @@ def test_nothing_is_imported_that_is_not_called(imports, needless):
     script = f"{imports}; import sys; print(*[name for name in {needless.split()} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_nothing_but_bodies_and_messages_is_compressed():
+    """An answer of our own that was, with a value and a client's text in it, would tell the value by its length.
+
+    What goes through is compressed in one place for bodies and in one for messages (`stored.py`, `sealed` in `frames.py`).
+    """
+    compressors = re.compile(r"^\s*(?:import|from) (?:zlib|gzip|bz2|lzma|brotli|zstandard|compression)\b", re.MULTILINE)
+    files = {
+        str(path.relative_to(ROOT))
+        for package in ("proxy", "store", "egret")
+        for path in (ROOT / package).rglob("*.py")
+        if compressors.search(path.read_text())
+    }
+    coding = {f"proxy/core/coding/{name}.py" for name in ("decode", "encode", "stored")}
+    assert files == {*coding, "proxy/protocol/frames.py", "store/keys/tokens.py"}  # the last: a checksum
