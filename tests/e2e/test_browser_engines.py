@@ -184,6 +184,11 @@ WORKER = {
     "hosts of others stay": ("return (await fetch(OTHER + '/open.txt')).text()", "open"),
     "fetch": ("return show(await fetch(API + '/sw?t=' + MARK))", ["GET", f"/sw?t={MARK}", ""]),
     "frames are said": ("add(`<iframe src='${NEAR}/show?t=${MARK}'></iframe>`); return warned(NEAR + ' from iframe')", True),
+    "location is said": (
+        ("location = 'http://b.localhost:@PORT@/?location=' + MARK; stop();"
+        "return self.navigation ? warned('http://b.localhost:@PORT@ from a navigation: use fetch') : 'no way to know'"),
+        (True, "no way to know"),
+    ),
     "unbound": ("return import('https://other.example.com/module/a.js?t=' + MARK).then(() => 'loaded', (error) => error.name)", "TypeError"),
 }  # fmt: skip
 
