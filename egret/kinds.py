@@ -256,4 +256,33 @@ def _group(raw: object) -> str | None:
 
 GROUP: Final = Kind("null, or the name of a group of this machine", _group)
 FOLDERS: Final = Kind("a list of absolute paths", lambda raw: tuple(map(_folder, _items(raw))))
+
+
+def _webhook(raw: object) -> str:
+    """Take a URL; in clear only to this machine, since rows name secrets and hosts."""
+    if not isinstance(raw, str) or not re.fullmatch(r"https?://[!-~]+", raw) or re.search(r"[@#\\]", raw):
+        raise Rejected
+    try:
+        parts = urlsplit(raw)
+        here = parts.hostname in {"127.0.0.1", "::1", "localhost"}
+        if not parts.hostname or parts.port == 0 or (parts.scheme == "http" and not here):
+            raise Rejected
+    except ValueError:
+        raise Rejected from None
+    return raw
+
+
+def _action(raw: object) -> str:
+    if not isinstance(raw, str) or not re.fullmatch(r"[a-z]+(?::[a-z]+)?", raw):
+        raise Rejected
+    return raw
+
+
+WEBHOOKS: Final = Kind(
+    "a list of https:// URLs without user and fragment, http:// to this machine only",
+    lambda raw: tuple(dict.fromkeys(map(_webhook, _items(raw)))),
+)
+ACTIONS: Final = Kind(
+    "a list of actions, or their areas, such as use:refuse or keys", lambda raw: tuple(map(_action, _items(raw)))
+)
 WORDS: Final = Kind("a list of names of variables", lambda raw: tuple(map(_word, _items(raw))))

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from egret.kinds import (
+    ACTIONS,
     ADDRESS,
     FILE,
     FLAG,
@@ -17,6 +18,7 @@ from egret.kinds import (
     PORTS,
     PUBLIC_URL,
     STORE_URL,
+    WEBHOOKS,
     WORDS,
     Address,
     Kind,
@@ -34,6 +36,10 @@ GIB: Final = 1 << 30
 COUNT: Final = whole(1, 1_000_000)
 RATE: Final = whole(0, 10_000_000)
 WAIT: Final = seconds(0.1, 86_400)
+TOLD: Final = (
+    "use:refuse", "use:unasked", "use:end", "keys:write", "keys:report", "members:write", "store:mend", "store:gap",
+    "store:restore",
+)  # fmt: skip
 
 
 def option[T](kind: Kind[T], default: T, doc: str) -> T:
@@ -156,6 +162,20 @@ class Audit:
     checkpoint_every: float = option(seconds(1, 86_400), 60.0, "Seconds between two checkpoints, if the log has grown.")
     checkpoint_stdout: bool = option(
         FLAG, False, "Write them to stdout as well, for a log collector: copies elsewhere are what they are for."
+    )
+    webhooks: tuple[str, ...] = field(
+        default=(),
+        repr=False,  # a URL may hold a token
+        metadata={
+            "kind": WEBHOOKS,
+            "doc": "URLs to which rows of the log are posted, signed: docs/audit.md.",
+        },
+    )
+    webhook_key: Path | None = option(
+        FILE, None, "The file with the key of their signatures, in base64: openssl rand -base64 32."
+    )
+    webhook_actions: tuple[str, ...] = option(
+        ACTIONS, TOLD, "Which rows: actions, or their areas; by default refusals, unasked hits, alarms and keys."
     )
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from egret.settings import Settings
     from store.api.run import Doors
     from store.api.state import Urls
+    from store.log.webhooks import Hooks
     from store.vault import Vault
 
 FATAL: Final = 78
@@ -103,6 +104,7 @@ def _open(options: argparse.Namespace, settings: "Settings", url: str) -> int:
     from store.dashboard import mount  # noqa: PLC0415
     from store.vault import Vault  # noqa: PLC0415
 
+    hooks = _hooks(settings)
     vault = Vault.open(url, options.data, anchor=settings.store.anchor, enroll=options.enroll)
     if url.startswith("sqlite"):
         _warn_of_one_disk(url, settings.store.anchor or options.data / CONTROL)
@@ -111,7 +113,7 @@ def _open(options: argparse.Namespace, settings: "Settings", url: str) -> int:
         rates = Rates(settings.admin.key_rate, settings.admin.failure_rate)
         urls, supervised = _urls(options, settings, sock), options.fd is not None
         every, stdout = settings.audit.checkpoint_every, settings.audit.checkpoint_stdout
-        doors = Doors(sock, urls, rates, options.ready_fd, supervised, every, stdout, [mount])
+        doors = Doors(sock, urls, rates, options.ready_fd, supervised, every, stdout, hooks, [mount])
         gc.freeze()  # what the program is made of is no garbage: a collection looks at what requests left behind
         gc.enable()
         # Not uvloop: it keeps one receive buffer for ever, and in it the last upload's values.
@@ -119,6 +121,21 @@ def _open(options: argparse.Namespace, settings: "Settings", url: str) -> int:
     finally:
         vault.close()
     return 0
+
+
+def _hooks(settings: "Settings") -> "Hooks":
+    """Return who is told of the log; raises `SettingsError` where nothing could be signed."""
+    from store.log.webhooks import BadKey, Hooks, read_key  # noqa: PLC0415
+
+    audit = settings.audit
+    if not audit.webhooks:
+        return Hooks()
+    if audit.webhook_key is None:
+        raise SettingsError("audit.webhook_key: name a file with base64 of 32 random bytes: openssl rand -base64 32")
+    try:
+        return Hooks(audit.webhooks, read_key(audit.webhook_key), audit.webhook_actions)
+    except BadKey as error:
+        raise SettingsError(str(error)) from None
 
 
 def _warn_of_one_disk(url: str, mark: Path) -> None:

@@ -89,6 +89,8 @@ class Readiness:
         metrics.uses(self._keeper.intake.taken)
         age = time.monotonic() - self._keeper.beaten if self._keeper.beaten else 0.0
         metrics.gauge("store_beat_age_seconds", "Seconds since the last heartbeat was written.", age)
+        behind = max((each.behind for each in self._keeper.webhooks), default=0)
+        metrics.gauge("store_webhook_behind_rows", "Rows of the log that the slowest webhook was not told.", behind)
 
     def _intake(self) -> str:
         behind = self._keeper.fault or self._keeper.intake.backlog() > BACKLOG

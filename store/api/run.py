@@ -5,7 +5,7 @@ import hmac
 import os
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiohttp import web
@@ -13,6 +13,7 @@ from aiohttp import web
 from store.api import app, server
 from store.api.state import Rates, State, Urls
 from store.keys.keyring import read_private
+from store.log.webhooks import Hooks
 from store.vault import Vault
 
 DRAIN = {True: 2.0, False: 25.0}
@@ -30,6 +31,7 @@ class Doors:
     supervised: bool
     checkpoint_every: float = 60.0
     checkpoint_stdout: bool = False
+    hooks: Hooks = field(default_factory=Hooks)
     mounts: Sequence[app.Mount] = ()
 
 
@@ -40,6 +42,7 @@ async def serve(vault: Vault, data: Path, doors: Doors, hush: asyncio.Event, sto
     """
     state = State(vault, data, doors.urls, own_key(data), doors.rates)
     state.keeper.checkpoint(vault, doors.checkpoint_every, stdout=doors.checkpoint_stdout)
+    state.keeper.tell(doors.hooks)
     runner = server.Runner(app.build(state, *doors.mounts))
     try:
         await asyncio.to_thread(state.keeper.start)

@@ -280,6 +280,9 @@ spooled = Table(
 
 spools = Table("spools", metadata, Column("spool", Text, primary_key=True), _count("seq"), _time("seen_at"))
 
+webhooks = Table("webhooks", metadata, Column("id", Text, primary_key=True), _count("seq"))
+"""Up to which row of `audit` each was told what it wants; `id` is the hash of its URL."""
+
 
 @cache
 def whole() -> MetaData:

@@ -52,6 +52,7 @@ from store.ledger.log_watch import LogWatch
 from store.ledger.sweep import Sweep
 from store.ledger.upgrade import upgrade
 from store.log.checkpoints import Checkpoints
+from store.log.webhooks import Hooks, Webhook
 from store.trust.head import Head
 from store.trust.mark import CONTROL, DATA, MARK, HighWater, anchor_of
 from store.vault.consumers import Consumers, Declaration
@@ -171,6 +172,10 @@ class Vault:
     def checkpoints(self, data: Path) -> Checkpoints:
         """Return what writes checkpoints of the audit log."""
         return Checkpoints(data, self._gate.keys.writer)
+
+    def webhooks(self, hooks: Hooks, leads: Callable[[], bool]) -> list[Webhook]:
+        """Return what tells webhooks of the log, while `leads` says that this store leads."""
+        return [Webhook(url, hooks, self._gate.database, self.audit_head, leads) for url in hooks.urls]
 
     def audit_head(self) -> Head:
         """Return the verified head, which names the log's last row."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from store.database.writer import WriterThread
 from store.errors import StoreError
+from store.log.webhooks import Hooks, Webhook
 from store.vault import Vault
 
 log = logging.getLogger("store.keeper")
@@ -54,6 +55,7 @@ class Keeper:
         if not vault.sqlite:
             self._duties.append(_Duty(INTAKE, self.intake.take_table, led=True))
         self.checkpoints = vault.checkpoints(data)
+        self.webhooks: list[Webhook] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="store-keeper", daemon=True)
         self.fault = ""
@@ -65,17 +67,25 @@ class Keeper:
         self.checkpoints.stdout = stdout
         self._duties.append(_Duty(every, lambda: self.checkpoints.write(vault.audit_head())))
 
+    def tell(self, hooks: Hooks) -> None:
+        """Have webhooks told of the log, each in a thread of its own: a slow one holds nothing up."""
+        self.webhooks = self._vault.webhooks(hooks, lambda: self._leader.leads)
+
     def start(self) -> None:
         """Write the first heartbeat, then go on in a thread; raises what the first one raises."""
         self._writer.submit(self._beat.work).result(30)
         self.beaten = time.monotonic()
         self._thread.start()
+        for webhook in self.webhooks:
+            webhook.start()
 
     def close(self) -> None:
         """Stop; what is under way ends first."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(10)
+        for webhook in self.webhooks:
+            webhook.close()
         self._leader.close()
 
     def _run(self) -> None:

@@ -111,6 +111,12 @@ def test_environment_trust_may_be_cleared(tmp_path):
         ("proxy: {engine: [mitmproxy]}", "line 1", "one of mitmproxy"),
         (f"proxy: {{listen: '{CANARY}:99999'}}", "line 1", "HOST:PORT"),
         ("proxy: {listen: 8080}", "line 1", "HOST:PORT"),
+        (f"audit: {{webhooks: ['http://ops.example.com/{CANARY}']}}", "line 1", "https:// URLs"),
+        (f"audit: {{webhooks: ['https://user:{CANARY}@ops.example.com/']}}", "line 1", "https:// URLs"),
+        ("audit: {webhooks: ['https://']}", "line 1", "https:// URLs"),
+        ("audit: {webhooks: ['https://a.example:99999/']}", "line 1", "https:// URLs"),
+        ("audit: {webhooks: ['https://a.example/ b']}", "line 1", "https:// URLs"),
+        ("audit: {webhook_actions: ['use:refuse', 'Use']}", "line 1", "a list of actions"),
         ("proxy: {listen: '::1:80'}", "line 1", "HOST:PORT"),
         ("proxy: {listen: '[::zz]:80'}", "line 1", "HOST:PORT"),
         (f"store: {{url: 'mysql://u:{CANARY}@h/d'}}", "line 1", "sqlite, or a URL"),
@@ -173,6 +179,14 @@ def test_a_store_password_is_not_shown():
     """The database URL stays out of `repr`, which logs and tracebacks use."""
     settings = load(None, {"EGRET_STORE__URL": f"postgresql+psycopg://egret:{CANARY}@db/egret"})
     assert CANARY in settings.store.url
+    assert CANARY not in repr(settings)
+
+
+def test_a_webhooks_token_is_not_shown():
+    """The same of a URL that rows are posted to; in clear it may be this machine's."""
+    urls = f"https://ops.example.com/{CANARY}?a=b,http://127.0.0.1:9/x"
+    settings = load(None, {"EGRET_AUDIT__WEBHOOKS": urls, "EGRET_AUDIT__WEBHOOK_ACTIONS": "use:refuse,keys"})
+    assert (",".join(settings.audit.webhooks), settings.audit.webhook_actions) == (urls, ("use:refuse", "keys"))
     assert CANARY not in repr(settings)
 
 

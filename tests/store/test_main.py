@@ -1,5 +1,6 @@
 """`python -m store`, started as its supervisor starts it."""
 
+import base64
 import json
 import os
 import shutil
@@ -13,6 +14,8 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from served import wait_for
+from webhook_receiver import KEY, TOKEN, Receiver
 
 from store.operator.init import initialise
 
@@ -32,8 +35,9 @@ class Process:
         os.close(theirs)
         self.said = os.read(self.ready, 64) if wait else b""
 
-    def get(self, path, key="", timeout=60):
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}")
+    def get(self, path, key="", timeout=60, body=None):
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", body)
+        request.add_header("Content-Type", "application/json")
         if key:
             request.add_header("Authorization", f"Api-Key {key}")
         with urllib.request.urlopen(request, timeout=timeout) as answer:
@@ -77,6 +81,39 @@ def test_it_says_where_nothing_tells_that_the_disk_was_put_back(made, monkeypatc
         assert Path(elsewhere).stat().st_dev != data.stat().st_dev
         monkeypatch.setenv("EGRET_STORE__ANCHOR", elsewhere)
         assert "store.anchor" not in Process(data).stop()[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [(None, "audit.webhook_key: name a file"), ("nothing of the kind", "openssl rand -base64 32")],
+)
+def test_without_a_key_to_sign_with_no_webhook_is_told(made, tmp_path, monkeypatch, text, sentence):
+    """It does not start: the operator would wait for what never comes."""
+    data, _ = made
+    monkeypatch.setenv("EGRET_AUDIT__WEBHOOKS", "https://ops.example.com/a-token")
+    if text is not None:
+        (tmp_path / "hook.key").write_text(text)
+        monkeypatch.setenv("EGRET_AUDIT__WEBHOOK_KEY", str(tmp_path / "hook.key"))
+    process = Process(data, wait=False)
+    process.process.wait(60)
+    code, errors = process.stop()
+    assert (code, sentence in errors, "a-token" in errors, "nothing of" in errors) == (78, True, False, False)
+
+
+def test_it_tells_webhooks(made, tmp_path, monkeypatch):
+    """A key is made, and the operator's URL is told, signed."""
+    data, key = made
+    file = tmp_path / "hook.key"
+    file.write_bytes(base64.b64encode(KEY))
+    monkeypatch.setenv("EGRET_AUDIT__WEBHOOK_KEY", str(file))
+    with Receiver() as receiver:
+        monkeypatch.setenv("EGRET_AUDIT__WEBHOOKS", receiver.url)
+        process = Process(data)
+        body = b'{"name": "another", "permission": "full"}'
+        wait_for(lambda: process.get("/keys/", key, body=body) and receiver.rows)
+        code, errors = process.stop()
+    assert {(row["action"], row["outcome"]) for row in receiver.rows} == {("keys:write", "ok")}
+    assert (code, TOKEN in errors) == (0, False)
 
 
 def test_it_runs_without_the_opening_key(made):

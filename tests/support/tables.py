@@ -6,7 +6,7 @@ BELIEVED = {"head", "history", "nodes", "documents"}
 LISTS = {"sessions", "api_keys", "members", "member_projects", "group_members", "consumers", "groups"}
 """Lists of things that have a document of their own each; nothing signed is made of their rows."""
 
-WORKING = {"marks", "spooled", "spools"}
-"""Repeatable requests, and lines of use on their way: they decide about nothing that is signed."""
+WORKING = {"marks", "spooled", "spools", "webhooks"}
+"""Repeatable requests, lines of use on their way, and what webhooks were told: they decide about nothing that is signed."""
 
 LOG = {"audit"}
