@@ -39,7 +39,7 @@ def path(environ: Mapping[str, str]) -> Path:
 
 def find(environ: Mapping[str, str]) -> Credentials:
     """Return the credentials to use; raises `CredentialsError`."""
-    url, key = environ.get("EGRET_URL", ""), environ.get("EGRET_API_KEY", "")
+    url, key = environ.get("EGRET_URL", "").strip(), environ.get("EGRET_API_KEY", "").strip()  # of a CRLF file
     if not (url and key):
         kept = _read(path(environ))
         # A key is only for the server that it was entered for: never send it to another EGRET_URL.

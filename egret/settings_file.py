@@ -75,6 +75,9 @@ def _root(path: Path, known: Known, faults: list[str]) -> yaml.Node | None:
         return None
     try:
         root: yaml.Node | None = yaml.compose(text, yaml.SafeLoader)
+    except RecursionError:
+        faults.append(f"{path}: is nested too deeply")
+        return None
     except yaml.YAMLError as error:  # its text quotes the file
         mark = getattr(error, "problem_mark", None)
         faults.append(f"{path}{f' line {mark.line + 1}' if mark else ''}: not valid YAML")

@@ -73,9 +73,16 @@ class Transport:
     _connection: http.client.HTTPConnection | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-            raise ValueError("the server's URL must look like https://egret.example.com")
+        try:
+            parts = urlsplit(self.url)
+            plain = not (parts.query or parts.fragment or "@" in parts.netloc) and parts.port != 0
+        except ValueError:  # its text repeats the URL
+            plain = False
+        if not plain or parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("the server's URL must look like https://egret.example.com") from None
+        # What cannot stand in a field would be repeated by http.client in its complaint.
+        if not self.key.isascii() or not self.key.isprintable() or " " in self.key:
+            raise ValueError("the API key has a character that no key has; is there a line break or a blank in it?")
 
     def __enter__(self) -> Self:
         return self

@@ -2,19 +2,20 @@
 
 `*` stands for the rest at the end of a pattern, and for one segment part elsewhere. A path that an upstream could read
 as another one (dot segments, encoded slashes and backslashes, at any depth of encoding, overlong, full-width, between
-blanks) matches no pattern: a rule `/v1/*` must not let `/v1/%2e%2e/admin` through. Nor does a request that tells the
-upstream to take it for one of another method or path.
+blanks) matches no pattern: a rule `/v1/*` must not let `/v1/%2e%2e/admin` through. What many servers cut off (`#` and
+all behind it, `;` and the rest of its segment) has to fit without it, too: `/files/key#.pdf` is no `/files/*.pdf`. Nor
+does a request match that tells the upstream to take it for one of another method or path.
 """
 
 import functools
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 from urllib.parse import unquote_plus, unquote_to_bytes
 
 _DEPTH = 8
-_MARKS: Final = frozenset("./\\%;\u2044\u2215\u2216\u29f5\u29f8\u29f9\u3002")
+_MARKS: Final = frozenset("./\\%;#?\u2044\u2215\u2216\u29f5\u29f8\u29f9\u3002")
 """And slashes, backslashes and full stops that some servers map to ASCII's (best fit), though Unicode does not."""
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
 
@@ -36,6 +37,29 @@ def path_is_plain(path: str) -> bool:
             return True
         raw = decoded
     return False
+
+
+_PLACEHOLDER: Final = re.compile(
+    r"(?:#|%23)(?:\{|%7[Bb]|<|%3[Cc])(?:SECRETS|VARS)\.[A-Z][A-Z0-9_]{0,127}(?:\}|%7[Dd]|>|%3[Ee])"
+)
+"""As `proxy.core.placeholder` finds one in a path: what stands there when it leaves is written percent-encoded."""
+_HIDDEN: Final = '"'  # in no pattern, so that only `*` stands for it
+_CUT: Final = re.compile(r"(?:#|%(?:25)*(?:23|3[Ff])).*", re.DOTALL)
+_PARAMETERS: Final = re.compile(r"(?:;|%(?:25)*3[Bb])[^/]*")
+
+
+def _readings(path: str) -> set[str]:
+    """Return what servers make of a plain path: some end it at `#` or `?`, some leave path parameters out."""
+    text = _PLACEHOLDER.sub(_HIDDEN, path)
+    cut = _CUT.sub("", text)
+    return {text, cut, _PARAMETERS.sub("", text), _PARAMETERS.sub("", cut)}
+
+
+def allows_path(patterns: Sequence[str], path: str) -> bool:
+    """Whether a path fits a pattern, in whatever way an upstream reads it."""
+    return path_is_plain(path) and all(
+        any(matches_path(pattern, reading) for pattern in patterns) for reading in _readings(path)
+    )
 
 
 def _is_dots(segment: bytes) -> bool:

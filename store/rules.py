@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from store.errors import Invalid, Problem
 from store.hosts import bad_host, normalise_host, too_wide
 from store.model import OWN_HOST, Destination, Location, Use, own
-from store.paths import covers_path, matches_path, path_is_plain, says_otherwise
+from store.paths import allows_path, covers_path, path_is_plain, says_otherwise
 
 type Hosts = list[str | dict[str, object]]
 """Destination rules in their canonical form."""
@@ -89,10 +89,7 @@ class DestinationRule:
             return True
         if says_otherwise(use.fields, use.query):
             return False
-        return self.paths is None or self._has_path(use)
-
-    def _has_path(self, use: Use) -> bool:
-        return path_is_plain(use.path) and any(matches_path(pattern, use.path) for pattern in self.paths or ())
+        return self.paths is None or allows_path(self.paths, use.path)
 
     def allows(self, use: Use) -> bool:
         """Whether the rule permits this use. `headers` binds uses in headers only; locations bind the rest."""

@@ -8,6 +8,7 @@ import importlib
 import keyword
 import signal
 import sys
+from pathlib import Path
 from typing import Final
 
 PROGRAM: Final = __name__ == "__main__" or sys.argv[0].rpartition("/")[2] == "egret"
@@ -20,7 +21,7 @@ if PROGRAM and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
 import click  # noqa: E402
 
 from egret import __version__  # noqa: E402
-from egret.cli.common import Group, fail  # noqa: E402
+from egret.cli.common import USAGE, Group, fail  # noqa: E402
 from egret.installed import lacks_module  # noqa: E402
 
 COMMANDS: Final = {
@@ -64,6 +65,22 @@ COMMANDS: Final = {
 """Every command: the module that defines it, under its own name, and the line that `--help` shows."""
 
 
+_SILENT: Final = frozenset({"run", "serve", "store", "proxy", "gateway", "sidecar"})
+"""Commands that need no stdout of their own."""
+
+
+def _place(error: OSError) -> str:
+    return f": {error.filename}" if isinstance(error.filename, str) else ""
+
+
+def _unforeseen(error: Exception) -> str:
+    import traceback  # noqa: PLC0415
+
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}"
+    return f"this is a fault of Egret's: {where}. Its text is not shown, since it may hold a value; please report it."
+
+
 class Lazy(Group):
     """A group whose commands are imported when they are run."""
 
@@ -83,14 +100,21 @@ class Lazy(Group):
         return command
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command; a library that is not installed is a sentence, not a traceback."""
+        """Run the command. What it did not foresee is a sentence: the text of a traceback may hold a key or a value."""
+        if sys.stdout is None and ctx.invoked_subcommand not in _SILENT:
+            fail("stdout is closed, and what this command prints would be lost: give it one (>/dev/null)", USAGE)
         try:
-            return super().invoke(ctx)
-        except ModuleNotFoundError as error:
-            said = lacks_module(error)
-            if not said:
-                raise
-            fail(said)
+            done = super().invoke(ctx)
+            if sys.stdout is not None:
+                sys.stdout.flush()  # or a full disk is found when nobody can say so any more
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except OSError as error:
+            fail(f"{error.strerror or type(error).__name__}{_place(error)}. What was done before that stays.")
+        except Exception as error:  # noqa: BLE001
+            lacking = lacks_module(error) if isinstance(error, ModuleNotFoundError) else ""
+            fail(lacking or _unforeseen(error))
+        return done
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without importing them."""

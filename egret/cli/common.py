@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, NoReturn
 
 import click
 
-from egret.cli.output import JSON, printable
+from egret.cli.output import JSON, one, printable
 from egret.installed import lacks_engine, lacks_server
 from egret.sandbox.places import data_home
 from egret.settings import SettingsError, environment, load
@@ -80,6 +80,12 @@ def fail(text: str, code: int = ERROR) -> NoReturn:
     for line in text.splitlines() or [""]:
         click.echo(f"egret: {printable(line)}", err=True)
     raise click.exceptions.Exit(code)
+
+
+def write_only(document: Mapping[str, object]) -> NoReturn:
+    """Print what is known of a secret, and that this is all."""
+    one({"placeholder": f"#{{SECRETS.{document['name']}}}", **document})
+    fail("secrets are write-only: no command and no route reads a value; use the placeholder", WRITE_ONLY)
 
 
 def settings(config: Path | None) -> "Settings":

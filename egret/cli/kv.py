@@ -6,11 +6,11 @@ Keys become names as `egret.keynames` says: `prod/db/password` is `PROD__DB__PAS
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from egret.cli.common import NOT_FOUND, UNAVAILABLE, USAGE, WRITE_ONLY, Group, fail
+from egret.cli.common import NOT_FOUND, UNAVAILABLE, USAGE, Group, fail, write_only
 from egret.cli.group import permissions_of
 from egret.cli.output import one, rows, warn
 from egret.cli.scopes import scoped
@@ -80,14 +80,8 @@ def _of_the_session(key: str, *, secret: bool) -> None:
             NOT_FOUND,
         )
     if secret:
-        _write_only(key, found)
+        write_only({"key": key, **found})
     click.echo(found)
-
-
-def _write_only(key: str, document: "Document") -> NoReturn:
-    """Print what is known of a secret, and that this is all."""
-    one({"placeholder": f"#{{SECRETS.{document['name']}}}", "key": key, **document})
-    fail("secrets are write-only: no command and no route reads a value; use the placeholder", WRITE_ONLY)
 
 
 @click.group(cls=Group)
@@ -147,7 +141,7 @@ def get(client: "Client", where: "Area", key: str, *, secret: bool, environment:
     if not secret:
         click.echo(found["value"])
         return
-    _write_only(key, found)
+    write_only({"key": key, **found})
 
 
 @kv.command("ls")

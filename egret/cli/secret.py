@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from egret.cli.common import Group
+from egret.cli.common import Group, write_only
 from egret.cli.output import one, printable, rows, warn
 from egret.cli.scopes import scoped
 from egret.cli.values import takes_value
@@ -129,6 +129,15 @@ environment_option = click.option("--environment", "-e", default="", help="The o
 def info(client: "Client", where: "Area", name: str, environment: str) -> None:
     """Show everything that is known of NAME: all but its value."""
     one(client.secret(where, name, environment=environment))
+
+
+@secret.command()
+@click.argument("name")
+@environment_option
+@scoped
+def get(client: "Client", where: "Area", name: str, environment: str) -> None:
+    """Print the placeholder of NAME and what is known of it; exits with 8, since nothing shows a value."""
+    write_only(client.secret(where, name, environment=environment))
 
 
 @secret.command()

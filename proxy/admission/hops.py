@@ -9,8 +9,10 @@ from proxy.core.message import Fields
 HOP: Final = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"te", b"transfer-encoding", b"upgrade", b"http2-settings")
 )
-_KEPT: Final = frozenset((b"host", b"content-length", b"transfer-encoding"))
-"""Naming these in Connection would change framing or destination behind our back; we own them anyway."""
+_KEPT: Final = frozenset(
+    (b"host", b"content-length", b"transfer-encoding", b"content-encoding", b"content-type", b"content-range")
+)
+"""Naming these in Connection would change framing, destination or what a body is searched as, behind our back."""
 
 _WEBSOCKET: Final = frozenset((b"connection", b"upgrade"))
 _OURS: Final = frozenset((b"alt-svc", b"proxy-authenticate"))

@@ -97,6 +97,8 @@ class Link(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Note that the peer ended its side; ours stays open until it is closed."""
+        # The end of TLS is said in TLS: anybody on the way can end what is below it.
+        self.broken = self.broken or (self._tls is not None and not self.eof)
         self.eof = True
         self.wake()
         self.ended()
@@ -104,7 +106,7 @@ class Link(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let nobody wait any more."""
-        self.broken = exc is not None
+        self.broken = self.broken or exc is not None
         self.lost = self.eof = True
         self.congested = False
         self.wake()
@@ -270,7 +272,8 @@ class Link(asyncio.Protocol):
                 parts.append(part)
         except ssl.SSLWantReadError:
             pass
-        except ssl.SSLError:  # a tidy end, or records that cannot be read on
+        except ssl.SSLError as error:  # a tidy end, or records that cannot be read on
+            self.broken = self.broken or not isinstance(error, ssl.SSLZeroReturnError)
             self.eof = True
             self.loop.call_soon(self.ended)
             self.wake()

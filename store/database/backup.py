@@ -18,4 +18,4 @@ def backup(source: Path, target: Path) -> None:
             live.backup(copy)
     except pysqlite3.Error as error:
         target.unlink(missing_ok=True)
-        raise Unavailable("The backup could not be written.") from error
+        raise Unavailable(f"{source} could not be copied to {target}: is it a database, and is there room?") from error

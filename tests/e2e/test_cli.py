@@ -82,6 +82,48 @@ def test_a_write_only_store_is_asked_for_a_secret(cli):
     assert cli("kv", "get", "-s", "prod/db/password").returncode == 3
 
 
+def test_reading_a_secret_is_answered(cli):
+    """`secret get`, which everybody types once, says the placeholder and that this is all."""
+    assert cli("secret", "put", "ASKED_FOR", "-d", "cli", "-H", "a.example", input=VALUE).returncode == 0
+    done = cli("secret", "get", "ASKED_FOR", "-d", "cli")
+    assert (done.returncode, "#{SECRETS.ASKED_FOR}" in done.stdout, "write-only" in done.stderr) == (8, True, True)
+    assert cli("secret", "rm", "ASKED_FOR", "-d", "cli").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [
+        ("EGRET_API_KEY", "@KEY@\r", 0),
+        ("EGRET_API_KEY", "@KEY@\nX", 2),
+        ("EGRET_API_KEY", "@KEY@\u00e9", 2),
+        ("EGRET_API_KEY", "@KEY@ @KEY@", 2),
+        ("EGRET_URL", "http://127.0.0.1:99999", 2),
+        ("EGRET_URL", "http://user:@KEY@@127.0.0.1:1", 2),
+        ("EGRET_URL", "http://[::1", 2),
+    ],
+)
+def test_a_key_is_never_repeated(egret, cli, name, value, code):
+    """Not in a traceback either: libraries repeat what they cannot send."""
+    done = cli("dataset", "ls", env={name: value.replace("@KEY@", egret.key)})
+    assert done.returncode == code, done.stderr
+    assert egret.key not in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("redirect", "says"),
+    [(">&-", "stdout is closed"), ("> /dev/full", "No space left on device")],
+    ids=["closed", "full"],
+)
+def test_what_cannot_be_shown_is_said(egret, cli, tmp_path, redirect, says):
+    """Keys and tokens are shown once: a command that lost one does not end as if all were well."""
+    done = cli("init", "--data", str(tmp_path / "data"), prefix=("sh", "-c", f'exec "$@" {redirect}', "sh"))
+    assert (done.returncode != 0, says in done.stderr, "Traceback" in done.stderr) == (True, True, False), done.stderr
+    assert (tmp_path / "data").exists() == ("closed" not in says)
+    done = cli("session", "open", "-d", "cli", prefix=("sh", "-c", f'exec "$@" {redirect}', "sh"))
+    assert (done.returncode != 0, says in done.stderr, "Traceback" in done.stderr) == (True, True, False), done.stderr
+
+
 def test_variables_are_readable(cli):
     """A variable comes back as it was put."""
     assert cli("kv", "put", "prod/region", "eu-1").returncode == 0

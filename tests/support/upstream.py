@@ -191,6 +191,9 @@ class Upstream:
         finally:
             with self._lock:
                 self._open.discard(tcp)
+            with contextlib.suppress(OSError, ValueError, AttributeError):  # the last: no TLS
+                conn.settimeout(0)
+                conn.unwrap()  # says the end, and waits for nobody's
             conn.close()
 
     def _route(self, request):

@@ -104,10 +104,11 @@ UNSAFE_PREFIXES: Final = (
     b"integrity-policy", b"document-isolation-policy", b"connection-allowlist",
 )  # fmt: skip
 UNSAFE_SUFFIXES: Final = (b"cdn-cache-control",)
+_LINK: Final = re.compile(rb'(?:\A|,)[ \t,]*+<[^>]*+>((?:"(?:[^"\\]|\\.)*+"|[^<",]++)*+)', re.DOTALL)
+_PARAMETER: Final = re.compile(rb'[ \t]*+;([^=;"]*+)(?:=((?:"(?:[^"\\]|\\.)*+"|[^;"]++)*+))?', re.DOTALL)
+"""Both possessive: what does not fit is given up at once, however long it is."""
 _FETCHES: Final = re.compile(
-    rb'rel\s*=\s*"?[^";,]*'
-    rb"(?:preload|preconnect|dns-prefetch|prefetch|prerender|stylesheet|dictionary|manifest|expect)",
-    re.IGNORECASE,
+    rb"preload|preconnect|dns-prefetch|prefetch|prerender|stylesheet|dictionary|manifest|expect", re.IGNORECASE
 )
 """Relations of `Link` at which a browser connects by itself, in the rater's name; `next` and its like are for pages."""
 _UNSHARED: Final = (b"Cache-Control", b"private")
@@ -235,7 +236,7 @@ def dressed(fields: Fields, origin: bytes | None, *, redirect: bool = False) -> 
                 policy = (_STYLED,)
         elif verdict == b"vary":
             vary += items([pair[1]])
-        elif verdict == b"link" and not _FETCHES.search(pair[1]):
+        elif verdict == b"link" and not _fetches(pair[1]):
             kept.append(pair)
     ours = (*policy, *unshared, *ALWAYS)
     varies = b", ".join(dict.fromkeys((*vary, b"Origin"))) if vary else b"Origin"
@@ -244,6 +245,30 @@ def dressed(fields: Fields, origin: bytes | None, *, redirect: bool = False) -> 
     exposed = b", ".join(dict.fromkeys([name.lower() for name, _ in kept]))
     expose = ((b"Access-Control-Expose-Headers", exposed),) if exposed else ()
     return (*kept, *grant(origin), *expose, (b"Vary", varies), *ours)
+
+
+def _fetches(value: bytes) -> bool:
+    """Whether a `Link` has a browser connect; what is not as RFC 8288 3 says might."""
+    value, at = value.rstrip(b" \t,"), 0
+    while at < len(value):
+        link = _LINK.match(value, at)
+        if link is None or _has_fetch(link[1].rstrip(b" \t")):
+            return True
+        at = link.end()
+    return False
+
+
+def _has_fetch(parameters: bytes) -> bool:
+    at = 0
+    while at < len(parameters):
+        found = _PARAMETER.match(parameters, at)
+        if found is None:
+            return True
+        name, said = found[1].strip(b" \t*").lower(), (found[2] or b"").replace(b"\\", b"")  # of quoted pairs
+        if name == b"rel" and _FETCHES.search(said):
+            return True
+        at = found.end()
+    return False
 
 
 def _verdict(name: bytes) -> bool | bytes:

@@ -34,7 +34,9 @@ UNREAD: Final = Arrival(b"", b"", (), 1, 0, keep=False)
 class Reply:
     """See the module. `begun`: a part of the final answer is out, so a failure can only cut from here on."""
 
-    __slots__ = ("_bodiless", "_chunked", "_head", "_minor", "_until_close", "begun", "body", "keep", "link")
+    __slots__ = (
+        "_bodiless", "_chunked", "_head", "_minor", "_only_head", "_until_close", "begun", "body", "keep", "link",
+    )  # fmt: skip
 
     reads: ClassVar[type[wire.Body]] = wire.Body
 
@@ -44,7 +46,7 @@ class Reply:
         self.keep = arrival.keep
         self.begun = False
         self._minor = arrival.minor
-        self._bodiless = arrival.method == b"HEAD"
+        self._only_head = self._bodiless = arrival.method == b"HEAD"
         self._chunked = self._until_close = False
         self._head = b""
 
@@ -82,7 +84,9 @@ class Reply:
 
     def head(self, status: int, reason: bytes, fields: Fields, *, sized: bool) -> None:
         """See `Sink`."""
-        self._bodiless = self._bodiless or status in BODILESS
+        # Of a head that was not sent yet a refusal may take the place: nothing of its framing stays.
+        self._bodiless = self._only_head or status in BODILESS
+        self._chunked = self._until_close = False
         # An answer before the end of the request: the rest is thrown away, and nothing may follow on this connection.
         # One that came before a half-close is answered too.
         self.keep = self.keep and self.body.ended and (not self.link.eof or b"\r\n\r\n" in self.link.buffer)

@@ -1,5 +1,8 @@
 """What an upstream connection leaves for the next: a request that is sent once more, a TLS session that is taken up."""
 
+import gzip
+
+import broken
 import h2.config
 import h2.connection
 import h2.errors
@@ -9,6 +12,7 @@ import pytest
 from forward import Forward
 from rawserver import RawServer
 from served import code, receive, wait_for
+from upstream import response
 
 from proxy.border.lane import Key
 from store.model import Destination
@@ -155,3 +159,44 @@ def test_tls_session_is_taken_up_for_its_destination_only(proxy):
     known[key] = session, verified - 3601
     assert again()[1] > verified
     assert resumed == [False, True, True, False]
+
+
+@pytest.mark.parametrize("name", broken.BROKEN)
+def test_a_refusal_takes_the_place_of_a_head_and_of_its_framing(proxy, name):
+    """Where the first bytes of a stream are wrong; what follows on the connection is read as what it is."""
+    proxy.upstream.routes[b"/broken"] = broken.route
+    client, host = proxy.tunnel(proxy.token), proxy.upstream.origin.encode()
+    ask = b"GET /broken HTTP/1.1\r\nHost: %s\r\nX-Break: %s\r\n\r\n"
+    client.sendall(ask % (host, name.encode()))
+    first = receive(client)
+    client.sendall(ask % (host, b"nothing"))
+    assert code(first) and broken.framed(first, receive(client)), first
+
+
+@pytest.mark.parametrize("name", ["content-encoding", "Content-Type", "content-range"])
+def test_an_upstream_cannot_hide_what_a_body_is(proxy, name):
+    """`Connection` names fields that end at a hop; the coding of what goes on is none."""
+    packed = gzip.compress(b"here is " + VALUE)
+    fields = [b"Connection: " + name.encode(), b"Content-Encoding: gzip", b"Content-Type: text/plain"]
+    proxy.upstream.routes[b"/hidden"] = lambda request, conn: response(packed, *fields)
+    head, _, body = proxy.get(proxy.token, "/hidden").partition(b"\r\n\r\n")
+    assert b"content-encoding: gzip" in head.lower()
+    assert gzip.decompress(body) == b"here is " + P
+
+
+@pytest.mark.parametrize(("tidy", "whole"), [(True, True), (False, False)])
+def test_an_end_that_tls_does_not_say_is_a_cut(proxy, tidy, whole):
+    """RFC 9112 8: an answer until the end of the connection is incomplete then. Who is on the way can end TCP."""
+
+    def route(request, conn):
+        conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\nsome text")
+        if tidy:
+            conn.unwrap()
+        conn.close()
+
+    proxy.upstream.routes[b"/until-close"] = route
+    client = proxy.tunnel(proxy.token)
+    client.sendall(b"GET /until-close HTTP/1.1\r\nHost: %s\r\n\r\n" % proxy.upstream.origin.encode())
+    answer = receive(client)
+    assert answer.endswith(b"0\r\n\r\n") is whole
+    assert whole or answer[9:12] in (b"502", b"200")

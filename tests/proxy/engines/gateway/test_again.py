@@ -1,5 +1,6 @@
 """A page that sends the same fields again on one connection: what was decided holds for no more than it was about."""
 
+import broken
 import pytest
 from gatehouse import ANYWHERE, LOOPBACK, ORIGIN, Gatehouse
 from served import code, receive
@@ -155,3 +156,16 @@ def test_addresses_are_looked_at_again():
         address[0] = "10.0.0.1"
         assert code(asked(client, gate.path("/x"))) == "destination_blocked"
         assert len(gate.up.log) == 1
+
+
+@pytest.mark.parametrize("name", broken.BROKEN)
+def test_a_refusal_takes_the_place_of_a_head_and_of_its_framing(gate, name):
+    """Where the first bytes of a stream are wrong; what follows on the connection is read as what it is."""
+    gate.up.routes[b"/broken"] = broken.route
+    path = gate.path("/broken", token=gate.token)
+    with gate.dial(20) as client:
+        answers = []
+        for word in (name, "nothing"):
+            client.sendall(f"GET {path} HTTP/1.1\r\nHost: gw\r\nOrigin: {ORIGIN}\r\nX-Break: {word}\r\n\r\n".encode())
+            answers.append(receive(client))
+    assert code(answers[0]) and broken.framed(*answers), answers[0]

@@ -171,12 +171,40 @@ def test_no_shared_cache_keeps_an_answer(gate, theirs, ours):
 
 
 @pytest.mark.parametrize(
-    "link", ['<https://api.test/items?page=2&manifest=1>; rel="next"', "</doc>; rel=help; title=preload"]
-)
+    "link",
+    [
+        "</x>; rel=preload", '</x>;rel="next pre\\load"', "</x>; rel*=utf-8''preload", '</x>; rel="next, preload"', "</x>; REL = stylesheet",
+        "</x>; rel=next, </y>; rel=prefetch", '</x?rel="a>; rel="preload"', '</x>; a="<"; rel=preload; b=">"', "</x>; a=<b; rel=preload; c=>", '</x>; a="\\""; rel=preload',
+        '</x>; a=", <y"; rel=preload, </z>; b=">"', '</x>; a="; rel=preload', "rel=preload", "</x", "</x>; a=b</y>; rel=preload", "</x> ; rel = preload , ,",
+    ],
+)  # fmt: skip
+def test_link_at_which_a_browser_connects_ends_here(gate, link):
+    """However it is written, and whatever is not written as RFC 8288 says."""
+    gate.up.routes[b"/list"] = lambda request, conn: response(b"ok", b"Link: " + link.encode())
+    assert gate.get("/list")[1]["Link"] is None
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        '<https://api.test/items?page=2&manifest=1>; rel="next"', "</doc>; rel=help; title=preload", '</a,b;rel=preload>; rel="prev last"; title="; rel=preload, <x>"',
+        "</a>; rel=next, </b>; rel=last; x", "</a>",
+    ],
+)  # fmt: skip
 def test_link_that_is_for_the_page_stays(gate, link):
     """Pages read where the next page of a list is."""
     gate.up.routes[b"/list"] = lambda request, conn: response(b"ok", b"Link: " + link.encode())
     assert gate.get("/list")[1]["Link"] == link
+
+
+def test_lists_are_read_in_one_pass(gate):
+    """A regular expression took 14 s for the blanks of a preflight that nobody had to be admitted for."""
+    asked = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "a" + " " * 60_000 + "b, x-y"}
+    assert gate.get("/", asked, method="OPTIONS")[1]["Access-Control-Allow-Headers"] == "x-y"
+    theirs = b"Link: " + b"rel=" * 15_000, b"Vary: a" + b" " * 60_000 + b"b", b'Link: </x>; rel="' + b"\\\\" * 15_000
+    for line in theirs:
+        gate.up.routes[b"/list"] = lambda request, conn, line=line: response(b"ok", line)
+        assert gate.get("/list")[0] == 200
 
 
 @pytest.mark.parametrize("name", ["X-Original-URI", "X-Some-Front-Path", "X-Request-Url"])
