@@ -25,6 +25,7 @@ from proxy.core.refusal import Refusal, Refused
 from store.model import Denial, Grant, Kind, Location, Resolver, Use
 
 _RULES: Final = {Denial.UNKNOWN: 0, Denial.DESTINATION: 1, Denial.LOCATION: 2}
+_FIT: Final = 3
 _BASIC: Final = re.compile(rb"([Bb][Aa][Ss][Ii][Cc][ \t]+)([A-Za-z0-9+/_-]+)(={0,2})[ \t]*")
 _CREDENTIALS: Final = frozenset((b"authorization", b"proxy-authorization"))
 _CREDENTIAL_SIZES: Final = frozenset(map(len, _CREDENTIALS))
@@ -258,6 +259,9 @@ def plan(head: Head, resolver: Resolver, limits: Limits = DEFAULT, *, before: He
         decision = resolver.resolve(occurrence.kind, occurrence.name, use)
         if isinstance(decision, Denial):
             refusals.append((_RULES[decision], Refusal(decision.value, occurrence.name)))
+            continue
+        if not decision.credential.written:
+            refusals.append((_FIT, Refusal("signing_key_misplaced", occurrence.name)))
             continue
         grants[key] = decision
         uses.append((decision, use))

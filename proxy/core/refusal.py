@@ -83,6 +83,13 @@ CODES: Final[dict[str, Code]] = {
         "The secret's value has bytes that are not legal at this place.",
         "Move the placeholder to the body, or upload a value without control characters and separators.",
     ),
+    "signing_key_misplaced": Code(
+        403,
+        "Signing key at another place",
+        "The secret is an AWS key: requests are signed with it, and it is written nowhere.",
+        "Give an AWS SDK the placeholder as AWS_ACCESS_KEY_ID and any text as AWS_SECRET_ACCESS_KEY, and let it sign "
+        "(Signature Version 4, in the Authorization header or presigned; no POST policy).",
+    ),
     "method_not_allowed": Code(
         405,
         "Method not allowed",
