@@ -3,7 +3,7 @@
 A key that signs is kept from code so that code cannot take it away; a call that answers with another key, a token or
 a password of AWS would hand it that. The tables name those calls, by the name that is signed for. Their names are read
 from wherever any of AWS's protocols has them (`X-Amz-Target`, the paths of RPC v2, `Action` in query and form),
-whichever the service is said to speak; where there are two, or none where there must be one, the request is refused.
+whichever the service is said to speak; where there are two, or none, the request is refused.
 """
 
 import re
@@ -73,7 +73,7 @@ def wants_body(service: str) -> bool:
 def hands_out(service: str, head: Head, body: bytes | None) -> bool:
     """Whether the answer could hold credentials. `body` counts where `wants_body`; None: it is too long to be told."""
     path, _, query = head.target.partition(b"?")
-    plain = re.sub(rb"/+", b"/", unquote_to_bytes(path)).lower()
+    plain = re.sub(rb"/+", b"/", unquote_to_bytes(unquote_to_bytes(path))).lower()  # who decodes twice meets it too
     route = ROUTES.get(service)
     if route is not None and route.search(plain) is not None:
         return True
@@ -90,9 +90,7 @@ def hands_out(service: str, head: Head, body: bytes | None) -> bool:
     said += [found[1] for found in [_RPC.search(plain)] if found]
     said += [value for name, value in _pairs(form) if name in _NAMING]
     names = [re.split(rb"[.#/]", value.strip())[-1] for value in said]
-    if len(names) > 1 or (service in FORMS and not names):
-        return True
-    return any(name in NAMED[service] for name in names)
+    return len(names) != 1 or names[0] in NAMED[service]
 
 
 def _pairs(form: bytes) -> Iterator[tuple[bytes, bytes]]:

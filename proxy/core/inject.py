@@ -272,12 +272,14 @@ def plan(head: Head, resolver: Resolver, limits: Limits = DEFAULT, *, before: He
     uses: list[tuple[Grant, Use]] = []
     refusals: list[tuple[int, Refusal]] = []
     signings: list[Signing] = []
+    decided: set[tuple[Key, bool]] = set()
     found = _search(head)
     for occurrence, location, header, text in chain(() if before else _in_target(head), _in_fields(found)):
         key = (occurrence.kind, occurrence.name, location, header)
         scope = bool(text) and sigv4.is_scope(text, occurrence, location, header)
-        if key in grants and not scope:
+        if (key, scope) in decided:
             continue
+        decided.add((key, scope))
         use = head.use(location, header, before.fields if before else ())
         decision = resolver.resolve(occurrence.kind, occurrence.name, use)
         if isinstance(decision, Denial):

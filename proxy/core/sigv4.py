@@ -27,7 +27,9 @@ _NAMES: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+(?:;[!#$%&'*+.^_`|~0-9a-z-
 _REST: Final = re.compile(rb"\s*,\s*SignedHeaders=([^,\s]+)\s*,\s*Signature=([0-9a-f]{64})\s*")
 _OPENING: Final = re.compile(rb"\s*" + ALGORITHM + rb"\s+Credential=")
 _IN_HEADER: Final = re.compile(rb"(?i)\s*(?:AWS4-[A-Z0-9-]+\s.*?\bCredential\s*=\s*|AWS\s+)", re.DOTALL)
-_IN_QUERY: Final = re.compile(rb"(?i)(?:^|&)(?:X-Amz-Credential|AWSAccessKeyId)=")
+_IN_QUERY: Final = (b"x-amz-credential=", b"awsaccesskeyid=")
+_NEAR: Final = 512
+"""Bytes before an access key id in a header: no more, as each occurrence is looked at, and a value may be long."""
 _ODD: Final = re.compile(rb"[^!-~]|#")
 """What no library writes into a target, and each reads in a way of its own."""
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
@@ -62,11 +64,12 @@ class Claim:
 
 def is_scope(text: bytes, occurrence: Occurrence, location: Location, header: str) -> bool:
     """Whether an occurrence stands where an AWS signature, of whatever version, names its access key id."""
-    before = text[: occurrence.start]
+    start = occurrence.start
     if location is Location.HEADER:
-        return header == "authorization" and _IN_HEADER.fullmatch(before) is not None
-    found = list(_IN_QUERY.finditer(before))
-    return bool(found) and found[-1].end() == occurrence.start
+        near = header == "authorization" and start <= _NEAR
+        return near and _IN_HEADER.fullmatch(text, 0, start) is not None
+    begins = [start - len(name) for name in _IN_QUERY if text[max(0, start - len(name)) : start].lower() == name]
+    return bool(begins) and text[max(0, begins[0] - 1) : begins[0]] in {b"", b"&"}
 
 
 def read(head: Head, text: bytes, occurrence: Occurrence, location: Location) -> Claim:

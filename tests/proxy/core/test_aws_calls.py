@@ -54,6 +54,8 @@ def test_calls_that_hand_out_nothing():
     assert not asked("sts", b"/?Action=GetCallerIdentity&Version=2011-06-15", b"", ())
     assert not asked("iam", body=b"Action=ListUsers&Version=2010-05-08")
     assert not asked("ecr", fields=((b"X-Amz-Target", b"AmazonEC2ContainerRegistry_V20150921.ListImages"),))
+    assert asked("ecr", body=b"Action=GetAuthorizationToken"), "in a body that is not read"
+    assert asked("codeartifact", b"/v1/%2561uthorization-token?domain=x", method="GET")
     assert not asked("dynamodb", body=None, fields=((b"X-Amz-Target", b"DynamoDB_20120810.GetItem"),))
     assert not asked("s3", b"/bucket/key?prefix=session")
     assert asked("s3", b"/bucket?session") and asked("s3", b"/?x&%73ession=")

@@ -7,17 +7,22 @@ import urllib.error
 import urllib.request
 
 import boto3
+import http2
 import pytest
 from aws import NAMES, Cloud
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 from draw import Draw
 from forward import Forward
+from stores import Store, secret
 
 from store.model import Credential
 
-ID, TOKEN = "ASIAIOSFODNN7EXAMPLE", "FwoGZXIvYXdzEBYaD" + "x" * 40
+KEY_ID, ID, TOKEN = "AKIAIOSFODNN7EXAMPLE", "ASIAIOSFODNN7EXAMPLE", "FwoGZXIvYXdzEBYaD" + "x" * 40
 SECRET = Draw("aws").letters(40)
 
 
@@ -167,3 +172,39 @@ def test_what_comes_back_is_searched_for_each_part(aws):
     aws.cloud.objects[b"b/leak"] = f"{SECRET} and {TOKEN} and {ID}".encode()
     body = client(aws, "s3").get_object(Bucket="b", Key="leak")["Body"].read()
     assert body == f"#{{SECRETS.KEY}} and #{{SECRETS.KEY}} and {ID}".encode()
+
+
+def test_a_key_of_the_real_store(engine, tmp_path):
+    """From the vault to the wire: what was sealed with the value decides, under the kind that was sealed."""
+    store = Store.make(tmp_path / "store")
+    reader = store.reader()
+
+    async def resolve(host, port):
+        return ["127.0.0.1"]
+
+    with Forward(tmp_path, resolve=resolve, reader=reader) as made:
+        made.cloud = Cloud(made.authority, KEY_ID, SECRET)
+        value = json.dumps({"access_key_id": KEY_ID, "secret_access_key": SECRET}).encode()
+        host = f"dynamodb.us-east-1.amazonaws.com:{made.cloud.port}"
+        for name, parameters in (("KEY", {}), ("FAR", {"regions": ["eu-west-1"]})):
+            entry = secret(name, value, [host], kind="aws", parameters=parameters)
+            store.put(entry) if name == "FAR" else store.dataset(entry)
+        made.token = store.token()
+        assert client(made, "dynamodb").get_item(TableName="t", Key={})["Item"]
+        assert code(client(made, "dynamodb", "FAR").get_item, TableName="t", Key={}) == "signature_scope"
+        clean(made)
+        made.cloud.close()
+    reader.close()
+
+
+def test_a_client_of_http2(aws):
+    """Its fields are signed by their names, which are in lower case there."""
+    host = f"dynamodb.us-east-1.amazonaws.com:{aws.cloud.port}"
+    request = AWSRequest("POST", f"https://{host}/", headers={"X-Amz-Target": "DynamoDB_20120810.GetItem"}, data="{}")
+    SigV4Auth(Credentials("#{SECRETS.KEY}", "any", "any"), "dynamodb", "us-east-1").add_auth(request)
+    sock = aws.tunnel(aws.token, host, "dynamodb.us-east-1.amazonaws.com", alpn=["h2"])
+    fields = [(name.lower(), value) for name, value in request.headers.items()]
+    answer = http2.Client(sock, host).ask("/", *fields, ("content-length", "2"), method="POST", body=b"{}")
+    sock.close()
+    assert (answer.status, answer.get(b"egret-injected")) == (200, b"KEY"), answer.body
+    clean(aws)
