@@ -148,9 +148,8 @@ class Exchange:
             return
         resizes = rewriter is not None and rewriter.resizes
         holds = key is not None and signing.holds_body(admitted, key)
-        if self._expects and (
-            resizes or holds
-        ):  # the body is ours to change, and its length to tell: it is needed first
+        if self._expects and (resizes or holds):
+            # The body is ours to change, and its length to tell, or it is to be hashed: it is needed first.
             self._expects = False
             self._client.interim(100, b"Continue", ())
         await (upload.hold() if holds else upload.prepare(resizes=resizes))

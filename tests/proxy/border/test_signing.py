@@ -1,6 +1,7 @@
 """Requests signed anew are signed as botocore signs them with the real key, over exactly what the client signed."""
 
 import datetime as dt
+import hashlib
 from urllib.parse import urlsplit
 
 import botocore.auth
@@ -11,10 +12,12 @@ from botocore.credentials import Credentials
 from draw import Draw
 from names import Known, Names
 
-from proxy.border.endpoints import entry
+from proxy.border import signing
+from proxy.border.endpoints import Entry, entry
 from proxy.border.signing import signed
 from proxy.core import inject
 from proxy.core.message import Head
+from proxy.core.refusal import Refused
 from store.credential import AwsKey
 from store.model import Credential, Destination, SecretValue
 
@@ -96,7 +99,6 @@ def frozen(monkeypatch):
 @pytest.mark.parametrize("service", HOSTS)
 def test_signatures_are_the_genuine_ones(frozen, service):
     """A hundred drawn requests of a service: what leaves is, byte for byte, what a client with the real key would send."""
-    import hashlib
 
     draw = Draw(f"signing {service}")
     for number in range(100):
@@ -121,3 +123,55 @@ def test_signatures_are_the_genuine_ones(frozen, service):
         kept = {name.lower(): value for name, value in written}
         assert {**kept, **{name.lower(): value for name, value in expected[1]}} == kept, (method, url, fields)
         assert b"SECRETS" not in target + b"".join(value for _, value in written)
+
+
+def refusal(call, *args):
+    with pytest.raises(Refused) as caught:
+        call(*args)
+    assert caught.value.refusal.secret == "KEY"
+    return caught.value.refusal.code
+
+
+def test_what_cannot_be_signed(frozen, monkeypatch):
+    """A value that is no key, parameters that leave the scope out, a URL that ended, no library: each in its word."""
+    client = Signs(SigV4Auth, Credentials("#{SECRETS.KEY}", "any"), "sts", None)
+    asked = client("GET", "https://sts.us-east-1.amazonaws.com/?Action=GetCallerIdentity", {}, b"")
+    head, plan = plan_of(asked)
+    assert refusal(signing.sign, plan.signing, head, head.target, head.fields, signing.EMPTY) == "value_not_encodable"
+    for parameters in ({"services": ["s3"]}, {"regions": ["eu-west-1"], "services": ["sts"]}):
+        head, plan = plan_of(asked, credential=Credential("aws", parameters))
+        assert refusal(signing.sign, plan.signing, head, head.target, head.fields, signing.EMPTY) == "signature_scope"
+    presigned = Signs(SigV4QueryAuth, Credentials("#{SECRETS.KEY}", "any"), "sts", None, expires=300)
+    head, plan = plan_of(presigned("GET", "https://sts.us-east-1.amazonaws.com/?Action=GetCallerIdentity", {}, b""))
+    key = AwsKey("AKIAIOSFODNN7EXAMPLE", SecretValue(SECRET.encode()), None)
+    for later, left in ((0, b"300"), (1, b"299"), (299, b"1"), (-60, b"300")):
+        target, _ = signed(plan.signing, key, Entry(plain=False), head, head.target, head.fields, "", NOW.timestamp() + later)  # fmt: skip
+        assert target.split(b"X-Amz-Expires=")[1].split(b"&")[0] == left
+    args = plan.signing, key, Entry(plain=False), head, head.target, head.fields, "", NOW.timestamp() + 300
+    assert refusal(signed, *args) == "signature_expired"
+
+    def missing(*_):
+        raise ImportError("botocore")
+
+    monkeypatch.setattr(signing, "entry", missing)
+    assert refusal(signing.sign, plan.signing, head, head.target, head.fields, signing.EMPTY) == "signing_unavailable"
+
+
+def test_other_secrets_of_the_head_are_written_and_then_signed(frozen):
+    """What is signed is what leaves: a value in a field and in the path, as a client with both would have signed it."""
+    url = "https://abc123.execute-api.us-east-1.amazonaws.com/p/{}?q=1"
+    text = "va lue/1"
+    genuine = Signs(SigV4Auth, Credentials("AKIAIOSFODNN7EXAMPLE", SECRET), "execute-api", None)
+    expected = wire(genuine("GET", url.format("va%20lue%2F1"), {"X-Api-Key": text}, b""))
+    client = Signs(SigV4Auth, Credentials("#{SECRETS.KEY}", "any"), "execute-api", None)
+    sent = {"X-Api-Key": "#{SECRETS.TEXT}"}
+    target, written = wire(client("GET", url.format("%23%7BSECRETS.TEXT%7D"), sent, b""))
+    here = Destination(True, "abc123.execute-api.us-east-1.amazonaws.com", 443)
+    head = Head("GET", target, written, here)
+    known = [Known("KEY", b"", (here,), credential=Credential("aws")), Known("TEXT", text.encode(), (here,))]
+    plan = inject.plan(head, Names(known))
+    key = AwsKey("AKIAIOSFODNN7EXAMPLE", SecretValue(SECRET.encode()), None)
+    target, written = signed(
+        plan.signing, key, Entry(plain=False), head, *plan.write(head), signing.EMPTY, NOW.timestamp()
+    )
+    assert target == expected[0] and dict(written)[b"Authorization"] == dict(expected[1])[b"Authorization"]
