@@ -1,5 +1,6 @@
 """boto3, unmodified, with a placeholder as its key: its requests leave signed with the real one, and AWS's side verifies."""
 
+import importlib
 import json
 import re
 import ssl
@@ -20,6 +21,7 @@ from draw import Draw
 from forward import Forward
 from stores import Store, secret
 
+from proxy.border import endpoints
 from store.model import Credential
 
 KEY_ID, ID, TOKEN = "AKIAIOSFODNN7EXAMPLE", "ASIAIOSFODNN7EXAMPLE", "FwoGZXIvYXdzEBYaD" + "x" * 40
@@ -207,4 +209,31 @@ def test_a_client_of_http2(aws):
     answer = http2.Client(sock, host).ask("/", *fields, ("content-length", "2"), method="POST", body=b"{}")
     sock.close()
     assert (answer.status, answer.get(b"egret-injected")) == (200, b"KEY"), answer.body
+    clean(aws)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "signing.ready", "signing.holds_body", "signing.judge", "signing._endpoint", "signing.entry", "signing.parse_aws",
+        "signing.signed", "signing._signers", "outgoing.sign", "upload.Upload.hold", "held.Held.write",
+        "held.Held.beginning", "endpoints._bases",
+    ],
+)  # fmt: skip
+def test_a_fault_sends_nothing(aws, monkeypatch, where):
+    """In any step of signing: a refusal without a word of the fault, nothing at AWS's side, and the next one works."""
+
+    def fails(*_, **__):
+        raise RuntimeError("fault-canary-text")
+
+    endpoints.entry.cache_clear()
+    module, _, name = where.partition(".")
+    owner = importlib.import_module(f"proxy.border.{module}")
+    holder, _, last = name.rpartition(".")
+    ask = client(aws, "dynamodb").get_item
+    with monkeypatch.context() as patch:
+        patch.setattr(getattr(owner, holder) if holder else owner, last, fails)
+        assert code(ask, TableName="t", Key={}) == "internal"
+    assert aws.cloud.received == b""
+    assert ask(TableName="t", Key={})["Item"]
     clean(aws)
