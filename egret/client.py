@@ -148,36 +148,36 @@ class Client(Admin):
 
     # secrets and variables
 
-    def secrets(self, /, area: Area, kind: str = "secrets", **query: str) -> Iterator[Document]:
-        """List secrets (or `kind="variables"`), without values. Filters: q, provider, created_by, group, due, sort."""
-        return self.pages(f"{area.path}/{kind}/", query)
+    def secrets(self, /, area: Area, shelf: str = "secrets", **query: str) -> Iterator[Document]:
+        """List secrets (or `shelf="variables"`), without values. Filters: q, provider, created_by, group, due, sort."""
+        return self.pages(f"{area.path}/{shelf}/", query)
 
-    def secret(self, area: Area, name: str, kind: str = "secrets", *, environment: str = "") -> Document:
+    def secret(self, area: Area, name: str, shelf: str = "secrets", *, environment: str = "") -> Document:
         """Return what is known of one secret: everything but its value."""
-        return self.call("GET", _entry(area, kind, name, environment))
+        return self.call("GET", _entry(area, shelf, name, environment))
 
     def put_secret(
-        self, /, area: Area, name: str, value: str, *, kind: str = "secrets", if_match: str = "", **options: object
+        self, /, area: Area, name: str, value: str, *, shelf: str = "secrets", if_match: str = "", **options: object
     ) -> Document:
-        """Store a value as a new version. Options: hosts, locations, provider, description, environment."""
+        """Store a value as a new version. Options: hosts, locations, provider, kind, parameters, environment, …"""  # noqa: D400
         body = {"name": name, "value": value, **options}
         fields = {"If-Match": if_match} if if_match else {}
-        if kind == "secrets" and self._sealed is not None:
+        if shelf == "secrets" and self._sealed is not None:
             return self._sealed.put(area, body, fields)
-        return self.call("PUT", f"{area.path}/{kind}/{part(name)}", body, fields)
+        return self.call("PUT", f"{area.path}/{shelf}/{part(name)}", body, fields)
 
     def change_secret(
-        self, area: Area, name: str, /, kind: str = "secrets", *, environment: str = "", **options: object
+        self, area: Area, name: str, /, shelf: str = "secrets", *, environment: str = "", **options: object
     ) -> Document:
         """Change what is said about a secret; hosts and locations can only be narrowed. `name`: another name for it.
 
         For `name` its id does as well, here and wherever one is asked for that is there already.
         """
-        return self.call("PATCH", _entry(area, kind, name, environment), options)
+        return self.call("PATCH", _entry(area, shelf, name, environment), options)
 
-    def delete_secret(self, area: Area, name: str, kind: str = "secrets", *, environment: str = "") -> None:
+    def delete_secret(self, area: Area, name: str, shelf: str = "secrets", *, environment: str = "") -> None:
         """Delete a secret with all its versions."""
-        self.call("DELETE", _entry(area, kind, name, environment))
+        self.call("DELETE", _entry(area, shelf, name, environment))
 
     def disable_secret(self, area: Area, name: str, *, environment: str = "", disabled: bool = True) -> Document:
         """Stop every use at once, in an immutable dataset too; or undo that."""
@@ -240,6 +240,6 @@ def _asked(environment: str) -> dict[str, str]:
     return {"environment": environment} if environment else {}
 
 
-def _entry(area: Area, kind: str, name: str, environment: str, rest: str = "") -> str:
+def _entry(area: Area, shelf: str, name: str, environment: str, rest: str = "") -> str:
     query = f"?{urlencode(_asked(environment))}" if environment else ""
-    return f"{area.path}/{kind}/{part(name)}{rest}{query}"
+    return f"{area.path}/{shelf}/{part(name)}{rest}{query}"

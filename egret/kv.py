@@ -67,7 +67,7 @@ def put(
     if environment:
         options["environment"] = environment
     with _asking(dataset, project, organisation) as (client, where):
-        client.put_secret(where, name_of(key), text, kind=_kind(secure=secure), **options)  # type: ignore[arg-type]
+        client.put_secret(where, name_of(key), text, shelf=_kind(secure=secure), **options)  # type: ignore[arg-type]
 
 
 def get(

@@ -12,21 +12,23 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Final
 
 from egret.transport import ApiError, Document
 from store.advice import on_value
 from store.checks import check_beside, check_environment, check_name, check_value, notes_on, parse_locations, problem
+from store.credential import check_parts, parse_credential, secrets_of
 from store.errors import Invalid
 from store.keys.envelope import PUBLIC_SIZE, SUITE, Binding
 from store.keys.sealing import Sealer
-from store.model import Kind, Scope, SecretValue
+from store.model import Credential, Kind, Scope, SecretValue
 from store.providers import Provider, find_provider, named_hosts, named_locations, rules_for
 from store.rules import Rules, canonical_rules, parse_rules
 
 FIELDS: Final = {
     "name", "value", "sealed", "binding", "noted", "hosts", "locations", "provider", "description", "environment",
-    "rotate_after", "keep_versions", "groups",
+    "rotate_after", "keep_versions", "groups", "kind", "parameters",
 }  # fmt: skip
 """What a secret is uploaded with; anything else stays here, for it may be a value under a misspelt name."""
 
@@ -71,9 +73,8 @@ class Sealing:
         """Return the entry as it is sent: its value gone, an envelope in its place."""
         raw = _bytes(entry.get("value"))
         name, environment = entry["name"], entry.get("environment") or ""
-        binding = Binding(
-            self._store_id, self._sealer.kid, scope, Kind.SECRET, environment, name, version, rules[0], rules[1]
-        )
+        place = self._store_id, self._sealer.kid, scope, Kind.SECRET, environment, name, version
+        binding = Binding(*place, rules[0], rules[1], credential=_credential(entry))
         envelope = self._sealer.seal(SecretValue(raw), binding)
         sent = {key: value for key, value in entry.items() if key != "value"}
         sent["sealed"] = base64.b64encode(envelope).decode()
@@ -87,7 +88,7 @@ def advise(document: Document, entries: Sequence[Mapping[str, Any]]) -> Document
     """Add to an answer what is said once of values that the store does not see: it is not told, and keeps nothing."""
     said = {
         (entry["name"], entry.get("environment") or ""): [
-            {"code": each.code, "detail": each.detail} for each in on_value(_bytes(entry["value"]))
+            {"code": each.code, "detail": each.detail} for each in on_value(_bytes(entry["value"]), entry.get("kind"))
         ]
         for entry in entries
         if entry.get("sealed") is None
@@ -122,9 +123,18 @@ def _checked(entry: object, pointer: str) -> Document:
     if entry.get("sealed") is None:
         value = _bytes(entry.get("value"), f"{pointer}/value")
         check_value(value, f"{pointer}/value")
-        for name in ("provider", "description"):
-            check_beside(entry.get(name), value, f"{pointer}/{name}")
+        kind = _credential(entry, pointer).kind
+        check_parts(kind, value, f"{pointer}/value")
+        for name, each in product(("provider", "description"), secrets_of(kind, SecretValue(value))):
+            check_beside(entry.get(name), each.reveal(), f"{pointer}/{name}")
     return entry
+
+
+def _credential(entry: Mapping[str, Any], pointer: str = "") -> Credential:
+    kind, parameters = entry.get("kind"), entry.get("parameters")
+    if not isinstance(kind, str | None) or not isinstance(parameters, Mapping | None):
+        raise problem(f"{pointer}/kind", "wrong_type", "A kind is a text, and parameters are an object.")
+    return parse_credential(kind, parameters, pointer)
 
 
 def preset_of(entry: Mapping[str, Any], pointer: str = "") -> Provider | None:

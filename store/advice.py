@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from store.model import Kind
+from store.credential import secrets_of
+from store.model import STATIC, Kind, SecretValue
 from store.records import EntryInfo, NewEntry, Warned
 from store.strength import strong
 
@@ -20,15 +21,18 @@ SAID_ONCE: Final = frozenset({WEAK.code})
 """Codes of warnings that no answer repeats."""
 
 
-def on_value(value: bytes) -> tuple[Warned, ...]:
-    """Return what is to be said of a secret's value."""
-    return () if strong(value) else (WEAK,)
+def on_value(value: bytes, kind: str | None = None) -> tuple[Warned, ...]:
+    """Return what is to be said of a secret's value, of a given kind: each secret part of it counts."""
+    parts = secrets_of(kind or STATIC, SecretValue(value))
+    return () if all(strong(part.reveal()) for part in parts) else (WEAK,)
 
 
 def advised(infos: Sequence[EntryInfo], uploaded: Sequence[NewEntry]) -> tuple[EntryInfo, ...]:
     """Return what is told of entries after their upload: with what is said once."""
     said = {
-        (entry.name, entry.environment): on_value(entry.value.reveal()) for entry in uploaded if entry.value is not None
+        (entry.name, entry.environment): on_value(entry.value.reveal(), entry.kind)
+        for entry in uploaded
+        if entry.value is not None
     }
     return tuple(
         replace(info, warnings=(*info.warnings, *told))

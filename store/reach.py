@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from store.hosts import registrable
-from store.model import Kind, SecretValue
+from store.model import SecretValue
 from store.rules import DestinationRule
 from store.strength import strong
 
@@ -58,8 +58,3 @@ def scrub_hosts(egress: Mapping[str, object]) -> tuple[str, ...]:
     """Return the hosts that an egress document adds to those searched."""
     found = egress.get("scrub_hosts", ())
     return tuple(map(str, found)) if isinstance(found, list | tuple) else ()
-
-
-def members(value: SecretValue, _kind: Kind) -> Sequence[SecretValue]:
-    """Return what of a value is searched for on its own: of a structured one each secret member, else all of it."""
-    return (value,)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from store.model import Kind, Scope, SecretValue
+from store.model import WRITTEN, Credential, Kind, Scope, SecretValue
 
 Rule = str | Mapping[str, object]
 
@@ -28,6 +28,9 @@ class NewEntry:
     keep_versions: int | None = None
     groups: "Sequence[GroupGrant] | None" = None
     """What groups may do with it; None leaves as is."""
+    kind: str | None = None
+    """What is done with the value; None: `static`. With `parameters` it becomes a `store.model.Credential`."""
+    parameters: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,8 @@ class EntryInfo:
     value: str | None = None
     keep_versions: int = 10
     groups: "tuple[GroupGrant, ...]" = ()
+    credential: Credential = WRITTEN
+    """What is done with the value of the version in use."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ OTHERS = {
     "aiohttp": ("store.api", "store.dashboard"),
     "alembic": ("store.database.migrations",),
     "boto3": ("store.keys.wrapping",),
-    "botocore": ("store.keys.wrapping",),
+    "botocore": ("proxy.border.endpoints", "proxy.border.signing", "store.keys.wrapping"),
     "brotli": ("proxy.core.coding",),
     "certifi": ("egret.trust", "proxy.border.tls"),
     "click": ("egret.cli", "egret.demo"),

@@ -112,7 +112,7 @@ def put(
     name = to_name(key)
     kind = "secrets" if secret else "variables"
     policy["groups"] = groups_given(group, permissions)
-    document = client.put_secret(where, name, value(), kind=kind, **given(**policy))
+    document = client.put_secret(where, name, value(), shelf=kind, **given(**policy))
     warn(document)
     one({"key": key, **document}, COLUMNS)
 

@@ -1,6 +1,6 @@
 """`egret secret`: secrets of a dataset, project or organisation. No command shows a value; none can."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -38,6 +38,31 @@ def policy_options(function: Any) -> Any:  # noqa: ANN401  # click's
     return function
 
 
+def kind_options(function: Any) -> Any:  # noqa: ANN401  # click's
+    """Add what is done with the value."""
+    for option in (
+        click.option("--parameter", "parameters", multiple=True, metavar="NAME=WORD", help=_PARAMETER),
+        click.option("--kind", type=click.Choice(["static", "aws"]), help=_KIND),
+    ):
+        function = option(function)
+    return function
+
+
+_KIND = "What is done with the value: static (written as it is, unless said otherwise) or aws (requests are signed)."
+_PARAMETER = "Of --kind aws: regions=us-east-1, services=s3; repeat for several."
+
+
+def parameters_given(words: Sequence[str]) -> dict[str, list[str]] | None:
+    """Return the API's `parameters`; None where none was given."""
+    made: dict[str, list[str]] = {}
+    for word in words:
+        name, equals, said = word.partition("=")
+        if not equals:
+            raise click.UsageError("write --parameter NAME=WORD")
+        made.setdefault(name, []).append(said)
+    return made or None
+
+
 def given(**options: Any) -> dict[str, Any]:  # noqa: ANN401
     """Return the options that were given; the server fills in the rest."""
     return {
@@ -71,6 +96,7 @@ def groups_given(group: str | None, permissions: str | None) -> list[dict[str, A
 @secret.command()
 @click.argument("name")
 @takes_value("egret secret put")
+@kind_options
 @policy_options
 @group_options
 @scoped
@@ -82,13 +108,17 @@ def put(
     *,
     group: str | None,
     permissions: str | None,
+    parameters: Sequence[str],
     **policy: Any,  # noqa: ANN401
 ) -> None:
     """Store a value as the new version of NAME. The value is asked for, or read from stdin, a file or a variable.
 
     Without --host or --provider the secret keeps the hosts it has; a new one is kept, but injected nowhere.
+
+    With --kind aws the value is JSON with access_key_id, secret_access_key and session_token, or ~/.aws/credentials
+    (--from-file), or AWS's variables (--from-env AWS_ACCESS_KEY_ID); on a terminal its parts are asked for.
     """
-    policy["groups"] = groups_given(group, permissions)
+    policy["groups"], policy["parameters"] = groups_given(group, permissions), parameters_given(parameters)
     document = client.put_secret(where, name, value(), **given(**policy))
     warn(document)
     _tell(document)

@@ -14,6 +14,7 @@ from typing import Any, Final, NoReturn, cast
 
 import click
 
+from egret.cli import aws
 from egret.cli.common import USAGE, fail
 from egret.settings import environment
 
@@ -49,7 +50,8 @@ def takes_value[F: Callable[..., Any]](command: str, *, typed_unless: str = "") 
             elif len(words) > 1:
                 raise click.UsageError("give one value")
             given = words[0] if typed and words and words[0] != "-" else None
-            function(value=lambda: read(subject, from_file, from_env) if given is None else given, **kwargs)
+            kind = kwargs.get("kind")
+            function(value=lambda: read(subject, from_file, from_env, kind) if given is None else given, **kwargs)
 
         return _options(cast("F", wrapped))
 
@@ -67,19 +69,22 @@ def _options[F: Callable[..., Any]](function: F) -> F:
     return function
 
 
-def read(name: str, from_file: Path | None, from_env: str | None) -> str:
-    """Return the value; ends the command when it cannot be one."""
+def read(name: str, from_file: Path | None, from_env: str | None, kind: str | None = None) -> str:
+    """Return the value; ends the command when it cannot be one. `kind`: what is done with it, and so its parts."""
     if from_file is not None and from_env is not None:
         raise click.UsageError("give either --from-file or --from-env")
+    of_aws = kind == "aws"
     if from_file is not None:
         raw = _file(from_file)
     elif from_env is not None:
-        raw = _variable(from_env)
+        raw = aws.of_variables(from_env) if of_aws and from_env.endswith(aws.ID) else _variable(from_env)
+    elif sys.stdin.isatty() and of_aws:
+        raw = aws.asked(name)
     elif sys.stdin.isatty():
         raw = click.prompt(f"Value of {name}", hide_input=True, confirmation_prompt=True, err=True).encode()
     else:
         raw = _stdin()
-    return _text(raw)
+    return _text(aws.of_text(raw) if of_aws else raw)
 
 
 def _refuse_argv(command: str, name: str, words: Sequence[str], options: Mapping[str, Any]) -> None:
@@ -97,6 +102,7 @@ def _repeated(options: Mapping[str, Any]) -> str:
     """Write the options that say where and for whom again, so that the printed command is the right one."""
     words = [("--dataset", options.get("dataset")), ("--org", options.get("org"))]
     words += [("--project", options.get("project"))] if options.get("project") not in {None, "default"} else []
+    words += [("--kind", options.get("kind"))]
     words += [("--host", host) for host in options.get("hosts") or ()]
     return "".join(f" {flag} {shlex.quote(value)}" for flag, value in words if value)
 

@@ -27,7 +27,7 @@ def var() -> None:
 def put(client: "Client", where: "Area", name: str, value: str, environment: str | None) -> None:
     """Store VALUE as NAME. For anything confidential use `egret secret put`."""
     options = {"environment": environment} if environment else {}
-    one(client.put_secret(where, name, value, kind="variables", **options), COLUMNS)
+    one(client.put_secret(where, name, value, shelf="variables", **options), COLUMNS)
 
 
 @var.command("ls")

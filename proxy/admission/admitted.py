@@ -138,7 +138,9 @@ def _planned(services: Services, trail: Trail, view: View, head: Head) -> Plan:
 
 
 def _rewriter(services: Services, view: View, head: Head, plan: Plan, *, length: int) -> Rewriter | None:
-    """Decide how the body will be searched."""
+    """Decide how the body will be searched; not at all where its hash is signed."""
+    if plan.signing is not None:
+        return None
     if length == 0 and not head.values(b"content-encoding"):
         return None
     strict = services.strict_bodies or view.strict_bodies

@@ -74,7 +74,7 @@ class Trail:
         for location in dict.fromkeys([use.location for _, use in plan.uses]):
             self.record("inject", [grant.name for grant, use in plan.uses if use.location is location], location)
         self.injected.update(dict.fromkeys(plan.names))
-        self._keep([grant for grant, _ in plan.uses])
+        self._keep([grant for grant, _ in plan.uses if grant.credential.written])  # a key that signs is not sent
 
     def noted(self, injected: Mapping[str, Grant], carried: Mapping[str, str], location: str) -> None:
         """Write down what is new of what a rewriter did, before its output leaves."""

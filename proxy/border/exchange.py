@@ -11,9 +11,11 @@ from typing import Final
 from proxy.admission.admitted import Admitted
 from proxy.admission.internal import Shown
 from proxy.admission.services import log
+from proxy.border import signing
 from proxy.border.border import Border
 from proxy.border.bridge import Bridge
 from proxy.border.client import Client, Gone
+from proxy.border.closed import closed
 from proxy.border.hits import Hits
 from proxy.border.incoming import Incoming
 from proxy.border.lane import Key, Lane, Stale
@@ -93,8 +95,9 @@ class Exchange:
         self._task = asyncio.current_task()
         self._border.open.add(self)
         try:
-            if upload is not None:
-                await self._prepare(upload)
+            if admitted.plan.signing is not None:
+                await signing.ready(admitted, admitted.plan.signing)
+            await self._prepare(upload)
             while True:  # once more on a new connection when a kept one turned out to be closed
                 self._lane = await pool.lane(self._key, admitted.caller, repeatable=repeatable, fresh=fresh)
                 try:
@@ -136,13 +139,22 @@ class Exchange:
             self._failure = failure
             self._task.cancel()
 
-    async def _prepare(self, upload: Upload) -> None:
-        rewriter = self.admitted.rewriter
+    async def _prepare(self, upload: Upload | None) -> None:
+        admitted = self.admitted
+        rewriter, key = admitted.rewriter, admitted.plan.signing
+        if upload is None:
+            if key is not None:
+                signing.judge(admitted, key, b"")
+            return
         resizes = rewriter is not None and rewriter.resizes
-        if self._expects and resizes:  # the body is ours to change, and its length to tell: it is needed first
+        holds = key is not None and signing.holds_body(admitted, key)
+        if self._expects and (resizes or holds):
+            # The body is ours to change, and its length to tell, or it is to be hashed: it is needed first.
             self._expects = False
             self._client.interim(100, b"Continue", ())
-        await upload.prepare(resizes=resizes)
+        await (upload.hold() if holds else upload.prepare(resizes=resizes))
+        if key is not None:
+            closed(signing.judge, admitted, key, upload.all)
         self._expects = self._expects and not upload.whole
 
     async def _attempt(self, lane: Lane) -> None:
@@ -151,7 +163,8 @@ class Exchange:
         loop = asyncio.get_running_loop()
         lane.start()
         handshake = Handshake(admitted.head, admitted.plan) if admitted.head.websocket else None
-        outgoing = Outgoing(admitted, lane, handshake, expects=self._expects)
+        digest = signing.EMPTY if upload is None else upload.digest
+        outgoing = Outgoing(admitted, lane, handshake, digest, expects=self._expects)
         incoming = self._incoming = Incoming(admitted, lane, client, self._hits, expects=outgoing.expects)
         if upload is None:
             outgoing.bare()

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 from proxy.admission.admitted import Admitted
 from proxy.core.scrub import Scrubber
+from store.credential import secrets_of
 from store.errors import StoreError
 from store.model import SecretValue
-from store.reach import members
 
 
 class Hits:
@@ -51,7 +51,7 @@ class Hits:
         """Whether the request sent the value, under whichever name."""
         for grant in self._admitted.trail.asked:
             try:
-                if any(raw == each.reveal() for each in members(grant.open(), grant.kind)):
+                if any(raw == each.reveal() for each in secrets_of(grant.credential.kind, grant.open())):
                     return True
             except StoreError:  # destroyed since: by its name, then
                 if grant.name == name:

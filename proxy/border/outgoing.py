@@ -12,6 +12,7 @@ from proxy.admission.admitted import Admitted
 from proxy.admission.session import untold
 from proxy.border.closed import closed
 from proxy.border.lane import Lane
+from proxy.border.signing import EMPTY, sign
 from proxy.core import inject
 from proxy.core.message import Fields
 from proxy.core.refusal import Refusal, Refused
@@ -26,6 +27,8 @@ class Outgoing:
     admitted: Admitted
     lane: Lane
     handshake: Handshake | None = None
+    digest: str = EMPTY
+    """Of the body as it came, where that is to be signed: its SHA-256 in hex."""
     expects: bool = False
     """Whether the upstream is asked if it wants the body, before the client sends it (RFC 9110 10.1.1)."""
     taken: int = 0
@@ -80,6 +83,8 @@ class Outgoing:
         target, fields = plan.write(head)
         if admitted.length != 0 or length != 0:
             fields = with_length(fields, length)
+        if plan.signing is not None:
+            target, fields = sign(plan.signing, head, target, fields, self.digest)
         if self.handshake is not None:
             fields = self.handshake.ask(fields)
         elif self.expects:

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from proxy.border.client import Body, Source
+from proxy.border.held import MOST_HELD, Held
 from proxy.border.lane import Lane
 from proxy.border.outgoing import Outgoing
+from proxy.border.signing import EMPTY
 from proxy.core.limits import Limits
 from proxy.core.refusal import Refusal, Refused
 from proxy.protocol import wire
@@ -41,7 +43,18 @@ def pieces_of(body: Body, *, encoded: bool) -> Iterator[bytes]:
 class Upload:
     """One body. `whole`: all of it is here; it goes up in one piece. `repeatable`: it may be sent, or sent again."""
 
-    __slots__ = ("_data", "_encoded", "_length", "_limits", "_source", "_task", "repeatable", "whole")
+    __slots__ = (
+        "_data",
+        "_encoded",
+        "_held",
+        "_length",
+        "_limits",
+        "_source",
+        "_task",
+        "digest",
+        "repeatable",
+        "whole",
+    )
 
     def __init__(self, source: Source, length: int, limits: Limits, *, encoded: bool) -> None:
         self.whole = False
@@ -51,12 +64,20 @@ class Upload:
         self._source = source
         self._limits = limits
         self._encoded = encoded
+        self._held: Held | None = None
+        self.digest = EMPTY
+        """The SHA-256 of all of it, in hex, after `hold`."""
         self._task: asyncio.Task[None] | None = None
 
     @property
     def done(self) -> bool:
-        """Whether the client has sent all of it."""
-        return self._source.body.ended
+        """Whether all of it was sent on that the client has to send."""
+        return self._source.body.ended and self._held is None
+
+    @property
+    def all(self) -> bytes | None:
+        """All of it, before it is sent; None where not all is at hand."""
+        return self._data if self.whole else None
 
     async def prepare(self, *, resizes: bool) -> None:
         """Read what is here; wait for all of a short body whose length will change. Raises `Refused`, `Gone`."""
@@ -67,6 +88,27 @@ class Upload:
                 await self._taken(pieces)
         self._data = b"".join(pieces)
         self.whole = self.done
+
+    async def hold(self) -> None:
+        """Read all of it, and hash it; what is not kept in memory waits in a file. Raises `Refused`, `Gone`."""
+        held = Held(self._limits.buffer_bytes)
+        try:
+            if self._length > MOST_HELD:
+                raise Refused(Refusal("signed_body_too_large"))
+            while True:
+                for piece in self._take():
+                    held.write(piece)
+                    await self._source.breathe()
+                if self._source.body.ended:
+                    break
+                await self._source.more()
+            self.digest, self._data = held.digest, held.beginning()
+            self.whole = not held.overflows
+            if held.overflows:
+                self._held = held
+        finally:
+            if self._held is None:
+                held.close()
 
     async def send(self, outgoing: Outgoing, lane: Lane) -> None:
         """Send all of it that is here, and the head before it; raises `Refused`."""
@@ -97,19 +139,29 @@ class Upload:
         if self._task is not None:
             self._task.cancel()
             self._task = None
+        if self._held is not None:
+            self._held.close()
 
     async def _pump(self, outgoing: Outgoing, lane: Lane, late: Callable[[], None]) -> None:
         first, self._data = self._data, b""
         if first:
             outgoing.feed(first)
             await self._send(lane, late)
-        while not self.done:
+        if self._held is not None:
+            for piece in self._held.rest():
+                outgoing.feed(piece)
+                await self._send(lane, late)
+                await self._source.breathe()
+        while not self._source.body.ended:
             await self._source.more()
             for piece in self._take():
                 outgoing.feed(piece)
                 await self._send(lane, late)
                 await self._source.breathe()
         outgoing.end(self._source.body.trailers)
+        held, self._held = self._held, None
+        if held is not None:
+            held.close()
         await self._send(lane, late)
 
     async def _send(self, lane: Lane, late: Callable[[], None]) -> None:

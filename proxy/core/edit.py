@@ -6,11 +6,15 @@ like a placeholder stays what it is.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 from proxy.core.encoding import NotEncodable, encode
 from proxy.core.placeholder import Occurrence, Surface
 from proxy.core.refusal import Refusal, Refused
 from store.model import Denial, Grant, Kind, Resolver, Use
+
+_SUBMITTED: Final = frozenset({Surface.FORM, Surface.MULTIPART})
+"""What is filled in and sent off, not quoted: a key in it is meant."""
 
 MAX_NAMES = 100
 """How many carried names are kept: they are the client's text, and end up in a response header."""
@@ -75,6 +79,11 @@ class Editor:
             decision = Denial.DESTINATION
         if isinstance(decision, Denial):
             self._carry(name, decision.value)
+            return None
+        if not decision.credential.written:
+            if surface in _SUBMITTED:
+                raise Refused(Refusal("signing_key_misplaced", name))  # a POST policy, a form of Signature Version 2
+            self._carry(name, "signing_key_misplaced")
             return None
         try:
             value = encode(decision.open().reveal(), surface)

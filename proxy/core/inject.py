@@ -11,11 +11,12 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from typing import ClassVar, Final
 
+from proxy.core import sigv4
 from proxy.core.edit import Budget
 from proxy.core.encoding import NotEncodable, encode
 from proxy.core.limits import DEFAULT, Limits
@@ -25,6 +26,7 @@ from proxy.core.refusal import Refusal, Refused
 from store.model import Denial, Grant, Kind, Location, Resolver, Use
 
 _RULES: Final = {Denial.UNKNOWN: 0, Denial.DESTINATION: 1, Denial.LOCATION: 2}
+_FIT: Final = 3
 _BASIC: Final = re.compile(rb"([Bb][Aa][Ss][Ii][Cc][ \t]+)([A-Za-z0-9+/_-]+)(={0,2})[ \t]*")
 _CREDENTIALS: Final = frozenset((b"authorization", b"proxy-authorization"))
 _CREDENTIAL_SIZES: Final = frozenset(map(len, _CREDENTIALS))
@@ -49,14 +51,27 @@ Writer = Callable[[Occurrence], bytes]
 
 
 @dataclass(frozen=True, slots=True)
+class Signing:
+    """A head that is to be signed with a key: what the client signed, and where it names the key."""
+
+    grant: Grant = field(repr=False)
+    claim: sigv4.Claim
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """What will be written into a head. `names` are for `Egret-Injected`, `uses` for the audit."""
+    """What will be written into a head. `names` are for `Egret-Injected`, `uses` for the audit.
+
+    With `signing` the signature of what is written is made at the border, which leaves the body as it is.
+    """
 
     grants: dict[Key, Grant] = field(repr=False)
     budget: Budget
     found: "_Found" = field(repr=False)
     names: tuple[str, ...] = ()
     uses: tuple[tuple[Grant, Use], ...] = field(default=(), repr=False)
+    signing: Signing | None = None
 
     def write(self, head: Head) -> tuple[bytes, Fields]:
         """Return target and fields with the values in place; raises `Refused`. At the border only."""
@@ -80,11 +95,14 @@ class Plan:
 
     def renewed(self, limits: Limits) -> "Plan":
         """Return the same plan for another request with the same head."""
-        return Plan(self.grants, Budget(limits.expansion_bytes), self.found, self.names, self.uses)
+        return replace(self, budget=Budget(limits.expansion_bytes))
 
     def _open(self, occurrence: Occurrence, surface: Surface, location: Location, header: str = "") -> bytes:
         """Open, encode, count. A head that changed after planning finds no grant, and fails closed."""
-        grant = self.grants.get((occurrence.kind, occurrence.name, location, header))
+        key = (occurrence.kind, occurrence.name, location, header)
+        if self.signing is not None and self.signing.key == key:
+            return b""  # the whole of what it stands in is written by who signs
+        grant = self.grants.get(key)
         if grant is None:
             raise Refused(Refusal("internal"))
         try:
@@ -215,17 +233,21 @@ def _search(head: Head) -> _Found:
     return _Found(head, parts)
 
 
-def _in_target(head: Head) -> Iterator[tuple[Occurrence, Location, str]]:
+type _Place = tuple[Occurrence, Location, str, bytes]
+"""An occurrence, and the text that it stands in where that can be an AWS signature; else b""."""
+
+
+def _in_target(head: Head) -> Iterator[_Place]:
     path, _, query = head.target.partition(b"?")
     for part, surface in ((path, Surface.PATH), (query, Surface.QUERY)) if may_hold(head.target) else ():
         for occurrence in find(part, surface):
-            yield occurrence, Location.URL, ""
+            yield occurrence, Location.URL, "", part if surface is Surface.QUERY else b""
 
 
-def _in_fields(found: _Found) -> Iterator[tuple[Occurrence, Location, str]]:
+def _in_fields(found: _Found) -> Iterator[_Place]:
     for _, header, part in found.parts:
         for occurrence in part.occurrences:
-            yield occurrence, Location.HEADER, header.decode("latin-1")
+            yield occurrence, Location.HEADER, header.decode("latin-1"), getattr(part, "text", b"")
 
 
 def _misplaced(head: Head, fields: _Found) -> Refusal | None:
@@ -249,25 +271,49 @@ def plan(head: Head, resolver: Resolver, limits: Limits = DEFAULT, *, before: He
     grants: dict[Key, Grant] = {}
     uses: list[tuple[Grant, Use]] = []
     refusals: list[tuple[int, Refusal]] = []
+    signings: list[Signing] = []
+    decided: set[tuple[Key, bool]] = set()
     found = _search(head)
-    for occurrence, location, header in chain(() if before else _in_target(head), _in_fields(found)):
+    for occurrence, location, header, text in chain(() if before else _in_target(head), _in_fields(found)):
         key = (occurrence.kind, occurrence.name, location, header)
-        if key in grants:
+        scope = bool(text) and sigv4.is_scope(text, occurrence, location, header)
+        if (key, scope) in decided:
             continue
+        decided.add((key, scope))
         use = head.use(location, header, before.fields if before else ())
         decision = resolver.resolve(occurrence.kind, occurrence.name, use)
         if isinstance(decision, Denial):
             refusals.append((_RULES[decision], Refusal(decision.value, occurrence.name)))
             continue
-        grants[key] = decision
+        misused = _misused(decision, scope=scope and before is None)
+        if misused is not None:
+            refusals.append((_FIT, misused))
+            continue
+        if decision.credential.written:
+            grants[key] = decision
+        else:
+            try:
+                signings.append(Signing(decision, sigv4.read(head, text, occurrence, location), key))
+            except Refused as refused:
+                refusals.append((_FIT, refused.refusal))
         uses.append((decision, use))
     misplaced = _misplaced(head, found)
     if misplaced is not None:
         refusals.append((_RULES[Denial.LOCATION], misplaced))
+    if len(signings) > 1:
+        refusals.append((_FIT, Refusal("signature_malformed", signings[0].grant.name)))
     if refusals:
         raise Refused(min(refusals, key=lambda pair: pair[0])[1])
     names = tuple(dict.fromkeys(grant.name for grant, _ in uses))
-    return Plan(grants, Budget(limits.expansion_bytes), found, names, tuple(uses))
+    signing = signings[0] if signings else None
+    return Plan(grants, Budget(limits.expansion_bytes), found, names, tuple(uses), signing)
+
+
+def _misused(grant: Grant, *, scope: bool) -> Refusal | None:
+    """Say what is wrong with a text where a key belongs, or a key where a text does. A variable is public."""
+    if not grant.credential.written:
+        return None if scope else Refusal("signing_key_misplaced", grant.name)
+    return Refusal("signing_key_needed", grant.name) if scope and grant.kind is Kind.SECRET else None
 
 
 def cut_hint(head: Head) -> bool:

@@ -83,6 +83,64 @@ CODES: Final[dict[str, Code]] = {
         "The secret's value has bytes that are not legal at this place.",
         "Move the placeholder to the body, or upload a value without control characters and separators.",
     ),
+    "signing_key_misplaced": Code(
+        403,
+        "Signing key at another place",
+        "The secret is an AWS key: requests are signed with it, and it is written nowhere.",
+        "Give an AWS SDK the placeholder as AWS_ACCESS_KEY_ID and any text as AWS_SECRET_ACCESS_KEY, and let it sign "
+        "(Signature Version 4, in the Authorization header or presigned; no POST policy).",
+    ),
+    "signing_key_needed": Code(
+        403,
+        "No signing key",
+        "The placeholder stands where a request names its AWS access key id, and the secret is a text that is written.",
+        "Store the whole key with its kind: egret secret put NAME --kind aws.",
+    ),
+    "signature_unsupported": Code(
+        422,
+        "Signature not signed anew",
+        "The request is signed with an AWS key in a form that is not signed anew, so it was not sent.",
+        "Use Signature Version 4 in the Authorization header or a presigned URL (boto3: signature_version='s3v4'); not "
+        "versions 2 and 4A, POST policies, event streams, chunks with signatures, S3 Express or WebSockets.",
+    ),
+    "signature_malformed": Code(
+        400,
+        "Signature not understood",
+        "The request's AWS signature is not in the form of Signature Version 4, or is there twice.",
+        "Let an AWS SDK sign the request, and change nothing of it afterwards.",
+    ),
+    "signature_scope": Code(
+        403,
+        "Signature for another service",
+        "Host, service and region of the signature are not one endpoint of AWS, or not one that the key is for.",
+        "Ask the service's own endpoint over TLS in the region that is signed for; the key's hosts, services and "
+        "regions are said when it is stored.",
+    ),
+    "signature_expired": Code(
+        403,
+        "Presigned URL expired",
+        "The time for which the client presigned the URL has passed.",
+        "Presign it again.",
+    ),
+    "signed_action_refused": Code(
+        403,
+        "Answers with credentials",
+        "The call's answer would hold credentials, or which call it is cannot be told for sure.",
+        "Store the credentials that the code needs as secrets; calls such as sts:AssumeRole and "
+        "GetAuthorizationToken are made outside.",
+    ),
+    "signed_body_too_large": Code(
+        413,
+        "Body too large to be hashed",
+        "The request declares no hash of its body, which is over 64 MiB.",
+        "Declare it in X-Amz-Content-Sha256 (UNSIGNED-PAYLOAD where the service takes that), or upload in parts.",
+    ),
+    "signing_unavailable": Code(
+        503,
+        "Cannot sign",
+        "This proxy lacks the library that signs requests to AWS.",
+        "Ask the operator to install the extra: pip install 'egret-proxy[aws]'.",
+    ),
     "method_not_allowed": Code(
         405,
         "Method not allowed",

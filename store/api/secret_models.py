@@ -37,8 +37,17 @@ Note = Literal["value_short", "whitespace_edges", "looks_like_placeholder"]
 Noted = Annotated[
     list[Note], Field(max_length=8, description="Of `sealed`: warnings that only the client could see to give.")
 ]
+KindName = Literal["static", "aws"]
+Words = Annotated[list[Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]{0,63}$")]], Field(min_length=1, max_length=64)]
 Kept = Annotated[int, Field(ge=1, le=100)]
 Groups = Annotated[list[GrantIn], Field(max_length=32)]
+
+
+class ParametersIn(Model):
+    """What a kind is to know. Of `aws`: what it may sign for; none: whatever its hosts are."""
+
+    services: Words | None = Field(None, description="AWS's signing names, such as s3.")
+    regions: Words | None = Field(None, description="Such as us-east-1.")
 
 
 def _grants(groups: list[GrantIn] | None) -> list[GroupGrant] | None:
@@ -68,6 +77,8 @@ class SecretIn(About, json_schema_extra=ONE_OF):
     binding: Binding | None = None
     noted: Noted = Field(default=[])
     environment: Environment | None = None
+    kind: KindName | None = Field(None, description="What is done with the value: written as it is, or signed with.")
+    parameters: ParametersIn | None = Field(None, description="Of the kind; sealed with the value.")
 
     def entry(self) -> NewEntry:
         """Return what the vault takes."""
@@ -84,6 +95,8 @@ class SecretPut(About, json_schema_extra=ONE_OF):
     binding: Binding | None = None
     noted: Noted = Field(default=[])
     environment: Environment | None = None
+    kind: KindName | None = Field(None, description="What is done with the value: written as it is, or signed with.")
+    parameters: ParametersIn | None = Field(None, description="Of the kind; sealed with the value.")
 
     def entry(self, name: str) -> NewEntry:
         """Return what the vault takes."""
@@ -131,6 +144,7 @@ class MetadataPatch(About, Patch):
 
 
 def _entry(given: About, name: str, value: SecretValue | None, sealed: SecretValue | None) -> NewEntry:
+    said: ParametersIn | None = getattr(given, "parameters", None)
     return NewEntry(
         name,
         value,
@@ -145,6 +159,8 @@ def _entry(given: About, name: str, value: SecretValue | None, sealed: SecretVal
         getattr(given, "noted", ()),
         given.keep_versions,
         _grants(given.groups),
+        getattr(given, "kind", None),
+        None if said is None else said.model_dump(exclude_none=True),
     )
 
 
@@ -185,11 +201,14 @@ class SecretOut(EntryOut):
     """A secret. There is no field for its value."""
 
     placeholder: str
+    kind: KindName
+    parameters: dict[str, list[str]]
 
     @classmethod
     def of(cls, info: EntryInfo) -> "SecretOut":
         """Return the answer for what the vault knows."""
-        return cls(**_known(info), placeholder=f"#{{SECRETS.{info.name}}}")
+        of, told = info.credential, f"#{{SECRETS.{info.name}}}"
+        return cls(**_known(info), placeholder=told, kind=of.kind, parameters=dict(of.parameters))
 
 
 class VariableOut(EntryOut):

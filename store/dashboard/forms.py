@@ -22,7 +22,7 @@ from store.vault import NewSession
 KEPT = (
     "name", "hosts", "environment", "description", "label", "origins", "project", "email", "id", "secrets", "groups",
     "consumer", "provider", "access", "actions", "projects", "datasets", "sources", "consumers", "member", "say",
-    "immutable", "rotate_after", *FIELDS,
+    "immutable", "rotate_after", "kind", *FIELDS,
 )  # fmt: skip
 """Fields that a refused form shows again."""
 
@@ -57,6 +57,7 @@ async def put_entry(visit: Visit) -> web.Response:
             description=form.optional("description"),
             rotate_after=form.optional("rotate_after"),
             provider=form.optional("provider"),
+            kind=form.optional("kind"),
         )
         made = await visit.write(visit.state.vault.entries.put, visit.scope, kind, entry)
     except (Invalid, Conflict) as error:

@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass
 
 from store.errors import Tampered
-from store.model import MAX_VALUE, Kind, Scope
+from store.model import MAX_VALUE, WRITTEN, Credential, Kind, Scope
 from store.trust.signing import frame
 
 MAGIC = b"HSE1"
@@ -47,6 +47,7 @@ class Binding:
     hosts: list[str | dict[str, object]]
     locations: list[str]
     suite: int = SUITE
+    credential: Credential = WRITTEN
 
     def info(self) -> bytes:
         """Return HPKE's `info`."""
@@ -68,6 +69,7 @@ class Binding:
             self.version.to_bytes(8, "big"),
             json.dumps(self.hosts, sort_keys=True, separators=(",", ":")).encode(),
             json.dumps(sorted(self.locations), separators=(",", ":")).encode(),
+            *self.credential.info(),
         )
 
 

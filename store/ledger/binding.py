@@ -9,4 +9,7 @@ def binding_of(store_id: bytes, state: EntryState, version: VersionState) -> Bin
     """Return a version's binding."""
     kind, kid = Kind(state.kind), bytes.fromhex(version.kid)
     name = version.name or state.name
-    return Binding(store_id, kid, state.scope, kind, state.environment, name, version.number, *version.sealed)
+    number, credential = version.number, version.credential
+    return Binding(
+        store_id, kid, state.scope, kind, state.environment, name, number, *version.sealed, credential=credential
+    )

@@ -145,4 +145,5 @@ def binding_of(store_id: bytes, entry: Entry, version: Version) -> Binding:
         version.number,
         version.sealed_hosts,
         version.sealed_locations,
+        credential=version.credential,
     )

@@ -6,9 +6,10 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from store.model import Denial, Destination, Grant, Kind, Location, SecretValue, Use
+from store.credential import secrets_of
+from store.model import Credential, Denial, Destination, Grant, Kind, Location, SecretValue, Use
 from store.presets import preset_of
-from store.reach import Stored, among, members, scrub_hosts
+from store.reach import Stored, among, scrub_hosts
 from store.reader.index import Index
 from store.reader.session import Session
 from store.reader.standing import Standing
@@ -32,6 +33,11 @@ class StoredGrant:
     name: str
     kind: Kind
     version: int
+
+    @property
+    def credential(self) -> Credential:
+        """What is done with the value."""
+        return self.active.credential
 
     def open(self) -> SecretValue:
         """Decrypt and verify; raises `Tampered`."""
@@ -124,7 +130,7 @@ class View:
                 age=0.0 if version.retired_at is None else max(now - version.retired_at, 0.0),
             )
             for entry, version in wanted
-            for value in members(self._fetch(entry, version), entry.kind)
+            for value in secrets_of(version.credential.kind, self._fetch(entry, version))
         )
         return [each for each in stored if each.counts]
 

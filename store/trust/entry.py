@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
-from store.model import Scope
+from store.model import WRITTEN, Credential, Scope
 from store.reach import STRONG_FOR
 from store.rules import Rules
 from store.trust.signing import canonical, digest
@@ -44,6 +44,7 @@ class VersionState:
     rules: Rules
     retired_at: int | None = None
     name: str = ""
+    credential: Credential = WRITTEN
 
     def fields(self) -> dict[str, object]:
         """Return it as it stands in lines and records."""
@@ -55,6 +56,7 @@ class VersionState:
             "retired_at": self.retired_at,
         }
         made |= {"name": self.name} if self.name else {}
+        made |= self.credential.fields()
         return made if self.rules == self.sealed else {**made, "narrowed": self.rules}
 
     @classmethod
@@ -64,7 +66,7 @@ class VersionState:
         now_hosts, now_locations = fields.get("narrowed", fields["sealed"])
         sealed, rules = (hosts, locations), (now_hosts, now_locations)
         stated = fields["number"], fields["sha256"], fields["kid"], sealed, rules, fields["retired_at"]
-        return cls(*stated, fields.get("name", ""))
+        return cls(*stated, fields.get("name", ""), Credential.of(fields))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from store.errors import Invalid, Tampered, Unavailable
-from store.model import WIDENED, Kind, Location, Scope
+from store.model import WIDENED, WRITTEN, Credential, Kind, Location, Scope
 from store.rules import DestinationRule
 from store.trust.signing import canonical
 
@@ -52,6 +52,7 @@ class Version:
     retired_at: float | None
     name: str = ""
     """The name that it was sealed for, where its entry was renamed since."""
+    credential: Credential = WRITTEN
 
     @property
     def widened(self) -> bool:
@@ -182,4 +183,5 @@ def _parse_version(entry: str, line: dict[str, object]) -> Version:
         _locations(tuple(locations)) & _locations(tuple(now_locations)),  # type: ignore[has-type]
         None if retired is None else int(str(retired)) / 1000,
         str(line.get("name", "")),
+        Credential.of(line),
     )

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from store.access import Principal
 from store.advice import advised
-from store.checks import check_environment, check_name
+from store.checks import check_environment, check_name, problem
 from store.database import rows
 from store.database.schema import versions
 from store.errors import Conflict, NotFound, Tampered
@@ -57,6 +57,7 @@ class Entries(Verbs):
             ward = self._ward(transaction.connection, principal, scope, kind)
             ward.need_write(existing)
             groups = self._shared(ward, existing, entry.groups)
+            _same_kind(existing, entry)
             check_match(entry_etag(existing) if existing else None, if_match, if_none_match=if_none_match)
             if existing is None and draft.count >= MAX_ENTRIES:
                 raise Conflict(f"A scope holds at most {MAX_ENTRIES} secrets and variables.", code="too_many")
@@ -260,6 +261,14 @@ class _Edit:
     def shown(self, state: EntryState) -> EntryInfo:
         """Return it as it is told."""
         return entry_of(self.transaction.connection, state, self.draft.row(state.id))
+
+
+def _same_kind(existing: EntryState | None, entry: NewEntry) -> None:
+    """Refuse a rotation that leaves the kind out where it is not the default: the parts would be a text."""
+    active = None if existing is None else existing.version(existing.active)
+    if entry.kind is None and active is not None and not active.credential.written:
+        hint = f"It is of kind {active.credential.kind}: say `kind` again, or `static` for a value that is written."
+        raise problem("/kind", "kind_required", hint)
 
 
 def _named(draft: Draft, key: Key) -> EntryState | None:

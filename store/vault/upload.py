@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 
 from store.checks import (
     Faults,
@@ -16,9 +17,10 @@ from store.checks import (
     problem,
     warnings_for,
 )
+from store.credential import check_parts, parse_credential, secrets_of
 from store.errors import Tampered
 from store.keys.envelope import MAX_ENVELOPE, Envelope
-from store.model import Kind, SecretValue
+from store.model import WRITTEN, Credential, Kind, SecretValue
 from store.presets import beyond
 from store.providers import find_provider, label_of, named_hosts, named_locations
 from store.records import NewEntry, Warned
@@ -50,6 +52,7 @@ class Ready:
     binding: str | None = None
     noted: Sequence[str] = ()
     keep_versions: int | None = None
+    credential: Credential = WRITTEN
 
     def warnings(self, rules: Rules) -> list[Warned]:
         """Return what the uploader should know, given the rules that the version comes to have."""
@@ -87,9 +90,12 @@ def check(kind: Kind, entry: NewEntry, pointer: str, kid: bytes) -> Ready:
     run(lambda: check_environment(entry.environment, f"{pointer}/environment"))
     run(lambda: check_text(entry.description or "", f"{pointer}/description", 1024))
     run(lambda: _check_content(kind, entry, pointer, kid))
+    credential = run(lambda: _credential(kind, entry, pointer)) or WRITTEN
     if kind is Kind.SECRET and entry.value is not None:
-        for name in ("provider", "description"):
-            run(partial(check_beside, getattr(entry, name), entry.value.reveal(), f"{pointer}/{name}"))
+        raw = entry.value.reveal()
+        run(lambda: check_parts(credential.kind, raw, f"{pointer}/value"))
+        for name, part in product(("provider", "description"), secrets_of(credential.kind, entry.value)):
+            run(partial(check_beside, getattr(entry, name), part.reveal(), f"{pointer}/{name}"))
     provider = entry.provider
     preset = run(lambda: find_provider(provider, f"{pointer}/provider")) if provider else None
     hosts = run(lambda: named_hosts(entry.hosts, preset, pointer))
@@ -113,7 +119,15 @@ def check(kind: Kind, entry: NewEntry, pointer: str, kid: bytes) -> Ready:
         entry.binding,
         entry.noted,
         entry.keep_versions,
+        credential,
     )
+
+
+def _credential(kind: Kind, entry: NewEntry, pointer: str) -> Credential:
+    credential = parse_credential(entry.kind, entry.parameters, pointer)
+    if kind is Kind.VARIABLE and not credential.written:
+        raise problem(f"{pointer}/kind", "kind_unknown", "A variable is written as it is; store a secret.")
+    return credential
 
 
 def check_kept(count: int | None, pointer: str) -> None:

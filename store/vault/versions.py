@@ -14,7 +14,7 @@ from store.ledger.binding import binding_of
 from store.ledger.commit import Transaction
 from store.ledger.manifests import Draft
 from store.ledger.mirror import Content
-from store.model import NAME, Kind, Scope
+from store.model import NAME, Credential, Kind, Scope
 from store.providers import rules_for
 from store.trust.entry import KEEP_VERSIONS, EntryState, VersionState
 from store.trust.signing import digest
@@ -53,9 +53,19 @@ def write_version(
     _check_known(ready, default, draft.scope)
     state = before or EntryState(draft.scope, _new_id(), ready.kind.value, ready.name, ready.environment)
     number, store_id = state.last + 1, transaction.keys.public.store_id
-    binding = Binding(store_id, sealer.kid, draft.scope, ready.kind, ready.environment, ready.name, number, *rules)
+    binding = Binding(
+        store_id,
+        sealer.kid,
+        draft.scope,
+        ready.kind,
+        ready.environment,
+        ready.name,
+        number,
+        *rules,
+        credential=ready.credential,
+    )
     body, signature = _content(transaction, sealer, ready, binding)
-    version = VersionState(number, digest(body), sealer.kid.hex(), rules, rules)
+    version = VersionState(number, digest(body), sealer.kid.hex(), rules, rules, credential=ready.credential)
     kept = ready.keep_versions or (state.keep if inherit else KEEP_VERSIONS)
     fields = {"state": "active", "active": number, "last": number, "keep": kept}
     after = (
@@ -135,15 +145,16 @@ def delete_entry(transaction: Transaction, draft: Draft, state: EntryState) -> N
 def binding_of_row(store_id: bytes, entry: Mapping[Any, Any], version: Mapping[Any, Any]) -> Binding:
     """Return what a stored version says it is bound to; its envelope opens only if that is so."""
     listed: list[dict[str, Any]] = json.loads(entry["record"] or "{}").get("versions", [])
-    name = next((each.get("name") for each in listed if each["number"] == version["number"]), None)
+    kept = next((each for each in listed if each["number"] == version["number"]), {})
     return Binding(
         store_id,
         bytes.fromhex(version["kid"]),
         Scope(entry["organisation"], entry["project"], entry["dataset"]),
         Kind(entry["kind"]),
         entry["environment"],
-        name or entry["name"],
+        kept.get("name") or entry["name"],
         version["number"],
         json.loads(version["sealed_hosts"]),
         json.loads(version["sealed_locations"]),
+        credential=Credential.of(kept),
     )

@@ -10,7 +10,7 @@ from store.checks import format_duration
 from store.database import rows
 from store.database.schema import entries, versions
 from store.ledger.manifests import Kept, Key
-from store.model import NAME, Kind, Scope
+from store.model import NAME, WRITTEN, Kind, Scope
 from store.providers import near_miss
 from store.records import DatasetInfo, EntryInfo, VersionInfo, Warned
 from store.trust.entry import EntryState
@@ -122,6 +122,7 @@ def entry_of(connection: Connection, state: EntryState, row: Mapping[Any, Any]) 
         value=value,
         keep_versions=state.keep,
         groups=unpacked(state.groups),
+        credential=WRITTEN if active is None else active.credential,
     )
 
 

@@ -116,6 +116,26 @@ def test_wider_scopes(shared, client, reader, area):
     assert opened(reader, shared.store, dataset, name) == b"second-value-1"
 
 
+def test_a_kind_is_sealed_with_the_value(shared, client, reader):
+    """What the store is told beside an envelope opens it; another kind or none, told by whoever is between, does not."""
+    key = json.dumps({"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "k3Vq9xPw2LmN8rT5yB1/" * 2})
+    where = Area(client.create_dataset("k")["id"])
+    made = client.put_secret(where, "KEY", key, hosts=["api.example.com"], kind="aws", parameters={"services": ["s3"]})
+    assert (made["kind"], made["parameters"], made["warnings"]) == ("aws", {"services": ["s3"]}, [])
+    assert opened(reader, shared.store, where.dataset) == key.encode()
+    with pytest.raises(ApiError) as caught:
+        client.put_secret(where, "KEY", key)
+    assert [each["code"] for each in caught.value.errors] == ["kind_required"]
+    with pytest.raises(ApiError) as caught:
+        client.put_secret(where, "KEY", "no-key-" + VALUE, kind="aws")
+    assert [each["code"] for each in caught.value.errors] == ["value_not_aws"] and VALUE not in str(caught.value)
+    sent = client._sealed._entry(where, {"name": "OTHER", "value": key, "hosts": [], "kind": "aws"}, 1)
+    for changed in ({"kind": "static"}, {"kind": None}, {"parameters": {"regions": ["us-east-1"]}}):
+        with pytest.raises(ApiError) as caught:
+            client.call("PUT", f"{where.path}/secrets/OTHER", {**sent, **changed})
+        assert [each["code"] for each in caught.value.errors] == ["sealed_binding"]
+
+
 def test_what_only_the_client_can_warn_of(client):
     """A short value and a stand-in are warned of and listed, though the store never saw them."""
     made = client.create_dataset("w", [{"name": "KEY", "value": "abcd"}, {"name": "OTHER", "value": "changeme-now"}])

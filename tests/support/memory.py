@@ -3,8 +3,21 @@
 import threading
 from dataclasses import dataclass, field
 
+from store.credential import secrets_of
 from store.errors import NotAuthenticated, Unavailable
-from store.model import DEFAULT_LOCATIONS, Caller, Denial, Destination, Kind, Location, Scope, SecretValue, Use
+from store.model import (
+    DEFAULT_LOCATIONS,
+    WRITTEN,
+    Caller,
+    Credential,
+    Denial,
+    Destination,
+    Kind,
+    Location,
+    Scope,
+    SecretValue,
+    Use,
+)
 from store.reach import Stored, among, scrub_hosts
 from store.rules import DestinationRule
 
@@ -29,6 +42,7 @@ class Secret:
     locations: frozenset[Location] = DEFAULT_LOCATIONS
     kind: Kind = Kind.SECRET
     version: int = 1
+    credential: Credential = WRITTEN
 
     def open(self) -> SecretValue:
         return SecretValue(self.value)
@@ -91,9 +105,10 @@ class View:
     def values(self):
         rules = [rule for secret in self.secrets.values() for rule in secret.hosts]
         found = [
-            Stored(s.name, SecretValue(s.value), _rules(s.hosts))
+            Stored(s.name, part, _rules(s.hosts))
             for s in self.secrets.values()
             if s.kind is Kind.SECRET
+            for part in secrets_of(s.credential.kind, s.open())
         ]
         return found + [Stored(name, SecretValue(value), _rules(rules)) for name, value in self.extra]
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from store.model import DEFAULT_LOCATIONS, Denial, Destination, Kind, Location, SecretValue, Use
+from store.model import DEFAULT_LOCATIONS, WRITTEN, Credential, Denial, Destination, Kind, Location, SecretValue, Use
 
 
 @dataclass(frozen=True)
@@ -14,6 +14,7 @@ class Known:
     hosts: tuple[Destination, ...]
     kind: Kind = Kind.SECRET
     locations: frozenset[Location] = DEFAULT_LOCATIONS
+    credential: Credential = WRITTEN
 
 
 @dataclass
@@ -31,6 +32,10 @@ class Given:
     @property
     def kind(self) -> Kind:
         return self.known.kind
+
+    @property
+    def credential(self) -> Credential:
+        return self.known.credential
 
     def open(self) -> SecretValue:
         self.opened += 1

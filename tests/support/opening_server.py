@@ -10,7 +10,7 @@ from store.keys.envelope import Binding, Envelope, key_id
 from store.keys.keyring import PublicKeys
 from store.keys.opening import Opener, opening_keys
 from store.keys.sealing import sign_envelope
-from store.model import Kind, Scope
+from store.model import Credential, Kind, Scope
 from store.trust.signing import Verifier, Writer
 
 _SEED, _STORE = b"\x07" * 32, b"\x01" * 16
@@ -45,7 +45,16 @@ class OpeningServer(Upstream):
         kid = key_id(PUBLIC.sealing)
         where = Scope("default", "default")
         binding = Binding(
-            _STORE, kid, where, Kind.SECRET, "", body["name"], 1, [], ["body", "header", "message", "url"]
+            _STORE,
+            kid,
+            where,
+            Kind.SECRET,
+            "",
+            body["name"],
+            1,
+            [],
+            ["body", "header", "message", "url"],
+            credential=Credential(body.get("kind", "static"), body.get("parameters", {})),
         )
         assert Envelope.unpack(envelope).kid == kid
         assert body["binding"] == hashlib.sha256(binding.info()).hexdigest()

@@ -136,6 +136,30 @@ def test_a_prompt_shows_nothing_and_asks_twice(env, server):
     assert sent(server) == VALUE
 
 
+AWS = {"access_key_id": "AKIAIOSFODNN7EXAMPLE", "secret_access_key": "k3Vq9xPw2LmN8rT5yB1/" * 2}
+PROFILE = "[other]\naws_access_key_id=x\n[default]\naws_access_key_id = {}\naws_secret_access_key = {}\n".format(
+    *AWS.values()
+)
+
+
+@pytest.mark.parametrize("how", ["stdin", "profile", "variables", "prompt"])
+def test_an_aws_key_comes_in_parts(env, server, tmp_path, how):
+    """As JSON, from AWS's own file or variables, or asked for one by one; what is sealed is the same."""
+    args = ["KEY", "--kind", "aws", "--parameter", "regions=us-east-1"]
+    if how == "prompt":
+        answers = [("Access key id of KEY:", AWS["access_key_id"]), ("Secret access key:", AWS["secret_access_key"])]
+        code, shown = run_on_terminal([EGRET, "secret", "put", *args], [*answers, ("Session token", "")], env)
+        assert code == 0 and AWS["secret_access_key"] not in shown, shown
+    else:
+        (tmp_path / "credentials").write_text(PROFILE)
+        env |= {f"AWS_{name.upper()}": part for name, part in AWS.items()}
+        more = {"profile": ["--from-file", str(tmp_path / "credentials")], "variables": ["--from-env", "AWS_ACCESS_KEY_ID"]}  # fmt: skip
+        done = put(env, *args, *more.get(how, []), stdin=json.dumps(AWS).encode())
+        assert done.returncode == 0, done.stderr
+    assert json.loads(sent(server)) == AWS
+    assert json.loads(server.puts[0].body)["parameters"] == {"regions": ["us-east-1"]}
+
+
 @pytest.mark.parametrize(
     ("args", "stdin", "code", "says"),
     [

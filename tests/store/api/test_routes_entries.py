@@ -1,4 +1,5 @@
 import base64
+import json
 
 import pytest
 
@@ -190,6 +191,27 @@ def test_a_value_sealed_by_its_client(shared):
         assert grant.open().reveal() == VALUE.encode()
     finally:
         reader.close()
+
+
+def test_a_kind_and_its_parameters(shared):
+    """In and out; what does not fit is told by its place and never repeated."""
+    path, key = "/projects/default/secrets/CLOUD", {"access_key_id": "AKIAIOSFODNN7EXAMPLE"}
+    value = json.dumps({**key, "secret_access_key": "k3Vq9xPw2LmN8rT5yB1/" * 2})
+    made = shared("PUT", path, {"value": value, "kind": "aws", "parameters": {"regions": ["us-east-1", "eu-west-1"]}})
+    assert made.status == 201, made.json
+    for shown in (made.json, shared("GET", path).json):
+        assert (shown["kind"], shown["parameters"]) == ("aws", {"regions": ["eu-west-1", "us-east-1"]})
+    for body, told in (
+        ({"value": VALUE, "kind": "aws"}, {("/value", "value_not_aws")}),
+        ({"value": VALUE}, {("/kind", "kind_required")}),
+        ({"value": VALUE, "kind": VALUE}, {("/kind", "not_allowed")}),
+        ({"value": value, "kind": "aws", "parameters": {VALUE: []}}, {("/parameters/?", "unknown_field")}),
+        ({"value": VALUE, "kind": "static", "parameters": {"regions": ["x"]}}, {("/parameters", "parameter_unknown")}),
+    ):
+        answer = shared("PUT", path, body)
+        assert answer.status == 422 and answer.pointers == told
+        assert VALUE not in json.dumps(answer.json)
+    assert shared("PUT", path, {"value": VALUE, "kind": "static"}).json["kind"] == "static"
 
 
 def test_an_immutable_dataset(shared):

@@ -13,7 +13,7 @@ from store.errors import KeyMismatch, Tampered
 from store.keys.envelope import Binding, Envelope, key_id, pad, unpad
 from store.keys.opening import Opener, opening_keys
 from store.keys.sealing import Sealer, sign_envelope
-from store.model import MAX_VALUE, Kind, Scope, SecretValue
+from store.model import MAX_VALUE, Credential, Kind, Scope, SecretValue
 from store.trust.signing import Writer
 
 SEED = bytes(range(32))
@@ -63,6 +63,8 @@ def test_what_is_sealed_opens_byte_for_byte(value):
         {"locations": ["header", "url"]},
         {"locations": []},
         {"suite": 2},
+        {"credential": Credential("aws")},
+        {"credential": Credential("aws", {"regions": ["us-east-1"]})},
     ],
 )
 def test_another_binding_does_not_open(changes):

@@ -42,8 +42,11 @@ OTHERS = {
     "proxy.border.h2_lane",
     "proxy.border.shared",
     "proxy.engines.http1.forward",
+    "proxy.border.endpoints",
+    "proxy.border.held",
+    "proxy.border.signing",
 }
-"""Ways that no browser takes; a fault in each: forward/test_faults.py."""
+"""Ways that no browser takes; a fault in each: forward/test_faults.py, and forward/test_aws.py of signatures."""
 
 # Not on the way of a request, or only when something else happens too; each has tests of its own.
 ELSEWHERE = {
@@ -56,6 +59,7 @@ ELSEWHERE = {
     "border.border.Border._prepared",
     "border.border.Border.close",
     "border.border.Border.later",
+    "border.upload.Upload.hold",
     "border.bridge.Bridge._crash",
     "border.bridge.Bridge.end",
     "border.exchange.Exchange._over",
