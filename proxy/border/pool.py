@@ -56,6 +56,8 @@ class Pool:
         self._turns = Turns()
         self._shared = Shared(self.dial, limits)
         self._closed = False
+        self.dialled = 0
+        """Connections that were made."""
 
     async def lane(self, key: Key, who: Caller, *, repeatable: bool, fresh: bool = False) -> Lane:
         """Return a lane to a destination: on a kept connection, or (`fresh`: always) on a new one. Raises `Refused`."""
@@ -139,6 +141,10 @@ class Pool:
         finally:
             leave()
 
+    def kept(self) -> tuple[int, int]:
+        """Return how many connections nobody uses, and how many requests may share (HTTP/2)."""
+        return sum(up.idle for kept in self._kept.values() for up in kept), self._shared.count()
+
     async def _dialled(self, key: Key, who: Caller | None) -> Up:
         up = await self.bare(key.destination, who)
         if key.destination.secure:
@@ -153,6 +159,7 @@ class Pool:
         """Return a new connection without TLS; raises `Refused`."""
         loop = asyncio.get_running_loop()
         sock = await self._connect(destination, who)
+        self.dialled += 1
         try:
             _, up = await loop.create_connection(lambda: Up(loop, self), sock=sock)
         except BaseException:
