@@ -4,10 +4,11 @@ Nobody but us writes to the log: messages of libraries hold peers' bytes, addres
 exception that we log ourselves its class is told, never its text or its frames, which may hold anything.
 """
 
-import json
+import functools
 import logging
 import time
 from collections.abc import Mapping
+from json.encoder import encode_basestring_ascii as _quoted
 from typing import Any, Final
 
 OURS: Final = ("egret", "store")
@@ -59,12 +60,27 @@ def _class(ei: Any) -> str:  # noqa: ANN401
 
 
 def _object(at: float, level: str, name: str, members: Mapping[str, object]) -> str:
-    return json.dumps({"time": _time(at), "level": level, "logger": name, **members}, separators=(",", ":"))
+    told = ",".join([f'"{key}":{_quoted(each) if type(each) is str else _json(each)}' for key, each in members.items()])
+    return f'{{"time":"{_utc(int(at))}.{int(at % 1 * 1000):03d}Z","level":"{level}","logger":"{name}",{told}}}'
 
 
-def _time(at: float) -> str:
-    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at))
-    return f"{whole}.{int(at % 1 * 1000):03d}Z"
+def _json(value: object) -> str:
+    """Write a number, seconds to the microsecond, or strings; `json.dumps` would make an encoder for each line."""
+    if isinstance(value, float):
+        return f"{value:.6f}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(_quoted, value)) + "]"
+    return _quoted(value) if isinstance(value, str) else str(int(value))  # type: ignore[call-overload]
+
+
+@functools.lru_cache(maxsize=4)
+def _utc(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+
+
+@functools.lru_cache(maxsize=4)
+def _local(seconds: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
 
 
 def request_object(at: float, members: Mapping[str, object]) -> str:
@@ -74,10 +90,14 @@ def request_object(at: float, members: Mapping[str, object]) -> str:
 
 def request_text(at: float, members: Mapping[str, object]) -> str:
     """Return the line of a request as text: what is empty is left out."""
-    told = ((name, ",".join(value) if isinstance(value, list) else value) for name, value in members.items())
-    words = " ".join(f"{name}={value}" for name, value in told if value not in ("", 0))
-    local = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
-    return f"{local},{int(at % 1 * 1000):03d} {REQUESTS} INFO {words}\n"
+    words = " ".join([f"{name}={_plain(value)}" for name, value in members.items() if value])
+    return f"{_local(int(at))},{int(at % 1 * 1000):03d} {REQUESTS} INFO {words}\n"
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, float):
+        return f"{value:.6f}"
+    return ",".join(value) if isinstance(value, list) else value
 
 
 def spoken(form: str, text: str) -> str:

@@ -5,7 +5,6 @@ can be counted by looking at it (what is open, what is kept) is not counted here
 for (`Meters.watched`). No number is kept by a word that a client chose.
 """
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -34,11 +33,6 @@ class Histogram:
         self.bounds = bounds
         self.cells = [0] * (len(bounds) + 1)
         self.sum = 0.0
-
-    def add(self, seconds: float) -> None:
-        """Count one."""
-        self.cells[bisect_left(self.bounds, seconds)] += 1
-        self.sum += seconds
 
 
 class Series:
@@ -79,33 +73,21 @@ class Meters:
     """All numbers of one process. `series`: how many by dataset and secret there may be. `log`: takes a line each."""
 
     __slots__ = (
-        "added",
-        "carried",
-        "classes",
-        "ended",
-        "injections",
-        "lines",
-        "log",
-        "refusals",
-        "results",
-        "scrubbed",
-        "series",
-        "tunnels",
-        "turned",
-        "unasked",
-        "upstream",
-        "watchers",
+        "added", "classes", "events", "injections", "lines", "log", "refusals", "results", "scrubbed", "series",
+        "turned", "upstream", "watchers",
     )  # fmt: skip
 
     def __init__(self, series: int = 0, log: RequestLog | None = None) -> None:
         self.log = log
         self.results = [0] * len(RESULTS)
-        self.classes = [0] * 6
+        self.classes = [0] * 10
         """Answers of upstreams by the first digit of their status."""
         self.refusals = dict.fromkeys(CODES, 0)
         """Those of messages, and of strangers, too."""
         self.injections = dict.fromkeys(map(str, Location), 0)
-        self.carried = self.scrubbed = self.unasked = self.ended = self.tunnels = 0
+        self.events = {"carry": 0, "unasked": 0, "end": 0, "tunnel": 0}
+        """By what the audit calls them: names that were carried, or came back unasked; sessions; tunnels."""
+        self.scrubbed = 0
         self.lines = 0
         """Lines of the audit."""
         self.added = Histogram(ADDED)
@@ -115,22 +97,6 @@ class Meters:
         self.series = Series(series) if series else None
         self.watchers: list[Callable[[], Iterable[Watched]]] = []
         """Who is asked, at a scrape, what there is now."""
-
-    def line(self, event: str, names: tuple[str, ...], location: str, scope: Scope) -> None:
-        """Count a line of the audit that was written."""
-        self.lines += 1
-        if event == "inject":
-            self.injections[location] += len(names)
-            if self.series is not None:
-                self.series.injected(scope, names)
-        elif event == "carry":
-            self.carried += len(names)
-        elif event == "unasked":
-            self.unasked += len(names)
-        elif event == "end":
-            self.ended += 1
-        elif event == "tunnel":
-            self.tunnels += 1
 
     def watched(self) -> Iterable[Watched]:
         """Look at what there is now."""

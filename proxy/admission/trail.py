@@ -6,13 +6,14 @@ all engines, and is a line of the log where one is asked for. Holds names, place
 
 import secrets
 import time
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final
 
 from proxy.admission.events import NOWHERE, Event, Spool, SpoolError
-from proxy.admission.meters import GONE, OWN, REFUSED, RESULTS, Meters
+from proxy.admission.meters import ADDED, GONE, OWN, REFUSED, RESULTS, UPSTREAM, Meters
 from proxy.admission.services import log
 from proxy.admission.session import tells
 from proxy.core.inject import Plan
@@ -58,24 +59,15 @@ class Trail:
     code: str = ""
     """Of what was refused last."""
     began: float = 0.0
-    """When (on `clock`) its head was there; 0.0 for one that could not be read."""
+    """When (on `clock`) its head was there, which the engine says; 0.0 for one that could not be read."""
     waited: float = 0.0
     """Seconds of it that were spent waiting for the upstream, or for the client's body, before the answer began."""
     heard: float = 0.0
     """Seconds from what was last sent to the upstream's head."""
     told: float = 0.0
-    """When the answer began; 0.0 until then."""
+    """When the answer of an upstream began; 0.0 until then."""
     over: bool = False
     _grants: dict[tuple[Kind, str, int], Grant] = field(default_factory=dict, repr=False)
-
-    def arrived(self, method: bytes) -> None:
-        """Take note that a head was read."""
-        self.method = method.decode("latin-1")
-        self.began = clock()
-
-    def answers(self, status: int) -> None:
-        """Take note that the final answer begins."""
-        self.status, self.told = status, clock()
 
     def owned(self, status: int) -> None:
         """Take note that Egret itself gave the answer."""
@@ -86,14 +78,17 @@ class Trail:
         if self.over or not (self.began or self.code):
             return
         self.over = True
-        meters, result = self.meters, self.result
-        meters.results[result] += 1
+        meters = self.meters
+        meters.results[self.result] += 1
         if self.told:
-            meters.classes[min(self.status // 100, 5)] += 1
-            meters.added.add(self.told - self.began - self.waited)
-            meters.upstream.add(self.heard)
+            meters.classes[self.status // 100] += 1
+            added, upstream = meters.added, meters.upstream
+            added.cells[bisect_left(ADDED, self.told - self.began - self.waited)] += 1
+            added.sum += self.told - self.began - self.waited
+            upstream.cells[bisect_left(UPSTREAM, self.heard)] += 1
+            upstream.sum += self.heard
         if meters.series is not None and self.caller is not None:
-            meters.series.request(self.caller.scope, result)
+            meters.series.request(self.caller.scope, self.result)
         if meters.log is not None:
             meters.log.add(self._members())
 
@@ -113,10 +108,10 @@ class Trail:
             "carried": len(self.carried),
         }
         if self.began:
-            members["seconds"] = round(clock() - self.began, 6)
+            members["seconds"] = clock() - self.began
         if self.told:
-            members["added"] = round(self.told - self.began - self.waited, 6)
-            members["upstream"] = round(self.heard, 6)
+            members["added"] = self.told - self.began - self.waited
+            members["upstream"] = self.heard
         return members
 
     def record(self, event: str, names: Iterable[str] = (), location: str = "", code: str = "") -> None:
@@ -137,7 +132,14 @@ class Trail:
                 request_id=self.request_id,
             )
         )
-        self.meters.line(event, names, location, scope)
+        meters = self.meters
+        meters.lines += 1
+        if event == "inject":
+            meters.injections[location] += len(names)
+            if meters.series is not None:
+                meters.series.injected(scope, names)
+        elif event in meters.events:
+            meters.events[event] += len(names) or 1
 
     def refused(self, refusal: Refusal, location: str = "") -> None:
         """Count a refusal, and write it down. Those of strangers are not: anybody could fill the disk with them."""

@@ -110,9 +110,11 @@ class Exchange:
                 await self._prepare(upload)
                 trail.waited += clock() - began
             while True:  # once more on a new connection when a kept one turned out to be closed
-                began = clock()
-                self._lane = await pool.lane(self._key, admitted.caller, repeatable=repeatable, fresh=fresh)
-                trail.waited += clock() - began
+                self._lane = None if fresh else pool.ready(self._key, repeatable=repeatable)
+                if self._lane is None:
+                    began = clock()
+                    self._lane = await pool.lane(self._key, admitted.caller, repeatable=repeatable, fresh=fresh)
+                    trail.waited += clock() - began
                 try:
                     await self._attempt(self._lane)
                 except Stale as stale:

@@ -85,7 +85,8 @@ class Incoming:
             fields = handshake.answered(self._raw, self._fields)
         except wire.Malformed:
             raise Refused(Refusal("upstream_unreachable")) from None
-        self.admitted.trail.answers(self.status)
+        trail = self.admitted.trail
+        trail.status, trail.told = self.status, clock()
         return self.sink.switch(self._reason, (*fields, *self._names()))
 
     def wait(self) -> None:
@@ -194,7 +195,8 @@ class Incoming:
         return self.hits.heard().fields(hops.trailer_fields(trailers))[0] if trailers else ()
 
     def _head(self, fields: Fields, *, sized: bool) -> None:
-        self.admitted.trail.answers(self.status)
+        trail = self.admitted.trail
+        trail.status, trail.told = self.status, clock()
         self.sink.head(self.status, self._reason, (*fields, *self._names()), sized=sized)
 
     def _names(self) -> Fields:

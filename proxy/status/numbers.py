@@ -80,15 +80,16 @@ class Numbers:
 def _counted(meters: Meters) -> Iterator[Sample]:
     for result, count in zip(RESULTS, meters.results, strict=True):
         yield Sample("requests", (result,), count)
-    for digit, count in enumerate(meters.classes[1:], 1):
+    for digit, count in enumerate([*meters.classes[1:5], sum(meters.classes[5:])], 1):
         yield Sample("answers", (f"{digit}xx",), count)
     for code, count in meters.refusals.items():
         yield Sample("refusals", (code,), count)
     for location, count in meters.injections.items():
         yield Sample("injections", (location,), count)
     single = {
-        "turned_away": meters.turned, "carried": meters.carried, "scrub_hits": meters.scrubbed,
-        "unasked_hits": meters.unasked, "sessions_ended": meters.ended, "passages": meters.tunnels,
+        "turned_away": meters.turned, "carried": meters.events["carry"], "scrub_hits": meters.scrubbed,
+        "unasked_hits": meters.events["unasked"], "sessions_ended": meters.events["end"],
+        "passages": meters.events["tunnel"],
         "audit_lines": meters.lines, "log_lines_dropped": 0 if meters.log is None else meters.log.dropped,
     }  # fmt: skip
     for name, count in single.items():

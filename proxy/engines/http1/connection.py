@@ -13,7 +13,7 @@ from proxy.admission.admitted import Admitted
 from proxy.admission.events import SpoolError
 from proxy.admission.internal import Shown
 from proxy.admission.services import Services, log
-from proxy.admission.trail import Trail
+from proxy.admission.trail import Trail, clock
 from proxy.border.client import Gone
 from proxy.border.exchange import carry
 from proxy.border.link import Link
@@ -228,7 +228,7 @@ class Connection:
             self.serving = self._read = True
             reply = self.current = self.answers(self.link, arrival, self.services.limits.header_bytes)
             reply.keep = arrival.keep and not self._draining
-            trail.arrived(arrival.method)
+            trail.method, trail.began = arrival.method.decode("latin-1"), clock()
             admitted = await self.serve(arrival, trail)
             if admitted is not None:
                 with contextlib.closing(admitted):

@@ -10,7 +10,7 @@ import h2.exceptions
 from proxy.admission.admitted import Asked
 from proxy.admission.events import SpoolError
 from proxy.admission.services import log
-from proxy.admission.trail import Trail
+from proxy.admission.trail import Trail, clock
 from proxy.border.client import Body, Ends, Gone
 from proxy.border.exchange import carry
 from proxy.core.message import Fields
@@ -85,7 +85,7 @@ class Stream:
 
     async def _run(self, refusal: Refusal | None) -> None:
         trail = self._http2.connection.trail()
-        trail.arrived(self._asked.method)
+        trail.method, trail.began = self._asked.method.decode("latin-1"), clock()
         try:
             if refusal is not None:
                 raise Refused(refusal)  # noqa: TRY301  # answered like any other

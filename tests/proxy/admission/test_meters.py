@@ -8,7 +8,7 @@ import pytest
 
 from egret.logs import request_text
 from proxy.admission import meters as numbers
-from proxy.admission.meters import ANSWERED, REFUSED, Histogram, Meters, Series
+from proxy.admission.meters import ANSWERED, REFUSED, Meters, Series
 from proxy.admission.request_log import ATOMIC, WAITING, RequestLog
 from proxy.admission.trail import Trail
 from proxy.core.refusal import CODES, Refusal
@@ -36,26 +36,32 @@ def trail(meters: Meters, **fields) -> Trail:
     return Trail(spool, caller=caller, meters=meters, **fields)
 
 
+def answered(asked: Trail, status: int, seconds: float) -> None:
+    """Have a request be answered, by an upstream that took as long as all of it and was not waited for."""
+    asked.method, asked.began = "GET", 1000.0
+    asked.status, asked.told, asked.heard, asked.result = status, 1000.0 + seconds, seconds, ANSWERED
+    asked.end()
+
+
 def test_a_bucket_holds_what_is_not_above_its_bound():
     """As Prometheus reads them: `le` is less or equal, and the last bucket has no bound."""
-    histogram = Histogram((0.1, 1.0))
-    for seconds in (0.0, 0.1, 0.100001, 1.0, 1.5):
-        histogram.add(seconds)
-    assert histogram.cells == [2, 2, 1]
-    assert histogram.sum == pytest.approx(2.700001)
+    meters = Meters()
+    for seconds in (0.0, 0.5, 0.5 + 1e-9, 1e9):  # 1000.5 - 1000 is 0.5
+        answered(trail(meters), 200, seconds)
+    assert meters.upstream.cells == [1, *[0] * 7, 1, 1, *[0] * 6, 1]
+    assert meters.added.cells == [1, *[0] * 10, 1, 1, 0, 1]
+    assert meters.added.sum == pytest.approx(1e9 + 1.0)
+    assert meters.classes == [0, 0, 4, *[0] * 7]
 
 
 def test_a_request_counts_once_whoever_says_that_it_is_over():
     """An engine may say so twice (CONNECT: when it is granted, and when the tunnel ends)."""
     meters = Meters()
     asked = trail(meters)
-    asked.arrived(b"GET")
-    asked.answers(204)
-    asked.result = ANSWERED
-    asked.end()
+    answered(asked, 204, 0.1)
     asked.end()
     assert meters.results[ANSWERED] == sum(meters.results) == 1
-    assert meters.classes == [0, 0, 1, 0, 0, 0]
+    assert meters.classes == [0, 0, 1, *[0] * 7]
     assert sum(meters.added.cells) == sum(meters.upstream.cells) == 1
 
 
@@ -103,7 +109,7 @@ def test_a_line_repeats_no_word_of_the_clients():
     """A method that is none, a token in a host name, a path: nothing of them is told."""
     lines = Lines()
     asked = trail(Meters(log=lines), destination=Destination(True, f"{TOKEN}.example.com", 443), path=f"/p/{TOKEN}")
-    asked.arrived(TOKEN.encode())
+    asked.method, asked.began = TOKEN, 1.0
     asked.carried["MARKED"] = None
     asked.refused(Refusal("session_exposed"))
     asked.end()

@@ -137,12 +137,12 @@ async def test_a_scrape_shows_all_processes(start):
     """Whoever took it; each under its own label, so that one that begins anew takes nothing back."""
     first, second, third = await start(listens=True), await start(engine="gateway"), await start(listens=True)
     for count, process in enumerate((first, second, third), 1):
-        process.meters.carried = count
+        process.meters.events["carry"] = count
     for process in (first, third):
         assert workers((await get(process.port))[1]) == {"0": 1.0, "1": 2.0, "2": 3.0}
     second.listener.close()
     assert workers((await get(first.port))[1]) == {"0": 1.0, "2": 3.0}
-    (await start()).meters.carried = 0
+    (await start()).meters.events["carry"] = 0
     assert workers((await get(first.port))[1]) == {"0": 1.0, "2": 3.0, "3": 0.0}
 
 
