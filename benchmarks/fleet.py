@@ -33,6 +33,7 @@ class Service:
         self.plane = described["command"][0]
         self._argv = [EGRET, *(str(self.folder) if word == "/data" else word for word in described["command"])]
         self._environ = {**fleet.environ(described), PORTS.get(self.plane, ""): f"127.0.0.1:{self.port}"}
+        self._environ["EGRET_PROXY__STATUS"] = "127.0.0.1:0"
         self._environ.pop("", None)
         for volume in described.get("volumes", ()):
             source, target, *_ = volume.split(":")

@@ -21,7 +21,7 @@ PAGE_ORIGIN = "https://app.example"  # of the page that uses the gateway
 OTHERS = 9  # secrets in the dataset besides the one that is used
 CONFIG = """\
 admin: {{listen: "127.0.0.1:0"}}
-proxy: {{listen: "127.0.0.1:0", workers: {workers}, engine: {engine}}}
+proxy: {{listen: "127.0.0.1:0", workers: {workers}, engine: {engine}, status: "127.0.0.1:0"}}
 gateway: {{listen: "127.0.0.1:0"}}
 egress: {{allow_private: ["127.0.0.0/8", "::1/128"], trust: ["{ca}"]}}
 """

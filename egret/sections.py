@@ -104,6 +104,14 @@ class Proxy:
         "What carries the forward proxy: mitmproxy, with HTTP/1, HTTP/2, gRPC and WebSocket, or express, with HTTP/1.1 "
         "and WebSocket only, several times faster.",
     )
+    status: Address = option(
+        ADDRESS, Address("127.0.0.1", 8082), "Where health and metrics of proxy and gateway are, without a key."
+    )
+    status_series: int = option(
+        whole(0, 100_000),
+        0,
+        "Metrics by dataset and by secret that a process shows at most; the rest counts as one. 0 shows none.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +188,17 @@ class Audit:
 
 
 @dataclass(frozen=True, slots=True)
+class Log:
+    """What the processes write to stderr; see docs/observability.md."""
+
+    format: str = option(choice("text", "json"), "text", "text for people, or json: an object per line.")
+    level: str = option(choice("info", "warning", "error"), "info", "The least that is written.")
+    requests: bool = option(
+        FLAG, False, "One line per request of proxy and gateway, with its request_id, whatever the level."
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """Bounds in bytes, seconds and counts, per proxy process unless said otherwise."""
 
@@ -249,6 +268,7 @@ class Settings:
     egress: Egress = Egress()
     opening: Opening = Opening()
     audit: Audit = Audit()
+    log: Log = Log()
     limits: Limits = Limits()
     run: Run = Run()
 

@@ -17,14 +17,19 @@ from typing import Final
 from egret.children import Place, Slot, command, slots
 from egret.data_folder import Unfit, look
 from egret.hardening import forget_key, undumpable
-from egret.listeners import Listener, bind, descriptors
+from egret.kinds import Address
+from egret.listeners import Listener, ListenError, bind, descriptors
 from egret.sandbox.places import mark
-from egret.sections import Limits, Settings
+from egret.sections import Limits, Proxy, Settings
 from egret.settings import environment
 from egret.supervisor import Supervisor, say
 
 FEW: Final = 1024
 """Client connections of a process, of which more need no word."""
+
+
+Listeners = tuple[Listener, Listener, Listener]
+"""Of store, proxy and gateway."""
 
 
 class ServeError(Exception):
@@ -43,6 +48,7 @@ def serve(
         look(data, settings.store.at(data))
     except Unfit as error:
         raise ServeError(str(error)) from None
+    say.form = settings.log.format
     undumpable()
     forget_key()
     _look_at(data, settings.store.key_group)
@@ -52,29 +58,43 @@ def serve(
         admin = bind("admin.listen", settings.admin.listen, settings.admin.public_url)
         proxy = bind("proxy.listen", settings.proxy.listen, settings.proxy.public_url, settings.proxy.workers)
         gateway = bind("gateway.listen", settings.gateway.listen, settings.gateway.public_url)
+        status = _status(settings.proxy.status)
         ready = f"ready admin={admin.url} proxy={proxy.url} gateway={gateway.url}"
 
         def close() -> None:
-            for listener in (admin, proxy, gateway):
+            for listener in filter(None, (admin, proxy, gateway, status)):
                 listener.close()
 
         def announce() -> None:
             with contextlib.suppress(OSError):  # a reader that has gone is no reason to stop serving
                 print(ready, flush=True)  # noqa: T201  # the one line that a caller waits for
-            for line in _welcome(data, admin.public_url, proxy.public_url, gateway.public_url, settings.proxy.engine):
+            for line in _welcome(data, (admin, proxy, gateway), status, settings.proxy.engine):
                 say(line)
 
-        children = _slots(data, config, (admin, proxy, gateway), passphrase, enroll=enroll)
+        children = _slots(data, config, (admin, proxy, gateway), status, passphrase, enroll=enroll)
         return Supervisor(children, environment(), announce, close, settings.limits.drain_timeout).run()
 
 
-def _welcome(data: Path, admin: str, proxy: str, gateway: str, engine: str) -> list[str]:
+def _status(address: Address) -> Listener | None:
+    """Bind `proxy.status`; where its default is taken, say so and do without: nobody may have asked for it."""
+    try:
+        return bind("proxy.status", address, None)
+    except ListenError as error:
+        if address != Proxy().status:
+            raise
+        say(f"warning: {error}: there are no metrics of proxy and gateway; set proxy.status to another address")
+        return None
+
+
+def _welcome(data: Path, listeners: Listeners, status: Listener | None, engine: str) -> list[str]:
     """Say what is where and what to do next, to whoever sits before it."""
+    admin, proxy, gateway = (listener.public_url for listener in listeners)
     return [
         f"dashboard      {admin}/",
         f"admin API      {admin}/docs",
         f"forward proxy  {proxy}  (engine {engine})",
         f"gateway        {gateway}  (for pages in browsers)",
+        *([f"metrics        {status.url}/metrics  (of proxy and gateway)"] if status else []),
         f"data folder    {data}",
         "next, in another terminal, with the owner key, which was shown once:",
         f"  export EGRET_URL={admin} EGRET_API_KEY=egk_...",
@@ -89,23 +109,27 @@ def _welcome(data: Path, admin: str, proxy: str, gateway: str, engine: str) -> l
 def _slots(
     data: Path,
     config: Path | None,
-    listeners: tuple[Listener, Listener, Listener],
+    listeners: Listeners,
+    status: Listener | None,
     passphrase: int | None,
     *,
     enroll: bool,
 ) -> list[Slot]:
     admin, proxy, gateway = listeners
     urls = ["--admin-url", admin.public_url, "--proxy-url", proxy.public_url, "--gateway-url", gateway.public_url]
-    fds = () if passphrase is None else (passphrase,)
+    unlock = () if passphrase is None else (passphrase,)
+    shown = () if status is None else (status.sockets[0].fileno(),)
+    fds = (*unlock, *shown)
     places = [
         Place("store", "control", ("store", *(("--enroll",) if enroll else ())), admin),
         Place("proxy", "data", ("proxy", "--role", "forward"), proxy, fds),
         Place("gateway", "data", ("proxy", "--role", "gateway"), gateway, fds),
     ]
-    unlocks = [part for fd in fds for part in ("--passphrase-fd", str(fd))]
+    ours = [part for fd in unlock for part in ("--passphrase-fd", str(fd))]
+    ours += [part for fd in shown for part in ("--status-fd", str(fd))]
     return slots(
         places,
-        lambda place: [*command(place.module, data, config), *urls, *(unlocks if place.plane == "data" else ())],
+        lambda place: [*command(place.module, data, config), *urls, *(ours if place.plane == "data" else ())],
     )
 
 

@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from egret.children import FATAL, LONGEST_DELAY, Process, Slot, describe
+from egret.logs import spoken
 
 LAST = 2.5
 """Seconds for the control plane, after the data plane."""
@@ -30,10 +31,18 @@ GIVE_UP = 5
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
-def say(text: str) -> None:
-    """Write a line for the operator."""
-    with contextlib.suppress(OSError):
-        print(f"egret: {text}", file=sys.stderr, flush=True)  # noqa: T201
+class Voice:
+    """What the supervisor says to the operator. `form`: as `log.format`."""
+
+    form = "text"
+
+    def __call__(self, text: str) -> None:
+        """Write a line."""
+        with contextlib.suppress(OSError):
+            print(spoken(self.form, text), file=sys.stderr, flush=True)  # noqa: T201
+
+
+say = Voice()
 
 
 class Supervisor:

@@ -1,6 +1,7 @@
 """Composition root of the data plane: settings → reader → guard → adapter → run.
 
-    python -m proxy --role forward|gateway --data DIR [--config F] [--enroll] [--fd N] [--ready-fd N] [--…-url URL]
+    python -m proxy --role forward|gateway --data DIR [--config F] [--enroll]
+        [--fd N] [--ready-fd N] [--status-fd N] [--…-url URL]
 
 With `--fd` the process serves a socket that its supervisor bound; alone it binds the address of its settings. It writes
 `ready` to `--ready-fd` when it accepts, drains on SIGTERM, and exits with 78 where a restart cannot help. With
@@ -28,7 +29,9 @@ from proxy.hardening import NotHardened, harden
 if TYPE_CHECKING:
     from egret.settings import Settings
     from proxy.admission.events import Spool
+    from proxy.admission.meters import Meters
     from proxy.plane import Drain, Plane
+    from proxy.status.listener import Listener
     from store.log.shipping import Shipper
     from store.reader import Reader
 
@@ -57,38 +60,17 @@ def main(argv: list[str]) -> int:
     """Run until SIGTERM; returns the exit code."""
     try:
         harden()
+        from egret.logs import configure  # noqa: PLC0415  # after harden()
+
         gc.disable()  # until it serves: what is imported stays, and looking through it takes a good part of the start
         options = _options(argv)
-        silence()
+        configure()
         return _run(options)
     except Exception as error:
         if not _is_fatal(error):
             raise
         sys.stderr.write(f"egret {' '.join(argv[:2])}: {error}\n")
         return FATAL
-
-
-def silence() -> None:
-    """Let nobody but us write to the log: messages of libraries hold peers' bytes, addresses and exception texts."""
-    root = logging.getLogger()
-    root.handlers[:] = [logging.NullHandler()]
-    root.setLevel(logging.CRITICAL + 1)
-    logging.captureWarnings(capture=True)
-    handler = logging.StreamHandler()
-    handler.setFormatter(Terse("%(asctime)s %(name)s %(levelname)s %(message)s"))
-    for name in ("egret", "store"):
-        ours = logging.getLogger(name)
-        ours.propagate = False
-        ours.handlers[:] = [handler]
-        ours.setLevel(logging.INFO)
-
-
-class Terse(logging.Formatter):
-    """Names the class of an exception; its text and its frames may hold anything."""
-
-    def formatException(self, ei: Any) -> str:  # noqa: ANN401, N802  # logging's name
-        """Return the class's name."""
-        return str(getattr(ei[0], "__name__", "unknown"))
 
 
 def _options(argv: list[str]) -> argparse.Namespace:
@@ -99,6 +81,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--enroll", action="store_true")
     parser.add_argument("--fd", type=int)
     parser.add_argument("--ready-fd", type=int)
+    parser.add_argument("--status-fd", type=int)
     parser.add_argument("--passphrase-fd", type=int)
     parser.add_argument("--spare", action="store_true")
     for plane in ("admin", "proxy", "gateway"):
@@ -107,26 +90,37 @@ def _options(argv: list[str]) -> argparse.Namespace:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from egret.settings import environment, load  # noqa: PLC0415  # after harden()
+    from egret.logs import configure  # noqa: PLC0415  # after harden()
+    from egret.settings import environment, load  # noqa: PLC0415
     from store.reader import trust_group  # noqa: PLC0415
 
     settings = load(options.config, environment())
+    configure(settings.log.format, settings.log.level)
     trust_group(settings.store.key_group)
-    plane = _plane(options, settings)
+    status = _status(options.status_fd, settings, alone=options.fd is None)
+    plane = _plane(options, settings, status)
     plane.reader.start()
     shipper = _shipper(options, settings, plane.spool)
+    requests = plane.meters.log
+    if requests is not None:
+        requests.start()
     try:
         engine = settings.proxy.engine if options.role == "forward" else ""
         adapter = _adapter(options.role, engine)
+        from proxy.status.listener import Listener  # noqa: PLC0415
+
+        listener = Listener(plane, engine or "gateway", status)
         import uvloop  # noqa: PLC0415
 
         gc.freeze()
         gc.enable()
-        uvloop.run(_serve(plane, adapter.serve, options.ready_fd, spare=options.spare))
+        uvloop.run(_serve(plane, adapter.serve, listener, options.ready_fd, spare=options.spare))
     finally:
         plane.reader.close()
         plane.guard.close()
         plane.spool.close()
+        if requests is not None:
+            requests.close()
         if shipper is not None:
             shipper.close()
     return 0
@@ -153,7 +147,35 @@ def _shipper(options: argparse.Namespace, settings: "Settings", spool: "Spool") 
     return shipper
 
 
-def _plane(options: argparse.Namespace, settings: "Settings") -> "Plane":
+def _status(fd: int | None, settings: "Settings", *, alone: bool) -> socket.socket | None:
+    """Return where to answer for health and metrics: bound by the supervisor, or here.
+
+    Of two planes that share a data folder, the one that has the address shows both.
+    """
+    if fd is not None:
+        return socket.socket(fileno=fd)
+    if not alone:
+        return None
+    listen = settings.proxy.status
+    try:
+        return _socket(None, listen.host, listen.port)
+    except OSError as error:
+        text = "proxy.status: cannot listen on %s (%s): what else serves this data folder may show this process"
+        logging.getLogger("egret.proxy").warning(text, listen, error.strerror)
+        return None
+
+
+def _meters(settings: "Settings") -> "Meters":
+    from egret.logs import request_object, request_text  # noqa: PLC0415  # after harden()
+    from proxy.admission.meters import Meters  # noqa: PLC0415
+    from proxy.admission.request_log import RequestLog  # noqa: PLC0415
+
+    render = request_object if settings.log.format == "json" else request_text
+    log = RequestLog(render, sys.stderr.fileno()) if settings.log.requests else None
+    return Meters(settings.proxy.status_series, log)
+
+
+def _plane(options: argparse.Namespace, settings: "Settings", status: socket.socket | None) -> "Plane":
     from egret.listeners import descriptors  # noqa: PLC0415
     from egret.unlock import unlock  # noqa: PLC0415
     from proxy.admission.budget import Budgets  # noqa: PLC0415
@@ -172,7 +194,9 @@ def _plane(options: argparse.Namespace, settings: "Settings") -> "Plane":
     sock = _socket(options.fd, section.listen.host, section.listen.port)
     urls = {plane: getattr(options, f"{plane}_url") or "" for plane in ("admin", "proxy", "gateway")}
     guard = AddressGuard(
-        allow_private=settings.egress.allow_private, ports=settings.egress.ports, own=_own(settings, sock, urls)
+        allow_private=settings.egress.allow_private,
+        ports=settings.egress.ports,
+        own=_own(settings, [each for each in (sock, status) if each is not None], urls),
     )
     return Plane(
         settings=settings,
@@ -189,6 +213,7 @@ def _plane(options: argparse.Namespace, settings: "Settings") -> "Plane":
         guard=guard,
         spool=Spool(options.data / "spool"),
         budgets=Budgets(options.data / "state" / "budgets", limits),
+        meters=_meters(settings),
         sock=sock,
         urls=urls,
     )
@@ -201,10 +226,10 @@ def _socket(fd: int | None, host: str, port: int) -> socket.socket:
     return socket.create_server((host, port), family=family, backlog=4096)
 
 
-def _own(settings: "Settings", sock: socket.socket, urls: dict[str, str]) -> list[tuple[str, int]]:
+def _own(settings: "Settings", socks: list[socket.socket], urls: dict[str, str]) -> list[tuple[str, int]]:
     """Every listener of ours that is known here: nobody gets to the admin API, or in circles, through the proxy."""
-    own = [(str(sock.getsockname()[0]), int(sock.getsockname()[1]))]
-    listens = (settings.admin.listen, settings.proxy.listen, settings.gateway.listen)
+    own = [(str(sock.getsockname()[0]), int(sock.getsockname()[1])) for sock in socks]
+    listens = (settings.admin.listen, settings.proxy.listen, settings.gateway.listen, settings.proxy.status)
     own += [(listen.host, listen.port) for listen in listens if listen.port]
     for url in urls.values():
         parts = urlsplit(url)
@@ -230,7 +255,12 @@ async def _fresh(reader: "Reader") -> None:
 
 
 async def _serve(
-    plane: "Plane", serve: "Callable[[Plane], Awaitable[Drain]]", ready_fd: int | None, *, spare: bool
+    plane: "Plane",
+    serve: "Callable[[Plane], Awaitable[Drain]]",
+    status: "Listener",
+    ready_fd: int | None,
+    *,
+    spare: bool,
 ) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -241,11 +271,13 @@ async def _serve(
         return
     await _fresh(plane.reader)
     drain = await serve(plane)
+    await status.start()
     if ready_fd is not None:
         os.write(ready_fd, b"ready\n")
         os.close(ready_fd)
     await stop.wait()
     await drain(max(0.0, plane.limits.drain_timeout - LAST))
+    status.close()
 
 
 async def _called(plane: "Plane", ready_fd: int, stop: asyncio.Event) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from proxy.admission.budget import Budgets
 from proxy.admission.destination import AddressGuard
 from proxy.admission.events import Spool
+from proxy.admission.meters import Meters
 from proxy.admission.services import Services
 from proxy.border.border import Border
 from proxy.border.pool import Pool
@@ -33,6 +34,7 @@ class Plane:
     guard: AddressGuard
     spool: Spool
     budgets: Budgets
+    meters: Meters
     sock: socket.socket
     urls: dict[str, str]
 
@@ -41,6 +43,6 @@ class Plane:
         egress = self.settings.egress
         services = Services(
             self.reader, self.guard, self.limits, self.spool, self.budgets, egress.strict_bodies,
-            frozenset(egress.passthrough), Searches(everything=egress.scrub == "all"),
+            frozenset(egress.passthrough), Searches(everything=egress.scrub == "all"), self.meters,
         )  # fmt: skip
         return Border(services, Pool(self.guard, self.limits, egress.trust))

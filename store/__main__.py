@@ -22,6 +22,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from egret.logs import configure
 from egret.settings import SettingsError, environment, load
 from store.database.lock import only
 from store.errors import KeyMismatch, StoreError, Tampered
@@ -47,8 +48,9 @@ def main(argv: list[str]) -> int:
         _harden()
         gc.disable()  # until it serves: what is imported stays, and looking through it takes a quarter of the start
         options = _options(argv)
-        _log()
+        configure()
         settings = load(options.config, environment())
+        configure(settings.log.format, settings.log.level)
         trust_group(settings.store.key_group)
         return _run(options, settings)
     except (KeyMismatch, Tampered, SettingsError) as error:
@@ -65,18 +67,6 @@ def _harden() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
-
-
-def _log() -> None:
-    """Let nobody but us write to the log: messages of libraries hold clients' bytes."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
-    logging.getLogger().handlers[:] = [logging.NullHandler()]
-    for name in ("egret", "store"):
-        ours = logging.getLogger(name)
-        ours.handlers[:] = [handler]
-        ours.propagate = False
-        ours.setLevel(logging.INFO)
 
 
 def _options(argv: list[str]) -> argparse.Namespace:

@@ -36,7 +36,7 @@ OTHERS = {
     "jinja2": ("store.api", "store.dashboard"),
     "keyring": ("egret.credentials",),
     "mitmproxy": ("proxy.engines.mitm",),
-    "prometheus_client": ("store.api",),
+    "prometheus_client": ("proxy.status.exposition", "store.api"),
     "publicsuffix2": ("store.hosts",),
     "pydantic": ("store.api",),
     "pydantic_core": ("store.api",),

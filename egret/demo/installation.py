@@ -32,7 +32,7 @@ class Installation:
         config = folder / "egret.yaml"
         free = {"listen": "127.0.0.1:0"}
         egress = {"allow_private": ["127.0.0.0/8", "::1/128"], "trust": [str(folder / "echo.pem")]}
-        proxy = free if has_engine("mitmproxy") else {**free, "engine": "express"}
+        proxy = {**free, "status": "127.0.0.1:0", "engine": "mitmproxy" if has_engine("mitmproxy") else "express"}
         config.write_text(json.dumps({"admin": free, "proxy": proxy, "gateway": free, "egress": egress}))
         init = subprocess.run([*EGRET, "init", "--data", self.data], capture_output=True, text=True, check=False)  # noqa: S603
         if init.returncode:

@@ -6,6 +6,7 @@ The writer holds an exclusive `flock` on its spool for as long as it may still w
 is sealed, and its taker deletes it after the last line. A line that cannot be written refuses the request it is about.
 """
 
+import contextlib
 import fcntl
 import functools
 import json
@@ -99,6 +100,16 @@ class Spool:
             raise SpoolError("cannot write") from error
         self._size += written
         self._sequence += 1
+
+    def size(self) -> int:
+        """Return how many bytes of spools are on the disk, those of other processes of the folder included."""
+        found = 0
+        with contextlib.suppress(FileNotFoundError):
+            for entry in os.scandir(self._folder):
+                if entry.name.endswith(".jsonl"):
+                    with contextlib.suppress(FileNotFoundError):
+                        found += entry.stat().st_size
+        return found
 
     def close(self) -> None:
         """Seal the spool."""

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from proxy.admission.budget import Budgets
 from proxy.admission.destination import AddressGuard
 from proxy.admission.events import Spool
+from proxy.admission.meters import Meters
 from proxy.core.limits import Limits
 from proxy.core.refusal import Refusal, Refused
 from proxy.core.searches import Searches
@@ -95,6 +96,7 @@ class Services:
     passthrough: frozenset[str] = frozenset()
     """Hosts whose tunnels are not looked into (`proxy.border.passage`)."""
     searches: Searches = field(default_factory=Searches)
+    meters: Meters = field(default_factory=Meters)
     _callers: dict[bytes, Caller] = field(default_factory=dict)
     _said: dict[tuple[str, str], None] = field(default_factory=dict)
 

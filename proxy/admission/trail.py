@@ -1,16 +1,21 @@
-"""What one request leaves in the audit: who asked for what, which names were used, and why it was refused.
+"""What one request leaves behind: who asked for what, which names were used, and how it ended.
 
-A line is written before the bytes that it is about leave. Holds names, placeholders and grants, never a value.
+A line of the audit is written before the bytes that it is about leave. How the request ended is counted once, here, for
+all engines, and is a line of the log where one is asked for. Holds names, placeholders and grants, never a value.
 """
 
 import secrets
+import time
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final
 
 from proxy.admission.events import NOWHERE, Event, Spool, SpoolError
+from proxy.admission.meters import ADDED, GONE, OWN, REFUSED, RESULTS, UPSTREAM, Meters
 from proxy.admission.services import log
+from proxy.admission.session import tells
 from proxy.core.inject import Plan
 from proxy.core.refusal import Refusal
 from store.model import Caller, Destination, Grant, Kind
@@ -25,6 +30,12 @@ def _drawn() -> list[str]:
 _names: Final = chain.from_iterable(iter(_drawn, None))
 """Not counters: a client must not learn how many others ask."""
 
+clock: Final = time.perf_counter
+"""What requests are timed with."""
+
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT"})
+"""Those that the log repeats; any other word is the client's."""
+
 
 @dataclass(slots=True, eq=False)
 class Trail:
@@ -37,20 +48,82 @@ class Trail:
     """Where the client is, as its connection says."""
     destination: Destination | None = None
     path: str = ""
+    meters: Meters = field(default_factory=Meters, repr=False)
     request_id: str = field(default_factory=_names.__next__)
     injected: dict[str, None] = field(default_factory=dict)
     carried: dict[str, None] = field(default_factory=dict)
+    result: int = GONE
+    """How it ended (`proxy.admission.meters`)."""
+    status: int = 0
+    """Of the answer, as far as there is one."""
+    code: str = ""
+    """Of what was refused last."""
+    began: float = 0.0
+    """When (on `clock`) its head was there, which the engine says; 0.0 for one that could not be read."""
+    waited: float = 0.0
+    """Seconds of it that were spent waiting for the upstream, or for the client's body, before the answer began."""
+    heard: float = 0.0
+    """Seconds from what was last sent to the upstream's head."""
+    told: float = 0.0
+    """When the answer of an upstream began; 0.0 until then."""
+    over: bool = False
     _grants: dict[tuple[Kind, str, int], Grant] = field(default_factory=dict, repr=False)
+
+    def owned(self, status: int) -> None:
+        """Take note that Egret itself gave the answer."""
+        self.status, self.result = status, OWN
+
+    def end(self) -> None:
+        """Count the request, once, however it ended; what never became one is none."""
+        if self.over or not (self.began or self.code):
+            return
+        self.over = True
+        meters = self.meters
+        meters.results[self.result] += 1
+        if self.told:
+            meters.classes[self.status // 100] += 1
+            added, upstream = meters.added, meters.upstream
+            added.cells[bisect_left(ADDED, self.told - self.began - self.waited)] += 1
+            added.sum += self.told - self.began - self.waited
+            upstream.cells[bisect_left(UPSTREAM, self.heard)] += 1
+            upstream.sum += self.heard
+        if meters.series is not None and self.caller is not None:
+            meters.series.request(self.caller.scope, self.result)
+        if meters.log is not None:
+            meters.log.add(self._members())
+
+    def _members(self) -> dict[str, object]:
+        """Return what the log says: nothing that could be a path, a query or a token, wherever a client wrote it."""
+        caller, host = self.caller, str(self.destination or "")
+        members: dict[str, object] = {
+            "request_id": self.request_id,
+            "method": self.method if self.method in METHODS else "",
+            "destination": "" if tells(host.encode()) else host,
+            "result": RESULTS[self.result],
+            "status": self.status,
+            "code": self.code,
+            "session": caller.session if caller else "",
+            "scope": str(caller.scope) if caller else "",
+            "injected": list(self.injected),
+            "carried": len(self.carried),
+        }
+        if self.began:
+            members["seconds"] = clock() - self.began
+        if self.told:
+            members["added"] = self.told - self.began - self.waited
+            members["upstream"] = self.heard
+        return members
 
     def record(self, event: str, names: Iterable[str] = (), location: str = "", code: str = "") -> None:
         """Write one line; raises `SpoolError`, and then nothing may be forwarded."""
-        caller = self.caller
+        caller, names = self.caller, tuple(names)
+        scope = caller.scope if caller else NOWHERE
         self.spool.write(
             Event(
                 event,
                 session=caller.session if caller else "",
-                scope=caller.scope if caller else NOWHERE,
-                secrets=tuple(names),
+                scope=scope,
+                secrets=names,
                 destination=self.destination,
                 location=location,
                 method=self.method,
@@ -59,9 +132,21 @@ class Trail:
                 request_id=self.request_id,
             )
         )
+        meters = self.meters
+        meters.lines += 1
+        if event == "inject":
+            meters.injections[location] += len(names)
+            if meters.series is not None:
+                meters.series.injected(scope, names)
+        elif event in meters.events:
+            meters.events[event] += len(names) or 1
 
     def refused(self, refusal: Refusal, location: str = "") -> None:
-        """Write a refusal down. Those of strangers are not: anybody could fill the disk with them."""
+        """Count a refusal, and write it down. Those of strangers are not: anybody could fill the disk with them."""
+        self.meters.refusals[refusal.code] += 1
+        self.result, self.code = REFUSED, refusal.code
+        if not self.told:
+            self.status = refusal.status
         if self.caller is None:
             return
         try:

@@ -2,9 +2,11 @@
 
 import asyncio
 import functools
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
+from proxy.admission.meters import Watched
 from proxy.admission.services import Services, View, log
 from proxy.border.pool import Pool
 from proxy.core.refusal import Refusal, Refused
@@ -13,8 +15,15 @@ SWEEP: Final = 0.5
 """Seconds between looks at everything that depends on time."""
 
 
+KINDS: Final = ("requests", "websockets", "passages")
+
+
 class Open(Protocol):
     """Something that lives on while the store changes: an exchange, or a tunnel that is not looked into."""
+
+    @property
+    def kind(self) -> str:
+        """What it is, for who counts what is open: one of `KINDS`."""
 
     def moved(self) -> None:
         """Look at the session again."""
@@ -36,6 +45,7 @@ class Border:
         """What goes on; each enters itself, and leaves."""
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
+        services.meters.watchers.append(self._numbers)
         services.reader.subscribe(self._moved)
         self._timer = self._loop.call_later(SWEEP, self._sweep)
 
@@ -45,6 +55,18 @@ class Border:
         for each in list(self.open):
             each.stop(Refused(Refusal("upstream_unreachable")))
         self.pool.close()
+
+    def _numbers(self) -> Iterator[Watched]:
+        """Say what there is now (`proxy.status`)."""
+        kinds = Counter(each.kind for each in self.open)
+        for kind in KINDS:
+            yield "open", (kind,), kinds[kind]
+        idle, shared = self.pool.kept()
+        yield "upstream_connections", ("idle",), idle
+        yield "upstream_connections", ("http2",), shared
+        yield "upstream_dials", (), self.pool.dialled
+        yield "searches_built", (), self.services.searches.built
+        yield "searched_values", (), self.services.searches.size
 
     def later(self, open: Open, view: View) -> None:  # noqa: A002  # what it is
         """Look again once the search for a view's values is built, which takes a while."""

@@ -10,7 +10,9 @@ from typing import Final
 
 from proxy.admission.admitted import Admitted
 from proxy.admission.internal import Shown
+from proxy.admission.meters import ANSWERED
 from proxy.admission.services import log
+from proxy.admission.trail import Trail, clock
 from proxy.border import signing
 from proxy.border.border import Border
 from proxy.border.bridge import Bridge
@@ -34,7 +36,13 @@ PATIENCE: Final = 1.0
 
 
 async def carry(
-    border: Border, admitted: Admitted | Shown, client: Client, *, http2: bool = False, expects: bool = False
+    border: Border,
+    trail: Trail,
+    admitted: Admitted | Shown,
+    client: Client,
+    *,
+    http2: bool = False,
+    expects: bool = False,
 ) -> None:
     """Have a request answered, over the border or with what Egret itself shows; raises `Refused`, `Gone`."""
     if isinstance(admitted, Shown):
@@ -42,6 +50,7 @@ async def carry(
         if not admitted.bare:
             client.piece(admitted.body)
         client.last(())
+        trail.owned(200)
     else:
         await Exchange(border, admitted, client, http2=http2, expects=expects).run()
 
@@ -60,6 +69,7 @@ class Exchange:
         "_incoming",
         "_key",
         "_lane",
+        "_sent",
         "_task",
         "_upload",
         "admitted",
@@ -83,23 +93,33 @@ class Exchange:
         self._bridge: Bridge | None = None
         self._deadline = NEVER
         """When the upstream's answer is late, on the loop's clock."""
+        self._sent = 0.0
+        """When something was last sent to the upstream."""
         self._task: asyncio.Task[object] | None = None
         self._failure: Exception | None = None
 
     async def run(self) -> None:
         """Carry it; raises `Refused`, which the client is told where it still can be, or `Gone`."""
         admitted, upload = self.admitted, self._upload
-        head, pool = admitted.head, self._border.pool
+        head, pool, trail = admitted.head, self._border.pool, admitted.trail
         repeatable = upload is None and head.method in REPEATABLE and not head.websocket
         fresh = head.websocket
         self._task = asyncio.current_task()
         self._border.open.add(self)
         try:
-            if admitted.plan.signing is not None:
-                await signing.ready(admitted, admitted.plan.signing)
-            await self._prepare(upload)
+            key = admitted.plan.signing
+            if key is not None:
+                await signing.ready(admitted, key)
+            if upload is not None or key is not None:
+                began = clock()
+                await self._prepare(upload)
+                trail.waited += clock() - began
             while True:  # once more on a new connection when a kept one turned out to be closed
-                self._lane = await pool.lane(self._key, admitted.caller, repeatable=repeatable, fresh=fresh)
+                self._lane = None if fresh else pool.ready(self._key, repeatable=repeatable)
+                if self._lane is None:
+                    began = clock()
+                    self._lane = await pool.lane(self._key, admitted.caller, repeatable=repeatable, fresh=fresh)
+                    trail.waited += clock() - began
                 try:
                     await self._attempt(self._lane)
                 except Stale as stale:
@@ -109,6 +129,8 @@ class Exchange:
                     admitted.again()
                     fresh = True
                 else:
+                    if not trail.code:  # a WebSocket ends as it should when a message of it was refused
+                        trail.result = ANSWERED
                     return
         except BaseException as error:  # noqa: BLE001  # cancelled, too
             raise self._ending(error) from None
@@ -160,6 +182,7 @@ class Exchange:
     async def _attempt(self, lane: Lane) -> None:
         """Cross the border: values exist between `outgoing` and the lane."""
         admitted, client, upload = self.admitted, self._client, self._upload
+        trail = admitted.trail
         loop = asyncio.get_running_loop()
         lane.start()
         handshake = Handshake(admitted.head, admitted.plan) if admitted.head.websocket else None
@@ -171,13 +194,15 @@ class Exchange:
             lane.flush()
         else:
             await upload.send(outgoing, lane)
+        self._sent = sent = clock()
         self._deadline = loop.time() + admitted.services.limits.response_timeout
         if upload is not None and not upload.whole:
             upload.start(outgoing, lane, self._late, self._uploaded)
         if outgoing.expects:
             loop.call_later(PATIENCE, incoming.proceed)
         await incoming.final()
-        self._deadline = NEVER
+        self._deadline, now = NEVER, clock()
+        trail.heard, trail.waited = now - self._sent, trail.waited + now - sent
         if incoming.status == 101:
             ends = incoming.switched(handshake)
             self._bridge = Bridge(admitted, handshake, ends, lane.switched(), self._hits)  # type: ignore[arg-type]
@@ -188,6 +213,7 @@ class Exchange:
 
     def _late(self) -> None:
         """Give the upstream its time anew: the client still sends."""
+        self._sent = clock()
         if self._deadline != NEVER:
             self._deadline = asyncio.get_running_loop().time() + self.admitted.services.limits.response_timeout
 
@@ -211,6 +237,11 @@ class Exchange:
             lane.release(whole=whole)
 
     # from outside
+
+    @property
+    def kind(self) -> str:
+        """See `Open`."""
+        return "requests" if self._bridge is None else "websockets"
 
     def moved(self) -> None:
         """Look at the session again: the store changed, or time has passed."""

@@ -36,6 +36,7 @@ class Hits:
     def _note(self, name: str, value: SecretValue) -> None:
         """Take note of a value, once; what cannot be written down raises, and then the answer goes no further."""
         raw = value.reveal()
+        self._admitted.services.meters.scrubbed += 1
         if any(raw == each.reveal() for each in self._seen):
             return
         self._seen.append(value)

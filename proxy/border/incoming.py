@@ -11,6 +11,7 @@ from typing import Final
 
 from proxy.admission import hops
 from proxy.admission.admitted import Admitted
+from proxy.admission.trail import clock
 from proxy.border.client import Ends, Sink
 from proxy.border.closed import closed
 from proxy.border.hits import Hits
@@ -84,6 +85,8 @@ class Incoming:
             fields = handshake.answered(self._raw, self._fields)
         except wire.Malformed:
             raise Refused(Refusal("upstream_unreachable")) from None
+        trail = self.admitted.trail
+        trail.status, trail.told = self.status, clock()
         return self.sink.switch(self._reason, (*fields, *self._names()))
 
     def wait(self) -> None:
@@ -159,7 +162,9 @@ class Incoming:
                 if self._waiting is not None:
                     await self._waiting
                 return b"".join((*pieces, closed(scrub.finish)))
+            began = clock()
             await self.lane.more()
+            self.admitted.trail.waited += clock() - began
 
     async def _stream(self) -> None:
         body, sink = self.lane.body, self.sink
@@ -190,6 +195,8 @@ class Incoming:
         return self.hits.heard().fields(hops.trailer_fields(trailers))[0] if trailers else ()
 
     def _head(self, fields: Fields, *, sized: bool) -> None:
+        trail = self.admitted.trail
+        trail.status, trail.told = self.status, clock()
         self.sink.head(self.status, self._reason, (*fields, *self._names()), sized=sized)
 
     def _names(self) -> Fields:

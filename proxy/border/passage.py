@@ -107,6 +107,11 @@ class Passage:
 
     # from outside
 
+    @property
+    def kind(self) -> str:
+        """See `Open`."""
+        return "passages"
+
     def stop(self, failure: Exception) -> None:
         """End it."""
         if self._task is not None and self._failure is None:

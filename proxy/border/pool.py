@@ -56,9 +56,20 @@ class Pool:
         self._turns = Turns()
         self._shared = Shared(self.dial, limits)
         self._closed = False
+        self.dialled = 0
+        """Connections that were made."""
+
+    def ready(self, key: Key, *, repeatable: bool) -> Lane | None:
+        """Return a lane on a kept connection, where HTTP/1.1 is what the upstream speaks, and there is one."""
+        if key.http2:
+            if not self._shared.plain(key):
+                return None
+            key = key._replace(http2=False)
+        up = self._take(key, repeatable=repeatable)
+        return None if up is None else H1Lane(up, key)
 
     async def lane(self, key: Key, who: Caller, *, repeatable: bool, fresh: bool = False) -> Lane:
-        """Return a lane to a destination: on a kept connection, or (`fresh`: always) on a new one. Raises `Refused`."""
+        """Return a lane to a destination where none is `ready`; `fresh`: on a new connection. Raises `Refused`."""
         new = fresh
         while key.http2 and not self._shared.plain(key):
             got = await self._shared.lane(key, fresh=new)
@@ -67,9 +78,9 @@ class Pool:
             if got is not None:
                 return got
             new = False  # what there is by now is new enough
+        if not fresh and (lane := self.ready(key, repeatable=repeatable)) is not None:
+            return lane
         key = key._replace(http2=False)
-        if not fresh and (up := self._take(key, repeatable=repeatable)) is not None:
-            return H1Lane(up, key)
         return H1Lane(await self.dial(key, who), key)
 
     def _take(self, key: Key, *, repeatable: bool) -> Up | None:
@@ -139,6 +150,10 @@ class Pool:
         finally:
             leave()
 
+    def kept(self) -> tuple[int, int]:
+        """Return how many connections nobody uses, and how many requests may share (HTTP/2)."""
+        return sum(up.idle for kept in self._kept.values() for up in kept), self._shared.count()
+
     async def _dialled(self, key: Key, who: Caller | None) -> Up:
         up = await self.bare(key.destination, who)
         if key.destination.secure:
@@ -153,6 +168,7 @@ class Pool:
         """Return a new connection without TLS; raises `Refused`."""
         loop = asyncio.get_running_loop()
         sock = await self._connect(destination, who)
+        self.dialled += 1
         try:
             _, up = await loop.create_connection(lambda: Up(loop, self), sock=sock)
         except BaseException:

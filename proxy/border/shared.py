@@ -100,6 +100,10 @@ class Shared:
             for connection in list(connections):
                 connection.leave()
 
+    def count(self) -> int:
+        """Return how many connections there are."""
+        return sum(map(len, self._open.values()))
+
     # dialling
 
     def _begin(self, key: Key) -> Dial:

@@ -77,6 +77,8 @@ class _Kept:
     hosts: dict[str, _Set | None] = field(default_factory=dict)
     sets: dict[tuple[int, ...], _Set] = field(default_factory=dict)
     asked: bool = True
+    built: int = 0
+    """Searches that were made."""
 
     @property
     def values(self) -> int:
@@ -99,19 +101,27 @@ class _Kept:
             values = [(each.name, each.value) for each in map(self.stored.__getitem__, chosen)]
             found = _Set(values, Search([value.reveal() for _, value in values]))
             self.sets[chosen] = found
+            self.built += 1
         return found
 
 
 class Searches:
     """The searches of one process. `everything`: strong values are searched for in every answer (`egress.scrub`)."""
 
-    __slots__ = ("_aged", "_building", "_everything", "_kept")
+    __slots__ = ("_aged", "_building", "_everything", "_kept", "built")
 
     def __init__(self, *, everything: bool = False) -> None:
         self._everything = everything
         self._kept: dict[Hashable, _Kept] = {}
         self._building: dict[Hashable, asyncio.Task[_Kept]] = {}
         self._aged = 0.0
+        self.built = 0
+        """Searches that were made."""
+
+    @property
+    def size(self) -> int:
+        """How many values all searches together hold, those that no search has yet included."""
+        return sum(kept.values for kept in self._kept.values())
 
     def knows(self, view: Searched) -> bool:
         """Whether the values of a view are opened."""
@@ -133,7 +143,9 @@ class Searches:
         else:
             if len(kept.hosts) >= HOSTS:
                 kept.hosts.clear()
+            before = kept.built
             found = kept.hosts[host] = kept.reaching(host, listed=view.searched(host), everything=self._everything)
+            self.built += kept.built - before
         return NOTHING if found is None else found.scrubber(view.names)
 
     async def prepare(self, view: Searched) -> None:

@@ -107,7 +107,7 @@ def refuse(fault: problem.Fault) -> web.Response:
     request_id = new_id()
     answer = problem.response(fault, request_id)
     finish(answer, request_id)
-    LOG.info("- - %d 0.0ms key=- request=%s code=%s", fault.status, request_id, fault.code)
+    LOG.info("- - %d 0.0ms key=- request=%s code=%s", fault.status, request_id, fault.code, extra=_named(request_id))
     return answer
 
 
@@ -149,14 +149,20 @@ def _explain(error: BaseException, request_id: str) -> None:
         error = error.__cause__
     places = traceback.extract_tb(error.__traceback__)[-3:]
     trail = " < ".join(f"{place.filename.rsplit('/', 1)[-1]}:{place.lineno}" for place in reversed(places))
-    LOG.error("request=%s %s at %s", request_id, type(error).__name__, trail or "-")
+    LOG.error("request=%s %s at %s", request_id, type(error).__name__, trail or "-", extra=_named(request_id))
+
+
+def _named(request_id: str) -> dict[str, str]:
+    """Give a line its request's id as a member, where lines are objects (`log.format`)."""
+    return {"request_id": request_id}
 
 
 def _report(request: web.Request, status: int, seconds: float) -> None:
     route = template(request)
     method = request.method if request.method in _METHODS else "?"
     key = request.get(KEY_ID, "-")
-    LOG.info("%s %s %d %.1fms key=%s request=%s", method, route, status, seconds * 1000, key, request[REQUEST_ID])
+    name = request[REQUEST_ID]
+    LOG.info("%s %s %d %.1fms key=%s request=%s", method, route, status, seconds * 1000, key, name, extra=_named(name))
     request.config_dict[METRICS].request(method, route, status, seconds)
 
 

@@ -83,14 +83,13 @@ class Readiness:
 
     def gauge(self, metrics: Metrics) -> None:
         """Set what `/metrics` shows of the store's state."""
-        metrics.gauge("store_disk_free_bytes", "Bytes left on the data folder's disk.", self.free())
-        backlog = self._keeper.intake.backlog()
-        metrics.gauge("store_intake_backlog_bytes", "Bytes of the proxies' records that wait.", backlog)
+        metrics.gauge("disk_free_bytes", self.free())
+        metrics.gauge("intake_backlog_bytes", self._keeper.intake.backlog())
+        metrics.gauge("audit_lag_seconds", self._keeper.intake.lag())
         metrics.uses(self._keeper.intake.taken)
         age = time.monotonic() - self._keeper.beaten if self._keeper.beaten else 0.0
-        metrics.gauge("store_beat_age_seconds", "Seconds since the last heartbeat was written.", age)
-        behind = max((each.behind for each in self._keeper.webhooks), default=0)
-        metrics.gauge("store_webhook_behind_rows", "Rows of the log that the slowest webhook was not told.", behind)
+        metrics.gauge("beat_age_seconds", age)
+        metrics.gauge("webhook_behind_rows", max((each.behind for each in self._keeper.webhooks), default=0))
 
     def _intake(self) -> str:
         behind = self._keeper.fault or self._keeper.intake.backlog() > BACKLOG

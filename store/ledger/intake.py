@@ -81,6 +81,11 @@ class Intake:
         """Return how many bytes wait to be taken in; those of the database as of the last turn there."""
         return self._folder.backlog() + self._in_table
 
+    def lag(self) -> float:
+        """Return for how many seconds the oldest line of this machine's spools has waited to be taken in."""
+        oldest = self._folder.oldest()
+        return 0.0 if oldest is None else max(0.0, time.time() - oldest.at / 1000)
+
     def backlog_of_table(self) -> int:
         """Return how many bytes wait in the database."""
         with self._ledger.database.read() as connection:

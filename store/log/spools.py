@@ -62,6 +62,16 @@ class Folder[T]:
                 found += max(0, path.stat().st_size - self._offsets.get(path.stem, 0))
         return found
 
+    def oldest(self) -> T | None:
+        """Return the line that has waited longest, of those that begin a file's rest; None where none waits."""
+        for path in sorted(self._folder.glob("*.jsonl")):  # their names begin with when they were made
+            with contextlib.suppress(OSError), path.open("rb") as file:
+                file.seek(self._offsets.get(path.stem, 0))
+                piece = file.readline(MAX_LINE)
+                if piece.endswith(b"\n") and (line := self._parse(piece[:-1], path.stem)) is not None:
+                    return line
+        return None
+
     def _read_file(self, path: Path, most: int) -> Portion[T] | None:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
         try:

@@ -89,6 +89,11 @@ class Reader:
         """Whether the view of the store may be acted on."""
         return self._fault is None and self._proven and time.monotonic() - self._source.advanced <= self._max_stale
 
+    @property
+    def age(self) -> float:
+        """Seconds since the store last vouched for the view; before the first time, since long ago."""
+        return time.monotonic() - self._source.advanced
+
     def subscribe(self, callback: Callable[[], None]) -> None:
         """Have `callback` called from the watching thread after the revision moved or freshness changed."""
         self._callbacks.append(callback)

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import signal
 
 import pytest
@@ -56,6 +57,21 @@ def test_the_gateway_injects(planes, session):
     assert answer.status == 200
     assert "#{SECRETS.HERE}" in head
     assert planes.upstream.log[-1].header("X-Api-Key") == VALUE.encode()
+
+
+def test_who_has_the_status_listener_shows_both(planes, session):
+    """Both planes have its address in their settings; the second could not have it, says so, and is seen all the same."""
+    conn = http.client.HTTPConnection(*planes.address("status"), timeout=60)
+    conn.request("GET", "/metrics")
+    told = conn.getresponse().read().decode()
+    conn.close()
+    found = set(re.findall(r'view_fresh\{engine="(\w+)",worker="(\d+)"\} 1\.0', told))
+    assert found == {
+        ("mitmproxy", str(planes.processes["proxy"].pid)),
+        ("gateway", str(planes.processes["gateway"].pid)),
+    }
+    assert "proxy.status: cannot listen" in (planes.folder / "gateway.err").read_text()
+    assert "proxy.status" not in (planes.folder / "proxy.err").read_text()
 
 
 def test_each_ends_by_itself_on_sigterm(planes, session):

@@ -19,9 +19,11 @@ class Planes(Egret):
         self.authority = Authority(folder)
         self.upstream = Upstream(self.authority.leaf())
         self.environ = os.environ | self.homes
-        self.ports = dict(zip(("admin", "proxy", "gateway"), free_ports(3), strict=True))
+        self.ports = dict(zip(("admin", "proxy", "gateway", "status"), free_ports(4), strict=True))
         self.urls = {plane: f"http://127.0.0.1:{port}" for plane, port in self.ports.items()}
-        listen = "".join(f"{plane}: {{listen: '127.0.0.1:{port}'}}\n" for plane, port in self.ports.items())
+        more = {"proxy": f", status: '127.0.0.1:{self.ports['status']}'"}
+        planes = ("admin", "proxy", "gateway")
+        listen = "".join(f"{it}: {{listen: '127.0.0.1:{self.ports[it]}'{more.get(it, '')}}}\n" for it in planes)
         self.config = folder / "egret.yaml"
         self.config.write_text(f"{listen}egress: {{{self.private}}}\n{config}")
         self.processes = dict[str, subprocess.Popen]()

@@ -63,7 +63,7 @@ class Egret:
             + ("" if "egress:" in config else f"egress: {{{self.private}}}\n")
             + config.replace("@PRIVATE@", self.private)
         )
-        self.environ = {**os.environ, **self.homes, **(environ or {})}
+        self.environ = {**os.environ, "EGRET_PROXY__STATUS": "127.0.0.1:0", **self.homes, **(environ or {})}
         self.key = self.cli("init", "--data", str(self.data)).stdout.strip()
         self.urls: dict[str, str] = {}
         self.start()

@@ -7,12 +7,14 @@ import cli
 import configuration
 import errors
 import example
+import metrics
 
 ROOT = Path(__file__).parents[2]
 PAGES = {
     "docs/cli.md": cli.page,
     "docs/configuration.md": configuration.page,
     "docs/errors.md": errors.page,
+    "docs/metrics.md": metrics.page,
     "config/egret.example.yaml": example.page,
 }
 

@@ -127,11 +127,11 @@ class Page(Connection):
             if wire.values(arrival.fields, b"service-worker"):
                 raise Refused(Refusal("navigation_not_allowed"))
             body, seconds = self._page_script(script, trail) if script else (WORKER, 600)
-            self._own(reply, 200, served(seconds), body)
+            self._own(trail, 200, served(seconds), body)
         elif target == b"/healthz" or (target == b"/readyz" and self.services.reader.fresh):
-            self._own(reply, 200, _HEALTH, b"ok\n")
+            self._own(trail, 200, _HEALTH, b"ok\n")
         elif target == b"/readyz":
-            self._own(reply, 503, _HEALTH, b"the store is not fresh\n")
+            self._own(trail, 503, _HEALTH, b"the store is not fresh\n")
         else:
             raise Refused(Refusal("bad_request", override=404))
         return None
@@ -157,7 +157,7 @@ class Page(Connection):
         site, asked, scheme = self._site, visit.asked, visit.scheme
         view = self._entering(visit, arrival, trail, reply)
         if view is None:
-            self._own(reply, 204, cors.preflight(asked))
+            self._own(trail, 204, cors.preflight(asked))
             return None
         if scheme.startswith(b"ws") and not hops.is_websocket(arrival.method, arrival.fields):
             raise Refused(Refusal("bad_request"))
@@ -189,9 +189,10 @@ class Page(Connection):
         reply.origin = visit.origin
         return None if asks_leave else view
 
-    def _own(self, reply: PageReply, status: int, fields: Fields, body: bytes = b"") -> None:
+    def _own(self, trail: Trail, status: int, fields: Fields, body: bytes = b"") -> None:
         self.requests += 1
-        reply.whole(status, fields, body)
+        cast("PageReply", self.current).whole(status, fields, body)
+        trail.owned(status)
 
 
 @functools.lru_cache(maxsize=1024)

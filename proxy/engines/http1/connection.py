@@ -13,7 +13,7 @@ from proxy.admission.admitted import Admitted
 from proxy.admission.events import SpoolError
 from proxy.admission.internal import Shown
 from proxy.admission.services import Services, log
-from proxy.admission.trail import Trail
+from proxy.admission.trail import Trail, clock
 from proxy.border.client import Gone
 from proxy.border.exchange import carry
 from proxy.border.link import Link
@@ -106,10 +106,20 @@ class Connection:
 
     def trail(self) -> Trail:
         """Begin what a request leaves in the audit."""
-        return Trail(self.services.spool, address=self.address)
+        return Trail(self.services.spool, meters=self.services.meters, address=self.address)
 
     def over(self) -> None:
         """Give back what the connection counted."""
+
+    @property
+    def tunnelled(self) -> bool:
+        """Whether it is a tunnel."""
+        return False
+
+    @property
+    def streams(self) -> int:
+        """How many HTTP/2 streams are open on it."""
+        return 0
 
     @property
     def leaving(self) -> bool:
@@ -172,6 +182,7 @@ class Connection:
             self.server.known(self.address)
 
     async def _turn_away(self) -> None:
+        self.services.meters.turned += 1
         self.link.write(TOO_MANY)
         self.link.finish()
 
@@ -217,7 +228,7 @@ class Connection:
             self.serving = self._read = True
             reply = self.current = self.answers(self.link, arrival, self.services.limits.header_bytes)
             reply.keep = arrival.keep and not self._draining
-            trail.method = arrival.method.decode("latin-1")
+            trail.method, trail.began = arrival.method.decode("latin-1"), clock()
             admitted = await self.serve(arrival, trail)
             if admitted is not None:
                 with contextlib.closing(admitted):
@@ -225,7 +236,7 @@ class Connection:
                         self.introduced()
                     self.requests += 1
                     expects = arrival.length != 0 and b"100-continue" in wire.tokens(arrival.fields, b"expect")
-                    await carry(self.server.border, admitted, reply, expects=expects)
+                    await carry(self.server.border, trail, admitted, reply, expects=expects)
         except Refused as refused:
             self._fail(trail, refused.refusal)
         except SpoolError:
@@ -242,6 +253,7 @@ class Connection:
             self._fail(trail, Refusal("internal"))
         finally:
             self.serving = False
+            trail.end()
         return True
 
     # the ends

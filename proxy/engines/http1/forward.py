@@ -47,12 +47,18 @@ class Forward(Connection):
 
     # see `Connection`
 
+    @property
+    def tunnelled(self) -> bool:
+        """See `Connection`."""
+        return self.tunnel is not None
+
     def trail(self) -> Trail:
         """See `Connection`."""
         if self.tunnel is None:
-            return Trail(self.services.spool, address=self.address)
+            return super().trail()
         caller, target = self.tunnel.caller, self.tunnel.target
-        return Trail(self.services.spool, caller=caller, destination=target, address=self.address)
+        meters = self.services.meters
+        return Trail(self.services.spool, caller=caller, destination=target, address=self.address, meters=meters)
 
     def over(self) -> None:
         """See `Connection`."""
@@ -76,17 +82,19 @@ class Forward(Connection):
             passage = Passage(self.server.border, trail, tunnel)
             try:
                 await passage.open()
-                self._established(reply)
+                self._established(reply, trail)
                 await passage.run(self.link)
             finally:
                 passage.close()
             raise Gone
-        self._established(reply)
+        self._established(reply, trail)
         reply.keep = True
         self.serving = False
         await self.begin(tunnel.target)
 
-    def _established(self, reply: Reply) -> None:
+    def _established(self, reply: Reply, trail: Trail) -> None:
+        trail.owned(200)
+        trail.end()
         reply.begun = True
         self.link.write(ESTABLISHED)
         self.link.seen()

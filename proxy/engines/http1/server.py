@@ -3,9 +3,10 @@
 import asyncio
 import socket
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
+from proxy.admission.meters import Watched
 from proxy.admission.services import log
 from proxy.border.border import SWEEP, Border
 from proxy.engines.words import TOO_MANY
@@ -25,6 +26,14 @@ class Connection(Protocol):
     @property
     def link(self) -> asyncio.BaseProtocol:
         """What its transport speaks to."""
+
+    @property
+    def tunnelled(self) -> bool:
+        """Whether it is a tunnel."""
+
+    @property
+    def streams(self) -> int:
+        """How many HTTP/2 streams are open on it."""
 
     def sweep(self, now: float) -> None:
         """Enforce what depends on time."""
@@ -48,6 +57,13 @@ class Server:
         self._listener: asyncio.Server | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         self._drained: asyncio.Event | None = None
+        border.services.meters.watchers.append(self._numbers)
+
+    def _numbers(self) -> Iterator[Watched]:
+        """Say what there is now (`proxy.status`)."""
+        yield "open", ("connections",), len(self.connections)
+        yield "open", ("tunnels",), sum(each.tunnelled for each in self.connections)
+        yield "open", ("streams",), sum(each.streams for each in self.connections)
 
     async def serve(self, sock: socket.socket) -> None:
         """Accept on a listening socket."""
@@ -97,6 +113,7 @@ class Server:
         """Return who takes a connection. What is raised here would end the listener (uvloop closes it)."""
         try:
             if len(self.connections) >= self.border.services.limits.connections:
+                self.border.services.meters.turned += 1
                 return Turned(TOO_MANY)
             return self._make(self, self._loop).link
         except Exception as error:  # noqa: BLE001  # fail closed, whatever it is

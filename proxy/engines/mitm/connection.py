@@ -43,6 +43,11 @@ class MitmConnection(Forward):
         """See `Connection`."""
         return Layered(loop, self, self._master.ask_now)
 
+    @property
+    def streams(self) -> int:
+        """See `Connection`."""
+        return 0 if self._http2 is None else self._http2.count
+
     def start(self) -> None:
         """See `Connection`."""
         address = self.link.transport.get_extra_info

@@ -43,6 +43,11 @@ class Http2:
         self._resets = 0
         self._due = self._over = False
 
+    @property
+    def count(self) -> int:
+        """How many streams are open."""
+        return len(self._streams)
+
     async def run(self) -> None:
         """Serve streams until the client goes."""
         link = self.link

@@ -10,7 +10,7 @@ import h2.exceptions
 from proxy.admission.admitted import Asked
 from proxy.admission.events import SpoolError
 from proxy.admission.services import log
-from proxy.admission.trail import Trail
+from proxy.admission.trail import Trail, clock
 from proxy.border.client import Body, Ends, Gone
 from proxy.border.exchange import carry
 from proxy.core.message import Fields
@@ -85,7 +85,7 @@ class Stream:
 
     async def _run(self, refusal: Refusal | None) -> None:
         trail = self._http2.connection.trail()
-        trail.method = self._asked.method.decode("latin-1")
+        trail.method, trail.began = self._asked.method.decode("latin-1"), clock()
         try:
             if refusal is not None:
                 raise Refused(refusal)  # noqa: TRY301  # answered like any other
@@ -99,13 +99,15 @@ class Stream:
         except Exception as error:  # noqa: BLE001  # fail closed, whatever it is
             log.error("stream failed closed: %s", type(error).__name__)  # its text may hold a value
             self._fail(trail, Refusal("internal"))
+        finally:
+            trail.end()
 
     async def _serve(self, trail: Trail) -> None:
         connection = self._http2.connection
         with contextlib.closing(await connection.admit(self._asked, trail)) as admitted:
             connection.requests += 1
             expects = self._asked.length != 0 and b"100-continue" in wire.tokens(tuple(self._asked.fields), b"expect")
-            await carry(connection.server.border, admitted, self, http2=True, expects=expects)
+            await carry(connection.server.border, trail, admitted, self, http2=True, expects=expects)
 
     def _over(self, task: "asyncio.Task[None]") -> None:
         self._task = None

@@ -133,6 +133,26 @@ def test_a_long_backlog_gives_the_writer_back(store, reader, monkeypatch):
     spool.close()
 
 
+def test_the_oldest_line_says_how_far_behind_the_store_is(store, reader, monkeypatch):
+    """Of all that wait, whole lines only; nothing waits when all is taken in."""
+    store.dataset(secret())
+    caller, now = store.caller(reader), 2_000_000_000.0
+    intake = store.vault.intake(store.data)
+    assert intake.lag() == 0.0
+    monkeypatch.setattr("proxy.admission.events.time.time", lambda: now - 90.0)
+    first = spooled(store, caller, ("inject", ("API_KEY",)))
+    monkeypatch.setattr("proxy.admission.events.time.time", lambda: now)
+    second = spooled(store, caller, ("inject", ("API_KEY",)))
+    assert intake.lag() == pytest.approx(90.0, abs=0.01)
+    monkeypatch.undo()
+    assert intake.take() == 2
+    assert intake.lag() == 0.0
+    (store.data / "spool" / "ffff.jsonl").write_bytes(b'{"spool": "ffff", "se')
+    assert intake.lag() == 0.0
+    first.close()
+    second.close()
+
+
 def test_a_session_that_a_data_plane_ended_is_over_for_all(store, reader):
     """Because answers held values unasked; other sessions go on."""
     store.dataset(secret())

@@ -128,8 +128,8 @@ def test_a_guess_beside_a_value_has_one_length(proxy, cuts):
         frames = []
         while not frames or not frames[-1][0] & 0x80:
             frames.append(ends.frame())
-        send(sockets.frame(1, b"%d" % sum(len(data) for _, data in frames)))
         proxy.seen.append(frames)
+        send(sockets.frame(1, b"%d" % sum(len(data) for _, data in frames)))
 
     lengths = []
     for guess in (VALUE, VALUE[::-1], None):
