@@ -27,7 +27,7 @@ OTHERS = {
     "certifi": ("egret.trust", "proxy.border.tls"),
     "click": ("egret.cli", "egret.demo"),
     "cryptography": (
-        "egret.echo", "egret.trust", "store.keys", "store.reader", "store.trust", "proxy.authority",
+        "egret.echo", "egret.trust", "store.dashboard", "store.keys", "store.reader", "store.trust", "proxy.authority",
         "proxy.engines.express",
     ),
     "h2": ("proxy.border", "proxy.engines.mitm", "proxy.protocol"),
