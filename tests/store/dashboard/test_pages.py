@@ -1,7 +1,12 @@
+import csv
+import json
 import re
+import time
 
 import pytest
 from visitor import Visitor, links
+
+from store.dashboard.routes_audit import _cell
 
 VALUE = "canary-9f3Kq7Zp2Wx8Lt5Rv"
 NASTY = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
@@ -351,3 +356,40 @@ def test_the_log_is_searched_and_a_key_called_compromised(shared, visitor, datas
     assert shared("GET", "/projects/", key=child["key"]).status == 401
     assert shared("GET", f"/keys/{made['id']}").status == 404
     assert visitor.get("/dashboard/keys/?sort=nothing").status == 422
+
+
+def test_the_log_is_taken_along(shared, visitor, dataset):
+    """As CSV or as the API's lines, of what the filters let through; a cell is never a formula. Verifying says so."""
+    visitor.post(dataset + "secrets", {"name": "TAKEN", "value": VALUE, "hosts": "a.test"})
+    where = "?secret=TAKEN&action=secrets:write"
+    listed = shared("GET", "/audit/" + where).json["items"]
+    lines = visitor.get("/dashboard/audit/jsonl" + where)
+    assert [json.loads(line) for line in lines.body.splitlines()] == listed != []
+    assert "attachment" in lines.headers["Content-Disposition"]
+    sheet = visitor.get("/dashboard/audit/csv" + where).body.decode()
+    rows = [*csv.DictReader(sheet.splitlines())]
+    assert [(row["object"], row["hash"]) for row in rows] == [("secrets/TAKEN", listed[0]["hash"])]
+    assert [_cell("=1+1"), _cell(["-a", "b"]), _cell("GET")] == ["'=1+1", "'-a b", "GET"]
+    assert visitor.get("/dashboard/audit/xlsx").status == 404
+    assert visitor.get("/dashboard/audit/csv?outcome=none").status == 422
+    reader = Visitor(shared)
+    reader.log_in(shared.new_key(permission="restricted", actions=["secrets:read"]))
+    assert reader.get("/dashboard/audit/csv").status == 403
+    assert b"The log is" in visitor.follow(visitor.post("/dashboard/audit/verify", {})).body
+
+
+def test_what_a_row_says_is_on_the_page(shared, visitor, dataset):
+    """Of a use: the secret, the method and destination, where it stood, why it was refused, by which session."""
+    session = shared("POST", dataset.removeprefix("/dashboard") + "sessions/", {"label": "agent run"}).json
+    scope = {"organisation": "default", "project": "default", "dataset": session["dataset"], "session": session["id"]}
+    what = {"event": "refuse", "secrets": ["A"], "code": "destination_not_allowed", "destination": "other.test"}
+    how = {"method": "PATCH", "location": "url", "path": "/thing", "request_id": "req_1", "spool": "rows", "seq": 0}
+    folder = shared.state.data / "spool"
+    folder.mkdir(exist_ok=True)
+    (folder / "rows.jsonl").write_text(json.dumps({**scope, **what, **how, "time": time.time()}) + "\n")
+    assert shared.store.vault.intake(shared.state.data).take() == 1
+    page = visitor.get("/dashboard/audit/?outcome=denied").body.decode()
+    for text in ("PATCH other.test/thing", "in the URL", "destination not allowed", ">agent run</a>", ">set</a>", ">A</a>"):
+        assert text in page, text
+    for path in ("secrets/A/", f"sessions/{session['id']}/"):
+        assert "PATCH other.test/thing" in visitor.get(dataset + path).body.decode()
