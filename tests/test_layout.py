@@ -32,7 +32,7 @@ OTHERS = {
     ),
     "h2": ("proxy.border", "proxy.engines.mitm", "proxy.protocol"),
     "hpack": ("proxy.border", "proxy.engines.mitm", "proxy.protocol"),
-    "idna": ("proxy.admission.destination", "store.hosts"),
+    "idna": ("store.authorities", "store.hosts"),
     "jinja2": ("store.api", "store.dashboard"),
     "keyring": ("egret.credentials",),
     "mitmproxy": ("proxy.engines.mitm",),

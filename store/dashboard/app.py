@@ -4,6 +4,7 @@ from aiohttp import web
 
 from store.api.state import State
 from store.dashboard import (
+    routes_ask,
     routes_audit,
     routes_consumers,
     routes_datasets,
@@ -38,6 +39,7 @@ def _routes() -> list[tuple[str, str, Page]]:
     found: list[tuple[str, str, Page]] = [
         ("GET", "/", routes_scopes.home),
         ("GET", f"{dataset}/sessions/", routes_sessions.sessions_tab),
+        ("GET", f"{dataset}/ask/", routes_ask.ask_page),
         ("POST", f"{dataset}/sessions", routes_sessions.open_session),
         ("GET", f"{dataset}/sessions/{{session}}/", routes_sessions.session_page),
         ("POST", f"{dataset}/sessions/{{session}}/revoke", routes_sessions.revoke_session),

@@ -85,6 +85,14 @@ def test_a_day_at_the_dashboard(visits, shared, width):
     rows = page.locator("section:has(#versions) tbody tr")
     assert [("inactive" in each) for each in rows.all_inner_texts()] == [True, False]
     page.click("[role=status] >> text=Go back to version 2")
+    page.click("text=Would it be allowed?")
+    page.fill("input[name=url]", "https://api.example.com/v1/models")
+    page.click("button:text-is('Ask')")
+    assert "Yes: the value is put in" in page.inner_text("[role=status]")
+    page.fill("input[name=url]", "https://paste.example.net/")
+    page.click("button:text-is('Ask')")
+    assert "destination not allowed" in page.inner_text("[role=status]")
+    page.click("[role=status] >> text=API_TOKEN")
     page.click("text=Disable")
     page.click("text=Enable it again")
     assert VALUE not in page.content()
@@ -184,8 +192,10 @@ def test_axe_finds_nothing(visits, shared, scheme, width):
     shared("POST", "/members/", {"name": "Mia", "id": f"mia-{scheme}", "email": "mia@example.com", "role": "admin"})
     shared("POST", "/groups/", {"name": "Night", "id": f"night-{scheme}"})
     dataset = f"projects/default/datasets/{made['id']}/"
+    asked = f"{dataset}ask/?name={'A' * 40}&url=https://"
     for path in ("", "shared/", "projects/default/", "projects/default/consumers/", dataset, f"{dataset}add/",
                  f"{dataset}variables/", f"{dataset}settings/", f"{dataset}variables/REGION/",
+                 f"{dataset}ask/", f"{asked}api.example.com/", f"{asked}other.test/&where=body", f"{asked}other.test/{'x' * 90}",
                  "keys/", f"keys/{shared.key.split('_')[1]}/", "members/", "audit/", "nowhere/"):  # fmt: skip
         look(path)
     page.goto(f"{shared.url}/dashboard/{dataset}secrets/{'A' * 40}/")

@@ -389,7 +389,38 @@ def test_what_a_row_says_is_on_the_page(shared, visitor, dataset):
     (folder / "rows.jsonl").write_text(json.dumps({**scope, **what, **how, "time": time.time()}) + "\n")
     assert shared.store.vault.intake(shared.state.data).take() == 1
     page = visitor.get("/dashboard/audit/?outcome=denied").body.decode()
-    for text in ("PATCH other.test/thing", "in the URL", "destination not allowed", ">agent run</a>", ">set</a>", ">A</a>"):
+    for text in (
+        "PATCH other.test/thing",
+        "in the URL",
+        "destination not allowed",
+        ">agent run</a>",
+        ">set</a>",
+        ">A</a>",
+    ):
         assert text in page, text
     for path in ("secrets/A/", f"sessions/{session['id']}/"):
         assert "PATCH other.test/thing" in visitor.get(dataset + path).body.decode()
+
+
+def test_would_this_request_be_allowed(shared, visitor, dataset):
+    """The verdict in words, the rule that decides, a link to the secret; what cannot be asked is said and kept."""
+    ask = f"{dataset}ask/?name=A&where=header&header=authorization&url="
+    page = visitor.get(ask + "https://a.test/x").body.decode()
+    assert (
+        "Yes: the value is put in" in page
+        and '<code class="host">a.test</code>' in page
+        and f"{dataset}secrets/A/" in page
+    )
+    page = visitor.get(ask + "https://other.test/x").body.decode()
+    assert "No: the request is refused." in page and "None of its rules serves GET at other.test/x." in page
+    page = visitor.get(ask.replace("header&", "body&", 1) + "https://other.test/x").body.decode()
+    assert "the placeholder goes on as it is written" in page
+    assert b"no secret of this name" in visitor.get(f"{dataset}ask/?name=NONE&url=https://a.test/").body
+    refused = visitor.get(ask + "nonsense%22%3E%3Cscript%3E")
+    assert refused.status == 422 and b"Write a whole URL" in refused.body and b"<script>" not in refused.body
+    assert b"Would this request be allowed?" in visitor.get(dataset).body
+    shared("POST", "/members/", {"name": "Sees little", "id": "little"})
+    shared("PUT", "/projects/default/members/little", {"role": "developer"})
+    visitor.log_in(shared.new_key(permission="full", member="little"))
+    assert visitor.get(ask + "https://a.test/x").status == 403
+    assert b"Would this request be allowed?" not in visitor.get(dataset).body
