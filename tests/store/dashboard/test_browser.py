@@ -109,6 +109,11 @@ def test_a_day_at_the_dashboard(visits, shared, width):
     assert page.locator("tbody tr").count() == 1
     page.click("text=Revoke")
     assert "None is live." in page.inner_text("main")
+    page.click(".tabs >> text=Secrets")
+    page.click("text=API_TOKEN")
+    page.click("text=It leaked")
+    page.click("text=Disable it")
+    assert "no request gets it" in page.inner_text("[role=status]")
     page.click(".tabs >> text=Activity")
     assert "revoked a session" in page.inner_text("main") and "API_TOKEN" in page.inner_text("main")
     page.click("text=Log out")
@@ -196,6 +201,7 @@ def test_axe_finds_nothing(visits, shared, scheme, width):
     for path in ("", "shared/", "projects/default/", "projects/default/consumers/", dataset, f"{dataset}add/",
                  f"{dataset}variables/", f"{dataset}settings/", f"{dataset}variables/REGION/",
                  f"{dataset}ask/", f"{asked}api.example.com/", f"{asked}other.test/&where=body", f"{asked}other.test/{'x' * 90}",
+                 f"{dataset}secrets/{'A' * 40}/leak/", f"keys/{shared.key.split('_')[1]}/leak/",
                  "keys/", f"keys/{shared.key.split('_')[1]}/", "members/", "audit/", "nowhere/"):  # fmt: skip
         look(path)
     page.goto(f"{shared.url}/dashboard/{dataset}secrets/{'A' * 40}/")

@@ -424,3 +424,52 @@ def test_would_this_request_be_allowed(shared, visitor, dataset):
     visitor.log_in(shared.new_key(permission="full", member="little"))
     assert visitor.get(ask + "https://a.test/x").status == 403
     assert b"Would this request be allowed?" not in visitor.get(dataset).body
+
+
+def test_a_leak_is_answered_on_one_page(shared, visitor, dataset):
+    """What to do in its order; what it touched, summed up by destination, with who did it; sessions that used it are marked."""
+    api = dataset.removeprefix("/dashboard")
+    session = shared("POST", api + "sessions/", {"label": "thief"}).json
+    other = shared("POST", api + "sessions/", {"label": "bystander"}).json
+    scope = {"organisation": "default", "project": "default", "dataset": session["dataset"], "session": session["id"]}
+    what = {"event": "inject", "secrets": ["A"], "method": "GET", "location": "header", "path": "/", "spool": "leak"}
+    uses = [
+        {"destination": "a.test"},
+        {"destination": "a.test", "method": "POST"},
+        {"event": "refuse", "destination": "b.test"},
+    ]
+    lines = [
+        {**scope, **what, **use, "request_id": "req_1", "seq": at, "time": time.time()} for at, use in enumerate(uses)
+    ]
+    folder = shared.state.data / "spool"
+    folder.mkdir(exist_ok=True)
+    (folder / "leak.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert shared.store.vault.intake(shared.state.data).take() == 3
+    page = visitor.get(dataset + "secrets/A/leak/").body.decode()
+    rows = {row.split("</code>")[0].rpartition(">")[2]: re.sub(r"<[^>]*>|\s+", " ", row) for row in page.split("<tr>")}
+    assert "GET, POST" in rows["a.test"] and " 2 " in rows["a.test"] and "thief" in rows["a.test"]
+    assert " 0 " in rows["b.test"] and " 1 " in rows["b.test"]
+    assert 'thief</a> <span class="chip warn">used it' in page and "bystander</a> <span" not in page
+    for form in (f"{dataset}secrets/A/disable", f"{dataset}secrets/A/value", f"{dataset}sessions/end"):
+        assert f'action="{form}"' in page
+    assert b"2 sessions are ended" in visitor.follow(visitor.post(dataset + "sessions/end", {})).body
+    assert {shared("GET", f"{api}sessions/{each['id']}").status for each in (session, other)} == {404}
+    assert b"Nothing in these days" not in visitor.get(dataset + "secrets/A/leak/?since=24h").body
+    reader = Visitor(shared)
+    reader.log_in(shared.new_key(permission="restricted", actions=["secrets:read", "datasets:read"]))
+    page = reader.get(dataset + "secrets/A/leak/").body
+    assert b"You may not read the log here" in page and b"You may not change it" in page and b"thief" not in page
+
+
+def test_a_leaked_key_is_answered_on_one_page(shared, visitor):
+    """What it did, and the forms that end or replace it."""
+    made = shared("POST", "/keys/", {"name": "on a laptop", "permission": "full"}).json
+    shared("PUT", "/projects/default/variables/TOUCHED", {"value": "x"}, key=made["key"])
+    page = visitor.get(f"/dashboard/keys/{made['id']}/leak/").body.decode()
+    assert "changed a variable" in page and "on a laptop leaked" in page
+    assert f"/dashboard/keys/{made['id']}/compromised" in page and f"/dashboard/keys/{made['id']}/rotate" in page
+    assert (
+        b"egk_"
+        in visitor.follow(visitor.post(f"/dashboard/keys/{made['id']}/rotate", {"hours": "0", "sessions": "end"})).body
+    )
+    assert shared("GET", "/projects/", key=made["key"]).status == 401
