@@ -15,6 +15,7 @@ from store.dashboard import (
     routes_members,
     routes_scopes,
     routes_sessions,
+    routes_start,
 )
 from store.dashboard.logins import Logins
 from store.dashboard.visit import Page, Visit, handler
@@ -43,6 +44,9 @@ def _routes() -> list[tuple[str, str, Page]]:
         ("GET", f"{dataset}/ask/", routes_ask.ask_page),
         ("POST", f"{dataset}/sessions", routes_sessions.open_session),
         ("GET", f"{dataset}/sessions/{{session}}/", routes_sessions.session_page),
+        ("GET", "/start/", routes_start.start_page),
+        ("POST", "/start", routes_start.start),
+        ("GET", f"{dataset}/sessions/{{session}}/watch/", routes_start.watch),
         ("POST", f"{dataset}/sessions/end", routes_leak.end_sessions),
         ("POST", f"{dataset}/sessions/{{session}}/revoke", routes_sessions.revoke_session),
         ("GET", "/keys/", routes_keys.keys),

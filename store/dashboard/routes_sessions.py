@@ -18,8 +18,9 @@ from store.dashboard.routes_scopes import EVERY, Trouble, show_tab
 from store.dashboard.view import see_other
 from store.dashboard.visit import Visit, link_to
 from store.errors import Conflict, Forbidden, Invalid
+from store.model import Kind, SecretValue
 from store.records import ConsumerInfo, SessionInfo
-from store.vault import NewSession
+from store.vault import Listing, NewSession
 
 _FINE = Trouble()
 
@@ -64,8 +65,13 @@ async def open_session(visit: Visit) -> web.Response:
         info, token = await visit.write(visit.state.vault.sessions.open, scope.project, scope.dataset, options)
     except (Invalid, Conflict, Forbidden) as error:
         return await sessions_tab(visit, trouble(visit, "sessions", error, "Not opened."))
-    visit.logins.keep(visit.request, _slot(info.id), token.reveal().decode())
+    keep_token(visit, info.id, token)
     return see_other(f"{link_to(scope)}sessions/{quote(info.id, safe='')}/")
+
+
+def keep_token(visit: Visit, session: str, token: SecretValue) -> None:
+    """Keep a token for the page of its session, which shows it once."""
+    visit.logins.keep(visit.request, _slot(session), token.reveal().decode())
 
 
 def _seconds(hours: str) -> int:
@@ -79,8 +85,21 @@ async def session_page(visit: Visit) -> web.Response:
     info = await visit.read(visit.state.vault.sessions.get, scope.project, scope.dataset, id_)
     token = visit.logins.take(visit.request, _slot(id_))
     shown = shown_once(token, visit.state.urls) if token else None
-    rows = await latest(visit, actor=f"session:{id_}")
-    return await show_tab(visit, "session", session=info, shown=shown, called=called(info), rows=rows)
+    rows, example = await latest(visit, actor=f"session:{id_}"), await _example(visit)
+    known = {"session": info, "called": called(info), "shown": shown}
+    return await show_tab(visit, "session", _FINE, **known, rows=rows, example=example)
+
+
+async def _example(visit: Visit) -> tuple[str, str]:
+    """Return a secret of the dataset and a host that it may go to, for the line that tries it."""
+    if visit.principal.holds("secrets:read", visit.scope):
+        found = await visit.read(visit.state.vault.entries.list, visit.scope, Kind.SECRET, Listing(limit=20))
+        for each in found.items:
+            names = [rule if isinstance(rule, str) else str(rule["host"]) for rule in each.hosts]
+            plain = [name for name in names if "*" not in name and "://" not in name]
+            if plain and each.state == "active":
+                return each.name, plain[0]
+    return "NAME", "api.example.com"
 
 
 async def revoke_session(visit: Visit) -> web.Response:

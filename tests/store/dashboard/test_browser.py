@@ -202,7 +202,7 @@ def test_axe_finds_nothing(visits, shared, scheme, width):
                  f"{dataset}variables/", f"{dataset}settings/", f"{dataset}variables/REGION/",
                  f"{dataset}ask/", f"{asked}api.example.com/", f"{asked}other.test/&where=body", f"{asked}other.test/{'x' * 90}",
                  f"{dataset}secrets/{'A' * 40}/leak/", f"keys/{shared.key.split('_')[1]}/leak/",
-                 "keys/", f"keys/{shared.key.split('_')[1]}/", "members/", "audit/", "nowhere/"):  # fmt: skip
+                 "start/", "keys/", f"keys/{shared.key.split('_')[1]}/", "members/", "audit/", "nowhere/"):  # fmt: skip
         look(path)
     page.goto(f"{shared.url}/dashboard/{dataset}secrets/{'A' * 40}/")
     page.fill("section:has(#rotate) input[name=value]", VALUE + "-two")
@@ -215,6 +215,9 @@ def test_axe_finds_nothing(visits, shared, scheme, width):
     page.goto(f"{shared.url}/dashboard/{dataset}sessions/")
     page.click("button:text-is('Open')")
     assert "egs_" in page.content()
+    look()
+    page.click("text=Watch for the first request")
+    page.click("text=Stop that")
     look()
     look(f"{dataset}sessions/")
 

@@ -2,6 +2,7 @@ import csv
 import json
 import re
 import time
+from html import unescape
 
 import pytest
 from visitor import Visitor, links
@@ -18,6 +19,7 @@ PAGES = (
     "/dashboard/keys/",
     "/dashboard/audit/",
     "/dashboard/members/",
+    "/dashboard/start/",
 )
 
 
@@ -473,3 +475,41 @@ def test_a_leaked_key_is_answered_on_one_page(shared, visitor):
         in visitor.follow(visitor.post(f"/dashboard/keys/{made['id']}/rotate", {"hours": "0", "sessions": "end"})).body
     )
     assert shared("GET", "/projects/", key=made["key"]).status == 401
+
+
+def test_the_first_run(shared, visitor):
+    """One form makes dataset, secret and session; the line to paste names both; the waiting page ends with the first use."""
+    form = {"name": "first run", "project": "default", "secret": "FIRST", "value": VALUE, "hosts": ""}
+    refused = visitor.post("/dashboard/start", form)
+    assert refused.status == 422 and b"Say where it may go" in refused.body and VALUE.encode() not in refused.body
+    assert b'value="FIRST"' in refused.body
+    answer = visitor.post("/dashboard/start", {**form, "hosts": "api.example.com"})
+    page = visitor.follow(answer).body.decode()
+    assert words(page.encode(), "HTTPS_PROXY=http://egs_") and VALUE not in page
+    assert "#{SECRETS.FIRST}" in unescape(page) and "https://api.example.com/" in page
+    watch = answer.headers["Location"] + "watch/"
+    assert watch in links(page.encode())
+    waiting = visitor.get(watch)
+    assert waiting.headers["Refresh"] == "3" and b"Waiting for the first request" in waiting.body
+    assert "Refresh" not in visitor.get(watch + "?still=1").headers
+    dataset, session = answer.headers["Location"].split("/")[5], answer.headers["Location"].split("/")[7]
+    scope = {"organisation": "default", "project": "default", "dataset": dataset, "session": session}
+    what = {
+        "event": "inject",
+        "secrets": ["FIRST"],
+        "destination": "api.example.com",
+        "method": "GET",
+        "location": "header",
+    }
+    line = {**scope, **what, "path": "/", "request_id": "req_1", "spool": "first", "seq": 0, "time": time.time()}
+    folder = shared.state.data / "spool"
+    folder.mkdir(exist_ok=True)
+    (folder / "first.jsonl").write_text(json.dumps(line) + "\n")
+    assert shared.store.vault.intake(shared.state.data).take() == 1
+    arrived = visitor.get(watch)
+    assert b"The first request arrived" in arrived.body and b"api.example.com/" in arrived.body
+    assert "Refresh" not in arrived.headers
+    reader = Visitor(shared)
+    reader.log_in(shared.new_key(permission="read_only"))
+    assert b"it lacks datasets:write" in reader.get("/dashboard/start/").body
+    assert reader.post("/dashboard/start", {**form, "hosts": "a.test"}).status == 403
