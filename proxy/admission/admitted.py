@@ -7,7 +7,6 @@ decided. Nothing here touches a value.
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
-from proxy.admission.destination import egress_allows
 from proxy.admission.services import Services, View, log
 from proxy.admission.trail import Trail
 from proxy.core import inject
@@ -16,6 +15,7 @@ from proxy.core.inject import Plan
 from proxy.core.message import Fields, Head
 from proxy.core.refusal import Refusal, Refused
 from proxy.core.scrub import Scrubber
+from store.authorities import egress_allows
 from store.model import Caller, Destination, Location
 
 

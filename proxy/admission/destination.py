@@ -1,4 +1,4 @@
-"""Authorities, the dataset's egress list, and the address guard.
+"""Authorities of requests, and the address guard.
 
 The guard's argument: a host name is a promise of somebody else's DNS, so nothing is decided by name. Every address
 that the resolver gives is judged, one bad address refuses the name, and the addresses that passed are the ones that
@@ -10,25 +10,21 @@ Callers must dial a `Pinned` address and verify TLS for the *name*. They must no
 
 import asyncio
 import ipaddress
-import re
 import socket
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Final, NamedTuple
 
-import idna
-
 from proxy.admission.addresses import Address, Network, exempt, fault
 from proxy.admission.turns import Turns
 from proxy.core.refusal import Refusal, Refused
+from store import authorities
+from store.authorities import BadAuthority
 from store.model import Caller, Destination, own
 
 PORTS: Final = frozenset({80, 443})
-_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
-_NUMERIC = re.compile(r"[0-9]+|0x[0-9a-f]*")
-_PORT = re.compile(r"[0-9]{1,5}")
 
 
 class Pinned(NamedTuple):
@@ -43,84 +39,19 @@ Resolve = Callable[[str, int], Awaitable[list[str]]]
 
 
 def normalise(host: str) -> str:
-    """Return a host as `Destination.host` has it: lower-case A-label without trailing dot, or a plain IP literal.
-
-    Raises `Refused("bad_request")` for what no host can be, and `Refused("destination_blocked")` for the spellings of
-    an IPv4 address that resolvers accept and people misread (octal, hex, short, one number; inet_aton(3)) and for
-    IPv6 scope ids: no public API needs them, and filters are bypassed with them.
-    """
-    if host.startswith("["):
-        return _literal6(host)
-    if not host.isascii():
-        try:
-            host = idna.encode(host, uts46=True, transitional=False).decode()
-        except (idna.IDNAError, UnicodeError):
-            raise Refused(Refusal("bad_request")) from None
-    host = host.lower().removesuffix(".")
-    labels = host.split(".")
-    if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
-        raise Refused(Refusal("bad_request"))
-    if _NUMERIC.fullmatch(labels[-1]):
-        # WHATWG URL "ends in a number": only the four plain decimal parts are let through.
-        try:
-            return str(ipaddress.IPv4Address(host))
-        except ValueError:
-            raise Refused(Refusal("destination_blocked")) from None
-    return host
-
-
-def _literal6(host: str) -> str:
-    if "%" in host:
-        raise Refused(Refusal("destination_blocked"))
+    """Return a host as `store.authorities.normalise` does; raises `Refused` with the code that it gives."""
     try:
-        return str(ipaddress.IPv6Address(host[1:-1] if host.endswith("]") else ""))
-    except ValueError:
-        raise Refused(Refusal("bad_request")) from None
+        return authorities.normalise(host)
+    except BadAuthority as error:
+        raise Refused(Refusal(error.code)) from None
 
 
 def parse_authority(authority: str, *, secure: bool) -> Destination:
-    """Parse `host[:port]`, port 443 or 80 by `secure`. Raises `Refused` as `normalise`; user info is `bad_request`."""
-    head, colon, port = authority.rpartition(":")
-    if not colon or authority.endswith("]"):
-        return Destination(secure, normalise(authority), 443 if secure else 80)
-    if not _PORT.fullmatch(port) or not 0 < int(port) < 65536:
-        raise Refused(Refusal("bad_request"))
-    return Destination(secure, normalise(head), int(port))
-
-
-def egress_allows(egress: Mapping[str, object], destination: Destination) -> bool:
-    """Whether a dataset's egress list lets the destination through.
-
-    `{"allow": [hosts], "default": "allow" | "deny"}`. Empty allows all. Without `default`, a list with `allow` denies
-    the rest. A host is `api.example.com`, `*.example.com` (one or more labels, never the apex), either with `:port` or
-    `http://` or `https://` in front; without a port every port that the address guard allows. What cannot be
-    understood denies.
-    """
-    if not egress:
-        return True
-    allow = egress.get("allow", ())
-    if isinstance(allow, (list, tuple)) and any(_host_matches(rule, destination) for rule in allow):
-        return True
-    return egress.get("default", "deny" if "allow" in egress else "allow") == "allow"
-
-
-def _host_matches(rule: object, destination: Destination) -> bool:
-    if not isinstance(rule, str):
-        return False
-    scheme, separator, authority = rule.strip().rpartition("://")
-    if separator and scheme.lower() not in (("https", "wss") if destination.secure else ("http", "ws")):
-        return False
-    wildcard = authority.startswith("*.")
-    has_port = ":" in authority.rpartition("]")[2]
+    """Parse `host[:port]` as `store.authorities.parse_authority` does; raises `Refused` with the code that it gives."""
     try:
-        wanted = parse_authority(authority.removeprefix("*."), secure=destination.secure)
-    except Refused:
-        return False
-    if has_port and wanted.port != destination.port:
-        return False
-    if wildcard:
-        return destination.host.endswith("." + wanted.host)
-    return destination.host == wanted.host
+        return authorities.parse_authority(authority, secure=secure)
+    except BadAuthority as error:
+        raise Refused(Refusal(error.code)) from None
 
 
 async def system_resolve(host: str, port: int, *, executor: ThreadPoolExecutor) -> list[str]:

@@ -14,13 +14,14 @@ import ssl
 from typing import Final
 
 from proxy.admission.admit import Tunnel
-from proxy.admission.destination import egress_allows, normalise
+from proxy.admission.destination import normalise
 from proxy.admission.services import Services, View
 from proxy.admission.trail import Trail
 from proxy.border.border import Border
 from proxy.border.client import Gone
 from proxy.border.link import Link
 from proxy.core.refusal import Refusal, Refused
+from store.authorities import egress_allows
 from store.model import Destination
 
 HELLO: Final = 16 << 10

@@ -7,9 +7,11 @@ narrowing a key reaches its logins at once. In memory: a restart logs everybody 
 import hashlib
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aiohttp import web
+
+from store.dashboard.once import Once
 
 IDLE = 30 * 60.0
 LONGEST = 12 * 3600.0
@@ -23,6 +25,7 @@ class Login:
     key: str
     began: float
     seen: float
+    once: Once = field(default_factory=Once)
 
 
 class Logins:
@@ -46,13 +49,27 @@ class Logins:
 
     def key_of(self, request: web.Request) -> str | None:
         """Return the id of the key that the request is logged in with."""
-        token = request.cookies.get(self._name)
-        login = self._open.get(_hash(token)) if token else None
-        now = time.monotonic()
-        if login is None or not _alive(login, now):
+        _, login = self._of(request)
+        if login is None:
             return None
-        login.seen = now
+        login.seen = time.monotonic()
         return login.key
+
+    def keep(self, request: web.Request, slot: str, text: str) -> None:
+        """Keep a text for a page that this login is sent to (`Once`)."""
+        token, login = self._of(request)
+        if login is not None:
+            login.once.keep(token, slot, text)
+
+    def take(self, request: web.Request, slot: str) -> str:
+        """Return what waits for this login, once; "" when there is nothing."""
+        token, login = self._of(request)
+        return "" if login is None else login.once.take(token, slot)
+
+    def _of(self, request: web.Request) -> tuple[str, Login | None]:
+        token = request.cookies.get(self._name, "")
+        login = self._open.get(_hash(token)) if token else None
+        return token, login if login is not None and _alive(login, time.monotonic()) else None
 
     def end(self, request: web.Request, answer: web.StreamResponse) -> None:
         """Log out."""

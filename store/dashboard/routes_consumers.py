@@ -1,10 +1,9 @@
-"""Consumers of a project, on its page."""
+"""Consumers of a project, on a tab of their own."""
 
 from aiohttp import web
 
 from store.dashboard.forms import trouble
-from store.dashboard.routes_scopes import scope_page
-from store.dashboard.view import see_other
+from store.dashboard.routes_scopes import consumers_tab
 from store.dashboard.visit import Visit, link_to
 from store.errors import Conflict, Invalid
 from store.vault import Declaration
@@ -17,11 +16,11 @@ async def declare(visit: Visit) -> web.Response:
     try:
         await visit.write(visit.state.vault.consumers.declare, scope.project, form.text("id"), given)
     except (Invalid, Conflict) as error:
-        return await scope_page(visit, trouble(visit, "consumers", error))
-    return see_other(link_to(scope))
+        return await consumers_tab(visit, trouble(visit, "consumers", error))
+    return visit.done(f"{link_to(scope)}consumers/", f"{given.name} is declared.")
 
 
 async def delete(visit: Visit) -> web.Response:
     """Delete a consumer; its sessions end."""
     await visit.write(visit.state.vault.consumers.delete, visit.scope.project, visit.path["consumer"])
-    return see_other(link_to(visit.scope))
+    return visit.done(f"{link_to(visit.scope)}consumers/", "The consumer is deleted, and its sessions ended.")

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 from aiohttp import web
 
+from store.advice import SAID_ONCE
 from store.dashboard.entered import Entered
 from store.dashboard.forms import stored, trouble
-from store.dashboard.routes_scopes import home, scope_page
-from store.dashboard.view import see_other
-from store.dashboard.visit import Visit, link_to
+from store.dashboard.routes_scopes import add_page, home, settings_tab
+from store.dashboard.visit import HOME, Undo, Visit, link_to
 from store.errors import Conflict, Invalid, Problem
 from store.model import Kind, SecretValue
 from store.records import DatasetInfo, EntryInfo, NewEntry, Rule
@@ -38,7 +38,8 @@ async def create(visit: Visit) -> web.Response:
     except (Invalid, Conflict) as error:
         return await home(visit, trouble(visit, "dataset", error))
     await _take(visit, made)
-    return await stored(replace(visit, at=visit.principal.scope(project, made.id)), made.secrets)
+    said = [f"{each.name}: {one.detail}" for each in made.secrets for one in each.warnings if one.code in SAID_ONCE]
+    return visit.done(link_to(visit.principal.scope(project, made.id)), f"{made.name} is made.", notes=said)
 
 
 async def _need_new(visit: Visit, project: str, name: str) -> None:
@@ -74,8 +75,8 @@ async def send_file(visit: Visit) -> web.Response:
             raise _no_file()
         await _take(visit, info)
     except (Invalid, Conflict) as error:
-        return await scope_page(visit, trouble(visit, "file", error))
-    return see_other(link_to(visit.scope))
+        return await settings_tab(visit, trouble(visit, "file", error))
+    return visit.done(link_to(visit.scope), f"The file is taken: {info.name} is ready.")
 
 
 def _no_file() -> Invalid:
@@ -105,9 +106,9 @@ async def upload(visit: Visit) -> web.Response:
         except Invalid as error:
             raise entered.told(error) from None
     except (Invalid, Conflict) as error:
-        return await scope_page(visit, trouble(visit, "upload", error))
+        return await settings_tab(visit, trouble(visit, "upload", error))
     await _take(visit, made)
-    return await stored(visit, made.secrets)
+    return stored(visit, made.secrets)
 
 
 async def _own_hosts(visit: Visit) -> list[Rule] | None:
@@ -142,8 +143,10 @@ async def default_hosts(visit: Visit) -> web.Response:
         else:
             await visit.write(vault.settings.change, scope, change)
     except (Invalid, Conflict) as error:
-        return await scope_page(visit, trouble(visit, "default-hosts", error))
-    return see_other(link_to(scope))
+        return await settings_tab(visit, trouble(visit, "default-hosts", error))
+    return visit.done(
+        f"{link_to(scope)}settings/", f"It is stored what this {scope.level} says of secrets without hosts."
+    )
 
 
 def _said(word: str, hosts: list[Rule]) -> list[Rule] | str:
@@ -171,5 +174,21 @@ async def import_secrets(visit: Visit) -> web.Response:
                 f"Stored {len(done)}, then {entered.secrets[len(done)].name} was refused. Send it again when mended."
             )
             told = replace(told, title=title)
-        return await scope_page(visit, told)
-    return await stored(visit, done)
+        return await add_page(visit, told)
+    return stored(visit, done)
+
+
+_STATES = {"disable": "{} is disabled: every session of it is refused.", "enable": "{} is enabled."}
+
+
+async def change_dataset(visit: Visit) -> web.Response:
+    """Disable, enable or delete a dataset."""
+    scope, datasets, what = visit.scope, visit.state.vault.datasets, visit.path["verb"]
+    known = await visit.read(datasets.get, scope.project, scope.dataset, whole=False)
+    if what == "delete":
+        await visit.write(datasets.delete, scope.project, scope.dataset)
+        await visit.state.desk.read(visit.state.uploads.remove, scope)
+        return visit.done(HOME, f"{known.name} is deleted, with its secrets, variables and sessions.")
+    await visit.write(datasets.disable, scope.project, scope.dataset, disabled=what == "disable")
+    back = Undo("Enable it again", f"{link_to(scope)}enable") if what == "disable" else None
+    return visit.done(f"{link_to(scope)}settings/", _STATES[what].format(known.name), undo=back)

@@ -1,33 +1,69 @@
 """API keys."""
 
+from urllib.parse import quote
+
 from aiohttp import web
 
 from store.access import AREAS, LEVELS
+from store.api.key_models import KeyQuery
 from store.dashboard.forms import trouble
+from store.dashboard.lists import Shown, listed
 from store.dashboard.routes_scopes import EVERY, Trouble
 from store.dashboard.view import see_other
 from store.dashboard.visit import Visit
 from store.errors import Conflict, Forbidden, Invalid
 from store.model import SecretValue
-from store.records import KeyInfo
+from store.records import KeyInfo, SessionInfo
 from store.vault import KeyChange, NewKey
 
 KEYS = "/dashboard/keys/"
 _DAY = 86_400
+_REFUSED = (Invalid, Conflict, Forbidden)
 
 
-async def keys(visit: Visit, refused: Trouble = Trouble()) -> web.Response:  # noqa: B008 - frozen
+_FINE = Trouble()
+
+
+def _page(key: str) -> str:
+    return f"{KEYS}{quote(key, safe='')}/"
+
+
+def _slot(key: str) -> str:
+    return f"key/{key}"
+
+
+def _levels(visit: Visit) -> list[str]:
+    """Return the levels that the visitor may give."""
+    return [
+        each for each in ("rater_only", "read_only", "full", "restricted") if LEVELS[each] <= visit.principal.granted
+    ]
+
+
+async def keys(visit: Visit, refused: Trouble = _FINE) -> web.Response:
     """List the organisation's keys, or the member's own."""
-    sort = visit.request.query.get("sort") or "-created_at"
-    found = (await visit.read(visit.state.vault.keys.list, sort=sort, limit=EVERY)).items
-    granted = visit.principal.granted
-    levels = [level for level in ("rater_only", "read_only", "full", "restricted") if LEVELS[level] <= granted]
-    context = {"keys": found, "levels": levels, "actions": sorted(granted), "areas": AREAS, "sort": sort}
-    return visit.show("keys", **context, trouble=refused, status=422 if refused.form else 200)
+    verb = visit.state.vault.keys.list
+    found: Shown[KeyInfo] = await listed(
+        visit, KeyQuery, ("sort",), lambda query, at: visit.read(verb, sort=query.sort, limit=query.limit, cursor=at)
+    )
+    context = {"listed": found, "sort": found.asked.get("sort", "-created_at"), "levels": _levels(visit)}
+    context |= {"actions": sorted(visit.principal.granted), "areas": AREAS, "trouble": refused}
+    return await visit.show("keys", **context, status=refused.status)
+
+
+async def key_page(visit: Visit, refused: Trouble = _FINE) -> web.Response:
+    """Show a key: what it may do, the sessions that it opened, and what can be done with it; itself once, when new."""
+    id_, keys = visit.path["key"], visit.state.vault.keys
+    info = await visit.read(keys.get, id_)
+    shown = visit.logins.take(visit.request, _slot(id_))
+    opened: tuple[SessionInfo, ...] | None = None
+    if visit.may("keys:read", visit.principal.scope()) and "sessions:read" in visit.principal.actions:
+        opened = (await visit.read(visit.state.vault.sessions.of_key, id_, limit=EVERY)).items
+    context = {"key": info, "shown": shown, "opened": opened, "levels": _levels(visit), "trouble": refused}
+    return await visit.show("key", **context, status=refused.status)
 
 
 async def create_key(visit: Visit) -> web.Response:
-    """Make a key and show it, once."""
+    """Make a key, and lead to its page, which shows it once."""
     form = visit.form
     wish = NewKey(
         form.text("name"),
@@ -43,34 +79,35 @@ async def create_key(visit: Visit) -> web.Response:
     )
     try:
         info, key = await visit.write(visit.state.vault.keys.create, wish)
-    except (Invalid, Conflict, Forbidden) as error:
-        return await keys(visit, trouble(visit, "keys", error))
+    except _REFUSED as error:
+        return await keys(visit, trouble(visit, "keys", error, "Not made."))
     return _made(visit, info, key)
 
 
 def _made(visit: Visit, info: KeyInfo, key: SecretValue) -> web.Response:
-    return visit.show("made", key=info, shown=key.reveal().decode())
+    visit.logins.keep(visit.request, _slot(info.id), key.reveal().decode())
+    return see_other(_page(info.id))
 
 
 async def change_key(visit: Visit) -> web.Response:
     """Give a key another permission."""
-    form = visit.form
+    form, id_ = visit.form, visit.path["key"]
     change = KeyChange(permission=form.text("permission"), actions=form.words("actions"))
     try:
-        await visit.write(visit.state.vault.keys.patch, visit.path["key"], change)
-    except (Invalid, Conflict, Forbidden) as error:
-        return await keys(visit, trouble(visit, "keys", error))
-    return see_other(KEYS)
+        info = await visit.write(visit.state.vault.keys.patch, id_, change)
+    except _REFUSED as error:
+        return await key_page(visit, trouble(visit, "permission", error, "Not changed."))
+    return visit.done(_page(id_), f"{info.name} is {info.permission.replace('_', ' ')} from now on.")
 
 
 async def rotate_key(visit: Visit) -> web.Response:
-    """Replace a key and show the new one, once; the old one works for some hours longer."""
+    """Replace a key, and lead to the new one's page; the old one works for some hours longer."""
     hours = _number(visit.form.text("hours")) * 3600
     try:
         verb, sessions = visit.state.vault.keys.rotate, visit.form.text("sessions") or "keep"
         info, key = await visit.write(verb, visit.path["key"], hours, sessions=sessions)
-    except (Invalid, Conflict, Forbidden) as error:
-        return await keys(visit, trouble(visit, "keys", error))
+    except _REFUSED as error:
+        return await key_page(visit, trouble(visit, "rotate", error, "Not replaced."))
     return _made(visit, info, key)
 
 
@@ -81,23 +118,23 @@ def _number(text: str) -> int:
 
 async def end_sessions(visit: Visit) -> web.Response:
     """End the sessions that a key opened."""
-    try:
-        await visit.write(visit.state.vault.keys.end_sessions, visit.path["key"])
-    except (Conflict, Forbidden) as error:
-        return await keys(visit, trouble(visit, "keys", error))
-    return see_other(KEYS)
+    await visit.write(visit.state.vault.keys.end_sessions, visit.path["key"])
+    return visit.done(_page(visit.path["key"]), "The sessions that it opened are ended; the key lives on.")
 
 
 async def compromised(visit: Visit) -> web.Response:
     """End a key that may be in other hands, what it opened and what it made, and say what that was."""
-    try:
-        ended = await visit.write(visit.state.vault.keys.compromised, visit.path["key"])
-    except (Conflict, Forbidden) as error:
-        return await keys(visit, trouble(visit, "keys", error))
-    return visit.show("ended", key=visit.path["key"], ended=ended)
+    id_, verbs = visit.path["key"], visit.state.vault.keys
+    info = await visit.read(verbs.get, id_)
+    ended = await visit.write(verbs.compromised, id_)
+    notes = [f"Sessions that ended with it: {ended.sessions or 'none'}."]
+    notes += [f"Keys that ended with it: {', '.join(each.name for each in ended.keys) or 'none'}."]
+    notes += ["Values that it may have sent somewhere are for you to replace: the audit log says which it used."]
+    return visit.done(KEYS, f"{info.name} is ended, and refused from now on.", notes=notes)
 
 
 async def revoke_key(visit: Visit) -> web.Response:
     """End a key; one's own ends the login too."""
+    info = await visit.read(visit.state.vault.keys.get, visit.path["key"])
     await visit.write(visit.state.vault.keys.revoke, visit.path["key"])
-    return see_other(KEYS)
+    return visit.done(KEYS, f"{info.name} is revoked, and the sessions that it opened ended.")

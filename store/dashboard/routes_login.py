@@ -1,5 +1,8 @@
 """Log in by pasting an API key, log out."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from aiohttp import web
 
 from store.api.outer import REQUEST_ID
@@ -9,15 +12,18 @@ from store.api.state import State
 from store.dashboard.guard import read_form, same_origin
 from store.dashboard.logins import Logins
 from store.dashboard.view import asset, page, see_other
-from store.dashboard.visit import HOME, LOGIN, Visit, failure
+from store.dashboard.visit import HOME, LOGIN, Visit, failure, link_to
 from store.errors import NotAuthenticated, StoreError
+
+_NOBODY: Mapping[str, Any] = {"me": None, "told": None, "here": "", "link": link_to}
+"""What a page shows that needs no login."""
 
 
 def add(app: web.Application, state: State, logins: Logins) -> None:
     """Add the routes that need no login."""
 
     async def form(_: web.Request) -> web.Response:
-        return page("login", me=None, fault="")
+        return page("login", **_NOBODY, fault="")
 
     async def login(request: web.Request) -> web.Response:
         try:
@@ -25,7 +31,7 @@ def add(app: web.Application, state: State, logins: Logins) -> None:
             return await _login(request, state, logins)
         except NotAuthenticated:
             fault = "This key is unknown, expired or revoked."
-            return page("login", status=401, me=None, fault=fault)
+            return page("login", status=401, **_NOBODY, fault=fault)
         except (StoreError, Fault) as error:
             return failure(error, request)
 

@@ -4,9 +4,9 @@ from aiohttp import web
 
 from store.dashboard.forms import trouble
 from store.dashboard.routes_scopes import EVERY, Trouble
-from store.dashboard.view import see_other
 from store.dashboard.visit import Visit
 from store.errors import Conflict, Forbidden, Invalid
+from store.records import Page
 from store.roles import ROLES
 from store.vault import MemberChange, NewMember
 
@@ -22,7 +22,11 @@ async def members(visit: Visit, refused: Trouble = Trouble()) -> web.Response:  
     highest = visit.principal.rank_at(visit.principal.scope())
     roles = [role for at, role in enumerate(ROLES) if at <= highest]
     status = 422 if refused.form else 200
-    return visit.show("members", members=people, groups=groups, roles=roles, trouble=refused, status=status)
+    projects = (
+        await visit.read(vault.projects.list, limit=EVERY) if "projects:read" in visit.principal.actions else Page(())
+    )
+    context = {"members": people, "groups": groups, "roles": roles, "projects": projects.items}
+    return await visit.show("members", **context, trouble=refused, status=status)
 
 
 async def add_member(visit: Visit) -> web.Response:
@@ -33,7 +37,7 @@ async def add_member(visit: Visit) -> web.Response:
         await visit.write(visit.state.vault.members.create, wish)
     except _REFUSED as error:
         return await members(visit, trouble(visit, "members", error))
-    return see_other(MEMBERS)
+    return visit.done(MEMBERS, f"{wish.name} is added.")
 
 
 async def set_role(visit: Visit) -> web.Response:
@@ -49,13 +53,13 @@ async def set_role(visit: Visit) -> web.Response:
             await visit.write(vault.members.drop_role, project, member)
     except _REFUSED as error:
         return await members(visit, trouble(visit, "members", error))
-    return see_other(MEMBERS)
+    return visit.done(MEMBERS, "The role counts from the next request on.")
 
 
 async def remove_member(visit: Visit) -> web.Response:
     """Remove a member with its keys and sessions."""
     await visit.write(visit.state.vault.members.remove, visit.path["member"])
-    return see_other(MEMBERS)
+    return visit.done(MEMBERS, "The member is removed, with keys and sessions.")
 
 
 async def create_group(visit: Visit) -> web.Response:
@@ -64,19 +68,19 @@ async def create_group(visit: Visit) -> web.Response:
         await visit.write(visit.state.vault.groups.create, visit.form.text("name"), visit.form.optional("id"))
     except _REFUSED as error:
         return await members(visit, trouble(visit, "groups", error))
-    return see_other(MEMBERS)
+    return visit.done(MEMBERS, f"{visit.form.text('name')} is made.")
 
 
 async def join_group(visit: Visit) -> web.Response:
     """Put a member into a group."""
     await visit.write(visit.state.vault.members.join, visit.path["group"], visit.form.text("member"))
-    return see_other(MEMBERS)
+    return visit.done(MEMBERS, "The member is in the group.")
 
 
 async def leave_group(visit: Visit) -> web.Response:
     """Take a member out of a group."""
     await visit.write(visit.state.vault.members.join, visit.path["group"], visit.path["member"], leave=True)
-    return see_other(MEMBERS)
+    return visit.done(MEMBERS, "The member is out of the group.")
 
 
 async def delete_group(visit: Visit) -> web.Response:
@@ -85,4 +89,4 @@ async def delete_group(visit: Visit) -> web.Response:
         await visit.write(visit.state.vault.groups.delete, visit.path["group"])
     except _REFUSED as error:
         return await members(visit, trouble(visit, "groups", error))
-    return see_other(MEMBERS)
+    return visit.done(MEMBERS, "The group is deleted.")

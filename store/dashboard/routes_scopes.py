@@ -1,21 +1,27 @@
-"""Projects, datasets, and what is in a scope: secrets, variables, sessions. Every page reads; forms are elsewhere."""
+"""Projects, datasets, and the tabs of a scope: secrets, variables, consumers, sessions, settings. Every page reads."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from store.api.entry_models import EntryQuery
+from store.api.page import PageQuery
 from store.dashboard.entered import rows_for
+from store.dashboard.lists import Shown, listed
 from store.dashboard.routes_audit import open_gaps
 from store.dashboard.visit import Visit
 from store.errors import Problem
 from store.model import Kind
-from store.records import ConsumerInfo, DatasetInfo, EntryInfo, ProjectInfo, SessionInfo, Warned
+from store.records import ConsumerInfo, DatasetInfo, EntryInfo, ProjectInfo
 from store.rules import Hosts
 from store.vault import DEFAULTS_FOR, Listing
 
 EVERY = 200
-"""Rows of a list on one page; the API has the rest."""
+"""The longest part of a list that the vault gives."""
+
+FILTERS = ("q", "provider", "created_by", "group", "due", "sort")
+"""What the address of a list of secrets may ask for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,75 +33,107 @@ class Trouble:
     fields: dict[str, str] = field(default_factory=dict)
     title: str = "Not stored."
 
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What is said once, on the page that did it: what was done, and of each name what there is to know."""
-
-    done: str
-    about: Sequence[tuple[str, Sequence[Warned]]]
+    @property
+    def status(self) -> int:
+        """The status of the page that has the form again."""
+        return 422 if self.form else 200
 
 
-async def home(visit: Visit, trouble: Trouble = Trouble()) -> web.Response:
+_FINE = Trouble()
+
+
+async def home(visit: Visit, trouble: Trouble = _FINE) -> web.Response:
     """List the projects, and the datasets of each."""
-    projects = []
+    projects: list[tuple[ProjectInfo, Shown[DatasetInfo]]] = []
     if "projects:read" in visit.principal.actions:
         found = await visit.read(visit.state.vault.projects.list, limit=EVERY)
         projects = [(project, await _datasets(visit, project.id)) for project in found.items]
     context = {"projects": projects, "gaps": await open_gaps(visit), "wide": await _of_organisation(visit)}
-    return visit.show("home", **context, rows=rows_for([]), trouble=trouble, status=422 if trouble.form else 200)
+    return await visit.show("home", **context, rows=rows_for([]), trouble=trouble, status=trouble.status)
 
 
 async def _of_organisation(visit: Visit) -> ProjectInfo | None:
     """Return what the organisation says, to whom may know it."""
-    home = visit.principal.scope()
-    if "projects:read" not in visit.principal.actions_at(home) or not visit.principal.sees(home):
+    scope = visit.principal.scope()
+    if not visit.may("projects:read", scope):
         return None
-    return await visit.read(visit.state.vault.settings.get, home)
+    return await visit.read(visit.state.vault.settings.get, scope)
 
 
-async def _datasets(visit: Visit, project: str) -> Sequence[DatasetInfo]:
+async def _datasets(visit: Visit, project: str) -> Shown[DatasetInfo]:
+    """Return datasets of a project: the part that the address asks for, if it is this project's."""
     if "datasets:read" not in visit.principal.actions_at(visit.principal.scope(project)):
-        return ()
-    return (await visit.read(visit.state.vault.datasets.list, project, limit=EVERY)).items
+        return Shown()
+    if visit.request.query.get("project", project) != project:
+        return Shown()
+    verb = visit.state.vault.datasets.list
+    return await listed(visit, _InProject, ("project",), lambda _, at: visit.read(verb, project, limit=50, cursor=at))
 
 
-async def scope_page(visit: Visit, trouble: Trouble = Trouble(), said: Said | None = None) -> web.Response:
-    """Show the secrets, variables and sessions of a dataset, or what a project or the organisation has itself."""
-    scope = visit.scope
-    dataset = None
+class _InProject(PageQuery):
+    """Which project's datasets go on."""
+
+    project: str = ""
+
+
+async def show_tab(visit: Visit, tab: str, trouble: Trouble = _FINE, **context: object) -> web.Response:
+    """Show a tab of a scope, with what all of them have."""
+    scope, dataset = visit.scope, None
     if scope.dataset:
-        dataset = await visit.read(visit.state.vault.datasets.get, scope.project, scope.dataset)
-    return visit.show(
-        "scope",
-        status=422 if trouble.form else 200,
-        scope=scope,
-        dataset=dataset,
-        secrets=await _entries(visit, Kind.SECRET),
-        variables=await _entries(visit, Kind.VARIABLE),
-        sessions=await _sessions(visit),
-        consumers=await _consumers(visit),
-        defaults=await _defaults(visit),
-        rows=rows_for([each.name for each in dataset.secrets] if dataset else []),
-        asked=asked_of(visit),
-        trouble=trouble,
-        said=said,
-    )
+        dataset = await visit.read(visit.state.vault.datasets.get, scope.project, scope.dataset, whole=False)
+    common = {"scope": scope, "dataset": dataset, "tabs": _tabs(visit), "tab": tab, "trouble": trouble}
+    return await visit.show(tab, status=trouble.status, **common, **context)
 
 
-async def _entries(visit: Visit, kind: Kind) -> Sequence[EntryInfo]:
+def _tabs(visit: Visit) -> Sequence[tuple[str, str, str]]:
+    """Return name, place and words of the tabs that the visitor may see."""
+    scope, can = visit.scope, visit.principal.actions_at(visit.scope)
+    tabs = [
+        ("secrets", "", "Secrets", True),
+        ("variables", "variables/", "Variables", "variables:read" in can),
+        ("consumers", "consumers/", "Consumers", scope.level == "project" and "consumers:read" in can),
+        ("sessions", "sessions/", "Sessions", bool(scope.dataset) and "sessions:read" in can),
+        ("settings", "settings/", "Settings", True),
+    ]
+    return [(name, place, words) for name, place, words, shown in tabs if shown]
+
+
+async def secrets_tab(visit: Visit) -> web.Response:
+    """Show the secrets of a scope: where each goes, who used it last, what is due."""
+    return await show_tab(visit, "secrets", listed=await _entries(visit, Kind.SECRET))
+
+
+async def add_page(visit: Visit, trouble: Trouble = _FINE) -> web.Response:
+    """Show the forms that add secrets."""
+    return await show_tab(visit, "add", trouble, rows=rows_for([]))
+
+
+async def variables_tab(visit: Visit, trouble: Trouble = _FINE) -> web.Response:
+    """Show the variables of a scope."""
+    return await show_tab(visit, "variables", trouble, listed=await _entries(visit, Kind.VARIABLE))
+
+
+async def _entries(visit: Visit, kind: Kind) -> Shown[EntryInfo]:
     if f"{kind}s:read" not in visit.principal.actions_at(visit.scope):
-        return ()
-    asked = asked_of(visit) if kind is Kind.SECRET else {}
-    listing = Listing(**asked, limit=EVERY)  # type: ignore[arg-type]
-    return (await visit.read(visit.state.vault.entries.list, visit.scope, kind, listing)).items
+        return Shown()
+    verb = visit.state.vault.entries.list
+
+    async def find(query: EntryQuery, cursor: str | None) -> object:
+        asked = {name: getattr(query, name) for name in EntryQuery.model_fields if name != "cursor"}
+        return await visit.read(verb, visit.scope, kind, Listing(**asked, cursor=cursor))
+
+    return await listed(visit, EntryQuery, FILTERS, find)  # type: ignore[arg-type]
 
 
-def asked_of(visit: Visit) -> dict[str, object]:
-    """Return what the address asks of the list of secrets: a part of the name, a filter, an order."""
-    given = visit.request.query
-    asked: dict[str, object] = {name: given.get(name, "").strip() for name in ("q", "provider", "created_by", "group")}
-    return {**asked, "due": True if given.get("due") else None, "sort": given.get("sort") or "name"}
+async def settings_tab(visit: Visit, trouble: Trouble = _FINE) -> web.Response:
+    """Show what a scope says of itself, and the forms that change it."""
+    names: Sequence[str] = ()
+    if visit.scope.dataset and "secrets:read" in visit.principal.actions_at(visit.scope):
+        listing = Listing(limit=40)
+        found = await visit.read(visit.state.vault.entries.list, visit.scope, Kind.SECRET, listing)
+        names = [each.name for each in found.items]
+    context = {"defaults": await _defaults(visit), "rows": rows_for(names), "present": names}
+    return await show_tab(visit, "settings", trouble, **context)
 
 
 async def _defaults(visit: Visit) -> Mapping[str, Hosts] | None:
@@ -105,15 +143,10 @@ async def _defaults(visit: Visit) -> Mapping[str, Hosts] | None:
     return {each.level: each.hosts for each in await visit.read(visit.state.vault.settings.defaults, visit.scope)}
 
 
-async def _consumers(visit: Visit) -> Sequence[ConsumerInfo]:
-    scope = visit.scope
-    if not scope.project or scope.dataset or "consumers:read" not in visit.principal.actions_at(scope):
-        return ()
-    return (await visit.read(visit.state.vault.consumers.list, scope.project, limit=EVERY)).items
-
-
-async def _sessions(visit: Visit) -> Sequence[SessionInfo]:
-    if not visit.scope.dataset or "sessions:read" not in visit.principal.actions_at(visit.scope):
-        return ()
-    scope = visit.scope
-    return (await visit.read(visit.state.vault.sessions.list, scope.project, scope.dataset, limit=EVERY)).items
+async def consumers_tab(visit: Visit, trouble: Trouble = _FINE) -> web.Response:
+    """Show the consumers of a project, and the secrets that each declares."""
+    verb, project = visit.state.vault.consumers.list, visit.scope.project
+    found: Shown[ConsumerInfo] = await listed(
+        visit, PageQuery, (), lambda query, at: visit.read(verb, project, limit=query.limit, cursor=at)
+    )
+    return await show_tab(visit, "consumers", trouble, listed=found)

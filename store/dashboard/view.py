@@ -3,12 +3,15 @@
 import datetime as dt
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from store.presets import told
 from store.providers import load_providers
+from store.rules import canonical_rules
 
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": (
@@ -41,11 +44,25 @@ def see_other(path: str) -> web.Response:
     return web.Response(status=303, headers={"Location": path, **HEADERS})
 
 
-def _moment(seconds: float | None) -> str:
+def _moment(at: float | None, *, seconds: bool = False) -> str:
     """Say a time as people read it, in UTC."""
+    if at is None:
+        return "never"
+    return dt.datetime.fromtimestamp(at, dt.UTC).strftime("%Y-%m-%d %H:%M" + (":%S" if seconds else ""))
+
+
+def _ago(seconds: float | None, now: float | None = None) -> str:
+    """Say how long ago a time was, or how far ahead it is; what is more than a month off by its day."""
     if seconds is None:
         return "never"
-    return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%d %H:%M")
+    off = seconds - (time.time() if now is None else now)
+    for size, word in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
+        if (count := int(abs(off) // size)) >= 1:
+            if size == 86_400 and count > 31:
+                return _moment(seconds).partition(" ")[0]
+            told = f"{count} {word}{'s' if count > 1 else ''}"
+            return f"in {told}" if off > 0 else f"{told} ago"
+    return "in a moment" if off > 0 else "just now"
 
 
 def _rule(rule: object) -> str:
@@ -61,5 +78,14 @@ def _written(rules: Iterable[object]) -> str:
     return "\n".join(rule if isinstance(rule, str) else json.dumps(rule) for rule in rules)
 
 
-_PAGES.filters.update(moment=_moment, rule=_rule, written=_written)
-_PAGES.globals.update(now=time.time, presets=lambda: sorted(load_providers()))
+_PAGES.filters.update(moment=_moment, ago=_ago, rule=_rule, written=_written)
+
+
+@cache
+def _known_providers() -> Sequence[tuple[str, str]]:
+    """Return the presets, each with what it allows in words."""
+    known = sorted(load_providers().items())
+    return [(name, told(canonical_rules(each.rules), each.locations)) for name, each in known if each.rules]
+
+
+_PAGES.globals.update(now=time.time, presets=lambda: sorted(load_providers()), known_providers=_known_providers)

@@ -1,8 +1,10 @@
 """One visit of a page: who, what form, and the vault's verbs; errors become pages."""
 
+import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, Final
 from urllib.parse import quote
 
 from aiohttp import web
@@ -16,12 +18,24 @@ from store.api.state import State
 from store.dashboard.guard import Form, read_form, same_origin
 from store.dashboard.logins import Logins
 from store.dashboard.multipart import uploaded
+from store.dashboard.names import Names
 from store.dashboard.view import page, see_other
 from store.errors import Invalid, NotAuthenticated, Problem, StoreError
 from store.model import Scope
 
 HOME = "/dashboard/"
 LOGIN = "/dashboard/login"
+TOLD: Final = "told"
+"""The slot in which what was done waits for the next page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """A form that takes back what was done: what its button says, where it goes, what it sends."""
+
+    label: str
+    path: str
+    fields: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +68,25 @@ class Visit:
         """Call a writing verb of the vault."""
         return await self.state.desk.write(verb, self.principal, *args, **kwargs)
 
-    def show(self, name: str, *, status: int = 200, **context: object) -> web.Response:
-        """Render a page with what every page shows."""
+    async def show(self, name: str, *, status: int = 200, **context: object) -> web.Response:
+        """Render a page with what every page shows, in a reader's thread: names are looked up while it is written."""
         can = self.principal.actions_at(self.scope) if "scope" in context else self.principal.actions
-        return page(name, status=status, me=self.principal, can=can, link=link_to, **context)
+        told = json.loads(self.logins.take(self.request, TOLD) or "null")
+        names = Names(self.state.vault, self.principal)
+        common = {"me": self.principal, "can": can, "link": link_to, "names": names, "told": told}
+        render = partial(page, name, status=status, here=self.request.path, **common, **context)
+        return await self.state.desk.read(render)
+
+    def done(self, path: str, text: str, *, notes: Sequence[str] = (), undo: Undo | None = None) -> web.Response:
+        """Answer a form that did its work: the page at `path` says what was done, once, and offers to take it back."""
+        back = None if undo is None else {"label": undo.label, "path": undo.path, "fields": undo.fields}
+        self.logins.keep(self.request, TOLD, json.dumps({"text": text, "notes": [*notes], "undo": back}))
+        return see_other(path)
+
+    def may(self, action: str, scope: Scope | None = None) -> bool:
+        """Whether the visitor may do this there, or in the scope of the page; groups may add more to entries."""
+        place = scope or self.scope
+        return action in self.principal.actions_at(place) and self.principal.sees(place)
 
 
 type Page = Callable[[Visit], Awaitable[web.Response]]
@@ -80,6 +109,7 @@ def handler(
     """
 
     async def handle(request: web.Request) -> web.StreamResponse:
+        principal = None
         try:
             admit(state.addresses.take(request.remote or "-"))
             if request.method == "POST":
@@ -95,7 +125,7 @@ def handler(
             form = await read_form(request) if request.method == "POST" else Form({})
             return await show(Visit(state, logins, request, principal, form))
         except (StoreError, Fault) as error:
-            return failure(error, request)
+            return failure(error, request, principal)
 
     return handle
 
@@ -114,12 +144,12 @@ async def _principal(state: State, logins: Logins, request: web.Request) -> Prin
     return found
 
 
-def failure(error: StoreError | Fault, request: web.Request) -> web.Response:
+def failure(error: StoreError | Fault, request: web.Request, me: Principal | None = None) -> web.Response:
     """Say what is wrong on a page; as little of the request is in it as in a problem document."""
     status = error.status if isinstance(error, Fault) else problem.status_of(error)
     code, detail = (error.code, error.detail) if status != 500 else ("internal", problem.CODES["internal"][1])
     context = {"code": code, "detail": detail, "problems": problems_of(error), "request_id": request[REQUEST_ID]}
-    return page("error", status=status, me=None, **context)
+    return page("error", status=status, me=me, told=None, here="", link=link_to, **context)
 
 
 def problems_of(error: StoreError | Fault) -> Sequence[Problem]:

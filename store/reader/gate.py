@@ -13,12 +13,12 @@ from store.keys.keyring import PublicKeys, session_key
 from store.keys.tokens import SESSION, keyed_hash, token_id
 from store.keys.wrapping import Unlock
 from store.model import Caller, Scope
-from store.reader.index import Index
 from store.reader.session import Session, parse_session
 from store.reader.source import Away, Look, Moved, Source
 from store.reader.standing import Standings
 from store.reader.values import Values
 from store.reader.view import View
+from store.trust.index import Index
 from store.trust.manifest import manifest_key, parse, session_key_of, stop_key
 
 log = logging.getLogger("store.reader")

@@ -10,11 +10,12 @@ from store.credential import secrets_of
 from store.model import Credential, Denial, Destination, Grant, Kind, Location, SecretValue, Use
 from store.presets import preset_of
 from store.reach import Stored, among, scrub_hosts
-from store.reader.index import Index
 from store.reader.session import Session
 from store.reader.standing import Standing
-from store.rules import DestinationRule, canonical_rules
+from store.rules import canonical_rules
 from store.trust.entry import RETIRED_FOR
+from store.trust.index import Index
+from store.trust.judging import DENIALS, Sight
 from store.trust.manifest import Entry, Version
 
 Fetch = Callable[[Entry, Version], SecretValue]
@@ -63,10 +64,11 @@ class View:
         declared = _both(session.caller.declared, standing.declared)
         ends = min(session.caller.expires_at, standing.ends)
         self.caller = replace(session.caller, egress=indexes[0].manifest.egress, declared=declared, expires_at=ends)
-        self._groups = standing.groups
         self._indexes = indexes
         self._fetch = fetch
         self._unbound = unbound
+        self._sight = Sight(indexes, self.caller.environment, declared, standing.groups, unbound)
+        self._find = self._sight.find
         self._reachable: dict[tuple[Destination, Location], bool] = {}
         windows = [at for index in indexes for at in index.windows if at > now]
         self.prepare: Callable[[Sequence[Version]], object] = list
@@ -93,8 +95,10 @@ class View:
         if entry is None or entry.active is None:
             return Denial.UNKNOWN
         active = entry.active
-        denial = self._judge(entry, active, use)
-        return denial or StoredGrant(entry, active, self._fetch, entry.name, entry.kind, active.number)
+        obstacle = self._sight.obstacle(entry, active, use)
+        if obstacle is not None:
+            return DENIALS[obstacle]
+        return StoredGrant(entry, active, self._fetch, entry.name, entry.kind, active.number)
 
     def reachable(self, destination: Destination, location: Location) -> bool:
         """Whether any name of the caller could be injected there (methods, paths and headers not considered)."""
@@ -152,7 +156,7 @@ class View:
         """
         usable = [(e, e.active) for e in self._effective() if e.kind is Kind.SECRET and e.active is not None]
         rules = {rule.authority.rpartition("://")[2] for _, version in usable for rule in version.rules}
-        return ["*"] if any(self._free(entry, version) for entry, version in usable) else sorted(rules)
+        return ["*"] if any(self._sight.free(entry, version) for entry, version in usable) else sorted(rules)
 
     def about(self) -> dict[str, object]:
         """Return what code may know of its own session: names that it may use and where, and plain variables.
@@ -196,50 +200,12 @@ class View:
             return not version.rules or any(rule.reaches(destination) for rule in version.rules)
         return self._unbound
 
-    def _find(self, kind: Kind, name: str) -> Entry | None:
-        declared = self.caller.declared
-        if kind is Kind.SECRET and declared is not None and name not in declared:
-            return None
-        for level, index in enumerate(self._indexes):
-            if (entry := index.pick(kind, name, self.caller.environment)) is not None:
-                return entry if self._for_us(entry, level) else None
-        return None
-
-    def _for_us(self, entry: Entry, level: int) -> bool:
-        """Whether groups leave the entry to this session: its own, its scope's and those of the wider scopes."""
-        if self._groups is None:
-            return True
-        named = [entry.use, *(index.manifest.use for index in self._indexes[level:])]
-        found = [groups for groups in named if groups is not None]
-        return not found or any(groups & self._groups for groups in found)
-
     def _effective(self) -> Iterator[Entry]:
         names = dict.fromkeys(key for index in self._indexes for key in index.by_name)
         for kind, name in names:
             entry = self._find(kind, name)
             if entry is not None and entry.active is not None:
                 yield entry
-
-    def _free(self, entry: Entry, version: Version) -> bool:
-        """Whether no destination rule binds the entry: variables are public, secrets only where configured so."""
-        return not version.sealed_rules and not version.rules and (entry.kind is Kind.VARIABLE or self._unbound)
-
-    def _judge(self, entry: Entry, version: Version, use: Use) -> Denial | None:
-        if self._free(entry, version):
-            if entry.kind is Kind.SECRET and not use.destination.secure:
-                return Denial.DESTINATION
-            fits = use.location in version.locations and _take_preset(entry, version, (), use)
-            return None if fits else Denial.LOCATION
-        # Rules that were never narrowed are the same object, and need no second look.
-        both = (version.rules,) if version.rules is version.sealed_rules else (version.sealed_rules, version.rules)
-        serving = [[rule for rule in rules if rule.serves(use)] for rules in both]
-        if not all(serving):
-            return Denial.DESTINATION
-        if use.location not in version.locations:
-            return Denial.LOCATION
-        if use.location is Location.HEADER and not all(_take_header(rules, use) for rules in serving):
-            return Denial.LOCATION
-        return None if _take_preset(entry, version, serving[0], use) else Denial.LOCATION
 
     def _reaches(self, entry: Entry, destination: Destination, location: Location) -> bool:
         version = entry.active
@@ -248,20 +214,9 @@ class View:
         preset = preset_of(destination.host) if entry.kind is Kind.SECRET and not version.widened else None
         if preset is not None and location not in preset.locations:
             return False
-        if self._free(entry, version):
+        if self._sight.free(entry, version):
             return entry.kind is Kind.VARIABLE or destination.secure
         return all(any(rule.reaches(destination) for rule in rules) for rules in (version.sealed_rules, version.rules))
-
-
-def _take_header(rules: list[DestinationRule], use: Use) -> bool:
-    """Whether one of the rules that serve the use permits its header."""
-    return any(rule.headers is None or rule.allows(use) for rule in rules)
-
-
-def _take_preset(entry: Entry, version: Version, sealed: Sequence[DestinationRule], use: Use) -> bool:
-    """Whether what is known of the host permits the use; `sealed` are the rules that serve it, as they were sealed."""
-    preset = preset_of(use.destination.host) if entry.kind is Kind.SECRET else None
-    return preset is None or preset.allows(use, sealed, widened=version.widened)
 
 
 def _both(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset[str] | None:

@@ -14,6 +14,7 @@ Sync; call it from one thread at a time for writes (`store.database.writer.Write
                     list(p, scope, kind, Listing) -> Page
                     info / patch(…, Change) / delete / disable / enable        by (p, scope, kind, name, environment=)
                     versions / activate(…, name, number) / destroy(…, name, number)
+    asking          ask(p, scope, Question) -> Decision        what a session would meet that p opens now
     members         create   list   get   patch   remove      by (p, member)   join(p, group, member, leave=False)
                     set_role / drop_role(p, project, member)                   list_in(p, project)
     groups          create   list   get   rename   delete     grant(p, scope, GroupGrant)   ungrant   grants(p, scope)
@@ -55,6 +56,7 @@ from store.log.checkpoints import Checkpoints
 from store.log.webhooks import Hooks, Webhook
 from store.trust.head import Head
 from store.trust.mark import CONTROL, DATA, MARK, HighWater, anchor_of
+from store.vault.asking import Asking, Decision, Question
 from store.vault.consumers import Consumers, Declaration
 from store.vault.datasets import Datasets, Upload
 from store.vault.entries import Entries
@@ -77,6 +79,7 @@ from store.vault.settings import DEFAULTS_FOR, ScopeChange, Settings
 __all__ = [
     "DEFAULTS_FOR",
     "Answer",
+    "Decision",
     "Declaration",
     "KeyChange",
     "Listing",
@@ -85,6 +88,7 @@ __all__ = [
     "NewKey",
     "NewMember",
     "NewSession",
+    "Question",
     "Resealed",
     "ScopeChange",
     "Upload",
@@ -106,6 +110,7 @@ class Vault:
         self.datasets = Datasets(gate)
         self.files = Files(gate)
         self.entries = Entries(gate)
+        self.asking = Asking(gate)
         self.members = Members(gate)
         self.groups = Groups(gate)
         self.consumers = Consumers(gate)

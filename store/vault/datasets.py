@@ -106,12 +106,13 @@ class Datasets(Verbs):
             whole = self._whole(transaction, draft, principal)
             return replace(whole, secrets=advised(whole.secrets, upload.secrets))
 
-    def get(self, principal: Principal, project: str, dataset: str) -> DatasetInfo:
-        """Return a dataset with its secrets and variables (metadata)."""
+    def get(self, principal: Principal, project: str, dataset: str, *, whole: bool = True) -> DatasetInfo:
+        """Return a dataset with its secrets and variables (metadata); without them where it is not wanted `whole`."""
         scope = principal.scope(project, dataset)
         with self._gate.look(principal, "datasets:read", scope) as connection:
             kept, row = self._gate.manifest(connection, scope), rows.find(connection, datasets, **_key(scope))
-            return dataset_info(scope, kept.settings, row or _UNLISTED, self._seen(connection, principal, kept))
+            seen = self._seen(connection, principal, kept) if whole else ()
+            return dataset_info(scope, kept.settings, row or _UNLISTED, seen)
 
     def list(
         self, principal: Principal, project: str, *, limit: int = 50, cursor: str | None = None

@@ -79,7 +79,7 @@ REVEALS = {
     "store/api/routes_sessions.py": 1,  # a session's token, shown once
     "store/api/routes_keys.py": 1,  # an API key, shown once
     "store/api/routes_datasets.py": 1,  # an organisation's first key, shown once
-    "store/dashboard/forms.py": 1,  # a session's token, shown once
+    "store/dashboard/routes_sessions.py": 1,  # a session's token, shown once
     "store/dashboard/routes_keys.py": 1,  # an API key, shown once
     "egret/cli/key.py": 1,  # the owner key, recovered by the operator
     "store/reader/view.py": 1,  # plain variables, told to their session

@@ -33,6 +33,11 @@ class Visitor:
         sent = {"Content-Type": "multipart/form-data; boundary=EDGE", **headers}
         return self._ask("POST", path, raw + b"--EDGE--\r\n", sent)
 
+    def follow(self, answer):
+        """Go where the answer to a form leads."""
+        assert answer.status == 303, answer.body
+        return self.get(answer.headers["Location"])
+
     def log_in(self, key=None):
         answer = self.post("/dashboard/login", {"key": key or self.api.key})
         assert answer.status == 303, answer.body
@@ -52,5 +57,5 @@ class Visitor:
 
 
 def links(page: bytes) -> list[str]:
-    """Every path that a page links to or sends a form to."""
-    return [unescape(found) for found in re.findall(r'(?:href|action)="(/[^"]*)"', page.decode())]
+    """Every path that a page links to."""
+    return [unescape(found).partition("#")[0] for found in re.findall(r'href="(/[^"]*)"', page.decode())]

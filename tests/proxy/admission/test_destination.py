@@ -7,8 +7,9 @@ import socket
 import pytest
 
 from proxy.admission import addresses
-from proxy.admission.destination import AddressGuard, Pinned, egress_allows, is_own, normalise, parse_authority
+from proxy.admission.destination import AddressGuard, Pinned, is_own, normalise, parse_authority
 from proxy.core.refusal import Refused
+from store.authorities import egress_allows
 from store.model import Destination
 
 PUBLIC = [

@@ -19,6 +19,7 @@ INTERNAL = {
     "cursor_invalid",
     "limit_invalid",
     "cross_site",
+    "url_invalid",
 }
 """Not for clients: start-up, the data plane, what the API checks before the vault does, the dashboard."""
 

@@ -12,6 +12,9 @@ VALUE = "canary-9f3Kq7Zp2Wx8"
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
          "--disable-background-networking", "--disable-component-update"]  # fmt: skip
 
+TOO_WIDE = """[...document.querySelectorAll("main *")].filter(each => each.getBoundingClientRect().right > innerWidth)
+  .map(each => each.outerHTML.slice(0, 200))"""
+
 pytestmark = [pytest.mark.needs("chromium"), pytest.mark.timeout(180)]
 
 
@@ -28,14 +31,26 @@ def browser():
 
 
 @pytest.fixture
-def page(browser, shared):
-    context = browser.new_context(java_script_enabled=False)
-    made = context.new_page()
-    made.faults = []
-    made.on("console", lambda message: made.faults.append(message.text) if message.type == "error" else None)
-    made.set_default_timeout(15_000)
-    yield made
-    context.close()
+def visits(browser):
+    """Makes pages in windows of their own; what the browser complains of is in `faults`."""
+    contexts = []
+
+    def visit(**options):
+        contexts.append(browser.new_context(**options))
+        made = contexts[-1].new_page()
+        made.faults = []
+        made.on("console", lambda message: made.faults.append(message.text) if message.type == "error" else None)
+        made.set_default_timeout(15_000)
+        return made
+
+    yield visit
+    for each in contexts:
+        each.close()
+
+
+@pytest.fixture
+def page(visits, shared):
+    return visits(java_script_enabled=False)
 
 
 def log_in(page, api):
@@ -46,35 +61,61 @@ def log_in(page, api):
     assert page.url == api.url + "/dashboard/"
 
 
-def test_a_day_at_the_dashboard(page, shared, tmp_path):
-    """Log in, make a dataset, store a value, replace it, open a session, revoke it, look at the log, log out: no script."""
+@pytest.mark.parametrize("width", [390, 1400])
+def test_a_day_at_the_dashboard(visits, shared, width):
+    """Make a dataset, store a value, replace it, go back, open a session, revoke it, look at the log: no script."""
+    page = visits(java_script_enabled=False, viewport={"width": width, "height": 900})
     log_in(page, shared)
-    page.click("text=New dataset")
-    page.fill("input[name=name]", "reviews")
+    page.fill("input[name=name]", f"reviews {width}")
     page.click("text=Create")
-    assert page.inner_text("h1") == "reviews"
+    assert page.inner_text("h1") == f"reviews {width}" and f"reviews {width} is made." in page.inner_text(
+        "[role=status]"
+    )
+    page.click("text=Add secrets")
     form = page.locator("form[action$=secrets]")
-    for value in (VALUE, VALUE + "-two"):
-        if not form.locator("input[name=name]").is_visible():
-            page.click("text=Add or replace a value")
-        form.locator("input[name=name]").fill("API_TOKEN")
-        form.locator("input[name=value]").fill(value)
-        form.locator("[name=hosts]").fill("api.example.com")
-        form.locator("text=Store").click()
-    row = page.locator("section:has(#secrets) tbody tr")
-    assert row.count() == 1 and "api.example.com" in row.inner_text() and "2" in row.inner_text()
+    form.locator("input[name=name]").fill("API_TOKEN")
+    form.locator("input[name=value]").fill(VALUE)
+    form.locator("[name=hosts]").fill("api.example.com")
+    form.locator("text=Store").click()
+    assert page.inner_text("h1") == "API_TOKEN" and "API_TOKEN is stored." in page.inner_text("[role=status]")
+    page.fill("section:has(#rotate) input[name=value]", VALUE + "-two")
+    page.click("text=Use from now on")
+    page.click("[role=status] >> text=Go back to version 1")
+    assert "Version 1 of API_TOKEN is used again." in page.inner_text("[role=status]")
+    rows = page.locator("section:has(#versions) tbody tr")
+    assert [("inactive" in each) for each in rows.all_inner_texts()] == [True, False]
+    page.click("[role=status] >> text=Go back to version 2")
+    page.click("text=Would it be allowed?")
+    page.fill("input[name=url]", "https://api.example.com/v1/models")
+    page.click("button:text-is('Ask')")
+    assert "Yes: the value is put in" in page.inner_text("[role=status]")
+    page.fill("input[name=url]", "https://paste.example.net/")
+    page.click("button:text-is('Ask')")
+    assert "destination not allowed" in page.inner_text("[role=status]")
+    page.click("[role=status] >> text=API_TOKEN")
+    page.click("text=Disable")
+    page.click("text=Enable it again")
     assert VALUE not in page.content()
+    page.click(".tabs >> text=Secrets")
+    row = page.locator("section:has(#secrets) tbody tr")
+    assert row.count() == 1 and "api.example.com" in row.inner_text()
     page.click("text=Open a session")
     page.fill("input[name=label]", "run 7")
     page.click("button:text-is('Open')")
-    assert "egs_" in page.inner_text("dl")
-    page.click("text=Back to the dataset")
-    assert "egs_" not in page.content() and "run 7" in page.content()
-    page.screenshot(path=tmp_path / "dataset.png", full_page=True)
+    assert page.inner_text("h1") == "run 7" and "egs_" in page.inner_text("main") and "egs_" not in page.url
+    page.reload()
+    assert page.inner_text("h1") == "run 7" and "egs_" not in page.content()
+    page.click(".tabs >> text=Sessions")
+    assert page.locator("tbody tr").count() == 1
     page.click("text=Revoke")
-    assert "run 7" not in page.content()
-    page.click("nav >> text=Audit")
-    assert "sessions:revoke" in page.content() and VALUE not in page.content()
+    assert "None is live." in page.inner_text("main")
+    page.click(".tabs >> text=Secrets")
+    page.click("text=API_TOKEN")
+    page.click("text=It leaked")
+    page.click("text=Disable it")
+    assert "no request gets it" in page.inner_text("[role=status]")
+    page.click(".tabs >> text=Activity")
+    assert "revoked a session" in page.inner_text("main") and "API_TOKEN" in page.inner_text("main")
     page.click("text=Log out")
     page.go_back()
     page.goto(shared.url + "/dashboard/")
@@ -85,10 +126,8 @@ def test_a_day_at_the_dashboard(page, shared, tmp_path):
 def test_a_refused_form_forgets_the_value(page, shared):
     """The page that says what is wrong has the other fields, and an empty one for the value; so has going back."""
     log_in(page, shared)
-    page.goto(f"{shared.url}/dashboard/shared/")
+    page.goto(f"{shared.url}/dashboard/shared/add/")
     form = page.locator("form[action$=secrets]")
-    if not form.locator("input[name=name]").is_visible():
-        page.click("text=Add or replace a value")
     form.locator("input[name=name]").fill("GOOD_NAME")
     form.locator("[name=hosts]").fill("https://api.example.com/path")
     form.locator("input[name=value]").fill(VALUE)
@@ -103,9 +142,9 @@ def test_secrets_from_a_file_in_one_form(page, shared, tmp_path):
     (tmp_path / "data.zip").write_bytes(b"PK data")
     (tmp_path / ".env").write_text(f"FROM_FILE={VALUE}-from-file\n")
     log_in(page, shared)
-    page.click("text=New dataset")
     form = page.locator("form[action='/dashboard/datasets']")
     form.locator("input[name=name]").fill("in one form")
+    form.locator("text=With its secrets").click()
     form.locator("input[name=file]").set_input_files(tmp_path / "data.zip")
     form.locator("input[name=name_1]").fill("IN_A_ROW")
     form.locator("input[name=value_1]").fill(VALUE + "-in-a-row")
@@ -117,37 +156,70 @@ def test_secrets_from_a_file_in_one_form(page, shared, tmp_path):
     rows = page.locator("section:has(#secrets) tbody tr")
     assert rows.count() == 2 and all("api.example.com" in each for each in rows.all_inner_texts())
     assert "ready" in page.inner_text("main")
+    page.click(".tabs >> text=Settings")
     page.click("text=Change what this dataset says")
     page.check("input[value=nowhere]")
-    page.fill("#default-hosts ~ details textarea", "")
+    page.fill("section:has(#default-hosts) textarea", "")
     page.click("text=Say so")
     assert "says: nowhere" in page.content() and page.faults == []
 
 
 @pytest.mark.needs("npm")
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1400), ("dark", 390)])
-def test_axe_finds_nothing(browser, shared, scheme, width):
-    """No fault of labels, names, contrast, structure, with every form unfolded; and no page is wider than its window."""
+def test_axe_finds_nothing(visits, shared, scheme, width):
+    """No fault of labels, names, contrast, structure, with every form unfolded; and no page is wider than its window.
+
+    Every page, and the states that a form leads to: done, shown once, refused, not there.
+    """
     axe = CLIENTS / "node_modules/axe-core/axe.min.js"
     if not axe.exists():
         pytest.skip("needs the packages of tests/clients/node: run tools/system-parts")
     source = axe.read_text()
-    context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900})
-    page = context.new_page()
-    log_in(page, shared)
-    hosts = ["api.example.com", {"host": "*.example.net", "methods": ["GET"]}]
-    made = shared.dataset(
-        {"name": "A" * 40, "value": VALUE, "description": "d" * 90}, name=f"axe {scheme}", hosts=hosts
-    )
-    for path in ("", f"projects/default/datasets/{made['id']}/", "keys/", "audit/"):
-        page.goto(f"{shared.url}/dashboard/{path}")
+    page = visits(color_scheme=scheme, viewport={"width": width, "height": 900})
+
+    def look(path=None):
+        if path is not None:
+            page.goto(f"{shared.url}/dashboard/{path}")
         page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
         found = page.evaluate(
             source + "; axe.run().then(seen => seen.violations.map(each => [each.id, each.nodes[0].html]))"
         )
-        assert found == [], path
-        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, path
-    context.close()
+        assert found == [], page.url
+        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            assert page.evaluate(TOO_WIDE) == [], page.url
+
+    look("login")
+    log_in(page, shared)
+    hosts = ["api.example.com", {"host": "*.example.net", "methods": ["GET"]}]
+    long = {"name": "A" * 40, "value": VALUE, "description": "d" * 90, "rotate_after": "90d"}
+    made = shared.dataset(long, name=f"axe {scheme}", hosts=hosts, variables=[{"name": "REGION", "value": "e" * 90}])
+    shared("PUT", f"/projects/default/consumers/{scheme}", {"name": "Nightly", "secrets": ["A" * 40]})
+    shared("POST", "/members/", {"name": "Mia", "id": f"mia-{scheme}", "email": "mia@example.com", "role": "admin"})
+    shared("POST", "/groups/", {"name": "Night", "id": f"night-{scheme}"})
+    dataset = f"projects/default/datasets/{made['id']}/"
+    asked = f"{dataset}ask/?name={'A' * 40}&url=https://"
+    for path in ("", "shared/", "projects/default/", "projects/default/consumers/", dataset, f"{dataset}add/",
+                 f"{dataset}variables/", f"{dataset}settings/", f"{dataset}variables/REGION/",
+                 f"{dataset}ask/", f"{asked}api.example.com/", f"{asked}other.test/&where=body", f"{asked}other.test/{'x' * 90}",
+                 f"{dataset}secrets/{'A' * 40}/leak/", f"keys/{shared.key.split('_')[1]}/leak/",
+                 "start/", "keys/", f"keys/{shared.key.split('_')[1]}/", "members/", "audit/", "nowhere/"):  # fmt: skip
+        look(path)
+    page.goto(f"{shared.url}/dashboard/{dataset}secrets/{'A' * 40}/")
+    page.fill("section:has(#rotate) input[name=value]", VALUE + "-two")
+    page.click("text=Use from now on")
+    look()
+    page.fill("section:has(#rotate) input[name=value]", "")
+    page.click("text=Use from now on")
+    assert "Not stored." in page.content()
+    look()
+    page.goto(f"{shared.url}/dashboard/{dataset}sessions/")
+    page.click("button:text-is('Open')")
+    assert "egs_" in page.content()
+    look()
+    page.click("text=Watch for the first request")
+    page.click("text=Stop that")
+    look()
+    look(f"{dataset}sessions/")
 
 
 ATTACK = """<!doctype html><title>evil</title><iframe src="{url}/dashboard/"></iframe>
