@@ -11,6 +11,7 @@ from typing import Final
 
 from proxy.admission.events import NOWHERE, Event, Spool, SpoolError
 from proxy.admission.services import log
+from proxy.core.edit import MAX_NAMES
 from proxy.core.inject import Plan
 from proxy.core.refusal import Refusal
 from store.model import Caller, Destination, Grant, Kind
@@ -28,7 +29,10 @@ _names: Final = chain.from_iterable(iter(_drawn, None))
 
 @dataclass(slots=True, eq=False)
 class Trail:
-    """One request's. `injected` and `carried` are the names that its response tells."""
+    """One request's, or one WebSocket's. `injected` and `carried` are the names that its response tells.
+
+    Names that are carried are the client's text, so no more of them are written down and remembered than `MAX_NAMES`.
+    """
 
     spool: Spool
     method: str = ""
@@ -104,6 +108,6 @@ class Trail:
 
     def _carried(self, carried: Mapping[str, str], location: str) -> None:
         for name, code in carried.items():
-            if name not in self.carried:
+            if name not in self.carried and len(self.carried) < MAX_NAMES:
                 self.record("carry", [name], location, code)
                 self.carried[name] = None

@@ -13,7 +13,7 @@ from proxy.core.refusal import Refusal, Refused
 from store.model import Denial, Grant, Kind, Resolver, Use
 
 MAX_NAMES = 100
-"""How many carried names are kept: they are the client's text, and end up in a response header."""
+"""How many carried names are kept of a request, or of all messages of a WebSocket: they are the client's text."""
 
 
 @dataclass(slots=True)

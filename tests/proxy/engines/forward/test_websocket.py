@@ -9,6 +9,7 @@ import sockets
 from forward import Forward
 from served import code, wait_for
 
+from proxy.core.edit import MAX_NAMES
 from store.model import Location
 
 VALUE = b"sk-live-4Xq9Zb7Lm2Pw"
@@ -128,8 +129,8 @@ def test_a_guess_beside_a_value_has_one_length(proxy, cuts):
         frames = []
         while not frames or not frames[-1][0] & 0x80:
             frames.append(ends.frame())
-        send(sockets.frame(1, b"%d" % sum(len(data) for _, data in frames)))
         proxy.seen.append(frames)
+        send(sockets.frame(1, b"%d" % sum(len(data) for _, data in frames)))
 
     lengths = []
     for guess in (VALUE, VALUE[::-1], None):
@@ -186,6 +187,16 @@ def test_what_may_not_be_injected_is_carried(proxy):
     assert [(line["secrets"], line["location"], line["code"]) for line in carried] == [
         (["HEADER_ONLY"], "message", "location_not_allowed")
     ]
+
+
+def test_names_made_up_without_end_are_not_written_down_without_end(proxy):
+    """Each message may carry others; as many lines as for one body are written, and as many names remembered."""
+    sock, _, ends = opened(proxy)
+    for message in range(3):
+        text = b"".join(b"#{SECRETS.N%d}" % (60 * message + name) for name in range(60))
+        sock.sendall(sockets.frame(1, text, masked=True))
+        assert ends.frame() == (0x81, text)
+    assert len([line for line in proxy.audit() if line["event"] == "carry"]) == MAX_NAMES
 
 
 def test_strict_dataset_refuses_instead(proxy):
