@@ -87,12 +87,13 @@ class DestinationRule:
             return False
         if self.methods is None and self.paths is None:
             return True
-        if says_otherwise(use.fields, use.query):
+        if use.once(says_otherwise, lambda: says_otherwise(use.fields, use.query)):
             return False
-        return self.paths is None or self._has_path(use)
+        return self.paths is None or use.once(self.paths, lambda: self._has_path(use))
 
     def _has_path(self, use: Use) -> bool:
-        return path_is_plain(use.path) and any(matches_path(pattern, use.path) for pattern in self.paths or ())
+        plain = use.once(path_is_plain, lambda: path_is_plain(use.path))
+        return plain and any(matches_path(pattern, use.path) for pattern in self.paths or ())
 
     def allows(self, use: Use) -> bool:
         """Whether the rule permits this use. `headers` binds uses in headers only; locations bind the rest."""
