@@ -8,8 +8,8 @@ import enum
 import ipaddress
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NoReturn, Protocol, Self
 
 NAME = re.compile(r"[A-Z][A-Z0-9_]{0,127}")
@@ -17,6 +17,9 @@ NAME = re.compile(r"[A-Z][A-Z0-9_]{0,127}")
 
 MAX_VALUE = 64 * 1024
 """Longest value, in bytes."""
+
+_JUDGED = 4096
+"""How many verdicts a request's uses remember: of as many rules for its host as that."""
 
 MIN_SCRUBBED = 8
 """Values shorter than this many bytes are injected but not scrubbed: they would match by chance."""
@@ -170,6 +173,9 @@ class Use:
     `path` is the request path as sent, without query; `header` is the lower-case header name where `location` is
     `HEADER`, else "". `query` is what comes after the path; `fields` are the names of all of the request's fields, in
     lower case and with `-` for `_`.
+
+    One request asks as often as it has names and places for them, and may be as long as it likes: what is judged of the
+    request as a whole is judged `once` for all uses that `at` makes of one.
     """
 
     destination: Destination
@@ -179,6 +185,20 @@ class Use:
     header: str = ""
     query: str = ""
     fields: frozenset[str] = frozenset()
+    judged: dict[Hashable, bool] = field(default_factory=dict, repr=False, compare=False)
+
+    def at(self, location: Location, header: str = "") -> "Use":
+        """Return the same request's question about another place."""
+        return replace(self, location=location, header=header)
+
+    def once(self, about: Hashable, judge: Callable[[], bool]) -> bool:
+        """Return what `judge` says of the request, whatever the place; `about` names the question."""
+        found = self.judged.get(about)
+        if found is None:
+            if len(self.judged) >= _JUDGED:  # a WebSocket asks for as long as it lives, and rules change
+                self.judged.clear()
+            found = self.judged[about] = judge()
+        return found
 
 
 class Denial(enum.StrEnum):

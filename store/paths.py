@@ -84,7 +84,8 @@ def _misleads(char: str) -> bool:
 _SAYS_OTHERWISE: Final = re.compile(
     r".*override.*|(?!access-control-).*\b(method|ur[il]|path|prefix)|destination|.*script-name"
 )
-_QUERIES: Final = re.compile(r"-(http-)?method|.*method-?override.*|(x-)?http-method")
+_QUERIES: Final = re.compile(r"(?s)-(http-)?method|.*method-?override.*|(x-)?http-method")
+"""`.` is a line break, too: else each `override` before one is tried to the end, in square time."""
 
 
 @functools.lru_cache(1024)
@@ -106,7 +107,8 @@ def says_otherwise(fields: Iterable[str], query: str) -> bool:
 
 def matches_path(pattern: str, path: str) -> bool:
     """Whether a plain path fits the pattern."""
-    wanted, given = pattern.split("/"), path.split("/")
+    wanted = pattern.split("/")
+    given = path.split("/", len(wanted))  # whatever is left is one more
     if len(given) < len(wanted) or (len(given) > len(wanted) and not pattern.endswith("*")):
         return False
     # Some servers take `/a//b` for `/a/b`, and `/a/;x/b` too: an empty segment stands for none but the last.

@@ -87,9 +87,10 @@ class DestinationRule:
             return False
         if self.methods is None and self.paths is None:
             return True
-        if says_otherwise(use.fields, use.query):
+        if use.once(says_otherwise, lambda: says_otherwise(use.fields, use.query)):
             return False
-        return self.paths is None or allows_path(self.paths, use.path)
+        paths = self.paths
+        return paths is None or use.once(paths, lambda: allows_path(paths, use.path))
 
     def allows(self, use: Use) -> bool:
         """Whether the rule permits this use. `headers` binds uses in headers only; locations bind the rest."""

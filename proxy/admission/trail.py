@@ -16,6 +16,7 @@ from proxy.admission.events import NOWHERE, Event, Spool, SpoolError
 from proxy.admission.meters import ADDED, GONE, OWN, REFUSED, RESULTS, UPSTREAM, Meters
 from proxy.admission.services import log
 from proxy.admission.session import tells
+from proxy.core.edit import MAX_NAMES
 from proxy.core.inject import Plan
 from proxy.core.refusal import Refusal
 from store.model import Caller, Destination, Grant, Kind
@@ -39,7 +40,10 @@ METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 
 @dataclass(slots=True, eq=False)
 class Trail:
-    """One request's. `injected` and `carried` are the names that its response tells."""
+    """One request's, or one WebSocket's. `injected` and `carried` are the names that its response tells.
+
+    Names that are carried are the client's text, so no more of them are written down and remembered than `MAX_NAMES`.
+    """
 
     spool: Spool
     method: str = ""
@@ -159,7 +163,8 @@ class Trail:
         for location in dict.fromkeys([use.location for _, use in plan.uses]):
             self.record("inject", [grant.name for grant, use in plan.uses if use.location is location], location)
         self.injected.update(dict.fromkeys(plan.names))
-        self._keep([grant for grant, _ in plan.uses if grant.credential.written])  # a key that signs is not sent
+        signs = plan.signing is not None  # a key that signs is not sent
+        self._keep([grant for grant, _ in plan.uses if not signs or grant.credential.written])
 
     def noted(self, injected: Mapping[str, Grant], carried: Mapping[str, str], location: str) -> None:
         """Write down what is new of what a rewriter did, before its output leaves."""
@@ -189,6 +194,6 @@ class Trail:
 
     def _carried(self, carried: Mapping[str, str], location: str) -> None:
         for name, code in carried.items():
-            if name not in self.carried:
+            if name not in self.carried and len(self.carried) < MAX_NAMES:
                 self.record("carry", [name], location, code)
                 self.carried[name] = None

@@ -17,7 +17,7 @@ _SUBMITTED: Final = frozenset({Surface.FORM, Surface.MULTIPART})
 """What is filled in and sent off, not quoted: a key in it is meant."""
 
 MAX_NAMES = 100
-"""How many carried names are kept: they are the client's text, and end up in a response header."""
+"""How many carried names are kept of a request, or of all messages of a WebSocket: they are the client's text."""
 
 
 @dataclass(slots=True)

@@ -32,14 +32,14 @@ _CREDENTIALS: Final = frozenset((b"authorization", b"proxy-authorization"))
 _CREDENTIAL_SIZES: Final = frozenset(map(len, _CREDENTIALS))
 _FRAMING: Final = frozenset(
     (
-        b"host",
-        b"content-length",
-        b"transfer-encoding",
-        b"connection",
-        b"upgrade",
-        b"te",
-        b"trailer",
-        b"content-encoding",
+        "host",
+        "content-length",
+        "transfer-encoding",
+        "connection",
+        "upgrade",
+        "te",
+        "trailer",
+        "content-encoding",
     )
 )
 _SURFACES: Final = {b"cookie": Surface.COOKIE, b"sec-websocket-protocol": Surface.PROTOCOL}
@@ -88,8 +88,7 @@ class Plan:
         found = self.found if self.found.head is head else _search(head)
         fields = list(head.fields)
         for place, header, part in found.parts:
-            text = header.decode("latin-1")
-            write = partial(self._open, surface=part.surface, location=Location.HEADER, header=text)
+            write = partial(self._open, surface=part.surface, location=Location.HEADER, header=header)
             fields[place] = (fields[place][0], part.write(write))
         return tuple(fields)
 
@@ -131,12 +130,12 @@ class Plan:
 
     def protocol(self, head: Head, chosen: bytes) -> bytes | None:
         """Return the subprotocol that the upstream chose, as the client spelled it; `None` if it was not offered."""
-        name, surface = b"sec-websocket-protocol", Surface.PROTOCOL
+        name, surface, chosen = b"sec-websocket-protocol", Surface.PROTOCOL, chosen.strip(b" \t")
         write = partial(self._open, surface=surface, location=Location.HEADER, header=name.decode())
         for line in head.values(name):
             for item in line.split(b","):
                 offered = item.strip(b" \t")
-                if _splice(offered, find(offered, surface), write) == chosen.strip(b" \t"):
+                if _splice(offered, find(offered, surface), write) == chosen:
                     return offered
         return None
 
@@ -185,10 +184,11 @@ class _Basic:
 
     def write(self, write: Writer) -> bytes:
         """Inject into the pair and encode it as it was."""
+        colon = self.pair.rfind(b":")
 
         def checked(occurrence: Occurrence) -> bytes:
             value = write(occurrence)
-            if b":" in value and b":" in self.pair[occurrence.end :]:  # would move the end of the user name
+            if b":" in value and occurrence.end <= colon:  # would move the end of the user name
                 raise Refused(Refusal("value_not_encodable", occurrence.name))
             return value
 
@@ -217,19 +217,19 @@ class _Found:
     """The occurrences in a head's fields: for each field that has any, its place, its name in lower case, its parts."""
 
     head: Head
-    parts: list[tuple[int, bytes, _Plain | _Basic]]
+    parts: list[tuple[int, str, _Plain | _Basic]]
 
 
 def _search(head: Head) -> _Found:
     """Find all occurrences in fields. Worth a look are those with the end of a word, and credentials, which hide it."""
-    parts: list[tuple[int, bytes, _Plain | _Basic]] = []
+    parts: list[tuple[int, str, _Plain | _Basic]] = []
     for place, (name, value) in enumerate(head.fields):
         if b"S." in value or (len(name) in _CREDENTIAL_SIZES and name.lower() in _CREDENTIALS):
             header = name.lower()
             surface = _SURFACES.get(header, Surface.HEADER)
             part = _basic(header, value) or _Plain(value, surface, find(value, surface))
             if part.occurrences:
-                parts.append((place, header, part))
+                parts.append((place, header.decode("latin-1"), part))
     return _Found(head, parts)
 
 
@@ -247,7 +247,7 @@ def _in_target(head: Head) -> Iterator[_Place]:
 def _in_fields(found: _Found) -> Iterator[_Place]:
     for _, header, part in found.parts:
         for occurrence in part.occurrences:
-            yield occurrence, Location.HEADER, header.decode("latin-1"), getattr(part, "text", b"")
+            yield occurrence, Location.HEADER, header, getattr(part, "text", b"")
 
 
 def _misplaced(head: Head, fields: _Found) -> Refusal | None:
@@ -257,7 +257,7 @@ def _misplaced(head: Head, fields: _Found) -> Refusal | None:
         if found := find(part, Surface.HEADER):
             return Refusal("location_not_allowed", found[0].name)
     for place, header, value in fields.parts:
-        multipart = header == b"content-type" and b"multipart/" in head.fields[place][1].lower()
+        multipart = header == "content-type" and b"multipart/" in head.fields[place][1].lower()
         if multipart or header in _FRAMING:
             return Refusal("location_not_allowed", value.occurrences[0].name)
     return None
@@ -268,11 +268,12 @@ def plan(head: Head, resolver: Resolver, limits: Limits = DEFAULT, *, before: He
 
     With `before`, the head that was decided already, the fields are the trailers of that request.
     """
+    asked: Use | None = None
     grants: dict[Key, Grant] = {}
     uses: list[tuple[Grant, Use]] = []
     refusals: list[tuple[int, Refusal]] = []
     signings: list[Signing] = []
-    decided: set[tuple[Key, bool]] = set()
+    decided: set[tuple[Key, bool]] = set()  # denials too: a client repeats what it likes
     found = _search(head)
     for occurrence, location, header, text in chain(() if before else _in_target(head), _in_fields(found)):
         key = (occurrence.kind, occurrence.name, location, header)
@@ -280,7 +281,8 @@ def plan(head: Head, resolver: Resolver, limits: Limits = DEFAULT, *, before: He
         if (key, scope) in decided:
             continue
         decided.add((key, scope))
-        use = head.use(location, header, before.fields if before else ())
+        asked = asked or (head.after(before.fields, location) if before else head.use(location))
+        use = asked.at(location, header)
         decision = resolver.resolve(occurrence.kind, occurrence.name, use)
         if isinstance(decision, Denial):
             refusals.append((_RULES[decision], Refusal(decision.value, occurrence.name)))

@@ -24,15 +24,27 @@ class Head:
     websocket: bool = False
     path: str = field(init=False, repr=False, compare=False)
     """The target without its query, latin-1 decoded."""
+    _asked: Use | None = field(init=False, repr=False, compare=False, default=None)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", self.target.split(b"?", 1)[0].decode("latin-1"))
 
-    def use(self, location: Location, header: str = "", trailers: Fields = ()) -> Use:
-        """Return the question whether a name may be used in this request, or in trailers that came after it."""
+    def use(self, location: Location) -> Use:
+        """Return the question whether a name may be used in this request.
+
+        What the request says is gathered once, not for each occurrence or message: heads may be long.
+        """
+        asked = self._asked
+        if asked is None:
+            asked = self.after((), location)
+            object.__setattr__(self, "_asked", asked)
+        return asked.at(location)
+
+    def after(self, before: Fields, location: Location) -> Use:
+        """Return the same where the fields came after others, as trailers do."""
         _, _, query = self.target.partition(b"?")
-        names = frozenset(_spelled(name) for name, _ in (*self.fields, *trailers))
-        return Use(self.destination, location, self.method, self.path, header, query.decode("latin-1"), names)
+        names = frozenset(_spelled(name) for name, _ in (*before, *self.fields))
+        return Use(self.destination, location, self.method, self.path, "", query.decode("latin-1"), names)
 
     def values(self, name: bytes) -> list[bytes]:
         """All values of a header, in order; `name` in lower case."""

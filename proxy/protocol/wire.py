@@ -126,7 +126,7 @@ def taken(buffer: bytearray, most: int) -> bytes:
 class Body:
     """Takes a body apart: feed bytes to `take`, which yields its data. `ended` says that the message is complete."""
 
-    __slots__ = ("_buffer", "_chunk", "_left", "_limit", "ended", "framing", "trailers")
+    __slots__ = ("_buffer", "_chunk", "_left", "_limit", "_scanned", "ended", "framing", "trailers")
 
     def __init__(self, framing: int, buffer: bytearray, trailer_limit: int) -> None:
         self.framing = framing
@@ -134,6 +134,7 @@ class Body:
         self.trailers: Fields = ()
         self._buffer = buffer
         self._limit = trailer_limit
+        self._scanned = 0
         self._left = max(framing, 0)
         self._chunk = 0  # 0: a size line comes, 1: data, 2: the CRLF after data, 3: trailers
 
@@ -221,9 +222,10 @@ class Body:
             del self._buffer[:2]
             self.ended = True
             return
-        end = self._buffer.find(b"\r\n\r\n")
+        end = self._buffer.find(b"\r\n\r\n", max(0, self._scanned - 3))
+        self._scanned = len(self._buffer)
         if end < 0:
-            if len(self._buffer) > self._limit:
+            if self._scanned > self._limit:
                 raise Malformed("trailers")
             return
         self.trailers = fields(lines(bytes(self._buffer[:end])))

@@ -160,6 +160,7 @@ def test_fields_that_say_nothing_of_it(field):
         ("_method=DELETE", True), ("a=1&_method=put", True), ("a=1;_METHOD=put", True), ("%5Fmethod=x", True),
         ("_%6dethod=x", True), ("+_method=x", True), ("_method", True), ("_http_method=x", True), ("X-HTTP-Method=x", True),
         ("X-HTTP-Method-Override=x", True), ("method_override=x", True), ("method=x", False),
+        ("a%0Amethod-override%0A=x", True),
         ("", False), ("a=_method", False), ("payment_method=card", False), ("methods=x", False), ("a=%5Fmethod", False),
     ],
 )  # fmt: skip

@@ -5,6 +5,7 @@ are multipart themselves are followed in; a delimiter of an outer level ends all
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -17,6 +18,7 @@ from proxy.core.placeholder import Surface
 _MAX_DEPTH: Final = 8
 _MAX_BOUNDARY: Final = 1024
 _MAX_HEADERS: Final = 8 * 1024
+_DASHED: Final = b"\n--"
 _BLANK_LINE: Final = re.compile(rb"\r?\n\r?\n")
 _NO_HEADERS: Final = re.compile(rb"\r?\n")
 _AFTER: Final = re.compile(rb"(--)|[ \t]{0,128}\r?\n")
@@ -106,45 +108,47 @@ class MultipartRewriter:
         return text.finish() if text else b""
 
     def _search(self, data: bytes, place: int, *, final: bool) -> tuple[int, _Delimiter | None]:
-        """Return where content ends for certain, and the delimiter there, if it is whole."""
-        end, found = len(data) if final else self._safe(data, place), None
-        for level in reversed(range(len(self._boundaries))):
-            at, here = self._search_level(data, place, end, level, final=final)
-            if at < end or (at == end and here):
-                end, found = at, here
-        return end, found
+        """Return where content ends for certain, and the delimiter there, if it is whole.
 
-    def _search_level(
-        self, data: bytes, place: int, end: int, level: int, *, final: bool
-    ) -> tuple[int, _Delimiter | None]:
-        """Search for one boundary, for a delimiter that starts no later than `end`."""
-        dashed = b"--" + self._boundaries[level]
-        at = place - 1
-        while (at := data.find(dashed, at + 1, end + 2 + len(dashed))) >= 0:
-            start = self._line_break(data, place, at)
-            if start is None:
-                continue
-            after = _AFTER.match(data, at + len(dashed))
-            if after:
-                return start, _Delimiter(start, after.end(), level, after[1] is not None)
-            if not final and _AFTER_CUT.fullmatch(data, at + len(dashed)):
+        Each line is tried for all boundaries, the outermost first, and no line twice: a search for each boundary would
+        go through the rest of the data at every part, for a boundary that stands nowhere or never begins a line.
+        """
+        for at in self._dashed(data, place):
+            start, cut = _line_break(data, place, at), False
+            for level, boundary in enumerate(self._boundaries):
+                if not data.startswith(boundary, at + 2):
+                    continue
+                after = _AFTER.match(data, at + 2 + len(boundary))
+                if after:
+                    return start, _Delimiter(start, after.end(), level, after[1] is not None)
+                cut = cut or _AFTER_CUT.fullmatch(data, at + 2 + len(boundary)) is not None
+            if cut and not final:
                 return start, None
-        return len(data), None
+        return len(data) if final else self._safe(data, place), None
 
-    def _line_break(self, data: bytes, place: int, at: int) -> int | None:
-        """Return where the line break before `at` starts, or `None` if `at` does not begin a line."""
-        if at == place:
-            return place if self._fresh else None
-        if data[at - 1] != ord("\n"):
-            return None
-        return at - 2 if data[max(place, at - 2) : at - 1] == b"\r" else at - 1
+    def _dashed(self, data: bytes, place: int) -> Iterator[int]:
+        """Yield where lines begin with two dashes, as no boundary does within."""
+        if self._fresh and data.startswith(b"--", place):
+            yield place
+        at = place - 1
+        while (at := data.find(_DASHED, at + 1)) >= 0:
+            yield at + 1
 
     def _safe(self, data: bytes, place: int) -> int:
         """Return up to where no delimiter can begin that is not whole yet."""
+        if self._fresh and any((b"--" + boundary).startswith(data[place:]) for boundary in self._boundaries):
+            return place
         tail = data[max(place, len(data) - _MAX_BOUNDARY) :]
-        held = 0
-        for boundary in self._boundaries:
-            held = max(held, overlap(tail, b"\r\n--" + boundary), overlap(tail, b"\n--" + boundary))
-            if self._fresh and (b"--" + boundary).startswith(data[place:]):
-                held = len(data) - place
+        at = tail.rfind(_DASHED)
+        if at >= 0 and any(boundary.startswith(tail[at + len(_DASHED) :]) for boundary in self._boundaries):
+            held = len(tail) - _line_break(tail, 0, at + 1)
+        else:
+            held = max(overlap(tail, b"\r" + _DASHED), overlap(tail, _DASHED))
         return len(data) - held
+
+
+def _line_break(data: bytes, place: int, at: int) -> int:
+    """Return where the line break before `at` starts; content that begins there needs none."""
+    if at == place:
+        return place
+    return at - 2 if data[max(place, at - 2) : at - 1] == b"\r" else at - 1

@@ -9,6 +9,7 @@ import sockets
 from forward import Forward
 from served import code, wait_for
 
+from proxy.core.edit import MAX_NAMES
 from store.model import Location
 
 VALUE = b"sk-live-4Xq9Zb7Lm2Pw"
@@ -186,6 +187,16 @@ def test_what_may_not_be_injected_is_carried(proxy):
     assert [(line["secrets"], line["location"], line["code"]) for line in carried] == [
         (["HEADER_ONLY"], "message", "location_not_allowed")
     ]
+
+
+def test_names_made_up_without_end_are_not_written_down_without_end(proxy):
+    """Each message may carry others; as many lines as for one body are written, and as many names remembered."""
+    sock, _, ends = opened(proxy)
+    for message in range(3):
+        text = b"".join(b"#{SECRETS.N%d}" % (60 * message + name) for name in range(60))
+        sock.sendall(sockets.frame(1, text, masked=True))
+        assert ends.frame() == (0x81, text)
+    assert len([line for line in proxy.audit() if line["event"] == "carry"]) == MAX_NAMES
 
 
 def test_strict_dataset_refuses_instead(proxy):
