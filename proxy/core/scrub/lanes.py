@@ -29,9 +29,10 @@ _STANDARD: Final = bytes(
 _BEFORE: Final = b"///"
 _JOINT: Final = b"////"
 _SPACED: Final = bytes(byte if byte in HEX else 32 for byte in range(0x100))
-_SIGNS_TOO: Final = bytes(byte if byte in HEX or byte == ord("-") else 32 for byte in range(0x100))
-_NUMBER: Final = re.compile(rb"[0-9A-Fa-f]+")
-_SIGNED: Final = re.compile(rb"-?[0-9A-Fa-f]+")
+_DECIMAL: Final = bytes(byte if byte in b"0123456789" else 32 for byte in range(0x100))
+_SIGNS_TOO: Final = bytes(byte if byte in b"0123456789-" else 32 for byte in range(0x100))
+_NUMBER: Final = re.compile(rb"[0-9]+")
+_SIGNED: Final = re.compile(rb"-?[0-9]+")
 _DIGITS: Final = 5
 _OFFSET: Final = bytes([RUN]) * 6  # the shortest of a line of a dump
 _TOGETHER: Final = 80
@@ -166,7 +167,7 @@ def _listed(segments: Segments, profile: Profile) -> Iterator[Lane]:
     prefixed = text.replace(b"0x", b"  ").replace(b"0X", b"  ")
     if prefixed != text:
         yield from _bare(prefixed, segments.back)
-    data = numbers(text.translate(_SIGNS_TOO if profile.style.wide else _SPACED))
+    data = numbers(text.translate(_SIGNS_TOO if profile.style.wide else _DECIMAL))
     pattern = _SIGNED if profile.style.wide else _NUMBER
     spans: list[tuple[int, int]] = []  # made when they are first asked for
 
