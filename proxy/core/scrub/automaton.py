@@ -5,11 +5,12 @@ that does not depend on how much of it is there.
 """
 
 import hmac
+import secrets
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice, product
+from itertools import accumulate, islice, product
 from typing import Final, NamedTuple
 
-from ahocorasick_rs import BytesAhoCorasick, Implementation
+from ahocorasick_rs import MATCHKIND_LEFTMOST_LONGEST, BytesAhoCorasick, Implementation
 
 _ANCHOR: Final = 256
 _LEAST_ANCHOR: Final = 16
@@ -22,22 +23,28 @@ _DECOYS: Final = [bytes((*pair, 0xC0)) for pair in islice(product(_ODD, repeat=2
 rarest letters, in 4 µs for 64 KiB in place of 1,000: that would tell who repeats a guess whether it is right."""
 _CANDIDATES: Final = 16
 _PROBE: Final = 64
-_REPEATING: Final = 8
-"""Values that are so short a text over and over are found side by side only, or in a run each byte would begin one."""
+
+_BEGUN: Final = 4
+"""Bytes by which most hits are told that none begins within."""
+_COMPARED: Final = 16
+_MODULUS: Final = secrets.randbits(127) << 1 | 1 << 127 | 1  # nobody knows which texts have one sum
+_Hit = tuple[int, int, int]
+"""What was found, where it begins, where it ends."""
 
 
 class _Needle(NamedTuple):
-    """A value as it is looked for: its index, what of it stands before the anchor, and all of it if that is more."""
+    """A value as it is looked for: its index, what of it stands before the anchor, all of it, and if that is more."""
 
     value: int
     before: int
     text: bytes
+    more: bool
 
 
 class Automaton:
     """Whole texts, each of them a value's."""
 
-    __slots__ = ("_parts",)
+    __slots__ = ("_automaton", "_begun", "_known", "_longest", "_needles", "_rows", "_within")
 
     def __init__(self, texts: Iterable[tuple[int, bytes]]) -> None:
         known: dict[bytes, int] = {}
@@ -49,59 +56,111 @@ class Automaton:
         needles: dict[bytes, list[_Needle]] = {}
         for text, index in known.items():
             at = _anchor(text, size)
-            anchor = text[at : at + size]
-            needles.setdefault(anchor, []).append(_Needle(index, at, text if len(text) > size else b""))
-        repeating = {anchor: found for anchor, found in needles.items() if _period(anchor) <= _REPEATING}
-        others = {anchor: found for anchor, found in needles.items() if anchor not in repeating}
-        self._parts = [
-            (_built(list(part)), list(part.values()), part is others) for part in (others, repeating) if part
-        ]
+            needles.setdefault(text[at : at + size], []).append(_Needle(index, at, text, len(text) > size))
+        self._needles = [*needles.values(), *([] for _ in _DECOYS)]
+        self._rows = not any(needle.more for found in self._needles for needle in found)
+        for anchor, found in needles.items():
+            if all(needle.more for needle in found):  # where none of them stands, a shorter one may that begins so
+                shorter = (needles.get(anchor[:end]) for end in range(len(anchor) - 1, 0, -1))
+                found.extend(next(filter(None, shorter), ()))
+        self._known: dict[bytes, tuple[int, int]] = {}  # sums of values
+        begun = self._begun = {anchor[:count] for anchor in needles for count in range(1, _BEGUN + 1)}
+        within = ([at for at in range(1, len(a)) if a[at : at + _BEGUN] in begun] for a in needles)
+        self._within = [*within, *([] for _ in _DECOYS)]
+        self._longest = max(map(len, needles), default=0)
+        self._automaton = _built(list(needles)) if needles else None
 
-    def find(self, text: bytes) -> list[tuple[int, int, int]]:
-        """Return (index, start, end) of every value in the text."""
-        out: list[tuple[int, int, int]] = []
-        for automaton, needles, overlapping in self._parts:
-            hits = automaton.find_matches_as_indexes(text, overlapping=overlapping)
-            if hits:
-                for found, start, end in hits if overlapping else _last_too(text, hits):
-                    for value, before, whole in needles[found] if found < len(needles) else ():
-                        if not whole:
-                            out.append((value, start, end))
-                        elif _stands(text, start - before, whole):
-                            out.append((value, start - before, start - before + len(whole)))
-        return out
+    def find(self, text: bytes) -> list[_Hit]:
+        """Return (index, start, end) of the values in the text; not of those within another or in a row of one."""
+        if self._automaton is None or not (hits := self._automaton.find_matches_as_indexes(text)):
+            return []
+        out: list[_Hit] = []
+        compared = _Compared(text, self._known)
+        within, needles = self._within, self._needles
+        apart = self._rows and not any(within[anchor] for anchor, _, _ in hits)
+        for anchor, start, _ in hits if apart else self._overlapping(self._automaton, text, hits):
+            for value, before, whole, more in needles[anchor]:
+                begin = start - before
+                if not more or compared.stands(begin, whole):
+                    out.append((value, begin, begin + len(whole)))
+        return out if apart else _outermost(out)
+
+    def _overlapping(self, automaton: BytesAhoCorasick, text: bytes, hits: Sequence[_Hit]) -> Iterator[_Hit]:
+        """Give the longest anchor at each place, where the library leaves out what begins within another.
+
+        Its own search for all that overlap gives hundreds for each byte where values are parts of one text over and
+        over. Here each place begins one at most, and those within a row of one value are left out: they are in it.
+        """
+        view, find, begun = memoryview(text), automaton.find_matches_as_indexes, self._begun
+        row = -1
+        for hit, then in zip(hits, (*hits[1:], (-1, -1, -1)), strict=True):
+            yield hit
+            anchor, start, end = hit
+            places = self._within[anchor]
+            if not places:
+                continue
+            if self._rows and then[:2] == (anchor, end):
+                row = start if row < 0 else row
+                continue
+            at = end
+            if row >= 0:
+                at, row = max(row, end - self._longest) + 1, -1
+            else:
+                for place in places:
+                    if text[start + place : start + place + _BEGUN] in begun:
+                        at = start + place
+                        break
+            while at < end and (inner := find(view[at : end - 1 + self._longest])):
+                found, first, last = inner[0]
+                if at + first >= end:
+                    break
+                yield found, at + first, at + last
+                at += first + 1
 
 
-def _last_too(text: bytes, hits: Sequence[tuple[int, int, int]]) -> Iterator[tuple[int, int, int]]:
-    """Give hits of repeating texts, and where a run of one ends also the last that overlaps the one before it."""
-    following = (start for _, start, _ in hits[1:])
-    for found, start, end in hits:
-        then = next(following, -1)
-        yield found, start, end
-        if then != end:
-            value = text[start:end]
-            step = _period(value)
-            more = 0
-            while more + step < len(value) and text.startswith(value[-step:], end + more):
-                more += step
-            if more:
-                yield found, start + more, end + more
+def _outermost(found: list[_Hit]) -> list[_Hit]:
+    out, reached = [], 0
+    for each in sorted(found, key=lambda one: (one[1], -one[2])):
+        if each[2] > reached:
+            out.append(each)
+            reached = each[2]
+    return out
 
 
 def _built(anchors: list[bytes]) -> BytesAhoCorasick:
     dense = sum(map(len, anchors)) <= _DFA_BYTES
-    kind = Implementation.DFA if dense else Implementation.ContiguousNFA
-    return BytesAhoCorasick([*anchors, *_DECOYS], implementation=kind)
+    table = Implementation.DFA if dense else Implementation.ContiguousNFA
+    return BytesAhoCorasick([*anchors, *_DECOYS], matchkind=MATCHKIND_LEFTMOST_LONGEST, implementation=table)
 
 
-def _stands(text: bytes, start: int, value: bytes) -> bool:
-    """Compare in constant time: first its end, so that who repeats the anchor does not have all compared each time."""
-    if start < 0 or start + len(value) > len(text):
-        return False
-    end, last = start + len(value), value[-_PROBE:]
-    if not hmac.compare_digest(text[end - len(last) : end], last):
-        return False
-    return hmac.compare_digest(text[start:end], value)
+class _Compared:
+    """A text, and what of it is some long value, however often that is asked: anchors may stand at each byte."""
+
+    __slots__ = ("_known", "_left", "_sums", "_text")
+
+    def __init__(self, text: bytes, known: dict[bytes, tuple[int, int]]) -> None:
+        self._text, self._known, self._left = text, known, _COMPARED * len(text)
+        self._sums: list[int] = []
+
+    def stands(self, start: int, value: bytes) -> bool:
+        """Compare in constant time: first its end, so that who repeats the anchor does not have all compared each time.
+
+        When so much was compared for one text, sums are, which takes as long for each value, wherever it may stand.
+        """
+        end, last = start + len(value), value[-_PROBE:]
+        if start < 0 or end > len(self._text):
+            return False
+        if not hmac.compare_digest(self._text[end - len(last) : end], last):
+            return False
+        self._left -= len(value)
+        if self._left >= 0:
+            return hmac.compare_digest(self._text[start:end], value)
+        if not self._sums:
+            self._sums = list(accumulate(self._text, lambda before, byte: (before << 8 | byte) % _MODULUS, initial=0))
+        if value not in self._known:
+            self._known[value] = pow(256, len(value), _MODULUS), int.from_bytes(value) % _MODULUS
+        length, known = self._known[value]
+        return (self._sums[end] - self._sums[start] * length - known) % _MODULUS == 0
 
 
 def _anchor(text: bytes, size: int) -> int:
@@ -109,8 +168,9 @@ def _anchor(text: bytes, size: int) -> int:
     if len(text) <= size:
         return 0
     step = max(1, (len(text) - size) // _CANDIDATES)
-    places = range(0, len(text) - size + 1, step)
-    return max(places, key=lambda at: (_period(text[at : at + size]), at))
+    places = [*range(0, len(text) - size, step), len(text) - size]  # all of most values, so few have one in common
+    best: int = max(places, key=lambda at: (_period(text[at : at + size]), at))
+    return best
 
 
 def _period(text: bytes) -> int:

@@ -16,13 +16,15 @@ from proxy.core.scrub.shape import ALPHANUMERIC, BASE64, HEX, Alphabet
 _NEAR: Final = 128
 _ESCAPE: Final = 24  # bytes of the longest spelling of a byte that one encoder makes
 _UNIT: Final = 26  # bytes of a listed one, with what separates it from the next
+_LONGEST_UNIT: Final = 24 + 80
 _LEAD, _LETTER, _ESCAPED = ord("\\"), ord("a"), ord("e")
 _IN_ESCAPES: Final = ALPHANUMERIC | frozenset(b"#;{}")
 _ESCAPE_UNITS: Final = re.compile(rb"\\+[ae]{0,20}|a|e")
 _LISTED: Final = re.compile(
-    rb"[0-9A-Fa-f]{0,80}(?:[ \t\r\n:,;\-_\[\](){}<>\"'xX\\|]{1,24}"
-    rb"(?:(?:[0-9A-Fa-f]{2}){1,40}|[0-9]{1,3})(?![0-9A-Fa-f]))+"
-)  # of text read backwards
+    rb"[0-9A-Fa-f]{0,80}(?:%s(?:(?:[0-9A-Fa-f]{2}){1,40}|[0-9]{1,3})(?![0-9A-Fa-f]))*(?:%s[0-9A-Fa-f]{1,80})?"
+    % ((rb"[ \t\r\n:,;\-_\[\](){}<>\"'xX\\|]{1,24}",) * 2)
+)
+"""Of text read backwards, so what comes last is the first unit: other digits may stand directly before it."""
 _ZEROS: Final = re.compile(rb"\0{0,3}(?:[^\0]\0{1,3})*[^\0]?")  # the same
 _DUMPED: Final = re.compile(rb"(?<![0-9A-Za-z])[0-9A-Fa-f]{6,16}+:?[ \t]{1,4}[0-9A-Fa-f]{2}[^\n]*")
 _LINE_BEGUN: Final = re.compile(rb"[ \t>]*[A-Za-z0-9+/_-]*[=\r]*")
@@ -68,7 +70,7 @@ class Hold:
         """Return where pairs of digits, or numbers, begin that go on to the end."""
         near = data[: -_NEAR - 1 : -1]
         found = _LISTED.match(near)
-        if found is not None and found.end() > _NEAR - _UNIT:
+        if found is not None and found.end() > _NEAR - _LONGEST_UNIT:
             found = _LISTED.match(data[: -self._listed - 1 : -1])
         return len(data) - found.end() if found is not None else len(data)
 

@@ -6,7 +6,8 @@ are only asked for parts that hold a value.
 
 import binascii
 import re
-from bisect import bisect_right
+from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate, compress
 from typing import Final, NamedTuple
@@ -28,9 +29,10 @@ _STANDARD: Final = bytes(
 _BEFORE: Final = b"///"
 _JOINT: Final = b"////"
 _SPACED: Final = bytes(byte if byte in HEX else 32 for byte in range(0x100))
-_SIGNS_TOO: Final = bytes(byte if byte in HEX or byte == ord("-") else 32 for byte in range(0x100))
-_NUMBER: Final = re.compile(rb"[0-9A-Fa-f]+")
-_SIGNED: Final = re.compile(rb"-?[0-9A-Fa-f]+")
+_DECIMAL: Final = bytes(byte if byte in b"0123456789" else 32 for byte in range(0x100))
+_SIGNS_TOO: Final = bytes(byte if byte in b"0123456789-" else 32 for byte in range(0x100))
+_NUMBER: Final = re.compile(rb"[0-9]+")
+_SIGNED: Final = re.compile(rb"-?[0-9]+")
 _DIGITS: Final = 5
 _OFFSET: Final = bytes([RUN]) * 6  # the shortest of a line of a dump
 _TOGETHER: Final = 80
@@ -79,6 +81,23 @@ class Segments:
         index = bisect_right(self._ends, start)
         shift = self._spans[index][0] - (self._ends[index - 1] if index else 0)
         return start + shift, end + shift
+
+
+class Places:
+    """Where the bytes stand that are left of a text when all others are left out. `at`: where the text begins."""
+
+    __slots__ = ("_at", "_left", "_places", "_text")
+
+    def __init__(self, text: bytes, left: bytes, at: int = 0) -> None:
+        self._text, self._left, self._at = text, left, at
+        self._places: array[int] | None = None  # made when it is first asked for, once for all hits
+
+    def back(self, start: int, end: int) -> tuple[int, int]:
+        """Return where a part of what is left stands."""
+        if self._places is None:
+            places = range(self._at, self._at + len(self._text))
+            self._places = array("I", compress(places, self._text.translate(self._left)))
+        return self._places[start], self._places[end - 1] + 1
 
 
 def hexadecimal(text: bytes, profile: Profile) -> Iterator[Lane]:
@@ -148,11 +167,13 @@ def _listed(segments: Segments, profile: Profile) -> Iterator[Lane]:
     prefixed = text.replace(b"0x", b"  ").replace(b"0X", b"  ")
     if prefixed != text:
         yield from _bare(prefixed, segments.back)
-    data = numbers(text.translate(_SIGNS_TOO if profile.style.wide else _SPACED))
+    data = numbers(text.translate(_SIGNS_TOO if profile.style.wide else _DECIMAL))
     pattern = _SIGNED if profile.style.wide else _NUMBER
+    spans: list[tuple[int, int]] = []  # made when they are first asked for
 
     def origin(start: int, end: int) -> tuple[int, int]:
-        spans = [found.span() for found in pattern.finditer(text)]
+        if not spans:
+            spans.extend(found.span() for found in pattern.finditer(text))
         return segments.back(spans[start][0], spans[end - 1][1])
 
     yield Lane(data, origin)
@@ -160,13 +181,12 @@ def _listed(segments: Segments, profile: Profile) -> Iterator[Lane]:
 
 def _bare(text: bytes, back: Back) -> Iterator[Lane]:
     """Undo the hex digits of a text, whatever stands between them, from either digit on."""
-    digits = text.translate(None, _NO_DIGITS)
+    digits, places = text.translate(None, _NO_DIGITS), Places(text, _HEX_DIGITS)
     for phase in (0, 1):
         data = binascii.unhexlify(digits[phase : len(digits) - (len(digits) - phase) % 2])
 
         def origin(start: int, end: int, phase: int = phase) -> tuple[int, int]:
-            places = list(compress(range(len(text)), text.translate(_HEX_DIGITS)))
-            return back(places[2 * start + phase], places[2 * end + phase - 1] + 1)
+            return back(*places.back(2 * start + phase, 2 * end + phase))
 
         yield Lane(data, origin)
 
@@ -196,7 +216,7 @@ def _dump(data: bytes, block: list[tuple[int, int]], ends: list[int]) -> Iterato
 
     def back(start: int, end: int) -> tuple[int, int]:
         first, last = segments.back(start, start)[0], segments.back(end - 1, end)[1]
-        return first, next(stop for stop in ends if stop >= last)
+        return first, ends[bisect_left(ends, last)]
 
     yield from _bare(segments.text, back)
 
@@ -223,13 +243,7 @@ def wrapped(data: bytes, classes: bytes, profile: Profile) -> Iterator[Lane]:
         if found is None:
             continue
         text = found[0]
-        flags = text.translate(_IN_BASE64)
-
-        def back(start: int, end: int, text: bytes = text, flags: bytes = flags, at: int = at) -> tuple[int, int]:
-            places = list(compress(range(len(text)), flags))
-            return at + places[start], at + places[end - 1] + 1
-
-        yield from _groups_of(text.translate(None, _NO_BASE64), back)
+        yield from _groups_of(text.translate(None, _NO_BASE64), Places(text, _IN_BASE64, at).back)
 
 
 def _groups(segments: Segments) -> Iterator[Lane]:
@@ -260,13 +274,7 @@ def wide(data: bytes, classes: bytes, profile: Profile, *, told: bool) -> Iterat
             return
     elif b"\0" not in data or (classes.find(profile.units) < 0 and (not told or classes.find(profile.wider) < 0)):
         return
-    flags = data.translate(_NOT_ZERO)
-
-    def origin(start: int, end: int) -> tuple[int, int]:
-        places = list(compress(range(len(data)), flags))
-        return places[start], places[end - 1] + 1
-
-    yield Lane(data.translate(None, b"\0"), origin, wide=True)
+    yield Lane(data.translate(None, b"\0"), Places(data, _NOT_ZERO).back, wide=True)
 
 
 _NOT_ZERO: Final = b"\0" + b"\1" * 255

@@ -101,6 +101,16 @@ def _collapsed(data: bytes, lead: bytes) -> bytes:
     return data
 
 
+def _without_zeros(data: bytes, start: bytes) -> bytes:
+    """Leave out the zeros behind each start, by powers of two: one by one, a number of them takes as many passes."""
+    count = 1
+    while start + b"0" * count in data:
+        count *= 2
+    while count := count // 2:
+        data = data.replace(start + b"0" * count, start)
+    return data
+
+
 def _replaced(data: bytes, pattern: re.Pattern[bytes], read: Callable[[bytes], bytes]) -> bytes:
     """Replace all that the pattern matches by what is read from its group. Faster than `sub`."""
     parts = pattern.split(data)
@@ -118,8 +128,7 @@ def _backslashes(data: bytes, style: Style) -> bytes:
         parts = _POINT.split(data)
         parts[1::2] = [_character(int(text.strip(b"\\uU{}"), 16)) or text for text in parts[1::2]]
         data = b"".join(parts)
-    while b"\\u{0" in data:
-        data = data.replace(b"\\u{0", b"\\u{")
+    data = _without_zeros(data, b"\\u{")
     if b"\\x" in data or b"\\u{" in data:
         data = _replaced(data, _LONE_BACKSLASHED, _DIGITS.__getitem__)
     escaped = following(data)
@@ -177,9 +186,8 @@ def _entities(data: bytes, style: Style) -> bytes:
 
 def _numbers(data: bytes) -> bytes:
     data = data.replace(b"&#X", b"&#x")
-    for zero in (b"&#x", b"&#"):
-        while zero + b"0" in data:
-            data = data.replace(zero + b"0", zero)
+    for start in (b"&#x", b"&#"):
+        data = _without_zeros(data, start)
     if b"&#x" in data:
         data = _replaced(data, _LONE_ENTITY, _DIGITS.__getitem__).replace(b"&#x", b"%")
     return decimals(data) if b"&#" in data else data

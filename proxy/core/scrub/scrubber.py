@@ -1,6 +1,8 @@
 """What searches the answers of some hosts: values that can reach them, and what the session may know of their names."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Final, Self, overload
 
 from proxy.core.limits import DEFAULT, Limits
@@ -11,6 +13,7 @@ from proxy.core.scrub.search import Search
 from proxy.core.scrub.stream import Stream
 from store.model import SecretValue
 
+_BETWEEN: Final = b"\n\0\n"
 _FRAMING: Final = frozenset((b"content-length", b"transfer-encoding", b"connection"))
 
 
@@ -68,12 +71,23 @@ class Scrubber:
 
     def fields(self, fields: Fields) -> tuple[Fields, bool]:
         """Scrub names and values of fields; say whether anything changed. A name keeps to the characters of names."""
-        if self.empty or not self.search.matches(b"\n\0\n".join([part for field in fields for part in field]))[0]:
+        if self.empty:
             return fields, False
-        scrubbed = tuple(
-            (name, value) if name.lower() in _FRAMING else (_as_name(name, self.text(name)), self.text(value))
-            for name, value in fields
-        )
+        parts = [part for field in fields for part in field]
+        matches, _ = self.search.matches(_BETWEEN.join(parts))
+        if not matches:
+            return fields, False
+        ends = list(accumulate(len(part) + len(_BETWEEN) for part in parts))
+        reached = 0
+        for start, end, *_ in matches:  # thousands of fields may come with one hit: the others are not looked at again
+            begin = max(reached, bisect_right(ends, start))
+            reached = max(reached, bisect_left(ends, end) + 1)
+            for index in range(begin, reached):
+                name, before = fields[index // 2][0], parts[index]
+                if name.lower() not in _FRAMING:
+                    text = self.text(before)
+                    parts[index] = text if index % 2 else _as_name(before, text)
+        scrubbed = tuple(zip(parts[::2], parts[1::2], strict=True))
         return scrubbed, scrubbed != fields
 
     def body(self, fields: Fields, limits: Limits = DEFAULT) -> BodyScrub | None:

@@ -103,9 +103,10 @@ class Stream:
     def _replace(self, data: bytes, matches: Sequence[Match], limit: int) -> bytes:
         """Write all values that start before the limit, and everything else before it."""
         out: list[bytes] = []
-        place, keep = self._done, limit
+        place = self._done
+        keep = limit if place <= limit else 0  # or what overlaps the end of the last would be cut off
         for start, end, match, again in _merged(matches, place, self._last) if matches else ():
-            if start >= limit:
+            if start > limit or match.start >= limit:  # what overlaps its end may not all be there yet
                 break
             out.append(data[place:start])
             out.append(self._text(None if again else match, end - start))
@@ -115,7 +116,6 @@ class Stream:
         if place < limit:
             out.append(data[place:limit])
             place = limit
-        keep = min(limit, place)
         self._keep(data[keep:], place - keep)
         return b"".join(out) if len(out) != 1 or out[0] is not data else data
 
@@ -133,13 +133,21 @@ class Stream:
 def _merged(matches: Iterable[Match], reached: int, last: int) -> Iterator[tuple[int, int, Match, bool]]:
     """Give (start, end, match, again) of what is replaced, in order, without overlap; the longest where several begin.
 
-    Where one overlaps another that began before, the rest of it is given too; `again` if that is the same value. Before
-    `reached` all is replaced, at its end by the value `last`.
+    Where others overlap its end, the rest of the one that reaches furthest is given too; `again` if that is the same
+    value. Before `reached` all is replaced, at its end by the value `last`.
     """
-    for match in sorted(matches, key=lambda each: (each.start, -each.end)):
-        if match.end > reached:
-            yield max(match.start, reached), match.end, match, match.start < reached and match.value == last
+    rest: Match | None = None
+    for match in (*sorted(matches, key=lambda each: (each.start, -each.end)), None):
+        if rest is not None and (match is None or match.start >= reached):
+            yield reached, rest.end, rest, rest.value == last
+            reached, last, rest = rest.end, rest.value, None
+        if match is None:
+            break
+        if match.start >= reached:
+            yield match.start, match.end, match, False
             reached, last = match.end, match.value
+        elif match.end > (reached if rest is None else rest.end):
+            rest = match
 
 
 def _complete(data: bytes, ends: str) -> int:

@@ -5,6 +5,7 @@ from draw import Draw
 
 from proxy.core.scrub import Scrubber
 from proxy.core.scrub.automaton import Automaton
+from proxy.core.scrub.stream import Stream
 from store.model import SecretValue
 
 
@@ -38,3 +39,38 @@ def test_half_a_character_beside_a_value_hides_nothing(half: bytes) -> None:
     escaped = b"canary-p\\u00e4\\u2603\\ud83d\\ude00sword"
     around = b'{"a": "' + half + b'", "k": "%s", "z": "' + half + b'"}'
     assert scrubber.text(around % escaped) == around % b"#{SECRETS.A}"
+
+
+@pytest.mark.parametrize(
+    ("values", "text", "covered"),
+    [
+        ([b"abcdefgh", b"efghijkl"], b"-abcdefghijkl-", 12),
+        ([b"canary-0123456789xyz", b"0123456789xyzABCDEFG", b"xyzABCDEFGHIJKLMN"], b"-canary-0123456789xyzABCDEFGHIJKLMN-", 34),
+        ([b"abcdefghi" * 2, b"bcdefghia" * 28], b"-" + b"abcdefghi" * 40 + b"bcdefghi-", 360),
+        ([b"aaaaaaaa", b"aaaaab" * 3], b"-" + b"a" * 100 + b"b" + b"aaaaab" * 2 + b"-", 113),
+        ([b"abcdefghi" * 60 + b"x", b"cdefghiab"], b"-" + b"abcdefghi" * 60 + b"-", 531),
+        ([b"abcdefghi" * 60 + b"x", b"abcdefghi" * 2], b"-" + b"abcdefghi" * 60 + b"-", 540),
+    ],
+)  # fmt: skip
+def test_of_values_that_overlap_each_byte_goes_however_it_is_cut(values, text, covered):
+    """Within another, across the end of one, in rows of one, where the anchor of a longer one stands and no more."""
+    scrubber = Scrubber([("A", SecretValue(value)) for value in values])
+    rest = len(text) - covered
+    assert len(scrubber.text(text).replace(b"#{SECRETS.A}", b"")) == rest
+    for size in (1, 7, 50):
+        stream = Stream(scrubber)
+        out = b"".join(stream.feed(text[at : at + size]) for at in range(0, len(text), size)) + stream.feed(
+            b"", final=True
+        )
+        assert len(out.replace(b"#{SECRETS.A}", b"")) == rest
+
+
+@pytest.mark.parametrize("count", [1, 30])
+def test_long_values_that_repeat_themselves_are_found_wherever_they_stand(count):
+    """Also after so many comparisons that sums are compared."""
+    unit = b"Zq8xW2vLr"
+    values = [unit * 100 + b"%02d" % number + unit * 100 for number in range(count)]
+    automaton = Automaton(enumerate(values))
+    near = (unit * 100 + b"~~" + unit * 100) * 20
+    for index in {0, count - 1}:
+        assert automaton.find(near + values[index] + near) == [(index, len(near), len(near) + len(values[index]))]

@@ -6,6 +6,7 @@ import pytest
 from forms import SCRUBBED
 
 from proxy.core.scrub import Scrubber
+from proxy.core.scrub.stream import Stream
 from store.model import SecretValue
 
 VALUE = b"Canary<9f3\"a&b='c~Zq=d"
@@ -73,3 +74,19 @@ def test_backslashes_of_the_value_itself_go(value: bytes, form: str) -> None:
     """At either end, however they are spelled."""
     data = b'{"k": "' + SCRUBBED[form](value) + b'"}'
     assert scrubber(value).text(data) == b'{"k": "#{SECRETS.S}"}'
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+@pytest.mark.parametrize(
+    ("form", "before", "after"),
+    [
+        ("hex with blanks", b"a", b"; "), ("hex with colons", b"0", b"~"), ("hex with blanks", b"deadbeefa", b" ~"),
+        ("bytes in JSON, close", b"a", b"b]"), ("bytes in JSON", b"[1, c", b"dd, 3]"),
+    ],
+)  # fmt: skip
+def test_digits_directly_beside_the_first_and_the_last_stay(form: str, before: bytes, after: bytes, size: int) -> None:
+    """Of hex pairs any, of numbers the letters among them, however the answer is cut."""
+    data = before + SCRUBBED[form](VALUE).strip(b"[]") + after
+    stream = Stream(scrubber(VALUE))
+    out = b"".join(stream.feed(data[at : at + size]) for at in range(0, len(data), size)) + stream.feed(b"", final=True)
+    assert out == before + b"#{SECRETS.S}" + after

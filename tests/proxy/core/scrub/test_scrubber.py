@@ -3,6 +3,7 @@
 import pickle
 
 import pytest
+from counting import calls
 
 from proxy.core.scrub import Scrubber
 from store.model import SecretValue
@@ -35,6 +36,19 @@ def test_clean_fields_are_the_same_fields() -> None:
     scrubbed, changed = SCRUBBER.fields(fields)
     assert scrubbed == fields
     assert not changed
+
+
+def test_every_field_with_a_hit_is_scrubbed_and_no_other_is_looked_at_again() -> None:
+    """Wherever they stand among thousands, side by side and at either end."""
+    hit, clean = (b"X-" + VALUE, b"a " + VALUE), (b"A", b"")
+    scrubbed = (b"X-%23%7BSECRETS.A%7D", b"a #{SECRETS.A}")
+    for fields in ((hit, *[clean] * 40, hit, hit), (clean, hit, clean), ((b"A", VALUE.hex().encode()), clean, hit)):
+        whole = tuple(
+            scrubbed if field is hit else field if field is clean else (b"A", b"#{SECRETS.A}") for field in fields
+        )
+        assert SCRUBBER.fields(fields) == (whole, True)
+    few, many = (calls(lambda count=count: SCRUBBER.fields((*[clean] * count, hit))) for count in (10, 4000))
+    assert many < few + 10 * 4000
 
 
 def test_a_control_payload_keeps_its_limit() -> None:
