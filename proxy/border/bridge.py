@@ -1,7 +1,7 @@
 """A WebSocket between its two connections: what the messages mean is decided in `proxy.border.messages`."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from proxy.admission.admitted import Admitted
@@ -17,7 +17,7 @@ GOODBYE: Final = 5.0
 
 UPSTREAM, CLIENT = 1, 2
 
-Take = Callable[[bytes, Callable[[], bool]], Bytes]
+Take = Callable[[bytes, Callable[[], bool]], Awaitable[Bytes]]
 
 
 class Bridge:
@@ -72,7 +72,7 @@ class Bridge:
         """Carry what was read, which may inflate to megabytes: no further than the other side takes it."""
         more = True
         while more and not self._over.done():
-            out = take(data, source.spent)
+            out = await take(data, source.spent)
             self._emit(out)
             data, more = b"", out.more
             if sink.congested:

@@ -81,7 +81,7 @@ class WebSocket:
         self._to_client = Writer(masked=False, deflate=client is not None, window=window)
         self._to_upstream = Writer(masked=True, deflate=upstream is not None)
 
-    def from_client(self, data: bytes, spent: Callable[[], bool] = never) -> Bytes:
+    async def from_client(self, data: bytes, spent: Callable[[], bool] = never) -> Bytes:
         """Take bytes of the client. `spent` is asked after each piece whether to leave the rest for later."""
         out: list[bytes] = []
         more = False
@@ -96,13 +96,14 @@ class WebSocket:
             return self._refused(refused.refusal, b"".join(out))
         return Bytes(upstream=b"".join(out), upstream_over=self._from_client.closed, more=more)
 
-    def from_upstream(self, data: bytes, spent: Callable[[], bool] = never) -> Bytes:
-        """Take bytes of the upstream. `spent` as above."""
+    async def from_upstream(self, data: bytes, spent: Callable[[], bool] = never) -> Bytes:
+        """Take bytes of the upstream, once what searches them is built. `spent` as above."""
         out: list[bytes] = []
         more = False
         try:
+            scrubber = await self._searched()
             for frame in self._from_upstream.feed(data):
-                out.append(self._down(frame))
+                out.append(self._down(frame, scrubber))
                 if more := spent():
                     break
         except Violation as violation:
@@ -127,9 +128,12 @@ class WebSocket:
     def _view(self) -> View:
         return self.admitted.services.view(self.admitted.caller)
 
-    def _scrubber(self) -> Scrubber:
-        services, destination = self.admitted.services, self.admitted.head.destination
-        return self.hits.heard(services.searches.scrubber(self._view(), destination))
+    async def _searched(self) -> Scrubber:
+        """Return what searches for the values of now."""
+        searches, destination = self.admitted.services.searches, self.admitted.head.destination
+        while (found := searches.scrubber(view := self._view(), destination)) is None:
+            await searches.prepare(view, destination)
+        return self.hits.heard(found)
 
     def _up(self, frame: Frame) -> bytes:
         if frame.opcode in (PING, PONG):
@@ -156,9 +160,8 @@ class WebSocket:
         self.admitted.trail.said(rewriter.injected, rewriter.carried)
         rewriter.injected.clear()
 
-    def _down(self, frame: Frame) -> bytes:
+    def _down(self, frame: Frame, scrubber: Scrubber) -> bytes:
         if frame.opcode in (PING, PONG, CLOSE):
-            scrubber = self._scrubber()
             if frame.opcode != CLOSE:
                 return self._to_client.control(frame.opcode, scrubber.control(frame.payload))
             if not frame.payload:
@@ -167,7 +170,7 @@ class WebSocket:
                 int.from_bytes(frame.payload[:2]), scrubber.control(frame.payload[2:], CONTROL_LIMIT - 2)
             )
         if frame.opcode != CONTINUATION:
-            self._scrub, self._opcode = self._scrubber().message(), frame.opcode
+            self._scrub, self._opcode = scrubber.message(), frame.opcode
         if self._scrub is None:
             raise Refused(Refusal("internal"))
         return self._fragments(self._scrub.feed(frame.payload, final=frame.final), frame)
