@@ -8,7 +8,7 @@ is not forwarded. Nothing here touches a value. An engine says by which way a re
 from typing import NamedTuple
 
 from proxy.admission import hops, internal
-from proxy.admission.admitted import Admitted, Asked, Memory, counted, reach
+from proxy.admission.admitted import Admitted, Asked, Memory, counted, reach, searched
 from proxy.admission.internal import Shown
 from proxy.admission.services import Services, View
 from proxy.admission.session import credential, tells, untold
@@ -165,7 +165,7 @@ async def _admit(
     services: Services, trail: Trail, view: View, asked: Asked, *, path: bytes, fields: Fields, page: bool = False
 ) -> Admitted | Shown:
     """Decide about a head whose authority is settled. `page`: it came by the gateway's URL."""
-    destination, caller = trail.destination, view.caller
+    destination = trail.destination
     if destination is not None and destination.own:
         head = Head(trail.method, path, asked.fields, destination)
         return internal.show(services, view, head, length=asked.length, page=page)
@@ -175,11 +175,9 @@ async def _admit(
     if tells(path) or tells(destination.host.encode()):
         raise Refused(Refusal("session_exposed"))
     fields = untold(fields)
-    if not services.searches.knows(view):
-        await services.searches.prepare(view)
-        view = services.view(caller)  # of now, as after a look-up
-        reach(view, destination)
     scrubber = services.searches.scrubber(view, destination)
+    if scrubber is None:
+        view, scrubber = await searched(services, view, destination)
     if not scrubber.empty:
         fields = searchable(fields)
     head = Head(trail.method, path, fields, destination, websocket)

@@ -43,11 +43,13 @@ class Admitted:
     scrubber: Scrubber
     open: bool = True
 
-    def again(self) -> None:
+    async def again(self) -> None:
         """Decide anew, for a request that is sent once more: the store may have changed. Raises `Refused`."""
-        view = self.view = self.services.view(self.caller)
-        reach(view, self.head.destination)
-        self.scrubber = self.services.searches.scrubber(view, self.head.destination)
+        services, destination = self.services, self.head.destination
+        view = services.view(self.caller)
+        reach(view, destination)
+        view, self.scrubber = await searched(services, view, destination)
+        self.view = view
         self.trail.injected.clear()
         self.trail.carried.clear()
         self.plan = _planned(self.services, self.trail, view, self.head)
@@ -80,6 +82,15 @@ class Memory:
         if last is None or last.view is not view or asked.fields is not self.asked.fields:
             return None
         return last if asked.method == self.asked.method else None
+
+
+async def searched(services: Services, view: View, destination: Destination) -> tuple[View, Scrubber]:
+    """Return the view of now, and what searches a destination's answers, once it is built; raises `Refused`."""
+    while (found := services.searches.scrubber(view, destination)) is None:
+        await services.searches.prepare(view, destination)
+        view = services.view(view.caller)  # of now, as after a look-up
+        reach(view, destination)
+    return view, found
 
 
 def reach(view: View, destination: Destination) -> None:

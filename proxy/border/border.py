@@ -10,6 +10,7 @@ from proxy.admission.meters import Watched
 from proxy.admission.services import Services, View, log
 from proxy.border.pool import Pool
 from proxy.core.refusal import Refusal, Refused
+from store.model import Destination
 
 SWEEP: Final = 0.5
 """Seconds between looks at everything that depends on time."""
@@ -68,15 +69,15 @@ class Border:
         yield "searches_built", (), self.services.searches.built
         yield "searched_values", (), self.services.searches.size
 
-    def later(self, open: Open, view: View) -> None:  # noqa: A002  # what it is
-        """Look again once the search for a view's values is built, which takes a while."""
-        task = self._loop.create_task(self._prepared(open, view))
+    def later(self, open: Open, view: View, destination: Destination) -> None:  # noqa: A002  # what it is
+        """Look again once what searches a destination for a view's values is built, which takes a while."""
+        task = self._loop.create_task(self._prepared(open, view, destination))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(functools.partial(self._done, open))
 
-    async def _prepared(self, open: Open, view: View) -> None:  # noqa: A002
-        await self.services.searches.prepare(view)
+    async def _prepared(self, open: Open, view: View, destination: Destination) -> None:  # noqa: A002
+        await self.services.searches.prepare(view, destination)
         self._each(open.moved, open)
 
     def _done(self, open: Open, task: "asyncio.Task[None]") -> None:  # noqa: A002

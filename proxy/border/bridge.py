@@ -1,7 +1,7 @@
 """A WebSocket between its two connections: what the messages mean is decided in `proxy.border.messages`."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from proxy.admission.admitted import Admitted
@@ -17,7 +17,7 @@ GOODBYE: Final = 5.0
 
 UPSTREAM, CLIENT = 1, 2
 
-Take = Callable[[bytes, Callable[[], bool]], Bytes]
+Take = Callable[[bytes, Callable[[], bool]], Awaitable[Bytes]]
 
 
 class Bridge:
@@ -61,22 +61,23 @@ class Bridge:
                 if source.buffer:
                     data = bytes(source.buffer)
                     source.buffer.clear()
-                    await self._pass(data, source, take)
-                if sink.congested:
-                    await sink.drain()
+                    await self._pass(data, source, take, sink)
                 if not await source.more() and not source.buffer:
                     self._finish()  # without a word
                     return
         except Exception as error:  # noqa: BLE001  # fail closed, whatever it is
             self._crash(error)
 
-    async def _pass(self, data: bytes, source: Ends, take: Take) -> None:
-        out = take(data, source.spent)
-        self._emit(out)
-        while out.more and not self._over.done():
-            await source.breathe()
-            out = take(b"", source.spent)
+    async def _pass(self, data: bytes, source: Ends, take: Take, sink: Ends) -> None:
+        """Carry what was read, which may inflate to megabytes: no further than the other side takes it."""
+        more = True
+        while more and not self._over.done():
+            out = await take(data, source.spent)
             self._emit(out)
+            data, more = b"", out.more
+            if sink.congested:
+                await sink.drain()
+            await source.breathe()
 
     def _pumped(self, pump: "asyncio.Task[None]") -> None:
         error = None if pump.cancelled() else pump.exception()

@@ -126,7 +126,7 @@ class Exchange:
                     self._let_go(whole=False)
                     if fresh or not (repeatable or (stale.unseen and (upload is None or upload.repeatable))):
                         raise
-                    admitted.again()
+                    await admitted.again()
                     fresh = True
                 else:
                     if not trail.code:  # a WebSocket ends as it should when a message of it was refused
@@ -249,12 +249,12 @@ class Exchange:
         services = admitted.services
         try:
             view = services.view(admitted.caller)
-            if not services.searches.knows(view):
+            scrubber = services.searches.scrubber(view, admitted.head.destination)
+            if scrubber is None:
                 if self._incoming is not None:
                     self._incoming.wait()
-                self._border.later(self, view)
+                self._border.later(self, view, admitted.head.destination)
                 return
-            scrubber = services.searches.scrubber(view, admitted.head.destination)
             if scrubber is not admitted.scrubber:
                 admitted.scrubber = scrubber
                 if self._incoming is not None:

@@ -1,7 +1,7 @@
 """A WebSocket after its handshake: messages are injected on the way up and scrubbed on the way down.
 
-Fragments stay fragments and go on as they come; nothing is kept of a message that has passed. Each message is decided
-by the store as it is when the message begins, so a revoked session or a changed rule counts from the next one on.
+Fragments stay fragments and go on as they come, long frames in several; nothing is kept of a message that has passed.
+Each message is decided by the store as it is when the message begins, so a changed rule counts from the next one on.
 """
 
 from collections.abc import Callable
@@ -17,6 +17,7 @@ from proxy.protocol.frames import (
     CLOSE,
     CONTINUATION,
     CONTROL_LIMIT,
+    PIECE,
     PING,
     PONG,
     WINDOW,
@@ -39,7 +40,7 @@ def never() -> bool:
 class Bytes:
     """What goes out, to which side; `over` says that the side gets nothing more.
 
-    `more`: frames are left that were not looked at, because `spent` said so; ask again, without data.
+    `more`: pieces are left that were not looked at, because `spent` said so; ask again, without data.
     """
 
     upstream: bytes = b""
@@ -62,6 +63,10 @@ class WebSocket:
     _to_upstream: Writer = field(init=False)
     _rewriter: MessageRewriter | None = None
     _scrub: MessageScrub | None = None
+    _opcode: int = CONTINUATION
+    """Of the next fragment to the client."""
+    _scrubbed: bytes = b""
+    """What is scrubbed of a frame, and not sent yet."""
 
     def __post_init__(self) -> None:
         limit = self.admitted.services.limits.message_bytes
@@ -76,8 +81,8 @@ class WebSocket:
         self._to_client = Writer(masked=False, deflate=client is not None, window=window)
         self._to_upstream = Writer(masked=True, deflate=upstream is not None)
 
-    def from_client(self, data: bytes, spent: Callable[[], bool] = never) -> Bytes:
-        """Take bytes of the client. `spent` is asked after each frame whether to leave the rest for later."""
+    async def from_client(self, data: bytes, spent: Callable[[], bool] = never) -> Bytes:
+        """Take bytes of the client. `spent` is asked after each piece whether to leave the rest for later."""
         out: list[bytes] = []
         more = False
         try:
@@ -91,13 +96,14 @@ class WebSocket:
             return self._refused(refused.refusal, b"".join(out))
         return Bytes(upstream=b"".join(out), upstream_over=self._from_client.closed, more=more)
 
-    def from_upstream(self, data: bytes, spent: Callable[[], bool] = never) -> Bytes:
-        """Take bytes of the upstream. `spent` as above."""
+    async def from_upstream(self, data: bytes, spent: Callable[[], bool] = never) -> Bytes:
+        """Take bytes of the upstream, once what searches them is built. `spent` as above."""
         out: list[bytes] = []
         more = False
         try:
+            scrubber = await self._searched()
             for frame in self._from_upstream.feed(data):
-                out.append(self._down(frame))
+                out.append(self._down(frame, scrubber))
                 if more := spent():
                     break
         except Violation as violation:
@@ -122,9 +128,12 @@ class WebSocket:
     def _view(self) -> View:
         return self.admitted.services.view(self.admitted.caller)
 
-    def _scrubber(self) -> Scrubber:
-        services, destination = self.admitted.services, self.admitted.head.destination
-        return self.hits.heard(services.searches.scrubber(self._view(), destination))
+    async def _searched(self) -> Scrubber:
+        """Return what searches for the values of now."""
+        searches, destination = self.admitted.services.searches, self.admitted.head.destination
+        while (found := searches.scrubber(view := self._view(), destination)) is None:
+            await searches.prepare(view, destination)
+        return self.hits.heard(found)
 
     def _up(self, frame: Frame) -> bytes:
         if frame.opcode in (PING, PONG):
@@ -151,9 +160,8 @@ class WebSocket:
         self.admitted.trail.said(rewriter.injected, rewriter.carried)
         rewriter.injected.clear()
 
-    def _down(self, frame: Frame) -> bytes:
+    def _down(self, frame: Frame, scrubber: Scrubber) -> bytes:
         if frame.opcode in (PING, PONG, CLOSE):
-            scrubber = self._scrubber()
             if frame.opcode != CLOSE:
                 return self._to_client.control(frame.opcode, scrubber.control(frame.payload))
             if not frame.payload:
@@ -162,8 +170,24 @@ class WebSocket:
                 int.from_bytes(frame.payload[:2]), scrubber.control(frame.payload[2:], CONTROL_LIMIT - 2)
             )
         if frame.opcode != CONTINUATION:
-            self._scrub = self._scrubber().message()
+            self._scrub, self._opcode = scrubber.message(), frame.opcode
         if self._scrub is None:
             raise Refused(Refusal("internal"))
-        payload = self._scrub.feed(frame.payload, final=frame.final)
-        return self._to_client.message(frame.opcode, payload, final=frame.final, compress=frame.compressed)
+        return self._fragments(self._scrub.feed(frame.payload, final=frame.final), frame)
+
+    def _fragments(self, scrubbed: bytes, frame: Frame) -> bytes:
+        """Return a frame as it goes on: in one, or in several of `PIECE` bytes and one of the rest.
+
+        They are cut where it is scrubbed: cut as it came, how much of it is before the cut would tell how long a value
+        is.
+        """
+        out: list[bytes] = []
+        self._scrubbed += scrubbed
+        while (cut := len(self._scrubbed) > PIECE) or not frame.more:
+            payload, self._scrubbed = self._scrubbed[:PIECE], self._scrubbed[PIECE:]
+            final = frame.final and not cut
+            out.append(self._to_client.message(self._opcode, payload, final=final, compress=frame.compressed))
+            self._opcode = CONTINUATION
+            if not cut:
+                break
+        return b"".join(out)

@@ -14,6 +14,7 @@ import ssl
 from typing import Final
 
 from proxy.admission.admit import Tunnel
+from proxy.admission.admitted import searched
 from proxy.admission.destination import normalise
 from proxy.admission.services import Services, View
 from proxy.admission.trail import Trail
@@ -21,6 +22,7 @@ from proxy.border.border import Border
 from proxy.border.client import Gone
 from proxy.border.link import Link
 from proxy.core.refusal import Refusal, Refused
+from proxy.core.scrub import Scrubber
 from store.authorities import egress_allows
 from store.model import Destination
 
@@ -28,14 +30,18 @@ HELLO: Final = 16 << 10
 """Bytes within which a ClientHello is complete."""
 
 
-def passes(services: Services, view: View, target: Destination) -> bool:
+async def passes(services: Services, view: View, target: Destination) -> bool:
     """Whether a tunnel is passed on unseen; raises `Refused` where it is listed, and a value can reach the host."""
     if target.host not in services.passthrough or target.own:
         return False
-    reached = not services.searches.scrubber(view, target).empty
-    if reached or any(view.binds(Destination(secure, target.host, target.port)) for secure in (True, False)):
-        raise Refused(Refusal("destination_blocked"))
+    _unreached(*await searched(services, view, target), target)
     return True
+
+
+def _unreached(view: View, scrubber: Scrubber, target: Destination) -> None:
+    """Raise `Refused` for a host that a value can reach."""
+    if not scrubber.empty or any(view.binds(Destination(secure, target.host, target.port)) for secure in (True, False)):
+        raise Refused(Refusal("destination_blocked"))
 
 
 class Passage:
@@ -124,12 +130,15 @@ class Passage:
         services, target = self._border.services, self._tunnel.target
         try:
             view = services.view(self._tunnel.caller)
-            going = egress_allows(view.egress, target) and passes(services, view, target)
+            if not egress_allows(view.egress, target):
+                raise Refused(Refusal("destination_blocked"))  # noqa: TRY301  # as what follows
+            scrubber = services.searches.scrubber(view, target)
+            if scrubber is None:
+                self._border.later(self, view, target)
+            else:
+                _unreached(view, scrubber, target)
         except Refused as refused:
             self.stop(refused)
-        else:
-            if not going:
-                self.stop(Refused(Refusal("destination_blocked")))
 
     def sweep(self, now: float) -> None:
         """Enforce what depends on time."""

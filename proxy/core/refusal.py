@@ -162,8 +162,8 @@ CODES: Final[dict[str, Code]] = {
     "unsupported_encoding": Code(
         415,
         "Content-Encoding not supported",
-        "The body must be searched for placeholders but cannot be decoded.",
-        "Send it with gzip, deflate, br, zstd or no Content-Encoding.",
+        "The body must be searched but cannot be decoded, or has more than five codings.",
+        "Send it with gzip, deflate, br, zstd (five in a chain at most) or no Content-Encoding.",
     ),
     "body_too_large": Code(
         413,
@@ -216,7 +216,7 @@ CODES: Final[dict[str, Code]] = {
     "internal": Code(
         500,
         "Internal error",
-        "Something unforeseen happened, and nothing was forwarded.",
+        "Something unforeseen happened, so nothing more of this exchange is passed on.",
         "Try again; report it with the request id if it lasts.",
     ),
 }

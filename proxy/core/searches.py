@@ -5,6 +5,8 @@ A set is what reaches a host; all hosts that the same values reach share a searc
 Most hosts are reached by none: their answers are not searched at all, and `Scrubber.empty` says so. Opened values and
 searches are counted by values, a dataset keeps two generations (the newest, and the one that was the newest a moment
 ago), and one that nobody asks for is dropped. A request in flight holds its own.
+
+A thousand values take seconds to open and to build a search of, so that is done in threads, and who needs it waits.
 """
 
 import asyncio
@@ -28,6 +30,9 @@ HOSTS: Final = 1024
 
 SETS: Final = 64
 """Sets of values of a dataset that a search is kept for."""
+
+BUILDERS: Final = 2
+"""Threads that build at once, one for a dataset: they are all Python, and the event loop is one among them."""
 
 
 class Searched(Protocol):
@@ -77,43 +82,42 @@ class _Kept:
     hosts: dict[str, _Set | None] = field(default_factory=dict)
     sets: dict[tuple[int, ...], _Set] = field(default_factory=dict)
     asked: bool = True
-    built: int = 0
-    """Searches that were made."""
 
     @property
     def values(self) -> int:
         return len(self.stored) + sum(len(each.values) for each in self.sets.values())
 
-    def reaching(self, host: str, *, listed: bool, everything: bool) -> _Set | None:
-        """Return what searches a host's answers; `None` where no value reaches it."""
-        chosen = tuple(
+    def chosen(self, host: str, *, listed: bool, everything: bool) -> tuple[int, ...]:
+        """Return which values a host's answers are searched for."""
+        return tuple(
             index
             for index, each in enumerate(self.stored)
             if listed or (everything and each.strong) or each.reaches(host)
         )
-        if not chosen:
-            return None
-        found = self.sets.get(chosen)
-        if found is None:
-            while len(self.sets) >= SETS:
-                gone = self.sets.pop(next(iter(self.sets)))
-                self.hosts = {name: kept for name, kept in self.hosts.items() if kept is not gone}
-            values = [(each.name, each.value) for each in map(self.stored.__getitem__, chosen)]
-            found = _Set(values, Search([value.reveal() for _, value in values]))
-            self.sets[chosen] = found
-            self.built += 1
-        return found
+
+    def build(self, chosen: tuple[int, ...]) -> _Set:
+        """Build a search for some of the values, which takes a while; changes nothing."""
+        values = [(each.name, each.value) for each in map(self.stored.__getitem__, chosen)]
+        return _Set(values, Search([value.reveal() for _, value in values]))
+
+    def add(self, chosen: tuple[int, ...], made: _Set) -> None:
+        """Keep a search."""
+        while len(self.sets) >= SETS:
+            gone = self.sets.pop(next(iter(self.sets)))
+            self.hosts = {name: kept for name, kept in self.hosts.items() if kept is not gone}
+        self.sets[chosen] = made
 
 
 class Searches:
     """The searches of one process. `everything`: strong values are searched for in every answer (`egress.scrub`)."""
 
-    __slots__ = ("_aged", "_building", "_everything", "_kept", "built")
+    __slots__ = ("_aged", "_builders", "_building", "_everything", "_kept", "built")
 
     def __init__(self, *, everything: bool = False) -> None:
         self._everything = everything
         self._kept: dict[Hashable, _Kept] = {}
-        self._building: dict[Hashable, asyncio.Task[_Kept]] = {}
+        self._building: dict[Hashable, asyncio.Task[None]] = {}
+        self._builders = asyncio.Semaphore(BUILDERS)
         self._aged = 0.0
         self.built = 0
         """Searches that were made."""
@@ -123,43 +127,59 @@ class Searches:
         """How many values all searches together hold, those that no search has yet included."""
         return sum(kept.values for kept in self._kept.values())
 
-    def knows(self, view: Searched) -> bool:
-        """Whether the values of a view are opened."""
-        return view.key in self._kept
-
-    def scrubber(self, view: Searched, destination: Destination) -> Scrubber:
-        """Return what searches a destination's answers; opens the values where nobody prepared them.
+    def scrubber(self, view: Searched, destination: Destination) -> Scrubber | None:
+        """Return what searches a destination's answers; `None` where that has to be prepared first.
 
         `Scrubber.empty` where no value can reach the destination: its answers pass as they are.
         """
         kept = self._kept.get(view.key)
         if kept is None:
-            kept = _open(view)
-            self._keep(view.key, kept)
+            return None
         kept.asked = True
         host = destination.host
         if host in kept.hosts:
             found = kept.hosts[host]
         else:
+            chosen = self._chosen(kept, view, host)
+            found = kept.sets.get(chosen)
+            if chosen and found is None:
+                return None
             if len(kept.hosts) >= HOSTS:
                 kept.hosts.clear()
-            before = kept.built
-            found = kept.hosts[host] = kept.reaching(host, listed=view.searched(host), everything=self._everything)
-            self.built += kept.built - before
+            kept.hosts[host] = found
         return NOTHING if found is None else found.scrubber(view.names)
 
-    async def prepare(self, view: Searched) -> None:
-        """Open the values of a view in a thread: a hundred take some ten milliseconds."""
+    async def prepare(self, view: Searched, destination: Destination) -> None:
+        """Open the values of a view, and build what searches a destination's answers for them. Once for all who ask.
+
+        It may be gone again by the time that who waited goes on: ask for the `scrubber`, and prepare once more.
+        """
         key = view.key
-        if key in self._kept:
-            return
-        pending = self._building.get(key)
-        if pending is None:
-            pending = self._building[key] = asyncio.create_task(asyncio.to_thread(_open, view))
-            pending.add_done_callback(lambda _: self._building.pop(key, None))
-        built = await asyncio.shield(pending)
-        if key not in self._kept:
-            self._keep(key, built)
+        while self.scrubber(view, destination) is None:
+            pending = self._building.get(key)
+            mine = pending is None
+            if pending is None:
+                pending = self._building[key] = asyncio.create_task(self._build(view, destination.host))
+                pending.add_done_callback(lambda _: self._building.pop(key, None))
+            await asyncio.shield(pending)
+            if mine:
+                return
+
+    async def _build(self, view: Searched, host: str) -> None:
+        async with self._builders:
+            key = view.key
+            kept = self._kept.get(key)
+            if kept is None:
+                kept = await asyncio.to_thread(_open, view)
+                self._keep(key, kept)
+            chosen = self._chosen(kept, view, host)
+            if chosen and chosen not in kept.sets:
+                kept.add(chosen, await asyncio.to_thread(kept.build, chosen))
+                self.built += 1
+                self._keep(key, kept)
+
+    def _chosen(self, kept: _Kept, view: Searched, host: str) -> tuple[int, ...]:
+        return kept.chosen(host, listed=view.searched(host), everything=self._everything)
 
     def age(self, now: float) -> None:
         """Let go of what nobody asks for. `now`: seconds of any clock that goes on."""
@@ -175,14 +195,17 @@ class Searches:
         """Forget all."""
         self._kept.clear()
 
-    def _keep(self, key: Hashable, built: _Kept) -> None:
-        same = [other for other, kept in self._kept.items() if kept.scope == built.scope]
-        for other in same[:-1]:
-            del self._kept[other]
-        total = built.values + sum(kept.values for kept in self._kept.values())
-        while self._kept and total > VALUES:
-            total -= self._kept.pop(next(iter(self._kept))).values
-        self._kept[key] = built
+    def _keep(self, key: Hashable, kept: _Kept) -> None:
+        """Keep what was built, and let go of what is superseded, or too much with it."""
+        if key not in self._kept:
+            same = [other for other, each in self._kept.items() if each.scope == kept.scope]
+            for other in same[:-1]:
+                del self._kept[other]
+            self._kept[key] = kept
+        total = sum(each.values for each in self._kept.values())
+        for other in [other for other in self._kept if other != key]:
+            if total > VALUES:
+                total -= self._kept.pop(other).values
 
 
 def _open(view: Searched) -> _Kept:

@@ -2,7 +2,8 @@
 
 `Reader` takes frames apart and keeps to the letter: whatever the RFC forbids ends the connection with its code.
 Nothing is searched twice or kept, so cost is linear; a message is counted as it grows, inflated or not, so that none
-gets longer than the limit before it is refused.
+gets longer than the limit before it is refused. A frame is given in pieces, as kilobytes may inflate to megabytes, and
+what is done with those takes a while.
 """
 
 import codecs
@@ -21,8 +22,8 @@ CONTROL_LIMIT: Final = 125
 COMPRESS_FROM: Final = 128
 """Shorter messages are sent as they are: a header would eat what compression saves."""
 
-PIECE: Final = 1 << 20
-"""Longer frames go on in fragments of this size; shorter ones stay whole."""
+PIECE: Final = 128 << 10
+"""Bytes of a message that are given at a time, inflated: longer frames go on as fragments, shorter ones stay whole."""
 
 WINDOW: Final = 12
 LONG: Final = 1 << 10
@@ -43,13 +44,17 @@ class Violation(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One control frame, or one fragment of a message, inflated. `text` is of the whole message."""
+    """One control frame, or a piece of a message, inflated. `text` is of the whole message.
+
+    `final`: it is the message's last. `more`: other pieces of the same frame follow.
+    """
 
     opcode: int
     payload: bytes
     final: bool = True
     text: bool = False
     compressed: bool = False
+    more: bool = False
 
 
 class Reader:
@@ -66,6 +71,8 @@ class Reader:
         self._left = 0
         self._key = b""
         self._inflate: zlib._Decompress | None = None
+        self._packed: bytes | None = None
+        """What is left to inflate of what was taken of a frame; None where nothing is."""
         self._utf8: codecs.IncrementalDecoder | None = None
         self._open = False
         self._text = False
@@ -74,25 +81,28 @@ class Reader:
         self.closed = False
 
     def feed(self, data: bytes) -> Iterator[Frame]:
-        """Yield what is complete; raises `Violation`."""
+        """Yield what is complete; raises `Violation`. Who stops before the end asks for the rest with nothing."""
         self._buffer += data
         while not self.closed:
             if self._first < 0 and not self._head():
                 return
+            first = self._first
+            if self._packed is not None:
+                yield self._fragment(first, b"")
+                continue
             want = min(self._left, PIECE)
             if len(self._buffer) < want:
                 return
             payload = bytes(self._buffer[:want])
             del self._buffer[:want]
-            first, self._left = self._first, self._left - want
-            if self._left:  # a long frame goes on as fragments, so that it need not be kept whole
-                self._first = first & 0x80
-                first &= 0x7F
-            else:
-                self._first = -1
+            self._left -= want
             if self._masked:
                 payload = masked(payload, self._key)
-            yield self._control(first, payload) if first & 8 else self._fragment(first, payload)
+            if first & 8:
+                self._first = -1
+                yield self._control(first, payload)
+            else:
+                yield self._fragment(first, payload)
 
     def _head(self) -> bool:
         """Take a frame's head off the buffer, if it is there."""
@@ -149,12 +159,15 @@ class Reader:
         return Frame(opcode, payload)
 
     def _fragment(self, first: int, payload: bytes) -> Frame:
-        opcode, final = first & 15, bool(first & 0x80)
+        opcode = first & 15
         if opcode != CONTINUATION:
             self._text, self._compressed, self._size = opcode == TEXT, bool(first & 0x40), 0
             self._utf8 = codecs.getincrementaldecoder("utf-8")() if self._text else None
         if self._compressed:
-            payload = self._inflated(payload, final=final)
+            payload = self._inflated(payload + TAIL if first & 0x80 and not self._left else payload)
+        more = bool(self._left) or self._packed is not None
+        final = bool(first & 0x80) and not more
+        self._first = first & 0x80 if more else -1
         self._size += len(payload)
         if self._size > self._limit:
             raise Violation(1009)
@@ -166,20 +179,20 @@ class Reader:
         self._open = not final
         if final:
             self._size = 0
-        return Frame(opcode, payload, final, self._text, self._compressed)
+            if not self._takeover:
+                self._inflate = None
+        return Frame(opcode, payload, final, self._text, self._compressed, more)
 
-    def _inflated(self, payload: bytes, *, final: bool) -> bytes:
+    def _inflated(self, payload: bytes) -> bytes:
+        """Return the next piece of what was compressed, and keep the rest of it."""
         if self._inflate is None:
             self._inflate = zlib.decompressobj(-15)
-        room = self._limit - self._size + 1
         try:
-            data = self._inflate.decompress(payload + TAIL if final else payload, room)
+            data = self._inflate.decompress(payload if self._packed is None else self._packed, PIECE)
         except zlib.error:
             raise Violation(1007) from None
-        if len(data) == room:
-            raise Violation(1009)
-        if final and not self._takeover:
-            self._inflate = None
+        rest = self._inflate.unconsumed_tail
+        self._packed = rest if rest or len(data) == PIECE else None
         return data
 
 

@@ -23,6 +23,10 @@ _DECODERS: Final[dict[str, Callable[[], decode.Decoder]]] = {
 _ALIASES: Final = {"x-gzip": "gzip"}
 _NONE: Final = frozenset(("", "identity"))
 
+MOST: Final = 5
+"""Codings of one body, without `identity`: each has a window of megabytes, both ways, and two hundred took a hundred
+megabytes for a kilobyte on the wire."""
+
 
 def codings(fields: Fields) -> tuple[str, ...]:
     """Return the codings in the order they were applied, in lower case, without `identity`; unknown ones too."""
@@ -32,8 +36,8 @@ def codings(fields: Fields) -> tuple[str, ...]:
 
 
 def known(chain: Sequence[str]) -> bool:
-    """Say whether all codings can be decoded."""
-    return _DECODERS.keys() >= set(chain)
+    """Say whether all codings can be decoded, and are no more than `MOST`."""
+    return len(chain) <= MOST and _DECODERS.keys() >= set(chain)
 
 
 class Codec:
@@ -49,10 +53,9 @@ class Codec:
     ) -> None:
         self.plain = not chain
         """Whether there is no coding at all."""
-        try:
-            self._decoders = [_DECODERS[name]() for name in reversed(chain)]
-        except KeyError:
-            raise Refused(Refusal("unsupported_encoding")) from None
+        if chain and not known(chain):
+            raise Refused(Refusal("unsupported_encoding"))
+        self._decoders = [_DECODERS[name]() for name in reversed(chain)]
         self._encoders: list[Encoder] = []
         self._limits = limits
         self._stored = stored

@@ -78,7 +78,7 @@ class Forward(Connection):
     async def _connect(self, asked: Asked, trail: Trail, reply: Reply) -> None:
         tunnel = self.tunnel = await self.grant(asked, trail)
         self.introduced()
-        if passes(self.services, self.services.view(tunnel.caller), tunnel.target):
+        if await passes(self.services, self.services.view(tunnel.caller), tunnel.target):
             passage = Passage(self.server.border, trail, tunnel)
             try:
                 await passage.open()

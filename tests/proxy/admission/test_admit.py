@@ -29,9 +29,9 @@ def test_store_changes_while_a_request_waits(tmp_path, monkeypatch, way, moment,
         change("look-up")
         return ["127.0.0.1"]
 
-    async def prepared(searches, view):
+    async def prepared(searches, view, destination):
         change("search")
-        await prepare(searches, view)
+        await prepare(searches, view, destination)
 
     monkeypatch.setattr(Searches, "prepare", prepared)
 

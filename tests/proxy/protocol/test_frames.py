@@ -1,12 +1,27 @@
 """Frames as `websockets` writes and reads them."""
 
+import itertools
 import os
+import zlib
 
 import pytest
+import sockets
+from draw import Draw
 from websockets.frames import Frame as Theirs
 from websockets.frames import Opcode
 
-from proxy.protocol.frames import BINARY, CONTINUATION, LONG, TEXT, Reader, Violation, Writer, masked
+from proxy.protocol.frames import (
+    BINARY,
+    CONTINUATION,
+    LONG,
+    PIECE,
+    TEXT,
+    Frame,
+    Reader,
+    Violation,
+    Writer,
+    masked,
+)
 
 
 @pytest.mark.parametrize("length", [*range(9), LONG - 1, LONG, LONG + 1, LONG + 2, LONG + 3, 100_003])
@@ -58,3 +73,78 @@ def test_from_a_value_on_nothing_of_a_message_is_compressed(at: int, size: int) 
     again = writer.message(TEXT, texts[0], final=True, compress=True)
     assert again[0] & 0x40
     assert len(again) < 60
+
+
+def given(reader: Reader, wire: bytes, size: int) -> list[Frame]:
+    """Return what is read, asking for one piece at a time, and giving `size` bytes."""
+    frames = list[Frame]()
+    for at in range(0, len(wire), size):
+        data = wire[at : at + size]
+        while frame := next(reader.feed(data), None):
+            frames.append(frame)
+            data = b""
+    return frames
+
+
+@pytest.mark.parametrize("size", [1000, 1 << 30])
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("length", [0, 1, PIECE - 1, PIECE, PIECE + 1, 5 * PIECE, 1_000_003])
+def test_a_long_frame_is_given_in_pieces(length: int, packed: bool, size: int) -> None:
+    """Kilobytes inflate to megabytes, and who is given them must be able to stop; what follows is read as well."""
+    text = Draw(length).randbytes(length // 16) + b"z" * (length - length // 16)
+    payload = sockets.deflate(text) if packed else text
+    one = sockets.frame(BINARY, payload, masked=True, rsv1=packed)
+    ping = sockets.frame(9, b"hi", masked=True)
+    reader = Reader(masked=True, deflate=True, takeover=False, limit=1 << 20)
+    frames = given(reader, one + ping + one, size)
+    pings = [place for place, frame in enumerate(frames) if frame.opcode == 9]
+    assert [frames[place].payload for place in pings] == [b"hi"]
+    for part in (frames[: pings[0]], frames[pings[0] + 1 :]):
+        assert b"".join(frame.payload for frame in part) == text
+        assert max(len(frame.payload) for frame in part) <= PIECE
+        assert len(part) <= length // PIECE + 1 + packed * len(payload) // PIECE
+        assert [frame.opcode for frame in part] == [BINARY] + [CONTINUATION] * (len(part) - 1)
+        assert [frame.final for frame in part] == [False] * (len(part) - 1) + [True]
+        assert [frame.more for frame in part] == [True] * (len(part) - 1) + [False]
+
+
+def test_what_inflates_over_the_limit_is_not_given() -> None:
+    """Counted as it grows; what was given before is no more than the limit."""
+    reader = Reader(masked=True, deflate=True, takeover=False, limit=3 * PIECE)
+    taken = 0
+    with pytest.raises(Violation) as caught:
+        for frame in reader.feed(sockets.frame(TEXT, sockets.deflate(b"x" * (64 << 20)), masked=True, rsv1=True)):
+            taken += len(frame.payload)
+    assert caught.value.code == 1009
+    assert taken == 3 * PIECE
+
+
+def test_a_character_may_stand_on_a_cut() -> None:
+    """Text is checked as a whole."""
+    text = ("ä" * PIECE).encode()
+    reader = Reader(masked=True, deflate=True, takeover=False, limit=1 << 20)
+    whole, broken = (
+        sockets.frame(TEXT, sockets.deflate(start + text), masked=True, rsv1=True) for start in (b"x", b"x\xc3")
+    )
+    assert b"".join(frame.payload for frame in reader.feed(whole)) == b"x" + text
+    with pytest.raises(Violation) as caught:
+        list(reader.feed(broken))
+    assert caught.value.code == 1007
+
+
+@pytest.mark.parametrize("takeover", [True, False])
+def test_a_window_spans_messages_that_are_given_in_pieces(takeover: bool) -> None:
+    """The second message refers to the first one, where that was agreed."""
+    text = Draw("window").randbytes(30_000) * 9
+    packer = zlib.compressobj(wbits=-15)
+    wires = [sockets.deflate(text, packer if takeover else None) for _ in range(3)]
+    reader = Reader(masked=True, deflate=True, takeover=takeover, limit=1 << 20)
+    frames = [
+        frame for wire in wires for frame in given(reader, sockets.frame(BINARY, wire, masked=True, rsv1=True), 4096)
+    ]
+    messages = [b""]
+    for frame, after in itertools.zip_longest(frames, frames[1:]):
+        messages[-1] += frame.payload
+        if frame.final and after is not None:
+            messages.append(b"")
+    assert messages == [text] * 3

@@ -7,6 +7,8 @@ from proxy.core.coding import Codec, codings, known
 from proxy.core.limits import DEFAULT, Limits
 from proxy.core.refusal import Refusal, Refused
 
+TEXT = b"some text"
+
 
 @pytest.mark.parametrize(
     ("lines", "chain"),
@@ -36,6 +38,20 @@ def test_what_cannot_be_decoded_is_said_so() -> None:
     with pytest.raises(Refused) as caught:
         Codec(("gzip", "dcz"), DEFAULT)
     assert caught.value.refusal == Refusal("unsupported_encoding")
+
+
+def test_a_chain_is_short() -> None:
+    """Two hundred codings of a kilobyte took a hundred megabytes, two thousand the interpreter's stack."""
+    longest = ("zstd", "br", "gzip", "deflate", "zstd")
+    wire = TEXT
+    for name in longest:
+        wire = encode(name, wire)
+    assert b"".join(Codec(longest, DEFAULT).decode(wire)) == TEXT
+    for chain in ((*longest, "gzip"), ("gzip",) * 2000):
+        assert not known(chain)
+        with pytest.raises(Refused) as caught:
+            Codec(chain, DEFAULT)
+        assert caught.value.refusal == Refusal("unsupported_encoding")
 
 
 def test_an_empty_body_stays_empty() -> None:

@@ -109,6 +109,13 @@ def test_a_zstd_window_larger_than_http_allows_is_refused() -> None:
         decoded(Zstd(), wire)
 
 
+def test_a_brotli_window_larger_than_http_allows_is_refused() -> None:
+    """RFC 7932 9.1: 16 MiB. Brotli's "large window" begins with what is reserved there; here are empty streams of both."""
+    assert decoded(Brotli(), b"\x3f") == b""
+    with pytest.raises(Undecodable):
+        decoded(Brotli(), bytes((0x11, 26 | 0xC0)))
+
+
 def test_raw_deflate_is_told_from_zlib() -> None:
     """By the first two bytes, however they come."""
     for size in (0, 1):

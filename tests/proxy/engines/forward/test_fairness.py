@@ -14,6 +14,7 @@ from served import receive
 from upstream import response
 
 from proxy.core.coding.decode import PIECE, Gzip
+from proxy.protocol import frames as ws
 
 VALUE = b"sk-live-4Xq9Zb7Lm2Pw"
 OURS = f"{os.sep}proxy{os.sep}"
@@ -22,6 +23,8 @@ A_TURN = 5_000
 """Functions of ours: twenty thousand small things take ten times as many, or more."""
 PIECES = 8
 """Decoded pieces, of a quarter of a MiB each."""
+MESSAGE = 6 << 20
+"""Bytes of a message that is as many kilobytes on the wire."""
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +50,20 @@ def proxy(tmp_path_factory, engine):
                 while True:
                     conn.sendall(b"1\r\nx\r\n" * 40_000)
 
+        def blow(ends, send):
+            send(running.message)
+            swallow(ends, send)
+
+        def stand(ends, send):
+            while not ends.frame()[0] & 0x80:
+                pass
+            send(sockets.frame(1, b"stood"))
+
+        packed = sockets.deflate(b"x" * MESSAGE)
+        running.message = sockets.frame(1, packed, rsv1=True)
+        running.masked = sockets.frame(1, packed, rsv1=True, masked=True)
+        for path, script in ((b"/blow", blow), (b"/stand", stand)):
+            running.upstream.routes[path] = sockets.serve(script, b"permessage-deflate")
         running.upstream.routes[b"/swallow"] = sockets.serve(swallow)
         running.upstream.routes[b"/pour"] = sockets.serve(pour)
         running.upstream.routes[b"/drip"] = drip
@@ -64,6 +81,12 @@ def websocket(proxy, path):
     sock = proxy.tunnel(proxy.token)
     sockets.handshake(sock, proxy.upstream.origin, path)
     return sock
+
+
+def deflating(proxy, path):
+    sock = proxy.tunnel(proxy.token)
+    offer = "Sec-WebSocket-Extensions: permessage-deflate"
+    return sock, sockets.handshake(sock, proxy.upstream.origin, path, offer)[1]
 
 
 def fragments(proxy):
@@ -213,3 +236,18 @@ def test_bombs_do_not_starve_others(proxy, way):
         assert receive(sock).startswith(b"HTTP/1.1 200")
     assert sum(took) > (24 << 20) // PIECE
     assert max(took) <= PIECES, sorted(took)[-5:]
+
+
+@pytest.mark.parametrize("way", ["down", "up"])
+def test_bombs_in_messages_do_not_starve_others(proxy, way):
+    """What kilobytes of a WebSocket's frame inflate to is gone through a little at a time, too."""
+    sock, ends = deflating(proxy, "/blow" if way == "down" else "/stand")
+    with turns(proxy, ws.Reader._inflated.__code__) as took, sock:
+        if way == "up":
+            sock.sendall(proxy.masked)
+            assert ends.frame() == (0x81, b"stood")
+        else:
+            while not ends.frame()[0] & 0x80:
+                pass
+    assert sum(took) > MESSAGE // ws.PIECE
+    assert max(took) == 1, sorted(took)[-5:]

@@ -6,6 +6,8 @@ import pytest
 from forward import Forward
 from served import code
 
+from store.model import Destination
+
 VALUES = {"default": b"sk-live-4Xq9Zb7Lm2Pw", "other": b"sk-else-8Gh3Rt5Ny1Vc"}
 
 
@@ -82,6 +84,6 @@ def test_answers_are_searched_for_the_values_of_their_tenant(proxy):
     for number in range(4):
         proxy.reader.put("NEW", b"canary-%d" % number, "a.test", dataset="same", organisation="other")
         theirs = proxy.services.view(proxy.reader.sessions[proxy.tokens["other"]])
-        proxy.run(searches.prepare(theirs))
+        proxy.run(searches.prepare(theirs, Destination(True, "a.test", 443)))
     assert mine in searches._kept
     assert len(searches._kept) == 3

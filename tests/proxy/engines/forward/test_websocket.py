@@ -6,6 +6,7 @@ import zlib
 
 import pytest
 import sockets
+from draw import Draw
 from forward import Forward
 from served import code, wait_for
 
@@ -157,6 +158,35 @@ def test_a_guess_beside_a_value_has_one_length(proxy, cuts):
         assert got == text.replace(P, VALUE)
     assert lengths[0] == lengths[1]
     assert lengths[2] < 200
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_long_message_is_cut_where_it_is_scrubbed(proxy, packed):
+    """Fragments are as long for a long value as for a short one: cut as it came, its length could be read from them."""
+    values = [Draw(length).letters(length).encode() for length in (20, 60, 140)]
+    for number, value in enumerate(values):
+        proxy.reader.put(f"LONG_{number}", value, proxy.upstream.origin)
+
+    def script(ends, send):
+        for value in values:
+            text = b"a " * 50_000 + value * 4 + b"b " * 200_000 + value
+            send(sockets.frame(1, sockets.deflate(text) if packed else text, rsv1=packed))
+        ends.frame()
+
+    _, _, ends = opened(proxy, script, DEFLATE, extension=b"permessage-deflate")
+    sizes = []
+    for number in range(len(values)):
+        frames = []
+        while not frames or not frames[-1][0] & 0x80:
+            frames.append(ends.frame())
+        unpacked = zlib.decompressobj(-15)
+        texts = [unpacked.decompress(data) if packed else data for _, data in frames]
+        told = b"#{SECRETS.LONG_%d}" % number
+        assert b"".join(texts) == b"a " * 50_000 + told * 4 + b"b " * 200_000 + told
+        assert [first & 0xF for first, _ in frames] == [1, *[0] * (len(frames) - 1)]
+        sizes.append([len(text) for text in texts])
+    assert sizes == [sizes[0]] * 3
+    assert len(sizes[0]) == 4
 
 
 def test_handshake_injects_url_header_and_subprotocol(proxy):
