@@ -86,6 +86,9 @@ def hostile() -> dict[str, tuple[bytes, bytes]]:
         "base64 in lines": (key, base64.b64encode(os.urandom(48)) + b"\n"),
         "a dump": (key, b"00000000  63 61 6e 61 72 79 2d 4b  45 59 2d 30 31 32 33 34  |canary-KEY-01234|\n"),
         "short words, a short value": (b"aZ3kQ9xPw2", b"abcdefgh "),
+        "zeros in one entity": (key, b"&#" + b"0" * 65_534),
+        "values as numbers": (key, b", ".join(b"%d" % byte for byte in key) + b", "),
+        "values in UTF-16": (key, key.decode().encode("utf-16-le")),
         "escapes, a value with blanks": (b"aZ3k Q9x!Pw2 &rest", b"ab\\u0041c%41&amp;"),
     }
 
