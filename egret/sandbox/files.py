@@ -10,16 +10,12 @@ from egret.sandbox import system
 from egret.sandbox.places import (
     EMPTY,
     SYSTEM,
-    entries,
     hidden,
-    holds,
     home,
-    is_data_folder,
     real,
     state_home,
     within,
 )
-from egret.sandbox.roots import of as roots_of
 from egret.sandbox.system import Mounts
 from egret.sandbox.writable import Look, Unshareable, check, look, protected
 
@@ -93,24 +89,19 @@ def home_of(dataset: str, environ: Mapping[str, str]) -> Path:
 
 
 def mount(
-    program: str,
+    roots: Iterable[Path],
     shared: Shared,
     seen: Seen | None,
     *,
     kept_home: Path,
     extra: Iterable[Path],
-    environ: Mapping[str, str],
 ) -> Mounts:
-    """Return the mounts for a command. `extra` are files and folders of ours that it needs, read-only."""
+    """Return the mounts for a command that needs `roots`; `extra` are files and folders of ours, read-only."""
     if seen is None:
         raise Unshareable("the folders were not looked through")
     made = Mounts()
     _system(made, kept_home)
-    away = hidden(environ)
-    read_only = [path for path in roots_of(program, environ, shared.cwd) if not _touches(path, away)]
-    for path in read_only:
-        _refuse_data(path)
-    _folders(made, {**dict.fromkeys(read_only, "--ro-bind"), **dict.fromkeys(shared.share, "--ro-bind")})
+    _folders(made, {**dict.fromkeys(roots, "--ro-bind"), **dict.fromkeys(shared.share, "--ro-bind")})
     _folders(made, {kept_home: "--bind", **dict.fromkeys(shared.writable, "--bind")})
     for path in shared.share:  # below a writable folder they are read-only still
         if within(path, shared.writable):
@@ -131,21 +122,6 @@ def mount(
         _device(made, name)
     made.add("--remount-ro", "/")
     return made
-
-
-def _refuse_data(root: Path, depth: int = 2) -> None:
-    """Raise `Unshareable` for an installation in which somebody keeps Egret's data; it would be shown with it."""
-    listed = list(entries(str(root)))
-    if is_data_folder((entry.name for entry in listed), str(root)):
-        raise Unshareable(f"{root} is an Egret data folder, in what the command or PATH needs: move it")
-    for entry in listed:
-        if depth and entry.is_dir(follow_symlinks=False):
-            _refuse_data(Path(entry.path), depth - 1)
-
-
-def _touches(path: Path, away: Iterable[Path]) -> bool:
-    resolved = real(path)
-    return any(within(one, away) or holds(one, away) for one in (path, resolved))
 
 
 def _system(made: Mounts, kept_home: Path) -> None:

@@ -19,7 +19,7 @@ from egret.sandbox.levels import SAID, Level, choose, no_sandbox, protects
 from egret.sandbox.machine import Machine
 from egret.sandbox.made import Made
 from egret.sandbox.namespace import PROXY, Helper, Listeners, NamespaceError, enter
-from egret.sandbox.places import real, records
+from egret.sandbox.places import real, records, within
 from egret.sandbox.roots import companions
 from egret.sandbox.roots import of as roots_of
 from egret.sandbox.terminal import Terminal
@@ -144,14 +144,22 @@ def _prepared(chosen: Plan, job: Job) -> int:
         for folder in chosen.shared.writable:
             stack.callback(Made(folder, records(job.environ)).close)
         mounts = mount(
-            program,
+            _roots(program, chosen, job),
             chosen.shared,
             chosen.seen,
             kept_home=Path(job.inside["HOME"]),
             extra=[*job.extra, PACKAGE],
-            environ=job.environ,
         )
         return _run(chosen, job, Bubblewrap(chosen.machine, mounts, inside), terminal)
+
+
+def _roots(program: str, chosen: Plan, job: Job) -> list[Path]:
+    """Return what the command needs beside the system, for every level; what is left out is said."""
+    found = roots_of(program, job.environ, chosen.shared.cwd, chosen.shared.share_rw)
+    shared = [*chosen.shared.share, *found.shown]
+    for path in (path for path in found.left if within(real(path), shared) is None):
+        job.say(f"not shown: {path}: a file that code in a sandbox could write names it (--share shows a folder)")
+    return found.shown
 
 
 def _become(chosen: Plan, job: Job) -> NoReturn:
@@ -160,7 +168,9 @@ def _become(chosen: Plan, job: Job) -> NoReturn:
 
     room = job.extra[0] / "tmp"
     room.mkdir(mode=0o700, exist_ok=True)
-    roots = roots_of(job.program, job.environ, chosen.shared.cwd)
+    roots = _roots(os.path.abspath(job.program), chosen, job)  # noqa: PTH100  # as above
+    for folder in chosen.shared.writable:
+        Made.remember(folder, records(job.environ))
     read = landlock.readable([*roots, *chosen.shared.share, *job.extra, PACKAGE])
     write = [*chosen.shared.writable, Path(job.inside["HOME"]), room, *landlock.devices()]
     landlock.confine(read, write, WayOut.of(job.session_url).port)

@@ -1,0 +1,74 @@
+"""What hostile code in one sandbox leaves behind for the next `egret run`, or for Egret itself."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.needs("bwrap", "nft")
+
+CANARY = "canary-7Hq2Lw9T"
+
+
+@pytest.fixture(scope="module")
+def dataset(egret):
+    return egret.dataset({"name": "TOKEN", "value": "sk-planted-1Qw9Er", "hosts": ["api.example.com"]}, name="planted")
+
+
+@pytest.fixture
+def home(tmp_path):
+    for name in ("project", ".ssh", "deep/a/b/c/d/data/keys/data"):
+        (tmp_path / "home" / name).mkdir(parents=True)
+    (tmp_path / "home/.ssh/id_rsa").write_text(CANARY)
+    (tmp_path / "home/deep/a/b/c/d/data/keys/data/opening.key").write_text(CANARY)
+    (tmp_path / "home/.gitconfig").write_text("[user]\n\tname = Ada\n\temail = ada@example.com\n")
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def run(egret, dataset, home):
+    def run(*words, cwd=None, **env):
+        environ = {"HOME": str(home), "XDG_DATA_HOME": "", "XDG_CONFIG_HOME": "", "XDG_STATE_HOME": "", **env}
+        return egret.cli(
+            "run", "-d", "planted", *map(str, words), check=False, cwd=cwd or home / "project", env=environ
+        )
+
+    return run
+
+
+@pytest.mark.parametrize("level", ["auto", "landlock"])
+def test_roots_named_by_what_was_written_inside(run, home, level):
+    """No `pyvenv.cfg`, script or link of the working folder decides what the next run sees, at any level."""
+    if level == "landlock":
+        from egret.sandbox.landlock import abi
+
+        if abi() < 4:
+            pytest.skip("needs a kernel with Landlock ABI 4")
+    plant = f"""
+import os
+for folder, base in ((".venv", "{home}/.ssh"), ("venv", "{home}/deep")):
+    os.makedirs(folder)
+    open(folder + "/pyvenv.cfg", "w").write(f"home = {{base}}/bin\\n")
+open("script", "w").write("#!{home}/.ssh/sh\\n"); os.chmod("script", 0o755)
+os.symlink("{home}/.ssh/id_rsa", "link")
+os.makedirs("env/lib"); os.symlink("{home}/.ssh", "env/bin")
+"""
+    assert run("--sandbox", level, "--", "/usr/bin/python3", "-c", plant).returncode == 0
+    (home / ".ssh/id_rsa").chmod(0o700)  # so that `link` can be run
+    look = f"cat {home}/.ssh/id_rsa link env/bin/id_rsa {home}/deep/a/b/c/d/data/keys/data/opening.key; ls {home}/deep"
+    path = f"{home}/project/env/bin:{os.environ['PATH']}"
+    done = run("--sandbox", level, "--", "sh", "-c", look, PATH=path)
+    assert done.stdout == "", done.stdout
+    assert f"not shown: {home}/.ssh: " in done.stderr
+    for words in (["./script"], ["./link"]):
+        assert CANARY not in run("--sandbox", level, "--", *words).stdout
+
+
+def test_the_environment_of_the_project_works(run, home):
+    """Made outside with an interpreter that is known, although code inside could have written it."""
+    (home / "project/.venv/bin").mkdir(parents=True)
+    (home / "project/.venv/pyvenv.cfg").write_text(f"home = {Path(sys.base_prefix) / 'bin'}\n")
+    (home / "project/.venv/bin/python").symlink_to(Path(sys.base_prefix) / "bin/python3")
+    done = run("--", ".venv/bin/python", "-c", "import sys, ssl; print(sys.prefix)")
+    assert done.stdout == f"{home}/project/.venv\n", done.stderr
