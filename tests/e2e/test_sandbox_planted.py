@@ -1,6 +1,8 @@
 """What hostile code in one sandbox leaves behind for the next `egret run`, or for Egret itself."""
 
 import os
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -72,3 +74,35 @@ def test_the_environment_of_the_project_works(run, home):
     (home / "project/.venv/bin/python").symlink_to(Path(sys.base_prefix) / "bin/python3")
     done = run("--", ".venv/bin/python", "-c", "import sys, ssl; print(sys.prefix)")
     assert done.stdout == f"{home}/project/.venv\n", done.stderr
+
+
+PRELOADED = """
+import os
+os.makedirs("bin", exist_ok=True)
+for name in ("git", "bwrap", "nft", "env", "sh", "java", "python3"):
+    open("bin/" + name, "w").write("#!/bin/sh\\necho ran > PROOF\\n"); os.chmod("bin/" + name, 0o755)
+"""
+LIBRARY = """
+#include <fcntl.h>
+#include <unistd.h>
+__attribute__((constructor)) static void ran(void) { char at[64] = {0}; readlink("/proc/self/ns/net", at, 63);
+  int made = open("PROOF", O_CREAT | O_WRONLY | O_APPEND, 0644); write(made, at, 63); close(made); }
+"""
+
+
+def test_no_program_is_run_outside_that_was_written_inside(run, home):
+    """Neither by a PATH of the user's or of an env file, nor by a library that such a file names."""
+    project = home / "project"
+    assert run("--", "/usr/bin/python3", "-c", PRELOADED).returncode == 0
+    (project / ".env").write_text(f"PATH={project}/bin:/usr/bin:/bin\nDEBUG=1\n")
+    assert run("--", "/bin/true", PATH=f"{project}/bin:/usr/bin:/bin").returncode == 0
+    assert run("--env-file", ".env", "--", "/bin/true").returncode == 0
+    assert not (project / "PROOF").exists()
+    if (compiler := shutil.which("cc")) is None:
+        return
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", project / "x.so", "-xc", "-"], input=LIBRARY, text=True, check=True)  # fmt: skip
+    (project / ".env").write_text(f"LD_PRELOAD={project}/x.so\n")
+    assert run("--env-file", ".env", "--", "/bin/true").returncode == 0
+    ran = (project / "PROOF").read_bytes()
+    assert ran, "the command itself does load it"
+    assert Path("/proc/self/ns/net").readlink().name.encode() not in ran
