@@ -1,6 +1,8 @@
 """The file system inside: an allow-list, as options of bubblewrap."""
 
+import contextlib
 import os
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,10 +84,30 @@ def examine(shared: Shared, environ: Mapping[str, str]) -> Seen:
 
 
 def home_of(dataset: str, environ: Mapping[str, str]) -> Path:
-    """Return the HOME that is kept for a dataset, made where it is missing. Never the user's own."""
-    folder = state_home(environ) / "homes" / (Path(dataset).name or "none")
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return real(folder)
+    """Return the HOME that is kept for a dataset, made where it is missing. Never the user's own.
+
+    `environ` is the user's own too: no word of an env file decides what is mounted. Raises `Unshareable` where the
+    folder cannot be made, or is not ours: a link below the state folder would have something else mounted writable.
+    """
+    folder = state_home(environ)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder = real(folder)
+        for name in ("homes", Path(dataset).name or "none"):
+            folder /= name
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir(mode=0o700)
+            is_ours(folder)
+    except OSError as error:
+        raise Unshareable(f"no HOME for the command can be kept in {folder}: {error.strerror}") from None
+    return folder
+
+
+def is_ours(folder: Path) -> None:
+    """Raise `Unshareable` unless this is a folder, no link, and the user's."""
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise Unshareable(f"{folder} is not a folder of this user's own: remove it")
 
 
 def mount(
@@ -99,6 +121,7 @@ def mount(
     """Return the mounts for a command that needs `roots`; `extra` are files and folders of ours, read-only."""
     if seen is None:
         raise Unshareable("the folders were not looked through")
+    is_ours(kept_home)
     made = Mounts()
     _system(made, kept_home)
     _folders(made, {**dict.fromkeys(roots, "--ro-bind"), **dict.fromkeys(shared.share, "--ro-bind")})

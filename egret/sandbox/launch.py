@@ -69,24 +69,38 @@ class Plan:
         return passed
 
     def environ(
-        self, environ: Mapping[str, str], names: Collection[str], dataset: str, folder: Path, say: Callable[[str], None]
+        self,
+        environ: Mapping[str, str],
+        more: Mapping[str, str],
+        *,
+        names: Collection[str],
+        dataset: str,
+        folder: Path,
+        say: Callable[[str], None],
     ) -> dict[str, str]:
-        """Return the user's variables that the command gets. `names` are the dataset's; `folder` is for our files."""
+        """Return the variables that the command gets of the user's, and `more`: what env files say.
+
+        `names` are the dataset's; `folder` is for our files. Code inside can write an env file, so `more` decides
+        nothing outside. Raises `Unshareable` where no HOME can be kept.
+        """
+        added = self.allowed(more, names, say)
         if self.level is Level.OFF:
-            return dict(environ)
-        passed = self.allowed(environ, names, say)
-        home = str(home_of(dataset, environ))
-        return (
-            companions(environ) | passed | {"HOME": home, "PWD": str(self.shared.cwd)} | git_identity(folder, environ)
-        )
+            return {**environ, **added}
+        kept = {"HOME": str(home_of(dataset, environ)), "PWD": str(self.shared.cwd)}
+        passed = companions(environ) | self.allowed(environ, names, say)
+        return passed | added | kept | git_identity(folder, environ)
 
 
 def plan(wishes: Wishes, environ: Mapping[str, str]) -> Plan:
     """Decide on the level and look through the folders; raises `NoSandbox` and `Unshareable`."""
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:
+        raise Unshareable("the working folder was removed: change to one that is there") from None
     machine = machines.find()
     level = choose(wishes.mode, machine, protects(environ))
     shared = Shared(
-        real(Path.cwd()),
+        real(here),
         [real(path) for path in wishes.share],
         [real(path) for path in wishes.share_rw],
         wishes.devices,

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from served import EGRET
 
 pytestmark = pytest.mark.needs("bwrap", "nft")
 
@@ -106,3 +107,44 @@ def test_no_program_is_run_outside_that_was_written_inside(run, home):
     ran = (project / "PROOF").read_bytes()
     assert ran, "the command itself does load it"
     assert Path("/proc/self/ns/net").readlink().name.encode() not in ran
+
+
+def test_an_env_file_decides_nothing_outside(run, home):
+    """Where HOME and XDG folders in one lead, links on the way to a kept HOME, and what is no file."""
+    project = home / "project"
+    ours = Path(run("--", "sh", "-c", "echo $HOME").stdout.strip())
+    kept = project / "cache/.local/state/egret/homes"
+    kept.mkdir(parents=True)
+    (kept / ours.name).symlink_to(home)
+    names = ("HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME")
+    (project / ".env").write_text("".join(f"{name}={project}/cache\n" for name in names) + "PWD=/\nPLAIN=1\n")
+    look = f"echo $HOME $PLAIN; cat $HOME/.ssh/id_rsa {home}/.ssh/id_rsa; echo x >> ~/.bashrc"
+    assert run("--env-file", ".env", "--", "sh", "-c", look).stdout == f"{ours} 1\n"
+    assert not (home / ".bashrc").exists()
+    (project / ".env").write_text("HOME=/zz\n")
+    assert run("--env-file", ".env", "--", "sh", "-c", "echo $HOME").stdout == f"{ours}\n"
+    (home / "other.env").write_text(f"PLAIN={CANARY}\n")
+    (project / "linked.env").symlink_to(home / "other.env")
+    os.mkfifo(project / "pipe.env")
+    for name, said in (("linked.env", "symbolic link"), ("pipe.env", "not a regular file"), ("/dev/zero", "regular")):
+        done = run("--env-file", name, "--", "env")
+        assert (done.returncode, done.stdout) == (1, ""), done.stderr
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr
+    (ours / ".bashrc").unlink()
+    ours.rmdir()
+    ours.symlink_to(home)
+    done = run("--", "sh", "-c", "cat ~/.ssh/id_rsa")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"{ours} is not a folder of this user's own" in done.stderr
+
+
+def test_from_a_folder_that_was_removed(run, home, egret, dataset):
+    """A sentence, and nothing is run."""
+    (home / "gone").mkdir()
+    words = f'cd {home}/gone && rmdir {home}/gone && exec "$@"'
+    environ = {**egret.environ, "HOME": str(home), "EGRET_URL": egret.urls["admin"], "EGRET_API_KEY": egret.key}
+    command = ["sh", "-c", words, "sh", EGRET, "run", "-d", "planted", "--", "touch", home / "ran"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environ)
+    assert (done.returncode, (home / "ran").exists()) == (2, False), done.stderr
+    assert done.stderr == "egret: the working folder was removed: change to one that is there\n"
