@@ -111,25 +111,28 @@ def is_ours(folder: Path) -> None:
 
 
 def mount(
-    roots: Iterable[Path],
+    roots: Mapping[Path, Path],
     shared: Shared,
     seen: Seen | None,
     *,
     kept_home: Path,
     extra: Iterable[Path],
 ) -> Mounts:
-    """Return the mounts for a command that needs `roots`; `extra` are files and folders of ours, read-only."""
+    """Return the mounts for a command that needs `roots`, each with where it is.
+
+    `extra` are files and folders of ours that it needs, read-only.
+    """
     if seen is None:
         raise Unshareable("the folders were not looked through")
     is_ours(kept_home)
     made = Mounts()
     _system(made, kept_home)
-    _folders(made, {**dict.fromkeys(roots, "--ro-bind"), **dict.fromkeys(shared.share, "--ro-bind")})
-    _folders(made, {kept_home: "--bind", **dict.fromkeys(shared.writable, "--bind")})
+    _folders(made, {**roots, **{path: path for path in shared.share}}, "--ro-bind")
+    _folders(made, {path: path for path in (kept_home, *shared.writable)}, "--bind")
     for path in shared.share:  # below a writable folder they are read-only still
         if within(path, shared.writable):
             made.add("--ro-bind", path, path)
-    _folders(made, dict.fromkeys(extra, "--ro-bind"))
+    _folders(made, {path: real(path) for path in extra}, "--ro-bind")
     top = _protected(shared)
     for path in dict.fromkeys([*top, *(path for one in seen.looks.values() for path in one.kept)]):
         if path.parent.name == ".git" and path.parent not in made.held:
@@ -165,11 +168,13 @@ def _system(made: Mounts, kept_home: Path) -> None:
     system.etc(made, kept_home)
 
 
-def _folders(made: Mounts, wanted: Mapping[Path, str]) -> None:
-    """Mount folders, outer ones first, each at its own path; through a link on the way, at both of its paths."""
+def _folders(made: Mounts, wanted: Mapping[Path, Path], option: str) -> None:
+    """Mount folders, outer ones first, each at its own path; through a link on the way, at both of its paths.
+
+    Where they are without links is given: resolved once more, they might be elsewhere.
+    """
     shown: list[Path] = []
-    for path, option in sorted(wanted.items(), key=lambda item: len(item[0].parts)):
-        resolved = real(path)
+    for path, resolved in sorted(wanted.items(), key=lambda item: len(item[0].parts)):
         if within(resolved, shown) is None:
             made.add(option, resolved, resolved)
         if resolved != path and within(real(path.parent), [*shown, *SYSTEM]) is None:

@@ -18,6 +18,7 @@ from egret.sandbox.inherited import variables as inherited
 from egret.sandbox.levels import SAID, Level, choose, no_sandbox, protects
 from egret.sandbox.machine import Machine
 from egret.sandbox.made import Made
+from egret.sandbox.mounted import Source, compare, sources, wait
 from egret.sandbox.namespace import PROXY, Helper, Listeners, NamespaceError, enter
 from egret.sandbox.places import real, records, within
 from egret.sandbox.roots import companions
@@ -164,13 +165,14 @@ def _prepared(chosen: Plan, job: Job) -> int:
             kept_home=Path(job.inside["HOME"]),
             extra=[*job.extra, PACKAGE],
         )
-        return _run(chosen, job, Bubblewrap(chosen.machine, mounts, inside), terminal)
+        allowed = sources(mounts.options, chosen.shared.writable)
+        return _run(chosen, job, Bubblewrap(chosen.machine, mounts, inside), terminal, allowed)
 
 
-def _roots(program: str, chosen: Plan, job: Job) -> list[Path]:
-    """Return what the command needs beside the system, for every level; what is left out is said."""
+def _roots(program: str, chosen: Plan, job: Job) -> dict[Path, Path]:
+    """Return what the command needs beside the system, and where that is, for every level; what is left out is said."""
     found = roots_of(program, job.environ, chosen.shared.cwd, chosen.shared.share_rw)
-    shared = [*chosen.shared.share, *found.shown]
+    shared = [*chosen.shared.share, *found.shown.values()]
     for path in (path for path in found.left if within(real(path), shared) is None):
         job.say(f"not shown: {path}: a file that code in a sandbox could write names it (--share shows a folder)")
     return found.shown
@@ -185,20 +187,21 @@ def _become(chosen: Plan, job: Job) -> NoReturn:
     roots = _roots(os.path.abspath(job.program), chosen, job)  # noqa: PTH100  # as above
     for folder in chosen.shared.writable:
         Made.remember(folder, records(job.environ))
-    read = landlock.readable([*roots, *chosen.shared.share, *job.extra, PACKAGE])
-    write = [*chosen.shared.writable, Path(job.inside["HOME"]), room, *landlock.devices()]
+    read = landlock.readable([*roots.values(), *chosen.shared.share, *map(real, [*job.extra, PACKAGE])])
+    write = [*chosen.shared.writable, Path(job.inside["HOME"]), real(room), *landlock.devices()]
     landlock.confine(read, write, WayOut.of(job.session_url).port)
     job.say(SAID[Level.LANDLOCK])
     landlock.become(job.program, job.words, {**job.inside, "TMPDIR": str(room)})
 
 
-def _run(chosen: Plan, job: Job, started: Bubblewrap, terminal: Terminal) -> int:
+def _run(chosen: Plan, job: Job, started: Bubblewrap, terminal: Terminal, allowed: Sequence[Source]) -> int:
     try:
         init = started.child()
         helper = enter(init, chosen.machine.nft if chosen.level is Level.FULL else None)
         from egret.sandbox.keeper import Keeper  # noqa: PLC0415  # asyncio loads while bubblewrap and the helper work
 
         level, listeners = _network(helper, init, job.say)
+        compare(wait(init), allowed)
         job.say(SAID[level])
         way_out = WayOut.of(job.session_url)
         return Keeper(started, init, listeners, way_out, terminal, published=chosen.published).run(job.say)

@@ -33,9 +33,13 @@ Named = tuple[Path, bool]
 
 @dataclass(slots=True)
 class Roots:
-    """`shown`: folders and files to show read-only. `left`: what is named and there, but by whom nobody believes."""
+    """What to show and what not.
 
-    shown: list[Path] = field(default_factory=list)
+    `shown`: folders and files to show read-only, and where each is without links: they are not resolved again, for
+    links may change. `left`: what is named and there, but by whom nobody believes.
+    """
+
+    shown: dict[Path, Path] = field(default_factory=dict)
     left: list[Path] = field(default_factory=list)
 
 
@@ -57,11 +61,11 @@ def of(program: str, environ: Mapping[str, str], cwd: Path, also: Iterable[Path]
         if _touches(path, away) or _touches(there, away):
             found.left += [] if believed else [path]
         elif believed or within(there, [*trust.writable, *believed_in]) or known(there, user, trust):
-            found.shown.append(path)
+            found.shown[path] = there
         else:
             found.left.append(path)
-    found.shown, found.left = list(dict.fromkeys(found.shown)), list(dict.fromkeys(found.left))
-    _refuse_data([there for there in map(real, found.shown) if within(there, trust.writable) is None])
+    found.left = list(dict.fromkeys(found.left))
+    _refuse_data([there for there in found.shown.values() if within(there, trust.writable) is None])
     return found
 
 
