@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from egret.sandbox import system
+from egret.sandbox.own import above
 from egret.sandbox.places import (
     EMPTY,
     SYSTEM,
@@ -117,10 +118,12 @@ def mount(
     *,
     kept_home: Path,
     extra: Iterable[Path],
+    own: Sequence[Path] = (),
 ) -> Mounts:
     """Return the mounts for a command that needs `roots`, each with where it is.
 
-    `extra` are files and folders of ours that it needs, read-only.
+    `extra` are files and folders of ours that it needs, read-only; `own` what is read-only in writable folders because
+    it runs outside (`own`).
     """
     if seen is None:
         raise Unshareable("the folders were not looked through")
@@ -129,19 +132,12 @@ def mount(
     _system(made, kept_home)
     _folders(made, {**roots, **{path: path for path in shared.share}}, "--ro-bind")
     _folders(made, {path: path for path in (kept_home, *shared.writable)}, "--bind")
+    _own(made, own, shared.writable)
     for path in shared.share:  # below a writable folder they are read-only still
         if within(path, shared.writable):
             made.add("--ro-bind", path, path)
     _folders(made, {path: real(path) for path in extra}, "--ro-bind")
-    top = _protected(shared)
-    for path in dict.fromkeys([*top, *(path for one in seen.looks.values() for path in one.kept)]):
-        if path.parent.name == ".git" and path.parent not in made.held:
-            made.add(
-                "--bind", path.parent, path.parent
-            )  # as a mount it cannot be renamed, and another put in its place
-            made.held.add(path.parent)
-        # Further down it may be gone by now: what held a place for a command in that folder, say.
-        made.add("--ro-bind" if path in top else "--ro-bind-try", path, path)
+    _names(made, shared, [path for one in seen.looks.values() for path in one.kept], own)
     for path in seen.covered:
         made.add("--ro-bind", os.devnull, path)
     for name in shared.devices:
@@ -187,6 +183,29 @@ def _link(made: Mounts, path: Path, resolved: Path) -> None:
         made.add("--symlink", path.readlink(), path)
     else:
         made.add("--ro-bind", resolved, path)
+
+
+def _own(made: Mounts, own: Iterable[Path], writable: Sequence[Path]) -> None:
+    """Mount folders read-only, and those above each as they are: a mount cannot be renamed, nor another put there."""
+    for path in own:
+        for one in above(path, writable):
+            if one not in made.held:
+                made.add("--bind", one, one)
+                made.held.add(one)
+        made.add("--ro-bind", path, path)
+
+
+def _names(made: Mounts, shared: Shared, below: Iterable[Path], own: Sequence[Path]) -> None:
+    """Mount the names that are kept in writable folders, at their top and `below`, read-only."""
+    top = _protected(shared)
+    for path in dict.fromkeys([*top, *below]):
+        if within(path, own):
+            continue
+        if path.parent.name == ".git" and path.parent not in made.held:
+            made.add("--bind", path.parent, path.parent)  # see `_own`
+            made.held.add(path.parent)
+        # Further down it may be gone by now: what held a place for a command in that folder, say.
+        made.add("--ro-bind" if path in top else "--ro-bind-try", path, path)
 
 
 def _protected(shared: Shared) -> list[Path]:

@@ -20,6 +20,7 @@ from egret.sandbox.machine import Machine
 from egret.sandbox.made import Made
 from egret.sandbox.mounted import Source, compare, sources, wait
 from egret.sandbox.namespace import PROXY, Helper, Listeners, NamespaceError, enter
+from egret.sandbox.own import kept
 from egret.sandbox.places import real, records, within
 from egret.sandbox.roots import companions
 from egret.sandbox.roots import of as roots_of
@@ -49,7 +50,10 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What was decided before a session is opened. `seen` is None where nothing is mounted."""
+    """What was decided before a session is opened. `seen` is None where nothing is mounted.
+
+    `own` is what is read-only in the writable folders because it runs outside.
+    """
 
     level: Level
     machine: Machine
@@ -57,6 +61,7 @@ class Plan:
     shared: Shared
     seen: Seen | None
     published: Sequence[socket.socket] = ()
+    own: Sequence[Path] = ()
 
     def proxy_url(self, session_url: str) -> str:
         """Return the proxy's URL as the command has it."""
@@ -107,7 +112,10 @@ def plan(wishes: Wishes, environ: Mapping[str, str]) -> Plan:
         wishes.devices,
     )
     seen = None if level is Level.OFF else examine(shared, environ)
-    return Plan(level, machine, wishes, shared, seen, _published(wishes.publish) if level in MOUNTED else ())
+    own = [] if level is Level.OFF else kept(shared.writable, environ)
+    if own and level is Level.LANDLOCK:
+        raise Unshareable(f"{own[0]} runs outside, and Landlock cannot keep it read-only: work in another folder")
+    return Plan(level, machine, wishes, shared, seen, _published(wishes.publish) if level in MOUNTED else (), own)
 
 
 def _published(ports: Sequence[int]) -> list[socket.socket]:
@@ -157,13 +165,16 @@ def _prepared(chosen: Plan, job: Job) -> int:
     inside = Inside(program, job.words[1:], job.inside, chosen.shared.cwd, bool(terminal), chosen.wishes.userns)
     with contextlib.ExitStack() as stack:
         for folder in chosen.shared.writable:
-            stack.callback(Made(folder, records(job.environ)).close)
+            stack.callback(Made(folder, records(job.environ), chosen.own).close)
+        if chosen.own:
+            job.say(f"read-only inside, for it runs outside: {', '.join(map(str, chosen.own))}")
         mounts = mount(
             _roots(program, chosen, job),
             chosen.shared,
             chosen.seen,
             kept_home=Path(job.inside["HOME"]),
             extra=[*job.extra, PACKAGE],
+            own=chosen.own,
         )
         allowed = sources(mounts.options, chosen.shared.writable)
         return _run(chosen, job, Bubblewrap(chosen.machine, mounts, inside), terminal, allowed)

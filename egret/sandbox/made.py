@@ -9,9 +9,10 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from egret.sandbox.own import missing as own_missing
 from egret.sandbox.places import record
 from egret.sandbox.writable import missing
 
@@ -19,13 +20,14 @@ from egret.sandbox.writable import missing
 class Made:
     """What was made in one writable folder. `records` is a folder of ours, hidden from the sandbox."""
 
-    def __init__(self, folder: Path, records: Path) -> None:
+    def __init__(self, folder: Path, records: Path, own: Sequence[Path] = ()) -> None:
+        """Make what is missing in `folder`; `own` are folders that are kept read-only beside (`own`)."""
         records.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._name = record(records, folder)
         with _turn(records):
             self._record = os.open(self._name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             fcntl.flock(self._record, fcntl.LOCK_SH)
-            self._make(folder)
+            self._make([*own_missing(own, folder), *missing(folder)])
 
     @staticmethod
     def remember(folder: Path, records: Path) -> None:
@@ -33,9 +35,9 @@ class Made:
         records.mkdir(parents=True, exist_ok=True, mode=0o700)
         record(records, folder).touch(mode=0o600)
 
-    def _make(self, folder: Path) -> None:
+    def _make(self, wanted: Iterable[tuple[Path, str | None]]) -> None:
         known = _read(self._record)
-        for path, text in missing(folder):
+        for path, text in wanted:
             try:
                 _place(path, text)
             except OSError:  # not ours to write in: then nobody inside writes there either

@@ -60,10 +60,11 @@ os.makedirs("env/lib"); os.symlink("{home}/.ssh", "env/bin")
     assert run("--sandbox", level, "--", "/usr/bin/python3", "-c", plant).returncode == 0
     (home / ".ssh/id_rsa").chmod(0o700)  # so that `link` can be run
     look = f"cat {home}/.ssh/id_rsa link env/bin/id_rsa {home}/deep/a/b/c/d/data/keys/data/opening.key; ls {home}/deep"
-    path = f"{home}/project/env/bin:{os.environ['PATH']}"
-    done = run("--sandbox", level, "--", "sh", "-c", look, PATH=path)
+    done = run("--sandbox", level, "--", "sh", "-c", look)
     assert done.stdout == "", done.stdout
     assert f"not shown: {home}/.ssh: " in done.stderr
+    done = run("--sandbox", level, "--", "sh", "-c", look, PATH=f"{home}/project/env/bin:{os.environ['PATH']}")
+    assert (done.returncode, done.stdout) == (2, ""), "a link in a folder of PATH: refused"
     for words in (["./script"], ["./link"]):
         assert CANARY not in run("--sandbox", level, "--", *words).stdout
 
@@ -148,3 +149,36 @@ def test_from_a_folder_that_was_removed(run, home, egret, dataset):
     done = subprocess.run(command, capture_output=True, text=True, env=environ)
     assert (done.returncode, (home / "ran").exists()) == (2, False), done.stderr
     assert done.stderr == "egret: the working folder was removed: change to one that is there\n"
+
+
+def test_what_runs_outside_next(run, home):
+    """Egret's imports and folders of PATH in the working folder: not written, not renamed, not made, not replaced."""
+    project = home / "project"
+    for name in ("env/bin", "lib/below", "lib/beside"):
+        (project / name).mkdir(parents=True)
+    code = """
+import os, shutil
+def tried(name, function, *arguments):
+    try: function(*arguments)
+    except OSError: return
+    print(name)
+tried("write", lambda: open("env/bin/git", "w"))
+tried("module", lambda: open("lib/below/sitecustomize.py", "w"))
+tried("not there yet", lambda: open("node_modules/.bin/git", "w"))
+for name in ("env", "env/bin", "lib", "lib/below", "node_modules", "node_modules/.bin"):
+    tried("rename " + name, os.rename, name, "away")
+    tried("remove " + name, os.rmdir, name)
+open("lib/beside/file", "w").close(); open("env/file", "w").close()
+"""
+    path = f"{project}/env/bin:{project}/node_modules/.bin:{os.environ['PATH']}"
+    paths = f"{project}/lib/below:{os.environ.get('PYTHONPATH', '')}"
+    done = run("--", "/usr/bin/python3", "-c", code, PATH=path, PYTHONPATH=paths)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert f"read-only inside, for it runs outside: {project}/env/bin" in done.stderr
+    assert sorted(one.name for one in project.iterdir()) == ["env", "lib"]
+    assert (project / "lib/beside/file").exists()
+    for variables in ({"PATH": f"{project}:{os.environ['PATH']}"}, {"PYTHONPATH": f"{project}:{paths}"}):
+        done = run("--", "touch", "ran", **variables)
+        assert done.returncode == 2, done.stderr
+        assert f"{project} is " in done.stderr
+    assert not (project / "ran").exists()
