@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from egret.sandbox.bubblewrap import StartError
 from egret.sandbox.levels import NoSandbox
 from egret.sandbox.places import KERNEL, SYSTEM, real, within
 
@@ -154,7 +155,7 @@ def compare(inside: Sequence[Mount], allowed: Sequence[Source]) -> None:
 
 
 def wait(init: int) -> list[Mount]:
-    """Return the mounts of process `init` once bubblewrap has made all of them; raises `Moved` when it ends or hangs.
+    """Return the mounts of process `init` once bubblewrap has made all of them; raises `StartError` when it ends.
 
     The last thing that it does is to make the root, which is another one than ours by then, read-only.
     """
@@ -166,7 +167,7 @@ def wait(init: int) -> list[Mount]:
             with contextlib.suppress(OSError):
                 if not os.path.samestat(os.stat(f"/proc/{init}/root"), os.stat("/")):  # noqa: PTH116
                     return mounts
-    raise Moved("bubblewrap did not finish its mounts")
+    raise StartError("it did not finish its mounts")
 
 
 def _changes(init: int, until: float) -> Iterator[str]:

@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
+from egret.sandbox.bubblewrap import StartError
 from egret.sandbox.made import Made
-from egret.sandbox.mounted import Moved, Source, compare, listed, sources
+from egret.sandbox.mounted import Moved, Source, compare, listed, sources, wait
 
 LINE = "{number} 1 {device} {root} {point} {flags} - ext4 /dev/x rw"
 
@@ -69,6 +70,12 @@ def test_sources_are_without_links(tmp_path):
     compare(listed(line(found[0].root, "/x", device=found[0].device)), found)
     with pytest.raises(Moved):
         sources(["--ro-bind", f"{tmp_path}/other/sub", "x"], [])
+
+
+def test_one_that_ends_before_its_mounts_are_made():
+    """A process with the machine's own root is not done, and its end is no success."""
+    with subprocess.Popen(["sleep", "0.1"]) as process, pytest.raises(StartError):
+        wait(process.pid)
 
 
 RUN = """
