@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 """As shells say it."""
 
+MOST = 1 << 20
+"""Bytes of an env file."""
+
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
@@ -184,6 +187,7 @@ def _environ(
 ) -> dict[str, str]:
     from egret.sandbox.environment import reserved, variables, write  # noqa: PLC0415
     from egret.sandbox.levels import Level  # noqa: PLC0415
+    from egret.sandbox.writable import Unshareable  # noqa: PLC0415
     from egret.secrets import variables_inside  # noqa: PLC0415
     from egret.shims import environment as with_shims  # noqa: PLC0415
 
@@ -195,26 +199,35 @@ def _environ(
         del plain[name]
     inside = variables_inside(session["id"], secrets, plain)
     names = [name for name in (*secrets, *plain) if not reserved(name)]
-    mine = {**environment(), **chosen.allowed(more, names, _say)}
-    base = chosen.environ(mine, names, about["dataset"], folder, _say)
+    try:
+        base = chosen.environ(environment(), more, names=names, dataset=about["dataset"], folder=folder, say=_say)
+    except Unshareable as error:
+        fail(str(error), USAGE)
     proxy_url, captured = chosen.proxy_url(session["proxy_url"]), chosen.level is Level.FULL
     made = variables(proxy_url, write(folder, ca, proxy_url), inside, base, captured=captured)
     return with_shims(made) if shims else made
 
 
 def _from_files(files: tuple[Path, ...]) -> dict[str, str]:
-    """Read `.env` files, a later one over an earlier; ends the command at the first fault, without its line's text."""
+    """Read `.env` files, a later one over an earlier; ends the command at the first fault, without its line's text.
+
+    Code inside can write them where they are in the working folder: no link is followed to a file that it could not
+    read, no pipe or device keeps us.
+    """
+    from egret.regular import Irregular, contents  # noqa: PLC0415
     from store.dotenv import DotenvError, parse  # noqa: PLC0415
 
     found: dict[str, str] = {}
     for file in files:
         try:
-            for line in parse(file.read_text("utf-8")):
+            for line in parse(contents(file, MOST, links=False).decode("utf-8")):
                 if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", line.key) or "\0" in line.value:
                     fail(f"{file}: line {line.number}: no variable of a program")
                 found[line.key] = line.value
         except OSError as error:
             fail(f"{file}: {error.strerror}")
+        except Irregular as error:
+            fail(f"{file}: {error}")
         except UnicodeDecodeError:
             fail(f"{file}: not text")
         except DotenvError as error:

@@ -54,7 +54,7 @@ class Bubblewrap:
         argv = [str(machine.bwrap), "--args", mounts.descriptor(b"\0".join(map(os.fsencode, options)) + b"\0")]
         self._process = subprocess.Popen(  # noqa: S603
             [*argv, "--", *_command(inside)],
-            env=dict(inside.environ),
+            env={},  # bubblewrap runs outside: what LD_PRELOAD names in an --env-file would too
             pass_fds=[info_theirs, block_theirs, *mounts.descriptors],
             process_group=0,  # what is typed is for the command, and for us where it has no terminal
             preexec_fn=_quiet_on_terminal if inside.terminal else _quiet,  # noqa: PLW1509  # no threads here
@@ -125,6 +125,8 @@ def _options(machine: Machine, mounts: Mounts, inside: Inside, info: int, block:
     if not inside.terminal:
         options += ["--new-session"]
     options += ["--seccomp", mounts.descriptor(seccomp.program(userns=inside.userns))]
+    for name, value in inside.environ.items():
+        options += ["--setenv", name, value]
     return [*options, *mounts.options, "--chdir", str(inside.cwd)]
 
 

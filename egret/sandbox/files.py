@@ -1,25 +1,24 @@
 """The file system inside: an allow-list, as options of bubblewrap."""
 
+import contextlib
 import os
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from egret.sandbox import system
+from egret.sandbox.own import above
 from egret.sandbox.places import (
     EMPTY,
     SYSTEM,
-    entries,
     hidden,
-    holds,
     home,
-    is_data_folder,
     real,
     state_home,
     within,
 )
-from egret.sandbox.roots import of as roots_of
 from egret.sandbox.system import Mounts
 from egret.sandbox.writable import Look, Unshareable, check, look, protected
 
@@ -86,66 +85,65 @@ def examine(shared: Shared, environ: Mapping[str, str]) -> Seen:
 
 
 def home_of(dataset: str, environ: Mapping[str, str]) -> Path:
-    """Return the HOME that is kept for a dataset, made where it is missing. Never the user's own."""
-    folder = state_home(environ) / "homes" / (Path(dataset).name or "none")
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return real(folder)
+    """Return the HOME that is kept for a dataset, made where it is missing. Never the user's own.
+
+    `environ` is the user's own too: no word of an env file decides what is mounted. Raises `Unshareable` where the
+    folder cannot be made, or is not ours: a link below the state folder would have something else mounted writable.
+    """
+    folder = state_home(environ)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder = real(folder)
+        for name in ("homes", Path(dataset).name or "none"):
+            folder /= name
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir(mode=0o700)
+            is_ours(folder)
+    except OSError as error:
+        raise Unshareable(f"no HOME for the command can be kept in {folder}: {error.strerror}") from None
+    return folder
+
+
+def is_ours(folder: Path) -> None:
+    """Raise `Unshareable` unless this is a folder, no link, and the user's."""
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise Unshareable(f"{folder} is not a folder of this user's own: remove it")
 
 
 def mount(
-    program: str,
+    roots: Mapping[Path, Path],
     shared: Shared,
     seen: Seen | None,
     *,
     kept_home: Path,
     extra: Iterable[Path],
-    environ: Mapping[str, str],
+    own: Sequence[Path] = (),
 ) -> Mounts:
-    """Return the mounts for a command. `extra` are files and folders of ours that it needs, read-only."""
+    """Return the mounts for a command that needs `roots`, each with where it is.
+
+    `extra` are files and folders of ours that it needs, read-only; `own` what is read-only in writable folders because
+    it runs outside (`own`).
+    """
     if seen is None:
         raise Unshareable("the folders were not looked through")
+    is_ours(kept_home)
     made = Mounts()
     _system(made, kept_home)
-    away = hidden(environ)
-    read_only = [path for path in roots_of(program, environ, shared.cwd) if not _touches(path, away)]
-    for path in read_only:
-        _refuse_data(path)
-    _folders(made, {**dict.fromkeys(read_only, "--ro-bind"), **dict.fromkeys(shared.share, "--ro-bind")})
-    _folders(made, {kept_home: "--bind", **dict.fromkeys(shared.writable, "--bind")})
+    _folders(made, {**roots, **{path: path for path in shared.share}}, "--ro-bind")
+    _folders(made, {path: path for path in (kept_home, *shared.writable)}, "--bind")
+    _own(made, own, shared.writable)
     for path in shared.share:  # below a writable folder they are read-only still
         if within(path, shared.writable):
             made.add("--ro-bind", path, path)
-    _folders(made, dict.fromkeys(extra, "--ro-bind"))
-    top = _protected(shared)
-    for path in dict.fromkeys([*top, *(path for one in seen.looks.values() for path in one.kept)]):
-        if path.parent.name == ".git" and path.parent not in made.held:
-            made.add(
-                "--bind", path.parent, path.parent
-            )  # as a mount it cannot be renamed, and another put in its place
-            made.held.add(path.parent)
-        # Further down it may be gone by now: what held a place for a command in that folder, say.
-        made.add("--ro-bind" if path in top else "--ro-bind-try", path, path)
+    _folders(made, {path: real(path) for path in extra}, "--ro-bind")
+    _names(made, shared, [path for one in seen.looks.values() for path in one.kept], own)
     for path in seen.covered:
         made.add("--ro-bind", os.devnull, path)
     for name in shared.devices:
         _device(made, name)
     made.add("--remount-ro", "/")
     return made
-
-
-def _refuse_data(root: Path, depth: int = 2) -> None:
-    """Raise `Unshareable` for an installation in which somebody keeps Egret's data; it would be shown with it."""
-    listed = list(entries(str(root)))
-    if is_data_folder((entry.name for entry in listed), str(root)):
-        raise Unshareable(f"{root} is an Egret data folder, in what the command or PATH needs: move it")
-    for entry in listed:
-        if depth and entry.is_dir(follow_symlinks=False):
-            _refuse_data(Path(entry.path), depth - 1)
-
-
-def _touches(path: Path, away: Iterable[Path]) -> bool:
-    resolved = real(path)
-    return any(within(one, away) or holds(one, away) for one in (path, resolved))
 
 
 def _system(made: Mounts, kept_home: Path) -> None:
@@ -166,11 +164,13 @@ def _system(made: Mounts, kept_home: Path) -> None:
     system.etc(made, kept_home)
 
 
-def _folders(made: Mounts, wanted: Mapping[Path, str]) -> None:
-    """Mount folders, outer ones first, each at its own path; through a link on the way, at both of its paths."""
+def _folders(made: Mounts, wanted: Mapping[Path, Path], option: str) -> None:
+    """Mount folders, outer ones first, each at its own path; through a link on the way, at both of its paths.
+
+    Where they are without links is given: resolved once more, they might be elsewhere.
+    """
     shown: list[Path] = []
-    for path, option in sorted(wanted.items(), key=lambda item: len(item[0].parts)):
-        resolved = real(path)
+    for path, resolved in sorted(wanted.items(), key=lambda item: len(item[0].parts)):
         if within(resolved, shown) is None:
             made.add(option, resolved, resolved)
         if resolved != path and within(real(path.parent), [*shown, *SYSTEM]) is None:
@@ -183,6 +183,29 @@ def _link(made: Mounts, path: Path, resolved: Path) -> None:
         made.add("--symlink", path.readlink(), path)
     else:
         made.add("--ro-bind", resolved, path)
+
+
+def _own(made: Mounts, own: Iterable[Path], writable: Sequence[Path]) -> None:
+    """Mount folders read-only, and those above each as they are: a mount cannot be renamed, nor another put there."""
+    for path in own:
+        for one in above(path, writable):
+            if one not in made.held:
+                made.add("--bind", one, one)
+                made.held.add(one)
+        made.add("--ro-bind", path, path)
+
+
+def _names(made: Mounts, shared: Shared, below: Iterable[Path], own: Sequence[Path]) -> None:
+    """Mount the names that are kept in writable folders, at their top and `below`, read-only."""
+    top = _protected(shared)
+    for path in dict.fromkeys([*top, *below]):
+        if within(path, own):
+            continue
+        if path.parent.name == ".git" and path.parent not in made.held:
+            made.add("--bind", path.parent, path.parent)  # see `_own`
+            made.held.add(path.parent)
+        # Further down it may be gone by now: what held a place for a command in that folder, say.
+        made.add("--ro-bind" if path in top else "--ro-bind-try", path, path)
 
 
 def _protected(shared: Shared) -> list[Path]:

@@ -18,7 +18,8 @@ from typing import Final, NoReturn
 from egret.sandbox import seccomp, stops, system
 from egret.sandbox.bubblewrap import JOIN_SESSION_KEYRING, KEYCTL
 from egret.sandbox.levels import NoSandbox
-from egret.sandbox.places import SYSTEM
+from egret.sandbox.mounted import MOVED, Moved
+from egret.sandbox.places import SYSTEM, real
 
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
 PATH_BENEATH, NET_PORT = 1, 2
@@ -47,7 +48,7 @@ def abi() -> int:
 def confine(read: Iterable[Path], write: Iterable[Path], port: int) -> None:
     """Confine this process and what it starts: `read` and `write` are paths, `port` the only one to connect to.
 
-    Raises `NoSandbox` where the kernel is too old.
+    Raises `NoSandbox` where the kernel is too old, or where a link is on the way to one of the paths.
     """
     version = abi()
     if version < 4:
@@ -70,12 +71,12 @@ def readable(extra: Iterable[Path]) -> list[Path]:
     system.tree(mounts, "/etc")
     options = mounts.options
     etc = [Path(options[place + 1]) for place, option in enumerate(options) if option.startswith("--ro-bind")]
-    return [*(Path(name) for name in (*SYSTEM, "/proc")), *etc, *extra]
+    return [*(real(Path(name)) for name in (*SYSTEM, "/proc")), *map(real, etc), *extra]
 
 
 def devices() -> list[Path]:
     """Return the devices that every program may use."""
-    return [Path("/dev", name) for name in DEVICES]
+    return [real(Path("/dev", name)) for name in DEVICES]
 
 
 def become(program: str, words: Sequence[str], environ: Mapping[str, str]) -> NoReturn:
@@ -107,7 +108,10 @@ def _beneath(ruleset: int, path: Path, rights: int) -> None:
     except OSError:  # not there
         return
     try:
-        allowed = rights if path.is_dir() else rights & FILE
+        opened = Path(f"/proc/self/fd/{descriptor}").readlink()
+        if opened != path:  # a link was put there since: by code in another sandbox of the same folder
+            raise Moved(MOVED.format(path))
+        allowed = rights if opened.is_dir() else rights & FILE
         _call(ADD_RULE, ruleset, PATH_BENEATH, struct.pack("=Qi", allowed, descriptor), 0)
     finally:
         os.close(descriptor)

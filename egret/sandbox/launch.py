@@ -18,8 +18,10 @@ from egret.sandbox.inherited import variables as inherited
 from egret.sandbox.levels import SAID, Level, choose, no_sandbox, protects
 from egret.sandbox.machine import Machine
 from egret.sandbox.made import Made
+from egret.sandbox.mounted import Source, compare, sources, wait
 from egret.sandbox.namespace import PROXY, Helper, Listeners, NamespaceError, enter
-from egret.sandbox.places import real, records
+from egret.sandbox.own import kept
+from egret.sandbox.places import real, records, within
 from egret.sandbox.roots import companions
 from egret.sandbox.roots import of as roots_of
 from egret.sandbox.terminal import Terminal
@@ -48,7 +50,10 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What was decided before a session is opened. `seen` is None where nothing is mounted."""
+    """What was decided before a session is opened. `seen` is None where nothing is mounted.
+
+    `own` is what is read-only in the writable folders because it runs outside.
+    """
 
     level: Level
     machine: Machine
@@ -56,6 +61,7 @@ class Plan:
     shared: Shared
     seen: Seen | None
     published: Sequence[socket.socket] = ()
+    own: Sequence[Path] = ()
 
     def proxy_url(self, session_url: str) -> str:
         """Return the proxy's URL as the command has it."""
@@ -69,30 +75,47 @@ class Plan:
         return passed
 
     def environ(
-        self, environ: Mapping[str, str], names: Collection[str], dataset: str, folder: Path, say: Callable[[str], None]
+        self,
+        environ: Mapping[str, str],
+        more: Mapping[str, str],
+        *,
+        names: Collection[str],
+        dataset: str,
+        folder: Path,
+        say: Callable[[str], None],
     ) -> dict[str, str]:
-        """Return the user's variables that the command gets. `names` are the dataset's; `folder` is for our files."""
+        """Return the variables that the command gets of the user's, and `more`: what env files say.
+
+        `names` are the dataset's; `folder` is for our files. Code inside can write an env file, so `more` decides
+        nothing outside. Raises `Unshareable` where no HOME can be kept.
+        """
+        added = self.allowed(more, names, say)
         if self.level is Level.OFF:
-            return dict(environ)
-        passed = self.allowed(environ, names, say)
-        home = str(home_of(dataset, environ))
-        return (
-            companions(environ) | passed | {"HOME": home, "PWD": str(self.shared.cwd)} | git_identity(folder, environ)
-        )
+            return {**environ, **added}
+        kept = {"HOME": str(home_of(dataset, environ)), "PWD": str(self.shared.cwd)}
+        passed = companions(environ) | self.allowed(environ, names, say)
+        return passed | added | kept | git_identity(folder, environ)
 
 
 def plan(wishes: Wishes, environ: Mapping[str, str]) -> Plan:
     """Decide on the level and look through the folders; raises `NoSandbox` and `Unshareable`."""
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:
+        raise Unshareable("the working folder was removed: change to one that is there") from None
     machine = machines.find()
     level = choose(wishes.mode, machine, protects(environ))
     shared = Shared(
-        real(Path.cwd()),
+        real(here),
         [real(path) for path in wishes.share],
         [real(path) for path in wishes.share_rw],
         wishes.devices,
     )
     seen = None if level is Level.OFF else examine(shared, environ)
-    return Plan(level, machine, wishes, shared, seen, _published(wishes.publish) if level in MOUNTED else ())
+    own = [] if level is Level.OFF else kept(shared.writable, environ)
+    if own and level is Level.LANDLOCK:
+        raise Unshareable(f"{own[0]} runs outside, and Landlock cannot keep it read-only: work in another folder")
+    return Plan(level, machine, wishes, shared, seen, _published(wishes.publish) if level in MOUNTED else (), own)
 
 
 def _published(ports: Sequence[int]) -> list[socket.socket]:
@@ -142,16 +165,28 @@ def _prepared(chosen: Plan, job: Job) -> int:
     inside = Inside(program, job.words[1:], job.inside, chosen.shared.cwd, bool(terminal), chosen.wishes.userns)
     with contextlib.ExitStack() as stack:
         for folder in chosen.shared.writable:
-            stack.callback(Made(folder, records(job.environ)).close)
+            stack.callback(Made(folder, records(job.environ), chosen.own).close)
+        if chosen.own:
+            job.say(f"read-only inside, for it runs outside: {', '.join(map(str, chosen.own))}")
         mounts = mount(
-            program,
+            _roots(program, chosen, job),
             chosen.shared,
             chosen.seen,
             kept_home=Path(job.inside["HOME"]),
             extra=[*job.extra, PACKAGE],
-            environ=job.environ,
+            own=chosen.own,
         )
-        return _run(chosen, job, Bubblewrap(chosen.machine, mounts, inside), terminal)
+        allowed = sources(mounts.options, chosen.shared.writable)
+        return _run(chosen, job, Bubblewrap(chosen.machine, mounts, inside), terminal, allowed)
+
+
+def _roots(program: str, chosen: Plan, job: Job) -> dict[Path, Path]:
+    """Return what the command needs beside the system, and where that is, for every level; what is left out is said."""
+    found = roots_of(program, job.environ, chosen.shared.cwd, chosen.shared.share_rw)
+    shared = [*chosen.shared.share, *found.shown.values()]
+    for path in (path for path in found.left if within(real(path), shared) is None):
+        job.say(f"not shown: {path}: a file that code in a sandbox could write names it (--share shows a folder)")
+    return found.shown
 
 
 def _become(chosen: Plan, job: Job) -> NoReturn:
@@ -160,21 +195,24 @@ def _become(chosen: Plan, job: Job) -> NoReturn:
 
     room = job.extra[0] / "tmp"
     room.mkdir(mode=0o700, exist_ok=True)
-    roots = roots_of(job.program, job.environ, chosen.shared.cwd)
-    read = landlock.readable([*roots, *chosen.shared.share, *job.extra, PACKAGE])
-    write = [*chosen.shared.writable, Path(job.inside["HOME"]), room, *landlock.devices()]
+    roots = _roots(os.path.abspath(job.program), chosen, job)  # noqa: PTH100  # as above
+    for folder in chosen.shared.writable:
+        Made.remember(folder, records(job.environ))
+    read = landlock.readable([*roots.values(), *chosen.shared.share, *map(real, [*job.extra, PACKAGE])])
+    write = [*chosen.shared.writable, Path(job.inside["HOME"]), real(room), *landlock.devices()]
     landlock.confine(read, write, WayOut.of(job.session_url).port)
     job.say(SAID[Level.LANDLOCK])
     landlock.become(job.program, job.words, {**job.inside, "TMPDIR": str(room)})
 
 
-def _run(chosen: Plan, job: Job, started: Bubblewrap, terminal: Terminal) -> int:
+def _run(chosen: Plan, job: Job, started: Bubblewrap, terminal: Terminal, allowed: Sequence[Source]) -> int:
     try:
         init = started.child()
         helper = enter(init, chosen.machine.nft if chosen.level is Level.FULL else None)
         from egret.sandbox.keeper import Keeper  # noqa: PLC0415  # asyncio loads while bubblewrap and the helper work
 
         level, listeners = _network(helper, init, job.say)
+        compare(wait(init), allowed)
         job.say(SAID[level])
         way_out = WayOut.of(job.session_url)
         return Keeper(started, init, listeners, way_out, terminal, published=chosen.published).run(job.say)

@@ -1,34 +1,43 @@
 """Empty files and folders that hold the place of what must not be written, for as long as a command runs.
 
 Several commands may run in one folder. Each holds a shared lock on the record of what was made there; the last one to
-end, which gets an exclusive one, removes what is still as it was made. After a kill the next one does.
+end, which gets an exclusive one, removes what is still as it was made. After a kill the next one does. The record
+itself stays: it says that the folder was writable in a sandbox (`trust`).
 """
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from egret.sandbox.own import missing as own_missing
+from egret.sandbox.places import record
 from egret.sandbox.writable import missing
 
 
 class Made:
     """What was made in one writable folder. `records` is a folder of ours, hidden from the sandbox."""
 
-    def __init__(self, folder: Path, records: Path) -> None:
+    def __init__(self, folder: Path, records: Path, own: Sequence[Path] = ()) -> None:
+        """Make what is missing in `folder`; `own` are folders that are kept read-only beside (`own`)."""
         records.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._name = records / hashlib.sha256(os.fsencode(folder)).hexdigest()[:32]
+        self._name = record(records, folder)
         with _turn(records):
             self._record = os.open(self._name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             fcntl.flock(self._record, fcntl.LOCK_SH)
-            self._make(folder)
+            self._make([*own_missing(own, folder), *missing(folder)])
 
-    def _make(self, folder: Path) -> None:
+    @staticmethod
+    def remember(folder: Path, records: Path) -> None:
+        """Record that a folder is writable in a sandbox in which no names are kept (Landlock's)."""
+        records.mkdir(parents=True, exist_ok=True, mode=0o700)
+        record(records, folder).touch(mode=0o600)
+
+    def _make(self, wanted: Iterable[tuple[Path, str | None]]) -> None:
         known = _read(self._record)
-        for path, text in missing(folder):
+        for path, text in wanted:
             try:
                 _place(path, text)
             except OSError:  # not ours to write in: then nobody inside writes there either
@@ -56,8 +65,8 @@ def _turn(records: Path) -> Iterator[None]:
 
 def sweep(records: Path) -> None:
     """Do the same for everything that commands left behind which were killed."""
-    for record in records.glob("?" * 32) if records.is_dir() else ():
-        _clear(record)
+    for name in records.glob("?" * 32) if records.is_dir() else ():
+        _clear(name)
 
 
 def _clear(name: Path) -> None:

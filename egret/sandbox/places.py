@@ -1,6 +1,7 @@
 """Which paths of the machine matter to the sandbox: what is shown to everybody, what is empty, what is hidden."""
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -62,6 +63,11 @@ def state_home(environ: Mapping[str, str]) -> Path:
 def records(environ: Mapping[str, str]) -> Path:
     """Return where it is kept what was made in writable folders for the time of a run."""
     return state_home(environ) / "made"
+
+
+def record(kept: Path, folder: Path) -> Path:
+    """Return the record of a folder (resolved) that is, or once was, writable in a sandbox."""
+    return kept / hashlib.sha256(os.fsencode(folder)).hexdigest()[:32]
 
 
 def hidden(environ: Mapping[str, str]) -> tuple[Path, ...]:

@@ -17,6 +17,7 @@ from egret.sandbox import launch, probe
 from egret.sandbox.files import home_of
 from egret.sandbox.levels import SAID, Level, NoSandbox
 from egret.sandbox.places import hidden, home
+from egret.sandbox.writable import Unshareable
 
 TOKEN: Final = "egs_doctor"
 SAYS: Final = {
@@ -42,7 +43,7 @@ def prove(wishes: launch.Wishes, environ: Mapping[str, str]) -> Iterator[Finding
         try:
             chosen = launch.plan(wishes, environ)
             yield from _try(chosen, Path(folder), proxy, environ, said)
-        except NoSandbox as error:
+        except (NoSandbox, Unshareable) as error:
             yield Finding("sandbox", ok=False, said=" ".join(str(error).splitlines()))
         finally:
             os.chdir("/")

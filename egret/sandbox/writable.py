@@ -13,7 +13,7 @@ from typing import Final
 from egret.sandbox.places import EMPTY, KERNEL, SYSTEM, entries, holds, is_data_folder, within
 
 FILES: Final = (".gitmodules", ".egret", "egret.yaml", "egret.yml", ".envrc", ".mcp.json")
-FOLDERS: Final = (".vscode", ".idea", ".claude", ".codex")
+FOLDERS: Final = (".vscode", ".idea", ".claude", ".codex", ".gemini")
 
 KEPT: Final = frozenset({*FILES, *FOLDERS, ".git"})
 

@@ -36,6 +36,7 @@ def test_the_quick_start(tmp_path):
         script = script.replace("postman-echo.com", upstream.origin).replace("127.0.0.1:8700", f"127.0.0.1:{port}")
         environ = {name: value for name, value in os.environ.items() if not name.upper().endswith("_PROXY")} | {
             "XDG_DATA_HOME": str(tmp_path / "data-home"),
+            "TMPDIR": str(tmp_path),
             "EGRET_ADMIN__LISTEN": f"127.0.0.1:{port}",
             "EGRET_PROXY__LISTEN": "127.0.0.1:0",
             "EGRET_GATEWAY__LISTEN": "127.0.0.1:0",

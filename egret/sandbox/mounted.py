@@ -1,0 +1,195 @@
+"""Whether bubblewrap mounted what was examined, seen before it is let go.
+
+bubblewrap takes paths. Code in another sandbox of the same folder can put a link in the place of a folder between our
+look and bubblewrap's, and back. So every mount inside is compared with the list by what the kernel says of it (device
+and path in its file system, proc_pid_mountinfo(5)), not by walking paths that may change under us: it lies in a
+source of the list, and is writable only where that source is.
+"""
+
+import contextlib
+import os
+import re
+import select
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from egret.sandbox.bubblewrap import StartError
+from egret.sandbox.levels import NoSandbox
+from egret.sandbox.places import KERNEL, SYSTEM, real, within
+
+READ_ONLY: Final = ("--ro-bind", "--ro-bind-try")
+WRITABLE: Final = ("--bind", "--dev-bind")
+NODES: Final = ("null", "zero", "full", "random", "urandom", "tty")
+"""What `--dev` of bubblewrap takes from the machine, beside the terminal."""
+
+PATIENCE: Final = 20.0
+"""Seconds for bubblewrap to make its mounts."""
+
+MOVED: Final = (
+    "{} was changed while the sandbox was made, by a program that can write there: end what else runs in that folder, "
+    "and try again"
+)
+
+DELETED: Final = "//deleted"
+_ESCAPED: Final = re.compile(r"\\([0-7]{3})")
+
+
+class Moved(NoSandbox):
+    """Something else was mounted than was examined; the message is for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A line of mountinfo: the file system's device, the path in it, where it is mounted, and whether to write."""
+
+    number: int
+    device: str
+    root: str
+    point: str
+    writable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A place of a file system that may be mounted, with what is below it."""
+
+    device: str
+    root: str
+    writable: bool
+
+
+def listed(text: str) -> list[Mount]:
+    """Read mountinfo."""
+    found = []
+    for line in text.splitlines():
+        fields = line.split(" ")
+        root, point = (_plain(field) for field in fields[3:5])
+        writable = "rw" in fields[5].split(",")
+        found.append(Mount(int(fields[0]), fields[2], root.removesuffix(DELETED) or "/", point, writable))
+    return found
+
+
+def _plain(field: str) -> str:
+    return _ESCAPED.sub(lambda octal: chr(int(octal[1], 8)), field)
+
+
+def _mountinfo(process: int | str) -> str:
+    return Path(f"/proc/{process}/mountinfo").read_bytes().decode("utf-8", "surrogateescape")
+
+
+def sources(options: Sequence[str], writable: Sequence[Path]) -> list[Source]:
+    """Return what bubblewrap is told to mount, and what is mounted below that outside.
+
+    What lies below the folders in `writable` is not looked at again, for it may have changed: its place follows from
+    the folder's. Raises `Moved` where a link is on the way to one already.
+    """
+    wanted = [(options[at + 1], options[at] in WRITABLE) for at in range(len(options) - 1) if _is_bind(options[at])]
+    wanted += [(f"/dev/{name}", True) for name in NODES]
+    with contextlib.suppress(OSError):
+        wanted.append((os.ttyname(1), True))
+    ours = listed(_mountinfo("self"))
+    by_number = {mount.number: mount for mount in ours}
+    found = []
+    for name, is_writable in dict.fromkeys(wanted):
+        inner = within(Path(name), writable)
+        path = str(real(Path(name))) if within(Path(name), (*SYSTEM, *KERNEL, "/etc")) else name
+        above = _at(str(inner or path), by_number)
+        if above is None:
+            continue  # not there: nothing of it can be mounted
+        if inner is not None:
+            above = _last([above, *(mount for mount in ours if _below(mount.point, str(inner)))], name)
+        found.append(Source(above.device, _joined(above.root, os.path.relpath(path, above.point)), is_writable))
+        found += [
+            Source(one.device, one.root, is_writable) for one in ours if one.point != path and _below(one.point, path)
+        ]
+    return found
+
+
+def _is_bind(option: str) -> bool:
+    return option in (*READ_ONLY, *WRITABLE)
+
+
+def _at(path: str, by_number: dict[int, Mount]) -> Mount | None:
+    """Return the mount that a path without links is on; raises `Moved` where it has one by now."""
+    try:
+        descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        if str(Path(f"/proc/self/fd/{descriptor}").readlink()) != path:
+            raise Moved(MOVED.format(path))
+        told = Path(f"/proc/self/fdinfo/{descriptor}").read_text()
+        return by_number[int(told.partition("mnt_id:")[2].split()[0])]
+    except KeyError:  # mounted since
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def _last(mounts: Sequence[Mount], path: str) -> Mount:
+    """Return the innermost of the mounts that hold a path."""
+    return max((one for one in mounts if _below(path, one.point)), key=lambda one: len(one.point))
+
+
+def _below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def _joined(root: str, below: str) -> str:
+    return os.path.normpath(f"{root}/{below}").replace("//", "/")
+
+
+def compare(inside: Sequence[Mount], allowed: Sequence[Source]) -> None:
+    """Raise `Moved` for a mount of the machine's file systems that is not (in) an allowed source."""
+    ours = {mount.device for mount in listed(_mountinfo("self"))}
+    for mount in inside:
+        if mount.device not in ours:
+            continue  # bubblewrap's own: a proc, a tmpfs
+        holding = [one for one in allowed if one.device == mount.device and _below(mount.root, one.root)]
+        best = max((len(one.root) for one in holding), default=None)
+        if best is None or (mount.writable and not any(one.writable for one in holding if len(one.root) == best)):
+            raise Moved(MOVED.format(mount.point))
+
+
+def wait(init: int) -> list[Mount]:
+    """Return the mounts of process `init` once bubblewrap has made all of them; raises `StartError` when it ends.
+
+    The last thing that it does is to make the root, which is another one than ours by then, read-only.
+    """
+    ended = time.monotonic() + PATIENCE
+    for text in _changes(init, ended):
+        mounts = listed(text)
+        points = {mount.point: mount for mount in mounts}
+        if "/" in points and not points["/"].writable and not {"/newroot", "/oldroot"} & set(points):
+            with contextlib.suppress(OSError):
+                if not os.path.samestat(os.stat(f"/proc/{init}/root"), os.stat("/")):  # noqa: PTH116
+                    return mounts
+    raise StartError("it did not finish its mounts")
+
+
+def _changes(init: int, until: float) -> Iterator[str]:
+    """Give mountinfo as often as it changes; it ends with the process, or when the time is over.
+
+    A file of mountinfo tells of changes, but shows what is below the root of the moment at which it was opened.
+    """
+    try:
+        watched, process = os.open(f"/proc/{init}/mountinfo", os.O_RDONLY | os.O_CLOEXEC), os.pidfd_open(init)
+    except OSError:
+        return
+    try:
+        poll = select.poll()
+        poll.register(watched, select.POLLPRI)
+        poll.register(process, select.POLLIN)
+        while (left := until - time.monotonic()) > 0:
+            try:
+                yield _mountinfo(init)
+            except OSError:
+                return
+            if any(number == process for number, _ in poll.poll(left * 1000)):
+                return
+    finally:
+        os.close(watched)
+        os.close(process)
