@@ -8,6 +8,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -184,6 +185,10 @@ def server_engine(url: str, *, read_only: bool) -> Engine:
     return engine
 
 
+_TEXT: Final = partial(str, encoding="utf-8", errors="replace")
+"""Text that is no UTF-8 is read all the same: somebody wrote it to have every query of its table fail."""
+
+
 def _sqlite_engine(url: str, *, read_only: bool) -> Engine:
     path = make_url(url).database
     if not path or path == ":memory:":
@@ -193,6 +198,7 @@ def _sqlite_engine(url: str, *, read_only: bool) -> Engine:
     def connect() -> Any:  # noqa: ANN401 - pysqlite3 has no types
         uri = f"file:{_quote(path)}?mode={mode}"
         connection = pysqlite3.connect(uri, uri=True, check_same_thread=False, isolation_level=None)
+        connection.text_factory = _TEXT
         for pragma in (*_PRAGMAS, *(("query_only = ON",) if read_only else _writing())):
             connection.execute(f"PRAGMA {pragma}")
         return connection
