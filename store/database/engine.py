@@ -18,13 +18,14 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool, StaticPool
 
+from store.database.shape import Shape
 from store.errors import Conflict, Unavailable
 
 log = logging.getLogger(__name__)
 _WAL_RESET_FIXED = (3, 51, 3)
 _PRAGMAS = (
     "busy_timeout = 5000",
-    "foreign_keys = ON",
+    "foreign_keys = OFF",  # we have none: a table that somebody adds does not hold rows of ours fast
     "trusted_schema = OFF",
     "cell_size_check = ON",
     "temp_store = MEMORY",
@@ -50,6 +51,7 @@ class Database:
         self._lock = threading.RLock()
         self._writer = _engine(url, read_only=False)
         self._readers = _engine(url, read_only=True)
+        self.shape = Shape()
         if self.sqlite:
             self._check_journal()
 
@@ -67,6 +69,8 @@ class Database:
     def write(self) -> Iterator[Connection]:
         """Open the one writing transaction (BEGIN IMMEDIATE); commits on success, else nothing is stored."""
         with self._lock, _as_unavailable(), self._writer.connect() as connection, connection.begin():
+            if self.sqlite:
+                self.shape.hold(connection)
             yield connection
 
     @contextmanager

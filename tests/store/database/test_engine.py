@@ -28,7 +28,7 @@ def test_writes_are_synced(store):
         assert pragma(connection, "synchronous") == 2
         assert pragma(connection, "secure_delete") == 1
         assert pragma(connection, "trusted_schema") == 0
-        assert pragma(connection, "foreign_keys") == 1
+        assert pragma(connection, "foreign_keys") == 0
 
 
 def test_readers_cannot_write(store):
