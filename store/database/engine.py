@@ -52,6 +52,9 @@ class Database:
         self._writer = _engine(url, read_only=False)
         self._readers = _engine(url, read_only=True)
         self.shape = Shape()
+        self._names = str(parsed.database), f"{parsed.database}-wal"
+        self._files: dict[str, tuple[int, int]] = {}
+        """Which files the writer has open, by path: device and inode."""
         if self.sqlite:
             self._check_journal()
 
@@ -68,10 +71,31 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """Open the one writing transaction (BEGIN IMMEDIATE); commits on success, else nothing is stored."""
-        with self._lock, _as_unavailable(), self._writer.connect() as connection, connection.begin():
-            if self.sqlite:
-                self.shape.hold(connection)
-            yield connection
+        with self._lock, _as_unavailable(), self._writer.connect() as connection:
+            with connection.begin():
+                if self.sqlite:
+                    self._hold_files()
+                    self.shape.hold(connection)
+                yield connection
+            if self.sqlite:  # who replaced it meanwhile has it without this: nobody is told that it is stored
+                self._hold_files()
+
+    def _hold_files(self) -> None:
+        """Return where the paths still name what is written; else all that is acknowledged is gone at the next start.
+
+        The journal too: it is removed by the last connection that closes, and the writer's never does before.
+        """
+        for name in self._names:
+            try:
+                found = Path(name).stat()
+            except FileNotFoundError:
+                place = None
+            else:
+                place = found.st_dev, found.st_ino
+            if place is not None and name not in self._files:
+                self._files[name] = place
+            if self._files.get(name) != place:
+                raise Unavailable(_REPLACED)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -120,6 +144,10 @@ _BUSY: Final = "The database cannot take this now; nothing was stored. Try again
 _UNWRITABLE: Final = (
     "The database cannot be written; nothing was stored. Its file and folder must belong to the store's user, on a "
     "disk that is not read-only."
+)
+_REPLACED: Final = (
+    "The database's file, or its -wal, was removed or replaced while the store ran: nothing is stored any more. Put "
+    "the right one in place (`egret restore`), then restart the store."
 )
 _DAMAGED: Final = "The database's file is damaged, or no database; put a copy back with `egret restore`."
 _SAID: Final = {

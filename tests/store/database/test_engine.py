@@ -164,3 +164,27 @@ def test_paths_with_odd_characters_work(tmp_path):
     assert reader.fresh
     reader.close()
     made.close()
+
+
+@pytest.mark.parametrize("name", ["egret.db", "egret.db-wal"])
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+def test_a_file_that_is_not_there_any_more_takes_nothing(store, name, how):
+    """What was acknowledged would be gone at the next start: refused, in a sentence, until a restart."""
+    store.dataset(secret())
+    path = store.data / name
+    copy = path.read_bytes()
+    path.unlink()
+    if how == "replaced":
+        (store.data / "copy").write_bytes(copy)
+        (store.data / "copy").rename(path)
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="removed or replaced"):
+            store.put(secret())
+        with pytest.raises(Unavailable, match="removed or replaced"):
+            store.vault.beat()
+
+
+def test_a_file_that_is_replaced_during_a_change_takes_nothing(store):
+    """It is asked again after the commit, before anybody is told."""
+    with pytest.raises(Unavailable, match="removed or replaced"), store.vault._gate.ledger.change():
+        (store.data / "egret.db").rename(store.data / "aside")
