@@ -87,6 +87,35 @@ def test_a_newer_database_stops_the_start(store):
         Vault.open(store.url, store.data)
 
 
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "UPDATE alembic_version SET version_num = '0001'",
+        "INSERT INTO alembic_version VALUES ('0001')",
+        "DELETE FROM alembic_version",
+        "DROP TABLE alembic_version",
+    ],
+)
+def test_a_schema_number_that_is_not_the_tables_stops_the_start(store, edit):
+    """In a sentence, and for good: a restart cannot help."""
+    store.vault.close()
+    with pysqlite3.connect(store.data / "egret.db") as connection:
+        connection.execute(edit)
+    with pytest.raises(KeyMismatch, match="egret restore"):
+        Vault.open(store.url, store.data)
+
+
+def test_a_second_head_is_not_looked_at(store):
+    """The one that the store writes is the one it reads."""
+    store.sql("INSERT INTO head SELECT 2, body, signature FROM head")
+    store.vault.close()
+    store.vault = Vault.open(store.url, store.data)
+    store.dataset(secret())
+    reader = store.reader()
+    assert [each.value.reveal() for each in reader.view(store.caller(reader)).values()] == [CANARY]
+    reader.close()
+
+
 def test_migrations_touch_no_sealed_byte(store):
     """Envelopes and signed documents are the same before and after a start."""
     store.dataset(secret())
