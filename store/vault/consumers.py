@@ -47,7 +47,7 @@ class Consumers(Verbs):
         declaration: Declaration,
         *,
         if_match: str | None = None,
-        if_none_match: bool = False,
+        if_none_match: str | None = None,
     ) -> ConsumerInfo:
         """Create a consumer, or replace what it declares: its sessions have the new names from now on."""
         scope = principal.scope(project)

@@ -44,7 +44,7 @@ class Entries(Verbs):
         entry: NewEntry,
         *,
         if_match: str | None = None,
-        if_none_match: bool = False,
+        if_none_match: str | None = None,
     ) -> EntryInfo:
         """Store a new version, used at once. Rules left out are kept; given ones are free, as the value is entered."""
         target = f"{_AREA[kind]}/{entry.name[:128]}"
