@@ -56,6 +56,6 @@ class Call:
         """Return If-Match as the vault takes it."""
         return etags.if_match(self.request)
 
-    def absent(self) -> bool:
-        """Whether If-None-Match: * asks that the object is not there yet."""
-        return self.request.headers.get("If-None-Match", "").strip() == "*"
+    def absent(self) -> str | None:
+        """Return If-None-Match as the vault takes it: `*`, or entity tags that the object must not have."""
+        return self.request.headers.get("If-None-Match")

@@ -125,7 +125,7 @@ async def _answer(handler: Handler, request: web.Request) -> web.StreamResponse:
     except problem.Fault as fault:
         return problem.response(fault, request_id)
     except StoreError as error:
-        if error.__cause__ is not None or error.code == "internal":
+        if error.__cause__ is not None or problem.status_of(error) == 500:
             _explain(error, request_id)
         return problem.of_store(error, request_id)
     except web.HTTPException as error:

@@ -8,6 +8,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,13 +18,14 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool, StaticPool
 
+from store.database.shape import Shape
 from store.errors import Conflict, Unavailable
 
 log = logging.getLogger(__name__)
 _WAL_RESET_FIXED = (3, 51, 3)
 _PRAGMAS = (
     "busy_timeout = 5000",
-    "foreign_keys = ON",
+    "foreign_keys = OFF",  # we have none: a table that somebody adds does not hold rows of ours fast
     "trusted_schema = OFF",
     "cell_size_check = ON",
     "temp_store = MEMORY",
@@ -49,6 +51,10 @@ class Database:
         self._lock = threading.RLock()
         self._writer = _engine(url, read_only=False)
         self._readers = _engine(url, read_only=True)
+        self.shape = Shape()
+        self._names = str(parsed.database), f"{parsed.database}-wal"
+        self._files: dict[str, tuple[int, int]] = {}
+        """Which files the writer has open, by path: device and inode."""
         if self.sqlite:
             self._check_journal()
 
@@ -65,8 +71,31 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """Open the one writing transaction (BEGIN IMMEDIATE); commits on success, else nothing is stored."""
-        with self._lock, _as_unavailable(), self._writer.connect() as connection, connection.begin():
-            yield connection
+        with self._lock, _as_unavailable(), self._writer.connect() as connection:
+            with connection.begin():
+                if self.sqlite:
+                    self._hold_files()
+                    self.shape.hold(connection)
+                yield connection
+            if self.sqlite:  # who replaced it meanwhile has it without this: nobody is told that it is stored
+                self._hold_files()
+
+    def _hold_files(self) -> None:
+        """Return where the paths still name what is written; else all that is acknowledged is gone at the next start.
+
+        The journal too: it is removed by the last connection that closes, and the writer's never does before.
+        """
+        for name in self._names:
+            try:
+                found = Path(name).stat()
+            except FileNotFoundError:
+                place = None
+            else:
+                place = found.st_dev, found.st_ino
+            if place is not None and name not in self._files:
+                self._files[name] = place
+            if self._files.get(name) != place:
+                raise Unavailable(_REPLACED)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -115,6 +144,10 @@ _BUSY: Final = "The database cannot take this now; nothing was stored. Try again
 _UNWRITABLE: Final = (
     "The database cannot be written; nothing was stored. Its file and folder must belong to the store's user, on a "
     "disk that is not read-only."
+)
+_REPLACED: Final = (
+    "The database's file, or its -wal, was removed or replaced while the store ran: nothing is stored any more. Put "
+    "the right one in place (`egret restore`), then restart the store."
 )
 _DAMAGED: Final = "The database's file is damaged, or no database; put a copy back with `egret restore`."
 _SAID: Final = {
@@ -184,6 +217,10 @@ def server_engine(url: str, *, read_only: bool) -> Engine:
     return engine
 
 
+_TEXT: Final = partial(str, encoding="utf-8", errors="replace")
+"""Text that is no UTF-8 is read all the same: somebody wrote it to have every query of its table fail."""
+
+
 def _sqlite_engine(url: str, *, read_only: bool) -> Engine:
     path = make_url(url).database
     if not path or path == ":memory:":
@@ -193,6 +230,7 @@ def _sqlite_engine(url: str, *, read_only: bool) -> Engine:
     def connect() -> Any:  # noqa: ANN401 - pysqlite3 has no types
         uri = f"file:{_quote(path)}?mode={mode}"
         connection = pysqlite3.connect(uri, uri=True, check_same_thread=False, isolation_level=None)
+        connection.text_factory = _TEXT
         for pragma in (*_PRAGMAS, *(("query_only = ON",) if read_only else _writing())):
             connection.execute(f"PRAGMA {pragma}")
         return connection

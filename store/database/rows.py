@@ -30,7 +30,7 @@ Row = RowMapping
 _MANY = 250
 """Keys of one statement."""
 
-_HEAD = select(head.c.body, head.c.signature)
+_HEAD = select(head.c.body, head.c.signature).where(head.c.id == 1)
 _LOCK_HEAD = _HEAD.with_for_update()
 _NODE = select(nodes.c.body).where(nodes.c.path == bindparam("path"))
 _DOCUMENT = select(documents.c.body, documents.c.signature).where(documents.c.key == bindparam("key"))
@@ -45,7 +45,7 @@ _VERSION = select(versions.c.body, versions.c.signature).where(
 
 def read_head(connection: Connection, *, lock: bool = False) -> tuple[str, bytes] | None:
     """Return the head's body and signature; `lock` keeps other writers waiting (PostgreSQL; SQLite has one)."""
-    row = connection.execute(_LOCK_HEAD if lock else _HEAD).one_or_none()
+    row = connection.execute(_LOCK_HEAD if lock else _HEAD).first()
     return (row[0], row[1]) if row else None
 
 
@@ -56,7 +56,7 @@ def read_node(connection: Connection, path: str) -> bytes | None:
 
 def read_document(connection: Connection, key: str) -> tuple[bytes, bytes] | None:
     """Return a document's body and signature."""
-    row = connection.execute(_DOCUMENT, {"key": key}).one_or_none()
+    row = connection.execute(_DOCUMENT, {"key": key}).first()
     return (row[0], row[1]) if row else None
 
 
@@ -68,7 +68,7 @@ def read_history(connection: Connection, places: Iterable[tuple[int, int]]) -> d
 
 def read_version(connection: Connection, entry: str, number: int) -> tuple[bytes, bytes] | None:
     """Return a version's envelope (or plain variable) and signature; None when gone or destroyed."""
-    row = connection.execute(_VERSION, {"entry": entry, "number": number}).one_or_none()
+    row = connection.execute(_VERSION, {"entry": entry, "number": number}).first()
     return (row[0], row[1] or b"") if row and row[0] is not None else None
 
 
@@ -158,7 +158,7 @@ def remove(connection: Connection, table: Table, **key: object) -> int:
 
 def find(connection: Connection, table: Table, **key: object) -> Row | None:
     """Return one row by equality."""
-    return connection.execute(_find(table, tuple(key)), _keyed(key)).mappings().one_or_none()
+    return connection.execute(_find(table, tuple(key)), _keyed(key)).mappings().first()
 
 
 _SCOPE = ("organisation", "project", "dataset")
@@ -197,7 +197,7 @@ def entries_of(connection: Connection, scope: Scope) -> Sequence[Row]:
 def entry_named(connection: Connection, scope: Scope, kind: str, name: str, environment: str) -> Row | None:
     """Return a live entry by its name."""
     key = {**place(scope), "kind": kind, "name": name, "environment": environment}
-    return connection.execute(_NAMED, _keyed(key)).mappings().one_or_none()
+    return connection.execute(_NAMED, _keyed(key)).mappings().first()
 
 
 def _many(connection: Connection, query: Select[Any], ids: Sequence[str]) -> list[Row]:

@@ -7,7 +7,9 @@ The data plane believes four of them, each verified: `head` (signed), `history` 
 
 from functools import cache
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, PrimaryKeyConstraint, Table, Text
+from sqlalchemy import Column, Index, MetaData, PrimaryKeyConstraint, Table
+
+from store.database.cells import Number, Octets, Small, Words
 
 metadata = MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "pk": "pk_%(table_name)s"},
@@ -15,41 +17,40 @@ metadata = MetaData(
 
 
 def _text(name: str, *, null: bool = False) -> "Column[str]":
-    return Column(name, Text, nullable=null)
-
-
-def _time(name: str, *, null: bool = False) -> "Column[int]":
-    return Column(name, BigInteger, nullable=null)
+    return Column(name, Words, nullable=null)
 
 
 def _count(name: str, *, null: bool = False) -> "Column[int]":
-    return Column(name, BigInteger, nullable=null)
+    return Column(name, Number, nullable=null)
+
+
+_time = _count
 
 
 head = Table(
     "head",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", Small, primary_key=True),
     _text("body"),
-    Column("signature", LargeBinary, nullable=False),
+    Column("signature", Octets, nullable=False),
 )
 
-nodes = Table("nodes", metadata, Column("path", Text, primary_key=True), Column("body", LargeBinary, nullable=False))
+nodes = Table("nodes", metadata, Column("path", Words, primary_key=True), Column("body", Octets, nullable=False))
 
 documents = Table(
     "documents",
     metadata,
-    Column("key", Text, primary_key=True),
-    Column("body", LargeBinary, nullable=False),
-    Column("signature", LargeBinary, nullable=False),
+    Column("key", Words, primary_key=True),
+    Column("body", Octets, nullable=False),
+    Column("signature", Octets, nullable=False),
 )
 
 history = Table(
     "history",
     metadata,
-    Column("level", Integer),
+    Column("level", Small),
     _count("number"),
-    Column("hash", LargeBinary, nullable=False),
+    Column("hash", Octets, nullable=False),
     PrimaryKeyConstraint("level", "number"),
 )
 """Whole subtrees of the history of changes (`store.trust.history`)."""
@@ -57,7 +58,7 @@ history = Table(
 organisations = Table(
     "organisations",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", Words, primary_key=True),
     _text("name"),
     _time("created_at"),
     _text("created_by"),
@@ -84,8 +85,8 @@ datasets = Table(
     _text("filename"),
     _text("state"),
     _text("state_before", null=True),
-    Column("immutable", Integer, nullable=False),
-    Column("strict_bodies", Integer, nullable=False),
+    Column("immutable", Small, nullable=False),
+    Column("strict_bodies", Small, nullable=False),
     _text("hosts"),
     _text("egress"),
     _time("created_at"),
@@ -99,7 +100,7 @@ datasets = Table(
 entries = Table(
     "entries",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", Words, primary_key=True),
     _text("organisation"),
     _text("project"),
     _text("dataset"),
@@ -112,8 +113,8 @@ entries = Table(
     _text("provider"),
     _text("description"),
     _count("rotate_after", null=True),
-    Column("keep_versions", Integer, nullable=False, server_default="10"),
-    Column("groups", Text, nullable=False, server_default="{}"),
+    Column("keep_versions", Small, nullable=False, server_default="10"),
+    Column("groups", Words, nullable=False, server_default="{}"),
     _text("record", null=True),
     _time("created_at"),
     _text("created_by"),
@@ -133,8 +134,8 @@ versions = Table(
     _text("entry"),
     _count("number"),
     _text("state"),
-    Column("body", LargeBinary, nullable=True),
-    Column("signature", LargeBinary, nullable=True),
+    Column("body", Octets, nullable=True),
+    Column("signature", Octets, nullable=True),
     _text("sha256"),
     _text("kid"),
     _text("sealed_hosts"),
@@ -152,7 +153,7 @@ versions = Table(
 sessions = Table(
     "sessions",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", Words, primary_key=True),
     _text("organisation"),
     _text("project"),
     _text("dataset"),
@@ -171,7 +172,7 @@ Index("ix_sessions_expires", sessions.c.expires_at)
 api_keys = Table(
     "api_keys",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", Words, primary_key=True),
     _text("organisation"),
     _time("created_at"),
     _time("last_used_at", null=True),
@@ -244,7 +245,7 @@ consumers = Table(
 audit = Table(
     "audit",
     metadata,
-    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("seq", Number, primary_key=True, autoincrement=False),
     _time("at"),
     _text("organisation"),
     _text("project"),
@@ -259,11 +260,11 @@ Index("ix_audit_scope", audit.c.organisation, audit.c.project, audit.c.dataset, 
 marks = Table(
     "marks",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", Words, primary_key=True),
     _text("fingerprint"),
     _time("created_at"),
     _text("body"),
-    Column("signature", LargeBinary),
+    Column("signature", Octets),
 )
 """Repeatable requests (Idempotency-Key): `body` is the answer, as `signature` says; that is null until it is known."""
 Index("ix_marks_created_at", marks.c.created_at)
@@ -278,9 +279,9 @@ spooled = Table(
 )
 """Lines of use from data planes that share no disk with a store; taken into `audit`, and deleted with that."""
 
-spools = Table("spools", metadata, Column("spool", Text, primary_key=True), _count("seq"), _time("seen_at"))
+spools = Table("spools", metadata, Column("spool", Words, primary_key=True), _count("seq"), _time("seen_at"))
 
-webhooks = Table("webhooks", metadata, Column("id", Text, primary_key=True), _count("seq"))
+webhooks = Table("webhooks", metadata, Column("id", Words, primary_key=True), _count("seq"))
 """Up to which row of `audit` each was told what it wants; `id` is the hash of its URL."""
 
 

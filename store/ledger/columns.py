@@ -28,6 +28,15 @@ def _listed(names: tuple[str, ...]) -> str:
     return json.dumps(list(names))
 
 
+def listed(column: str) -> list[Any]:
+    """Read a column that `text` wrote; what is no such list any more reads as none."""
+    try:
+        found = json.loads(column)
+    except (ValueError, RecursionError):
+        return []
+    return found if isinstance(found, list) else []
+
+
 def entry_columns(state: EntryState) -> dict[str, object]:
     """Return what an entry's row says that is decided elsewhere."""
     return {

@@ -219,6 +219,7 @@ class Ledger:
         self._held = False
         """Whether the witnesses were asked since the start."""
         self._recent = Recent()
+        database.shape.report = self._recent.alarms.sound
 
     @contextmanager
     def change(self) -> Iterator[Transaction]:

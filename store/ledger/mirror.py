@@ -10,9 +10,10 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import ColumnElement, Connection, Text, delete, func, literal, select, type_coerce, update
 
 from store.database import rows
+from store.database.cells import STRANGE
 from store.database.schema import entries, shares, versions
 from store.ledger.columns import entry_columns, scope_columns, scope_row, version_columns
 from store.model import Scope
@@ -109,6 +110,9 @@ class Mirror:
                 self._report(scope, f"entries/{id_}", [FORGED])
                 if drop:
                     self.erase(id_)
+                    if STRANGE in id_:  # which is how it reads, not what stands there
+                        odd = entries.c.id.op("GLOB")("*[^ -~]*") | (func.typeof(entries.c.id) != "text")
+                        self._connection.execute(delete(entries).where(*where, odd))
         table, key = scope_row(scope)
         if known is None and rows.find(self._connection, table, **key) is not None:
             self._report(scope, table.name, [FORGED])
@@ -231,8 +235,13 @@ class Mirror:
         where += [entries.c[name] == getattr(state, name) for name in ("kind", "name", "environment")]
         for id_ in self._connection.execute(select(entries.c.id).where(*where)).scalars().all():
             self._report(state.scope, f"entries/{id_}", [FORGED])
-            self._connection.execute(update(entries).where(entries.c.id == id_).values(environment=f"!{id_}"))
             self._entries.pop(id_, None)
+        self._connection.execute(update(entries).where(*where).values(environment=literal("!") + self._id()))
+
+    def _id(self) -> ColumnElement[str]:
+        """Return each entry's id as text that no other has: SQLite may keep 'a' and the byte of it (`cells`)."""
+        sqlite = self._connection.dialect.name == "sqlite"
+        return type_coerce(func.quote(entries.c.id), Text) if sqlite else entries.c.id
 
     def _write_versions(self, before: EntryState | None, after: EntryState, content: Content | None) -> None:
         old = {} if before is None else {each.number: each for each in before.versions}

@@ -107,7 +107,7 @@ def as_row(stored: Sequence[Any]) -> AuditRow:
     seq, hash_, text, *columns = stored
     try:
         body = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         body = {}
     body = body if isinstance(body, dict) else {}
     return AuditRow(seq, hash_, body, columns == list(listing(body).values()))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from store.database.engine import Database
 from store.database.lock import only
+from store.database.migrations import migrate
 from store.keys.keyring import ControlKeys
 from store.ledger.commit import Ledger
 from store.ledger.repair import Repaired
@@ -15,6 +16,9 @@ def repair(data: Path, url: str, source: Path | None = None) -> Repaired:
     with only(data):
         database = Database(url)
         try:
+            with database.write() as connection:
+                migrate(connection)
+            database.shape.settle()
             return mend(Ledger(database, ControlKeys.load(data)), source)
         finally:
             database.close()

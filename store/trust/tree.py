@@ -43,7 +43,7 @@ def _child(body: bytes, step: int) -> bytes:
 def checked(body: bytes | None, expected: bytes) -> bytes:
     """Return a stored node's body when it has this hash; raises `Tampered`."""
     if body is None or node_hash(body) != expected:
-        raise Tampered("a node of the store's hash tree does not verify")
+        raise Tampered("a node of the store's hash tree does not verify: stop the store, then `egret store repair`")
     return body
 
 

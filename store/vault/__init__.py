@@ -140,9 +140,10 @@ class Vault:
         witnesses = [data / DATA / MARK, *([] if anchored is None else [anchored.path])]
         database = Database(url)
         database.require_durable()
+        gate = Gate(database, keys, clock, HighWater(data, CONTROL, witnesses, enroll=enroll))
         with database.write() as connection:
             migrate(connection)
-        gate = Gate(database, keys, clock, HighWater(data, CONTROL, witnesses, enroll=enroll))
+        database.shape.settle()
         with database.write() as connection:
             gate.ledger.head(connection, lock=True)
         upgrade(gate.ledger)

@@ -21,7 +21,7 @@ from store.model import Scope
 from store.records import ConsumerInfo, Page
 from store.roles import consumer_key
 from store.trust.manifest import session_key_of
-from store.vault.gate import Verbs, check_match, find_scope, nothing
+from store.vault.gate import Verbs, check_match, find_scope, need_scope, nothing
 from store.vault.listing import decode_cursor, page
 
 MAX_SECRETS = 1000
@@ -47,12 +47,12 @@ class Consumers(Verbs):
         declaration: Declaration,
         *,
         if_match: str | None = None,
-        if_none_match: bool = False,
+        if_none_match: str | None = None,
     ) -> ConsumerInfo:
         """Create a consumer, or replace what it declares: its sessions have the new names from now on."""
         scope = principal.scope(project)
         with self._gate.change(principal, "consumers:write", scope, f"consumers/{consumer[:64]}") as transaction:
-            find_scope(transaction.connection, scope)
+            need_scope(transaction, scope)
             _check(consumer, declaration)
             before = self._find(transaction.connection, scope, consumer)
             check_match(_etag(before) if before else None, if_match, if_none_match=if_none_match)
@@ -101,7 +101,7 @@ class Consumers(Verbs):
         scope = principal.scope(project)
         with self._gate.change(principal, "consumers:write", scope, f"consumers/{consumer[:64]}") as transaction:
             connection = transaction.connection
-            find_scope(connection, scope)
+            need_scope(transaction, scope)
             with suppress(Tampered):  # where nothing believable is left of it, it may go
                 check_match(_etag(self._consumer(connection, scope, consumer)), if_match)
             table = sessions.c

@@ -44,7 +44,7 @@ class Entries(Verbs):
         entry: NewEntry,
         *,
         if_match: str | None = None,
-        if_none_match: bool = False,
+        if_none_match: str | None = None,
     ) -> EntryInfo:
         """Store a new version, used at once. Rules left out are kept; given ones are free, as the value is entered."""
         target = f"{_AREA[kind]}/{entry.name[:128]}"
@@ -171,13 +171,14 @@ class Entries(Verbs):
         try:
             with self._edit(principal, scope, kind, name, environment=environment) as edit:
                 row = rows.find(edit.transaction.connection, versions, entry=edit.state.id, number=number)
-                if row is None:
+                if row is None and number not in {each.number for each in edit.state.versions}:
                     raise NotFound("There is no such version.")
                 edit.done(edit.state.without(number).changed(), {})
-                return version_info(edit.state.without(number), row)
+                if row is not None:  # where somebody took it away it is not to be put back
+                    return version_info(edit.state.without(number), row)
         except Tampered:
             self._stop(principal, scope, Stop("destroy", kind.value, name, environment, number))
-            return VersionInfo(number, "destroyed", [], [], 0, "", None)
+        return VersionInfo(number, "destroyed", [], [], 0, "", None)
 
     def _stop(self, principal: Principal, scope: Scope, stop: Stop) -> EntryInfo:
         """Take away what cannot be read: signed beside the manifest, and done as soon as that verifies again."""

@@ -20,7 +20,7 @@ from store.records import KeyInfo, Page
 from store.roles import OWNER
 from store.vault.authentication import Authentication
 from store.vault.fallout import Ended, ended, living
-from store.vault.gate import check_match, fetching, find_scope
+from store.vault.gate import check_match, fetching, need_scope
 from store.vault.key_documents import (
     RIGHTS,
     damaged,
@@ -206,7 +206,7 @@ class Keys(Authentication):
             if principal.key != LOCAL:
                 raise Forbidden("An owner's key is recovered on the machine that holds the data folder.")
             hold(principal, owners_rights())
-            find_scope(transaction.connection, _home(principal))
+            need_scope(transaction, _home(principal))
             return found_owner(transaction, principal.organisation, principal.author)
 
     def _shown(self, connection: Connection, principal: Principal, row: rows.Row) -> Sequence[KeyInfo]:

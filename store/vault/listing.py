@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, not_, or_, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, and_, func, not_, or_, select, type_coerce
 
 from store.checks import check_environment, check_text, is_plain, problem
 from store.database import rows
@@ -93,7 +93,7 @@ def page[T](
 
 def _order(sort: str) -> ColumnElement[Any]:
     if sort == "rotate_due_at":
-        return func.coalesce(entries.c.rotated_at + entries.c.rotate_after * 1000, 2**62)
+        return type_coerce(func.coalesce(entries.c.rotated_at + entries.c.rotate_after * 1000, 2**62), BigInteger)
     if sort == "last_used_at":
         return func.coalesce(entries.c.last_used_at, 0)
     return entries.c[sort]

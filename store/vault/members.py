@@ -25,7 +25,7 @@ from store.model import Scope
 from store.records import MemberInfo, Page, ProjectMember
 from store.roles import BY_GROUPS, INCLUDES, ROLES, Member, member_key, rank
 from store.trust.manifest import session_key_of
-from store.vault.gate import Verbs, check_match, fetching, find_scope, nothing
+from store.vault.gate import Verbs, check_match, fetching, find_scope, need_scope, nothing
 from store.vault.listing import decode_cursor, page
 from store.vault.rights import hold
 
@@ -142,7 +142,7 @@ class Members(Verbs):
         """Give a member a role in a project."""
         scope = principal.scope(project)
         with self._gate.change(principal, "members:write", scope, f"members/{member[:64]}") as transaction:
-            find_scope(transaction.connection, scope)
+            need_scope(transaction, scope)
             document = document_of(self._gate.ledger, transaction.connection, scope, member)
             _check(document["name"], document["email"], role, None)
             _need_rank(principal, scope, document["projects"].get(project), role)
@@ -157,7 +157,7 @@ class Members(Verbs):
         """Take a member's role in a project away."""
         scope = principal.scope(project)
         with self._gate.change(principal, "members:write", scope, f"members/{member[:64]}") as transaction:
-            find_scope(transaction.connection, scope)
+            need_scope(transaction, scope)
             document = document_of(self._gate.ledger, transaction.connection, scope, member)
             if project not in document["projects"]:
                 raise nothing()

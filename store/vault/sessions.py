@@ -18,7 +18,7 @@ from store.lineage import Document, carries, document_key, member_of, opener_of
 from store.model import Scope, SecretValue
 from store.records import Page, SessionInfo
 from store.trust.manifest import session_key_of
-from store.vault.gate import Verbs, fetching, find_scope, need_draft, nothing
+from store.vault.gate import Verbs, fetching, find_scope, need_draft, need_scope, nothing
 from store.vault.key_documents import find_key
 from store.vault.listing import decode_cursor, keyset, page
 from store.vault.rights import hold
@@ -101,7 +101,7 @@ class Sessions(Verbs):
         """End a session: refused everywhere within a second, open tunnels included. Its row need not be there."""
         scope = principal.scope(project, dataset)
         with self._gate.change(principal, "sessions:revoke", scope, f"sessions/{session[:64]}") as transaction:
-            find_scope(transaction.connection, scope)
+            need_scope(transaction, scope)
             self._find(transaction.connection, scope, session)
             rows.remove(transaction.connection, sessions, id=session)
             transaction.drop_document(session_key_of(session))
@@ -110,7 +110,7 @@ class Sessions(Verbs):
         """End all sessions of a dataset; returns how many."""
         scope = principal.scope(project, dataset)
         with self._gate.change(principal, "sessions:revoke", scope, "sessions/*") as transaction:
-            find_scope(transaction.connection, scope)
+            need_scope(transaction, scope)
             query = select(sessions.c.id).where(*rows.within(sessions, scope))
             found = transaction.connection.execute(query).scalars().all()
             for session in found:

@@ -1,6 +1,5 @@
 """What the vault tells: what decides from what is signed, the rest from rows."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -9,6 +8,7 @@ from sqlalchemy import Connection, select, tuple_
 from store.checks import format_duration
 from store.database import rows
 from store.database.schema import entries, versions
+from store.ledger.columns import listed
 from store.ledger.manifests import Kept, Key
 from store.model import NAME, WRITTEN, Kind, Scope
 from store.providers import near_miss
@@ -89,7 +89,7 @@ def _warnings(connection: Connection, states: Sequence[EntryState]) -> dict[str,
 def entry_of(connection: Connection, state: EntryState, row: Mapping[Any, Any]) -> EntryInfo:
     """Return what is told of an entry: what decides from its state, the rest from its row."""
     active, value = state.version(state.active), None
-    warnings = (*(Warned(*pair) for pair in json.loads(row["warnings"])), *near_miss(row["provider"]))
+    warnings = (*(Warned(*pair) for pair in listed(row["warnings"]) if _is_pair(pair)), *near_miss(row["provider"]))
     if state.kind == Kind.VARIABLE and active is not None:
         stored = rows.read_version(connection, state.id, active.number)
         whole = stored is not None and digest(stored[0]) == active.sha256
@@ -126,10 +126,18 @@ def entry_of(connection: Connection, state: EntryState, row: Mapping[Any, Any]) 
     )
 
 
+def _is_pair(found: object) -> bool:
+    return isinstance(found, list) and [type(each) for each in found] == [str, str]
+
+
 def version_info(state: EntryState, row: Mapping[Any, Any]) -> VersionInfo:
     """Return one version's metadata; of one that is kept, what decides from the entry's state."""
     kept = state.version(row["number"])
-    hosts, locations = (json.loads(row["hosts"]), json.loads(row["locations"])) if kept is None else kept.rules
+    told = (
+        [each for each in listed(row["hosts"]) if isinstance(each, str | dict)],
+        [*map(str, listed(row["locations"]))],
+    )
+    hosts, locations = told if kept is None else kept.rules
     return VersionInfo(
         number=row["number"],
         state="destroyed" if kept is None else "active" if kept.number == state.active else "inactive",

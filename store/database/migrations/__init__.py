@@ -1,8 +1,10 @@
 """Schema changes, run at start by the store process. No migration may touch envelope or document bytes."""
 
 from pathlib import Path
+from typing import Final
 
 from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
 from store.errors import KeyMismatch
 
@@ -18,15 +20,35 @@ def migrate(connection: Connection) -> None:
     """Bring the schema to this release's; refuses a database written by a newer release."""
     if connection.dialect.name == "postgresql":  # several stores may start at once
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('egret/migrate'))"))
-    if _current(connection) != _newest():
+    if _current(connection) == _newest():
+        return
+    try:
         _upgrade(connection)
+    except (OperationalError, ProgrammingError) as error:
+        if _waits(error):
+            raise
+        raise KeyMismatch(_WRONG, code="schema") from error
+
+
+_WRONG: Final = (
+    "The database says that another release wrote it than the one that made its tables: its `alembic_version` was "
+    "edited. Put a copy back with `egret restore`."
+)
+
+
+def _waits(error: DBAPIError) -> bool:
+    """Whether trying again may help: all but SQLite's code 1 and PostgreSQL's class 42, for what is there already."""
+    sqlite, server = getattr(error.orig, "sqlite_errorcode", None), getattr(error.orig, "sqlstate", None)
+    return not (sqlite == 1 or str(server).startswith("42"))
 
 
 def _current(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None
     found = connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
-    return str(found[0]) if len(found) == 1 else None
+    if len(found) > 1:
+        raise KeyMismatch(_WRONG, code="schema")
+    return str(found[0]) if found else None
 
 
 def _upgrade(connection: Connection) -> None:

@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from store.errors import Conflict, Unavailable
+from store.errors import Conflict, Tampered, Unavailable
 
 CANARY = "canary-9f3Kq7Zp2Wx8"
 
@@ -31,6 +31,18 @@ def test_a_cause_is_logged_without_its_text(shared, monkeypatch, caplog):
     answer = shared("GET", "/keys/")
     assert answer.status == 503 and answer.headers["Retry-After"] == "1" and CANARY.encode() not in answer.body
     assert CANARY not in caplog.text and "ValueError" in caplog.text
+
+
+def test_what_does_not_verify_is_logged(shared, monkeypatch, caplog):
+    """The answer says that the log has the cause under its id: so it has."""
+
+    def refuse(*_, **__):
+        raise Tampered("a node of the store's hash tree does not verify")
+
+    monkeypatch.setattr(shared.store.vault.keys, "list", refuse)
+    answer = shared("GET", "/keys/")
+    assert answer.status == 500 and answer.code == "internal"
+    assert f"request={answer.json['request_id']} Tampered at test_outer.py" in caplog.text
 
 
 def test_too_many_writes_are_put_off(shared, monkeypatch):

@@ -73,7 +73,9 @@ def test_preconditions(shared, prefix):
     assert put(shared, path, headers=absent).status == 201
     assert put(shared, path, headers=absent).status == 412
     tag = shared("GET", path).headers["ETag"]
-    assert put(shared, path, headers={"If-Match": tag}).status == 200
+    for header in (tag, f'"x", {tag}', f"W/{tag}"):
+        assert put(shared, path, headers={"If-None-Match": header}).status == 412
+    assert put(shared, path, headers={"If-Match": tag, "If-None-Match": '"x"'}).status == 200
     for method, body in (("PUT", {"value": VALUE}), ("PATCH", {"description": "x"}), ("DELETE", None)):
         answer = shared(method, path, body, headers={"If-Match": tag})
         assert answer.status == 412 and answer.code == "precondition_failed"

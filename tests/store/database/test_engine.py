@@ -28,7 +28,7 @@ def test_writes_are_synced(store):
         assert pragma(connection, "synchronous") == 2
         assert pragma(connection, "secure_delete") == 1
         assert pragma(connection, "trusted_schema") == 0
-        assert pragma(connection, "foreign_keys") == 1
+        assert pragma(connection, "foreign_keys") == 0
 
 
 def test_readers_cannot_write(store):
@@ -85,6 +85,35 @@ def test_a_newer_database_stops_the_start(store):
         connection.execute("UPDATE alembic_version SET version_num='9999'")
     with pytest.raises(KeyMismatch, match="newer release"):
         Vault.open(store.url, store.data)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "UPDATE alembic_version SET version_num = '0001'",
+        "INSERT INTO alembic_version VALUES ('0001')",
+        "DELETE FROM alembic_version",
+        "DROP TABLE alembic_version",
+    ],
+)
+def test_a_schema_number_that_is_not_the_tables_stops_the_start(store, edit):
+    """In a sentence, and for good: a restart cannot help."""
+    store.vault.close()
+    with pysqlite3.connect(store.data / "egret.db") as connection:
+        connection.execute(edit)
+    with pytest.raises(KeyMismatch, match="egret restore"):
+        Vault.open(store.url, store.data)
+
+
+def test_a_second_head_is_not_looked_at(store):
+    """The one that the store writes is the one it reads."""
+    store.sql("INSERT INTO head SELECT 2, body, signature FROM head")
+    store.vault.close()
+    store.vault = Vault.open(store.url, store.data)
+    store.dataset(secret())
+    reader = store.reader()
+    assert [each.value.reveal() for each in reader.view(store.caller(reader)).values()] == [CANARY]
+    reader.close()
 
 
 def test_migrations_touch_no_sealed_byte(store):
@@ -164,3 +193,27 @@ def test_paths_with_odd_characters_work(tmp_path):
     assert reader.fresh
     reader.close()
     made.close()
+
+
+@pytest.mark.parametrize("name", ["egret.db", "egret.db-wal"])
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+def test_a_file_that_is_not_there_any_more_takes_nothing(store, name, how):
+    """What was acknowledged would be gone at the next start: refused, in a sentence, until a restart."""
+    store.dataset(secret())
+    path = store.data / name
+    copy = path.read_bytes()
+    path.unlink()
+    if how == "replaced":
+        (store.data / "copy").write_bytes(copy)
+        (store.data / "copy").rename(path)
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="removed or replaced"):
+            store.put(secret())
+        with pytest.raises(Unavailable, match="removed or replaced"):
+            store.vault.beat()
+
+
+def test_a_file_that_is_replaced_during_a_change_takes_nothing(store):
+    """It is asked again after the commit, before anybody is told."""
+    with pytest.raises(Unavailable, match="removed or replaced"), store.vault._gate.ledger.change():
+        (store.data / "egret.db").rename(store.data / "aside")

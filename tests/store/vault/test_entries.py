@@ -370,14 +370,14 @@ def test_if_match_never_loses_an_update(store):
         lambda: store.vault.entries.put(*args, secret(), if_match=old),
         lambda: store.vault.entries.patch(*args, "API_KEY", Change(description="x"), if_match=old),
         lambda: store.vault.entries.delete(*args, "API_KEY", if_match=old),
-        lambda: store.vault.entries.put(*args, secret(), if_none_match=True),
+        lambda: store.vault.entries.put(*args, secret(), if_none_match="*"),
         lambda: store.vault.entries.put(*args, secret("NEW"), if_match="*"),
         lambda: store.vault.datasets.replace(store.owner, "default", "ds", Upload("x"), if_match='"d99"'),
     ):
         with pytest.raises(PreconditionFailed):
             call()
     assert store.info().version == 2
-    store.vault.entries.put(*args, secret("NEW"), if_none_match=True)
+    store.vault.entries.put(*args, secret("NEW"), if_none_match="*")
     described = store.vault.entries.patch(*args, "API_KEY", Change(description="x"), if_match=fresh.etag)
     assert described.etag != fresh.etag
 
