@@ -65,8 +65,19 @@ class Pool:
             if not self._shared.plain(key):
                 return None
             key = key._replace(http2=False)
-        up = self._take(key, repeatable=repeatable)
-        return None if up is None else H1Lane(up, key)
+        kept = self._kept.get(key)
+        patience = time.monotonic() - (IDLE if repeatable else RECENT)
+        while kept:
+            up = kept.pop()  # the one used last is the least likely to be closed by the other side
+            if not up.idle:
+                continue
+            if up.since < patience:  # and those below are older still
+                kept.append(up)
+                return None
+            up.idle = False
+            up.reused = True
+            return H1Lane(up, key)
+        return None
 
     async def lane(self, key: Key, who: Caller, *, repeatable: bool, fresh: bool = False) -> Lane:
         """Return a lane to a destination where none is `ready`; `fresh`: on a new connection. Raises `Refused`."""
@@ -82,21 +93,6 @@ class Pool:
             return lane
         key = key._replace(http2=False)
         return H1Lane(await self.dial(key, who), key)
-
-    def _take(self, key: Key, *, repeatable: bool) -> Up | None:
-        kept = self._kept.get(key)
-        patience = time.monotonic() - (IDLE if repeatable else RECENT)
-        while kept:
-            up = kept.pop()  # the one used last is the least likely to be closed by the other side
-            if not up.idle:
-                continue
-            if up.since < patience:  # and those below are older still
-                kept.append(up)
-                return None
-            up.idle = False
-            up.reused = True
-            return up
-        return None
 
     def give_back(self, lane: H1Lane) -> None:
         """Keep a connection for the next exchange, unless it is not clean."""

@@ -6,7 +6,7 @@ from forward import Forward
 from served import receive
 
 MOST = {
-    "express": {"injected": 112, "searched": 95, "elsewhere": 80},
+    "express": {"injected": 110, "searched": 95, "elsewhere": 80},
     "mitmproxy": {"injected": 125, "searched": 110, "elsewhere": 92},
 }
 
@@ -15,7 +15,7 @@ MOST = {
 def test_a_warm_get_runs_through_few_functions(engine, tmp_path, kind):
     """The fifth GET of a tunnel: nothing is dialled, parsed or decided that was known from the one before."""
     found = ran(tmp_path, kind)
-    assert 20 < len(found) < MOST[engine][kind], found
+    assert 20 < len(found) < MOST[engine][kind], (len(found), found)
 
 
 def test_where_no_value_reaches_all_is_as_without_secrets(engine, tmp_path):

@@ -285,7 +285,7 @@ def pieces(request, conn):
 
 
 def lengthy(request, conn):
-    return response(b"x" * (PIECE + 99) + Gatehouse.KEY, b"Content-Type: text/plain")
+    return response(b"x" * (PIECE + 99) + Gatehouse.KEY, b"Content-Type: text/plain", b"Link: </x>; rel=next")
 
 
 def half(request, conn):
