@@ -38,7 +38,7 @@ def kept(writable: Sequence[Path], environ: Mapping[str, str]) -> list[Path]:
         for folder in writable:
             if within(folder, [real(inner)]):
                 raise Unshareable(f"{folder} is in Egret's own installation: work in another folder")
-    ordered = sorted(found, key=lambda path: len(path.parts))
+    ordered = sorted(found, key=lambda path: (len(path.parts), path))
     return [path for place, path in enumerate(ordered) if within(path, ordered[:place]) is None]
 
 

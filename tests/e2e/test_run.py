@@ -120,12 +120,12 @@ def test_code_asks_for_its_own_session(egret, run):
         assert VALUE not in done.stdout + done.stderr
 
 
-def test_a_session_that_is_over_is_told_nothing(egret, dataset, run):
+def test_a_session_that_is_over_is_told_nothing(egret, dataset, run, tmp_path):
     """Here revoked from outside, while its command runs."""
     script = 'echo "$EGRET_SESSION"; read go; exec "$0" kv get region'
     words = [EGRET, "run", "-d", "run", "--", "sh", "-c", script, EGRET]
     with subprocess.Popen(
-        words, env=with_key(egret, dataset), text=True,
+        words, env=with_key(egret, dataset), text=True, cwd=tmp_path,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as process:  # fmt: skip
         session = process.stdout.readline().strip()

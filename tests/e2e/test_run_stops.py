@@ -121,7 +121,7 @@ def test_what_is_gone_since_the_look(tmp_path):
     shared, environ = files.Shared(work), {"HOME": str(tmp_path), "PATH": "/usr/bin"}
     seen = files.examine(shared, environ)
     (work / "below/.envrc").unlink()
-    mounts = files.mount("/usr/bin/touch", shared, seen, kept_home=home, extra=[], environ=environ)
+    mounts = files.mount({}, shared, seen, kept_home=home, extra=[])
     inside = Inside("/usr/bin/touch", [str(work / "ran")], environ, work, terminal=False)
     started = Bubblewrap(machine.find(), mounts, inside)
     started.child()

@@ -171,7 +171,8 @@ for name in ("env", "env/bin", "lib", "lib/below", "node_modules", "node_modules
 open("lib/beside/file", "w").close(); open("env/file", "w").close()
 """
     path = f"{project}/env/bin:{project}/node_modules/.bin:{os.environ['PATH']}"
-    paths = f"{project}/lib/below:{os.environ.get('PYTHONPATH', '')}"
+    # An empty part would be the working folder.
+    paths = ":".join(filter(None, [f"{project}/lib/below", os.environ.get("PYTHONPATH", "")]))
     done = run("--", "/usr/bin/python3", "-c", code, PATH=path, PYTHONPATH=paths)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     assert f"read-only inside, for it runs outside: {project}/env/bin" in done.stderr

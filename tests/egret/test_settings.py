@@ -113,7 +113,7 @@ def test_environment_trust_may_be_cleared(tmp_path):
         ("proxy: {listen: 8080}", "line 1", "HOST:PORT"),
         (f"audit: {{webhooks: ['http://ops.example.com/{CANARY}']}}", "line 1", "https:// URLs"),
         (f"audit: {{webhooks: ['https://user:{CANARY}@ops.example.com/']}}", "line 1", "https:// URLs"),
-        ("proxy: " + "[" * 100_000, "egret.yaml", "nested too deeply"),
+        ("proxy: " + "[" * 100_000, "", "nested too deeply"),
         ("audit: {webhooks: ['https://']}", "line 1", "https:// URLs"),
         ("audit: {webhooks: ['https://a.example:99999/']}", "line 1", "https:// URLs"),
         ("audit: {webhooks: ['https://a.example/ b']}", "line 1", "https:// URLs"),

@@ -84,6 +84,9 @@ class Egret:
         if getattr(self, "urls", None):
             environ |= {"EGRET_URL": self.urls["admin"], "EGRET_API_KEY": self.key}
         environ |= kwargs.pop("env", {})
+        if args[:1] == ("run",):  # never in the checkout, whose files would run outside the sandbox
+            (self.folder / "work").mkdir(exist_ok=True)
+            kwargs.setdefault("cwd", self.folder / "work")
         done = subprocess.run(
             [*kwargs.pop("prefix", ()), kwargs.pop("program", getattr(self, "program", EGRET)), *args],
             text=True,
