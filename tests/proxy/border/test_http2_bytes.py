@@ -76,7 +76,7 @@ async def test_values_of_one_length_give_one_length(border, upstream):
 async def test_what_is_looked_up_can_hold_no_value(border, upstream, name):
     """`PLAIN` is pseudo-fields that are ours, and fields in which no placeholder is replaced."""
     border.reader.put("KEY", VALUE, upstream.origin)
-    assert name in {b":method", b":scheme", b":authority"} | _FRAMING
+    assert name in {b":method", b":scheme", b":authority"} or name.decode() in _FRAMING
     if not name.startswith(b":"):
         answer = await border.ask(upstream, b"/", (name, b"#{SECRETS.KEY}"))
         assert answer.get(b"egret-injected") == b""
