@@ -223,8 +223,8 @@ class Body:
             self.ended = True
             return
         end = self._buffer.find(b"\r\n\r\n", max(0, self._scanned - 3))
-        self._scanned = len(self._buffer)
         if end < 0:
+            self._scanned = len(self._buffer)
             if self._scanned > self._limit:
                 raise Malformed("trailers")
             return

@@ -54,7 +54,7 @@ class Plane:
         self.services = Services(self.reader, guard, self.limits, Spool(folder / "spool"), budgets)
         self.caller = self.reader.caller(token)
         self.view = self.services.view(self.caller)
-        asyncio.run(self.services.searches.prepare(self.view))
+        asyncio.run(self.services.searches.prepare(self.view, HOST))
 
     def head(self, block):
         """Read a head as the server does."""

@@ -27,7 +27,7 @@ def migrate(connection: Connection) -> None:
     except (OperationalError, ProgrammingError) as error:
         if _waits(error):
             raise
-        raise KeyMismatch(_WRONG, code="schema") from error
+        raise KeyMismatch(_WRONG) from error
 
 
 _WRONG: Final = (
@@ -47,7 +47,7 @@ def _current(connection: Connection) -> str | None:
         return None
     found = connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
     if len(found) > 1:
-        raise KeyMismatch(_WRONG, code="schema")
+        raise KeyMismatch(_WRONG)
     return str(found[0]) if found else None
 
 

@@ -364,7 +364,8 @@ def amiss(proxy, monitor, scene, answer, up, words, *, whole):
         yield "the exchange succeeded"
     if not whole and answer.startswith((b"HTTP/1.1 2", b"HTTP/2 2")) and _looks_whole(answer):
         yield "a part looks whole"
-    if code(answer) not in ("", "internal", "upstream_unreachable", "store_unavailable"):
+    told = "authority_mismatch" if "server name failed closed" in words else ""  # of a name that was not understood
+    if code(answer) not in ("", "internal", "upstream_unreachable", "store_unavailable", told):
         yield f"{answer[:80]}"
 
 
