@@ -70,7 +70,9 @@ def test_the_sweep_can_fail(store):
 
 REVEALS = {
     "store/keys/sealing.py": 1,  # seal
-    "store/vault/upload.py": 4,  # check its bytes, and what stands beside it, before sealing
+    "store/vault/upload.py": 5,  # check its bytes, its parts and what stands beside it, before sealing
+    "store/credential.py": 1,  # the parts of a key that signs, each searched for
+    "egret/sealed.py": 1,  # the same check, where the client seals
     "store/vault/versions.py": 1,  # a variable, stored in clear
     "store/reader/values.py": 1,  # the canary
     "store/reader/warm.py": 1,  # encrypted again, under a key of this process
@@ -84,11 +86,12 @@ REVEALS = {
     "egret/cli/key.py": 1,  # the owner key, recovered by the operator
     "store/reader/view.py": 1,  # plain variables, told to their session
     "proxy/border/hits.py": 3,  # whether the value in an answer was sent with its request
+    "proxy/border/signing.py": 3,  # a request is signed with it, at the border
     "proxy/core/inject.py": 1,  # at the border
     "proxy/core/edit.py": 1,  # at the border
     "proxy/core/scrub/scrubber.py": 1,  # what is searched for
     "proxy/core/searches.py": 1,  # the same, of what reaches a host
-    "store/advice.py": 1,  # whether it can be guessed, said once to who uploads it
+    "store/advice.py": 2,  # whether it or a part of it can be guessed, said once to who uploads it
     "store/reach.py": 1,  # how strong it is, in the data plane
 }
 """Who may read a value's bytes. A new line here needs a reason, and a reviewer."""
