@@ -22,8 +22,13 @@ ONE_OF: JsonDict = {
     "oneOf": [
         {"required": ["value"], "properties": {"value": _TEXT, "sealed": _NONE}},
         {"required": ["sealed"], "properties": {"value": _NONE, "sealed": _TEXT}},
-    ]
+    ],
+    "anyOf": [
+        {"properties": {"parameters": _NONE}},
+        {"required": ["kind"], "properties": {"kind": {"const": "aws"}}},
+    ],
 }
+"""A value in one of two forms; parameters with a kind that has some."""
 Provider = Annotated[str, shape(f"^{LABEL[1:-1]}$|^$", maxLength=64, examples=["openai"])]
 Rule = str | dict[str, object]
 Binding = Annotated[

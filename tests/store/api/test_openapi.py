@@ -59,11 +59,18 @@ def test_failures_name_their_codes(document):
 
 @pytest.mark.timeout(900)
 def test_schemathesis_finds_nothing(shared, tmp_path):
-    """All checks of schemathesis hold: schemas, statuses, refusals of bad data, authentication, use after delete."""
+    """All checks of schemathesis hold: schemas, statuses, refusals of bad data, authentication, use after delete.
+
+    But for what a schema cannot say: that the text of a value of kind `aws` is JSON with two members or three.
+    """
     command = [
         SCHEMATHESIS, "run", f"{shared.url}/openapi.json", "-H", f"Authorization: Api-Key {shared.key}",
         "--checks", "all", "--max-examples", "2", "--include-path-regex", ONE_LEVEL, "--generation-deterministic",
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=880)
-    assert done.returncode == 0, done.stdout[-6000:]
+    found = set(re.findall(r"^ *- (ST\d.*)$", done.stdout, re.MULTILINE))
+    codes = set(re.findall(r'"pointer": "[^"]*", "code": "(\w+)"', done.stdout))
+    assert done.returncode == 0 or (found, codes) == ({"ST202 Schema-valid request rejected"}, {"value_not_aws"}), (
+        done.stdout[-6000:]
+    )
     assert int(re.search(r"(\d+) generated", done.stdout)[1]) > 1000
