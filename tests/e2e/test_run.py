@@ -122,8 +122,10 @@ def test_code_asks_for_its_own_session(egret, run):
 
 def test_a_session_that_is_over_is_told_nothing(egret, dataset, run, tmp_path):
     """Here revoked from outside, while its command runs."""
-    script = 'echo "$EGRET_SESSION"; read go; exec "$0" kv get region'
-    words = [EGRET, "run", "-d", "run", "--", "sh", "-c", script, EGRET]
+    script = (
+        "import os, sys; print(os.environ['EGRET_SESSION'], flush=True); input(); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    words = [EGRET, "run", "-d", "run", "--", sys.executable, "-c", script, EGRET, "kv", "get", "region"]
     with subprocess.Popen(
         words, env=with_key(egret, dataset), text=True, cwd=tmp_path,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
