@@ -22,7 +22,8 @@ from store.credential import check_parts, parse_credential, secrets_of
 from store.errors import Invalid
 from store.keys.envelope import PUBLIC_SIZE, SUITE, Binding
 from store.keys.sealing import Sealer
-from store.model import Credential, Kind, Scope, SecretValue
+from store.kinds import Credential
+from store.model import Kind, Scope, SecretValue
 from store.providers import Provider, find_provider, named_hosts, named_locations, rules_for
 from store.rules import Rules, canonical_rules, parse_rules
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Final
 
 from store.credential import secrets_of
-from store.model import STATIC, Kind, SecretValue
+from store.kinds import STATIC
+from store.model import Kind, SecretValue
 from store.records import EntryInfo, NewEntry, Warned
 from store.strength import strong
 

@@ -1,6 +1,6 @@
 """What is done with a secret's value: it is written as it is, or a credential is made of its parts.
 
-`store.model.Credential` is what an upload says of that; here it is read, and held against the value.
+`store.kinds.Credential` is what an upload says of that; here it is read, and held against the value.
 
     static   any value; written where its placeholder stands
     aws      {"access_key_id", "secret_access_key", "session_token"?}; requests are signed with it, it is never written
@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from store.errors import Invalid, Problem
-from store.model import AWS, KINDS, STATIC, Credential, SecretValue
+from store.kinds import AWS, KINDS, STATIC, Credential
+from store.model import SecretValue
 
 _MOST: Final = 64
 _PARAMETERS: Final = {STATIC: frozenset[str](), AWS: frozenset({"services", "regions"})}

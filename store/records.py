@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from store.model import WRITTEN, Credential, Kind, Scope, SecretValue
+from store.kinds import WRITTEN, Credential
+from store.model import Kind, Scope, SecretValue
 
 Rule = str | Mapping[str, object]
 
@@ -29,7 +30,7 @@ class NewEntry:
     groups: "Sequence[GroupGrant] | None" = None
     """What groups may do with it; None leaves as is."""
     kind: str | None = None
-    """What is done with the value; None: `static`. With `parameters` it becomes a `store.model.Credential`."""
+    """What is done with the value; None: `static`. With `parameters` it becomes a `store.kinds.Credential`."""
     parameters: Mapping[str, object] | None = None
 
 

@@ -12,7 +12,8 @@ import json
 from dataclasses import dataclass
 
 from store.errors import Tampered
-from store.model import MAX_VALUE, WRITTEN, Credential, Kind, Scope
+from store.kinds import WRITTEN, Credential
+from store.model import MAX_VALUE, Kind, Scope
 from store.trust.signing import frame
 
 MAGIC = b"HSE1"

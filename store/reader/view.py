@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from store.credential import secrets_of
-from store.model import Credential, Denial, Destination, Grant, Kind, Location, SecretValue, Use
+from store.kinds import Credential
+from store.model import Denial, Destination, Grant, Kind, Location, SecretValue, Use
 from store.presets import preset_of
 from store.reach import Stored, among, scrub_hosts
 from store.reader.session import Session

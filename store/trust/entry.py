@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
-from store.model import WRITTEN, Credential, Scope
+from store.kinds import WRITTEN, Credential
+from store.model import Scope
 from store.reach import STRONG_FOR
 from store.rules import Rules
 from store.trust.signing import canonical, digest

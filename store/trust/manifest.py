@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from store.errors import Invalid, Tampered, Unavailable
-from store.model import WIDENED, WRITTEN, Credential, Kind, Location, Scope
+from store.kinds import WRITTEN, Credential
+from store.model import WIDENED, Kind, Location, Scope
 from store.rules import DestinationRule
 from store.trust.signing import canonical
 

@@ -20,7 +20,8 @@ from store.checks import (
 from store.credential import check_parts, parse_credential, secrets_of
 from store.errors import Tampered
 from store.keys.envelope import MAX_ENVELOPE, Envelope
-from store.model import WRITTEN, Credential, Kind, SecretValue
+from store.kinds import WRITTEN, Credential
+from store.model import Kind, SecretValue
 from store.presets import beyond
 from store.providers import find_provider, label_of, named_hosts, named_locations
 from store.records import NewEntry, Warned

@@ -10,11 +10,12 @@ from store.checks import problem
 from store.keys.envelope import Binding
 from store.keys.sealing import Sealer, sign_envelope
 from store.keys.tokens import random_text
+from store.kinds import Credential
 from store.ledger.binding import binding_of
 from store.ledger.commit import Transaction
 from store.ledger.manifests import Draft
 from store.ledger.mirror import Content
-from store.model import NAME, Credential, Kind, Scope
+from store.model import NAME, Kind, Scope
 from store.providers import rules_for
 from store.trust.entry import KEEP_VERSIONS, EntryState, VersionState
 from store.trust.signing import digest

@@ -8,9 +8,10 @@ from sqlalchemy import Connection, select, tuple_
 from store.checks import format_duration
 from store.database import rows
 from store.database.schema import entries, versions
+from store.kinds import WRITTEN
 from store.ledger.columns import listed
 from store.ledger.manifests import Kept, Key
-from store.model import NAME, WRITTEN, Kind, Scope
+from store.model import NAME, Kind, Scope
 from store.providers import near_miss
 from store.records import DatasetInfo, EntryInfo, VersionInfo, Warned
 from store.trust.entry import EntryState

@@ -5,19 +5,8 @@ from dataclasses import dataclass, field
 
 from store.credential import secrets_of
 from store.errors import NotAuthenticated, Unavailable
-from store.model import (
-    DEFAULT_LOCATIONS,
-    WRITTEN,
-    Caller,
-    Credential,
-    Denial,
-    Destination,
-    Kind,
-    Location,
-    Scope,
-    SecretValue,
-    Use,
-)
+from store.kinds import WRITTEN, Credential
+from store.model import DEFAULT_LOCATIONS, Caller, Denial, Destination, Kind, Location, Scope, SecretValue, Use
 from store.reach import Stored, among, scrub_hosts
 from store.rules import DestinationRule
 

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from store.model import DEFAULT_LOCATIONS, WRITTEN, Credential, Denial, Destination, Kind, Location, SecretValue, Use
+from store.kinds import WRITTEN, Credential
+from store.model import DEFAULT_LOCATIONS, Denial, Destination, Kind, Location, SecretValue, Use
 
 
 @dataclass(frozen=True)

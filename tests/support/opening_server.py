@@ -10,7 +10,8 @@ from store.keys.envelope import Binding, Envelope, key_id
 from store.keys.keyring import PublicKeys
 from store.keys.opening import Opener, opening_keys
 from store.keys.sealing import sign_envelope
-from store.model import Credential, Kind, Scope
+from store.kinds import Credential
+from store.model import Kind, Scope
 from store.trust.signing import Verifier, Writer
 
 _SEED, _STORE = b"\x07" * 32, b"\x01" * 16

@@ -19,7 +19,8 @@ from proxy.core import inject
 from proxy.core.message import Head
 from proxy.core.refusal import Refused
 from store.credential import AwsKey
-from store.model import Credential, Destination, SecretValue
+from store.kinds import Credential
+from store.model import Destination, SecretValue
 
 NOW = dt.datetime(2026, 11, 22, 6, 30, 0, tzinfo=dt.UTC)
 SECRET, TOKEN = "k3Vq9xPw2LmN8rT5yB1/" * 2, "FwoGZXIvYXdzEBYaD" + "x" * 40

@@ -8,7 +8,8 @@ from proxy.core.edit import Budget, Editor
 from proxy.core.message import Head
 from proxy.core.placeholder import Surface, find
 from proxy.core.refusal import Refused
-from store.model import Credential, Destination, Location, Use
+from store.kinds import Credential
+from store.model import Destination, Location, Use
 
 HOST = Destination(True, "s3.us-east-1.amazonaws.com", 443)
 NAMES = Names([Known("KEY", b"canary", (HOST,), credential=Credential("aws")), Known("TEXT", b"text", (HOST,))])

@@ -6,7 +6,8 @@ from names import Known, Names
 from proxy.core import inject
 from proxy.core.message import Head
 from proxy.core.refusal import Refused
-from store.model import Credential, Destination, Kind
+from store.kinds import Credential
+from store.model import Destination, Kind
 
 HOST = Destination(True, "s3.us-east-1.amazonaws.com", 443)
 NAMES = Names(

@@ -13,7 +13,8 @@ from store.errors import KeyMismatch, Tampered
 from store.keys.envelope import Binding, Envelope, key_id, pad, unpad
 from store.keys.opening import Opener, opening_keys
 from store.keys.sealing import Sealer, sign_envelope
-from store.model import MAX_VALUE, Credential, Kind, Scope, SecretValue
+from store.kinds import Credential
+from store.model import MAX_VALUE, Kind, Scope, SecretValue
 from store.trust.signing import Writer
 
 SEED = bytes(range(32))

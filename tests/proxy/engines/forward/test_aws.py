@@ -22,7 +22,7 @@ from forward import Forward
 from stores import Store, secret
 
 from proxy.border import endpoints
-from store.model import Credential
+from store.kinds import Credential
 
 KEY_ID, ID, TOKEN = "AKIAIOSFODNN7EXAMPLE", "ASIAIOSFODNN7EXAMPLE", "FwoGZXIvYXdzEBYaD" + "x" * 40
 SECRET = Draw("aws").letters(40)

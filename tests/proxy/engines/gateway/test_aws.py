@@ -11,7 +11,8 @@ from draw import Draw
 from gatehouse import LOOPBACK, Gatehouse
 
 from proxy.admission.destination import AddressGuard
-from store.model import Credential, Destination
+from store.kinds import Credential
+from store.model import Destination
 
 ID, SECRET = "AKIAIOSFODNN7EXAMPLE", Draw("aws").letters(40)
 HOST = f"dynamodb.{REGION}.amazonaws.com"
