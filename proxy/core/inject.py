@@ -7,18 +7,17 @@ In a head nothing is carried: an occurrence that may not be injected refuses the
 of the rules is the one that is told (unknown name before destination before location), and among equals the leftmost.
 """
 
-import base64
-import binascii
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
-from typing import ClassVar, Final
+from typing import Final
 
 from proxy.core import sigv4
 from proxy.core.edit import Budget
 from proxy.core.encoding import NotEncodable, encode
+from proxy.core.found import Found, search, splice
 from proxy.core.limits import DEFAULT, Limits
 from proxy.core.message import Fields, Head
 from proxy.core.placeholder import Occurrence, Surface, find, may_hold
@@ -27,9 +26,6 @@ from store.model import Denial, Grant, Kind, Location, Resolver, Use
 
 _RULES: Final = {Denial.UNKNOWN: 0, Denial.DESTINATION: 1, Denial.LOCATION: 2}
 _FIT: Final = 3
-_BASIC: Final = re.compile(rb"([Bb][Aa][Ss][Ii][Cc][ \t]+)([A-Za-z0-9+/_-]+)(={0,2})[ \t]*")
-_CREDENTIALS: Final = frozenset((b"authorization", b"proxy-authorization"))
-_CREDENTIAL_SIZES: Final = frozenset(map(len, _CREDENTIALS))
 _FRAMING: Final = frozenset(
     (
         "host",
@@ -42,12 +38,9 @@ _FRAMING: Final = frozenset(
         "content-encoding",
     )
 )
-_SURFACES: Final = {b"cookie": Surface.COOKIE, b"sec-websocket-protocol": Surface.PROTOCOL}
 _DOTS: Final = (b".", b"..")
-_BLANKS: Final = (b" ", b"\t")
 
 Key = tuple[Kind, str, Location, str]
-Writer = Callable[[Occurrence], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +61,7 @@ class Plan:
 
     grants: dict[Key, Grant] = field(repr=False)
     budget: Budget
-    found: "_Found" = field(repr=False)
+    found: "Found" = field(repr=False)
     names: tuple[str, ...] = ()
     uses: tuple[tuple[Grant, Use], ...] = field(default=(), repr=False)
     signing: Signing | None = None
@@ -85,7 +78,7 @@ class Plan:
 
         A head that is not the very one which was planned is searched anew: nothing is written without a grant.
         """
-        found = self.found if self.found.head is head else _search(head)
+        found = self.found if self.found.head is head else search(head)
         fields = list(head.fields)
         for place, header, part in found.parts:
             write = partial(self._open, surface=part.surface, location=Location.HEADER, header=header)
@@ -115,7 +108,7 @@ class Plan:
         path, mark, query = head.target.partition(b"?")
         segments = [self._segment(segment) for segment in path.split(b"/")]
         write = partial(self._open, surface=Surface.QUERY, location=Location.URL)
-        query = _splice(query, find(query, Surface.QUERY), write)
+        query = splice(query, find(query, Surface.QUERY), write)
         return b"/".join(segments) + mark + query
 
     def _segment(self, segment: bytes) -> bytes:
@@ -123,7 +116,7 @@ class Plan:
         occurrences = find(segment, Surface.PATH)
         if not occurrences:
             return segment
-        written = _splice(segment, occurrences, partial(self._open, surface=Surface.PATH, location=Location.URL))
+        written = splice(segment, occurrences, partial(self._open, surface=Surface.PATH, location=Location.URL))
         if _dotted(written):
             raise Refused(Refusal("value_not_encodable", occurrences[0].name))
         return written
@@ -135,102 +128,15 @@ class Plan:
         for line in head.values(name):
             for item in line.split(b","):
                 offered = item.strip(b" \t")
-                if _splice(offered, find(offered, surface), write) == chosen:
+                if splice(offered, find(offered, surface), write) == chosen:
                     return offered
         return None
-
-
-def _splice(data: bytes, occurrences: list[Occurrence], write: Writer) -> bytes:
-    pieces, done = [], 0
-    for occurrence in occurrences:
-        pieces += [data[done : occurrence.start], write(occurrence)]
-        done = occurrence.end
-    return b"".join((*pieces, data[done:]))
 
 
 def _dotted(segment: bytes) -> bool:
     """Say whether a server would see a dot segment, also one that decodes `%2F` and `%5C` or cuts at `;` first."""
     plain = re.sub(rb"%([0-9A-Fa-f]{2})", lambda m: bytes([int(m[1], 16)]), segment)
     return any(piece in _DOTS or piece.split(b";")[0] in _DOTS for piece in re.split(rb"[/\\]", plain))
-
-
-@dataclass(frozen=True, slots=True)
-class _Plain:
-    """A field's value with occurrences."""
-
-    text: bytes
-    surface: Surface
-    occurrences: list[Occurrence]
-
-    def write(self, write: Writer) -> bytes:
-        """Inject; what comes to stand at an edge must stay there."""
-        text = self.text
-        written = _splice(text, self.occurrences, write)
-        if (written[:1] in _BLANKS) > (text[:1] in _BLANKS) or (written[-1:] in _BLANKS) > (text[-1:] in _BLANKS):
-            raise Refused(Refusal("value_not_encodable", self.occurrences[0].name))  # a receiver would cut it off
-        return written
-
-
-@dataclass(frozen=True, slots=True)
-class _Basic:
-    """Basic credentials that decode (RFC 7617), and how they were spelled."""
-
-    scheme: bytes
-    pair: bytes
-    urlsafe: bool
-    padded: bool
-    occurrences: list[Occurrence]
-    surface: ClassVar = Surface.BASIC
-
-    def write(self, write: Writer) -> bytes:
-        """Inject into the pair and encode it as it was."""
-        colon = self.pair.rfind(b":")
-
-        def checked(occurrence: Occurrence) -> bytes:
-            value = write(occurrence)
-            if b":" in value and occurrence.end <= colon:  # would move the end of the user name
-                raise Refused(Refusal("value_not_encodable", occurrence.name))
-            return value
-
-        pair = _splice(self.pair, self.occurrences, checked)
-        encoded = base64.urlsafe_b64encode(pair) if self.urlsafe else base64.b64encode(pair)
-        return self.scheme + (encoded if self.padded else encoded.rstrip(b"="))
-
-
-def _basic(header: bytes, value: bytes) -> _Basic | None:
-    """Decode Basic credentials that hold an occurrence; `None` for anything else, which is then a plain header."""
-    match = _BASIC.fullmatch(value) if header in _CREDENTIALS else None
-    if match is None:
-        return None
-    scheme, text, padding = match.groups()
-    try:
-        pair = base64.b64decode(text.translate(bytes.maketrans(b"-_", b"+/")) + b"=" * (-len(text) % 4), validate=True)
-    except binascii.Error:
-        return None
-    if not (occurrences := find(pair, Surface.BASIC)):
-        return None
-    return _Basic(scheme, pair, b"-" in text or b"_" in text, bool(padding) or len(text) % 4 == 0, occurrences)
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """The occurrences in a head's fields: for each field that has any, its place, its name in lower case, its parts."""
-
-    head: Head
-    parts: list[tuple[int, str, _Plain | _Basic]]
-
-
-def _search(head: Head) -> _Found:
-    """Find all occurrences in fields. Worth a look are those with the end of a word, and credentials, which hide it."""
-    parts: list[tuple[int, str, _Plain | _Basic]] = []
-    for place, (name, value) in enumerate(head.fields):
-        if b"S." in value or (len(name) in _CREDENTIAL_SIZES and name.lower() in _CREDENTIALS):
-            header = name.lower()
-            surface = _SURFACES.get(header, Surface.HEADER)
-            part = _basic(header, value) or _Plain(value, surface, find(value, surface))
-            if part.occurrences:
-                parts.append((place, header.decode("latin-1"), part))
-    return _Found(head, parts)
 
 
 type _Place = tuple[Occurrence, Location, str, bytes]
@@ -244,13 +150,13 @@ def _in_target(head: Head) -> Iterator[_Place]:
             yield occurrence, Location.URL, "", part if surface is Surface.QUERY else b""
 
 
-def _in_fields(found: _Found) -> Iterator[_Place]:
+def _in_fields(found: Found) -> Iterator[_Place]:
     for _, header, part in found.parts:
         for occurrence in part.occurrences:
             yield occurrence, Location.HEADER, header, getattr(part, "text", b"")
 
 
-def _misplaced(head: Head, fields: _Found) -> Refusal | None:
+def _misplaced(head: Head, fields: Found) -> Refusal | None:
     """Find an occurrence where none may be: method, header names, and headers that frame or address the request."""
     names = (head.method.encode("utf-8", "replace"), *[name for name, _ in head.fields])
     for part in names if may_hold(b"\n".join(names)) else ():
@@ -274,7 +180,7 @@ def plan(head: Head, resolver: Resolver, limits: Limits = DEFAULT, *, before: He
     refusals: list[tuple[int, Refusal]] = []
     signings: list[Signing] = []
     decided: set[tuple[Key, bool]] = set()  # denials too: a client repeats what it likes
-    found = _search(head)
+    found = search(head)
     for occurrence, location, header, text in chain(() if before else _in_target(head), _in_fields(found)):
         key = (occurrence.kind, occurrence.name, location, header)
         scope = bool(text) and sigv4.is_scope(text, occurrence, location, header)

@@ -18,7 +18,7 @@ from sockets import frame, handshake, serve
 from upstream import response
 
 from proxy.border.upload import PIECE
-from proxy.core import inject, searches, socket_message
+from proxy.core import found, inject, searches, socket_message
 from proxy.core.verdicts import Verdicts
 from store.model import Location
 
@@ -113,7 +113,7 @@ def _modules():
         for found in pkgutil.walk_packages(importlib.import_module(package).__path__, package + "."):
             if found.name not in OTHERS:
                 yield importlib.import_module(found.name)
-    yield from (inject, searches, socket_message)
+    yield from (found, inject, searches, socket_message)
 
 
 def _verdicts():
