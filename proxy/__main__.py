@@ -16,23 +16,16 @@ import importlib
 import logging
 import os
 import signal
-import socket
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 from proxy.hardening import NotHardened, harden
 
 if TYPE_CHECKING:
-    from egret.settings import Settings
-    from proxy.admission.events import Spool
-    from proxy.admission.meters import Meters
     from proxy.plane import Drain, Plane
     from proxy.status.listener import Listener
-    from store.log.shipping import Shipper
     from store.reader import Reader
 
 FATAL: Final = 78
@@ -92,15 +85,18 @@ def _options(argv: list[str]) -> argparse.Namespace:
 def _run(options: argparse.Namespace) -> int:
     from egret.logs import configure  # noqa: PLC0415  # after harden()
     from egret.settings import environment, load  # noqa: PLC0415
+    from proxy.assembly import plane as planned  # noqa: PLC0415
+    from proxy.assembly import shipper as shipping  # noqa: PLC0415
+    from proxy.assembly import status_socket  # noqa: PLC0415
     from store.reader import trust_group  # noqa: PLC0415
 
     settings = load(options.config, environment())
     configure(settings.log.format, settings.log.level)
     trust_group(settings.store.key_group)
-    status = _status(options.status_fd, settings, alone=options.fd is None)
-    plane = _plane(options, settings, status)
+    status = status_socket(options.status_fd, settings, alone=options.fd is None)
+    plane = planned(options, settings, status)
     plane.reader.start()
-    shipper = _shipper(options, settings, plane.spool)
+    shipper = shipping(options, settings, plane.spool)
     requests = plane.meters.log
     if requests is not None:
         requests.start()
@@ -132,118 +128,6 @@ def _adapter(role: str, engine: str) -> Any:  # noqa: ANN401  # a module with `s
     if missing := lacks_engine(engine):
         raise NoEngine(missing)
     return importlib.import_module(ADAPTERS[role, engine])
-
-
-def _shipper(options: argparse.Namespace, settings: "Settings", spool: "Spool") -> "Shipper | None":
-    """Bring audit lines to a store on PostgreSQL, unless there is one beside us that takes them from the disk."""
-    url = settings.store.at(options.data)
-    if options.fd is not None or not url.startswith("postgresql"):
-        return None
-    from store.log.shipping import Shipper  # noqa: PLC0415  # after harden()
-
-    shipper = Shipper(url, options.data / "spool")
-    spool.held = lambda: shipper.late
-    shipper.start()
-    return shipper
-
-
-def _status(fd: int | None, settings: "Settings", *, alone: bool) -> socket.socket | None:
-    """Return where to answer for health and metrics: bound by the supervisor, or here.
-
-    Of two planes that share a data folder, the one that has the address shows both.
-    """
-    if fd is not None:
-        return socket.socket(fileno=fd)
-    if not alone:
-        return None
-    listen = settings.proxy.status
-    try:
-        return _socket(None, listen.host, listen.port)
-    except OSError as error:
-        text = "proxy.status: cannot listen on %s (%s): what else serves this data folder may show this process"
-        logging.getLogger("egret.proxy").warning(text, listen, error.strerror)
-        return None
-
-
-def _meters(settings: "Settings") -> "Meters":
-    from egret.logs import request_object, request_text  # noqa: PLC0415  # after harden()
-    from proxy.admission.meters import Meters  # noqa: PLC0415
-    from proxy.admission.request_log import RequestLog  # noqa: PLC0415
-
-    render = request_object if settings.log.format == "json" else request_text
-    log = RequestLog(render, sys.stderr.fileno()) if settings.log.requests else None
-    return Meters(settings.proxy.status_series, log)
-
-
-def _plane(options: argparse.Namespace, settings: "Settings", status: socket.socket | None) -> "Plane":
-    from egret.listeners import descriptors  # noqa: PLC0415
-    from egret.unlock import unlock  # noqa: PLC0415
-    from proxy.admission.budget import Budgets  # noqa: PLC0415
-    from proxy.admission.destination import AddressGuard  # noqa: PLC0415
-    from proxy.admission.events import Spool  # noqa: PLC0415
-    from proxy.core.limits import Limits, fitted  # noqa: PLC0415
-    from proxy.plane import Plane  # noqa: PLC0415
-    from store.reader import Reader  # noqa: PLC0415
-
-    chosen = {field.name: getattr(settings.limits, field.name) for field in fields(Limits)}
-    limits = fitted(Limits(**chosen), descriptors())
-    if options.fd is None and limits.connections < settings.limits.connections:  # else the supervisor says it, once
-        text = "%d client connections are served at once, as RLIMIT_NOFILE has it, and %d of a session"
-        logging.getLogger("egret.proxy").warning(text, limits.connections, limits.connections_per_session)
-    section = settings.proxy if options.role == "forward" else settings.gateway
-    sock = _socket(options.fd, section.listen.host, section.listen.port)
-    urls = {plane: getattr(options, f"{plane}_url") or "" for plane in ("admin", "proxy", "gateway")}
-    guard = AddressGuard(
-        allow_private=settings.egress.allow_private,
-        ports=settings.egress.ports,
-        own=_own(settings, [each for each in (sock, status) if each is not None], urls),
-    )
-    return Plane(
-        settings=settings,
-        data=options.data,
-        limits=limits,
-        reader=Reader(
-            settings.store.at(options.data),
-            options.data,
-            max_stale=settings.limits.max_stale,
-            unbound_secrets=settings.egress.unbound_secrets == "allow",
-            unlock=unlock(settings.opening, options.passphrase_fd),
-            enroll=options.enroll,
-        ),
-        guard=guard,
-        spool=Spool(options.data / "spool"),
-        budgets=Budgets(options.data / "state" / "budgets", limits),
-        meters=_meters(settings),
-        sock=sock,
-        urls=urls,
-    )
-
-
-def _socket(fd: int | None, host: str, port: int) -> socket.socket:
-    if fd is not None:
-        return socket.socket(fileno=fd)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=4096)
-
-
-def _own(settings: "Settings", socks: list[socket.socket], urls: dict[str, str]) -> list[tuple[str, int]]:
-    """Every listener of ours that is known here: nobody gets to the admin API, or in circles, through the proxy."""
-    own = [(str(sock.getsockname()[0]), int(sock.getsockname()[1])) for sock in socks]
-    listens = (settings.admin.listen, settings.proxy.listen, settings.gateway.listen, settings.proxy.status)
-    own += [(listen.host, listen.port) for listen in listens if listen.port]
-    for url in urls.values():
-        parts = urlsplit(url)
-        if parts.hostname and parts.port:
-            own.append((parts.hostname, parts.port))
-    return [(host, port) for host, port in own if _is_address(host)]
-
-
-def _is_address(host: str) -> bool:
-    for family in (socket.AF_INET, socket.AF_INET6):
-        with contextlib.suppress(OSError):
-            socket.inet_pton(family, host)
-            return True
-    return False
 
 
 async def _fresh(reader: "Reader") -> None:

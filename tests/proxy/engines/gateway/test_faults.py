@@ -110,9 +110,9 @@ ELSEWHERE = {
 
 def _modules():
     for package in (*OURS, *CORE):
-        for found in pkgutil.walk_packages(importlib.import_module(package).__path__, package + "."):
-            if found.name not in OTHERS:
-                yield importlib.import_module(found.name)
+        for each in pkgutil.walk_packages(importlib.import_module(package).__path__, package + "."):
+            if each.name not in OTHERS:
+                yield importlib.import_module(each.name)
     yield from (found, inject, searches, socket_message)
 
 
