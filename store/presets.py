@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from store.kinds import AWS, STATIC
 from store.model import WIDENED, Location, Use
 from store.providers import Provider, load_providers, met
 from store.records import Warned
@@ -66,13 +67,13 @@ def beyond(hosts: Hosts, locations: Iterable[str]) -> list[Warned]:
     return []
 
 
-def told(hosts: Hosts, locations: Sequence[str]) -> str:
-    """Return, for people, what rules allow and why, in a line."""
+def told(hosts: Hosts, locations: Sequence[str], kind: str = STATIC) -> str:
+    """Return, for people, what rules allow and why, in a line. `kind`: what is done with the value (`store.kinds`)."""
     if not hosts:
         return "it is injected nowhere, as it has no hosts"
     groups: dict[str, list[str]] = {}
     for rule in parse_rules(hosts):
-        groups.setdefault(_allowed(rule, locations), []).append(rule.authority)
+        groups.setdefault((_signed(locations) if kind == AWS else _allowed(rule, locations)), []).append(rule.authority)
     return "; ".join(f"at {_some(names)} {what}" for what, names in groups.items())
 
 
@@ -95,6 +96,14 @@ def _allowed(rule: DestinationRule, locations: Sequence[str]) -> str:
     return f"{said}{' alone' if parts else ''} ({known.acts or 'its preset'})"
 
 
+def _signed(locations: Sequence[str]) -> str:
+    """Return what a signing key does at its hosts; presets are of values that are written, and say nothing of it."""
+    places = [said for place, said in _SIGNED.items() if place in locations]
+    if not places:
+        return "it signs nothing: locations are neither header nor url"
+    return f"it signs requests, {' and '.join(places)}; the key itself is sent nowhere"
+
+
 def _place(place: Location, headers: frozenset[str] | None) -> str:
     if place is Location.HEADER and headers is not None:
         return "the header " + " or ".join(sorted(headers))
@@ -107,6 +116,9 @@ _PLACES: Final = {
     Location.BODY: "bodies",
     Location.MESSAGE: "messages",
 }
+
+
+_SIGNED: Final = {Location.HEADER: "in the header Authorization", Location.URL: "as presigned URLs"}
 
 
 def _some(names: Sequence[str]) -> str:

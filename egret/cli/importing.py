@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from egret.cli.common import WRITE_ONLY, Command, fail
+from egret.cli.hosts import hosts_option
 from egret.cli.output import rows, warn
 from egret.cli.scopes import scoped
 from egret.cli.secret import given
@@ -32,7 +33,7 @@ MOST = 16 << 20
 @click.option("--dry-run", "-n", is_flag=True, help="Say what would be done, and send nothing.")
 @click.option("--skip-existing", is_flag=True, help="Leave secrets alone that are there already.")
 @click.option("--from-env", is_flag=True, help="Take values that FILE does not have from variables of the same names.")
-@click.option("--host", "-H", "hosts", multiple=True, help="Where all of them may be sent; repeat for several.")
+@hosts_option("Where all of them may be sent")
 @click.option("--provider", help="Destinations and locations of a known API, for all of them.")
 @click.option("--environment", "-e", help="Only for sessions of this environment.")
 @scoped

@@ -12,6 +12,7 @@ import click
 
 from egret.cli.common import NOT_FOUND, UNAVAILABLE, USAGE, Group, fail, write_only
 from egret.cli.group import permissions_of
+from egret.cli.hosts import hosts_option
 from egret.cli.output import one, rows, warn
 from egret.cli.scopes import scoped
 from egret.cli.secret import given, group_options, groups_given
@@ -94,7 +95,7 @@ def kv() -> None:
 @takes_value("egret kv put -s", typed_unless="secret")
 @secret_option
 @environment_option
-@click.option("--host", "-H", "hosts", multiple=True, help="Where the secret may be sent; repeat for several.")
+@hosts_option("Where the secret may be sent")
 @group_options
 @scoped
 def put(

@@ -6,7 +6,7 @@ import click
 
 from egret.cli.common import Group, talks
 from egret.cli.output import one, rows
-from egret.cli.scopes import change_options, changed, hosts_option
+from egret.cli.scopes import change_options, changed, default_hosts_option
 
 if TYPE_CHECKING:
     from egret.client import Client
@@ -22,7 +22,7 @@ def project() -> None:
 @project.command()
 @click.argument("name")
 @click.option("--id", "id_", metavar="ID", help="Its id, which other commands name it by; made up by default.")
-@hosts_option
+@default_hosts_option
 @talks
 def create(client: "Client", name: str, id_: str | None, hosts: tuple[str, ...]) -> None:
     """Create a project called NAME."""

@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from egret.cli.common import fail, talks
+from egret.cli.hosts import hosts_option
 from egret.cli.output import printable
 from egret.settings import environment
 
@@ -20,18 +21,16 @@ if TYPE_CHECKING:
 project_option = click.option("--project", default="default", show_default=True, help="The project.")
 
 
-hosts_option = click.option(
-    "--host", "-H", "hosts", multiple=True, help="Where secrets go that name no hosts; repeat for several."
-)
+default_hosts_option = hosts_option("Where secrets go that name no hosts")
 
 
 def change_options(function: Callable[..., None]) -> Callable[..., None]:
     """Add what can be said of a dataset, a project or an organisation."""
     unsaid = click.option("--no-hosts", is_flag=True, help="Say nothing of hosts any more.")
-    return click.option("--name", help="Another name.")(hosts_option(unsaid(function)))
+    return click.option("--name", help="Another name.")(default_hosts_option(unsaid(function)))
 
 
-def changed(name: str | None, hosts: tuple[str, ...], *, no_hosts: bool) -> dict[str, object]:
+def changed(name: str | None, hosts: tuple[object, ...], *, no_hosts: bool) -> dict[str, object]:
     """Return what `change_options` were given."""
     if hosts and no_hosts:
         raise click.UsageError("--host and --no-hosts exclude each other")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from egret.cli.common import Group, write_only
+from egret.cli.hosts import hosts_option
 from egret.cli.output import one, printable, rows, warn
 from egret.cli.scopes import scoped
 from egret.cli.values import takes_value
@@ -32,7 +33,7 @@ def policy_options(function: Any) -> Any:  # noqa: ANN401  # click's
         click.option(
             "--location", "locations", multiple=True, help="header, url, body or message; repeat for several."
         ),
-        click.option("--host", "-H", "hosts", multiple=True, help="Where it may be sent; repeat for several."),
+        hosts_option("Where it may be sent"),
     ):
         function = option(function)
     return function
@@ -127,10 +128,11 @@ def put(
 
 def _tell(document: "Mapping[str, Any]") -> None:
     """Say what was allowed and why, on stderr."""
+    from store.kinds import STATIC  # noqa: PLC0415
     from store.presets import told  # noqa: PLC0415  # loads the presets
 
     if "hosts" in document:
-        said = told(document["hosts"], document["locations"])
+        said = told(document["hosts"], document["locations"], document.get("kind", STATIC))
         click.echo(f"egret: {printable(document['name'])}: {said}", err=True)
 
 

@@ -16,6 +16,7 @@ import click
 
 from egret.cli import aws
 from egret.cli.common import USAGE, fail
+from egret.cli.hosts import typed
 from egret.settings import environment
 
 MAX_VALUE: Final = 64 * 1024
@@ -103,7 +104,7 @@ def _repeated(options: Mapping[str, Any]) -> str:
     words = [("--dataset", options.get("dataset")), ("--org", options.get("org"))]
     words += [("--project", options.get("project"))] if options.get("project") not in {None, "default"} else []
     words += [("--kind", options.get("kind"))]
-    words += [("--host", host) for host in options.get("hosts") or ()]
+    words += [("--host", typed(host)) for host in options.get("hosts") or ()]
     return "".join(f" {flag} {shlex.quote(value)}" for flag, value in words if value)
 
 

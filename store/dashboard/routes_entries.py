@@ -36,7 +36,7 @@ async def entry_page(visit: Visit, refused: Trouble = _FINE) -> web.Response:
     vault, kind = visit.state.vault, _kind(visit)
     info = await visit.read(vault.entries.info, visit.scope, kind, name, environment=environment)
     versions = await visit.read(vault.entries.versions, visit.scope, kind, name, environment=environment)
-    allowed = told(info.hosts, info.locations) if kind is Kind.SECRET else ""
+    allowed = told(info.hosts, info.locations, info.credential.kind) if kind is Kind.SECRET else ""
     rows = await latest(visit, secret=info.name)
     path = f"{link_to(visit.scope)}{visit.path['kind']}/{quote(info.name, safe='')}"
     context = {

@@ -223,3 +223,20 @@ def test_a_variable_is_public(store, reader):
 def test_what_is_told(hosts, locations, line):
     """In a line, with the reason."""
     assert told(hosts, locations) == line
+
+
+@pytest.mark.parametrize(
+    ("locations", "line"),
+    [
+        (sorted(Location), "in the header Authorization and as presigned URLs; the key itself is sent nowhere"),
+        (["header", "widened"], "in the header Authorization; the key itself is sent nowhere"),
+        (["url"], "as presigned URLs; the key itself is sent nowhere"),
+    ],
+)
+def test_what_is_told_of_a_signing_key(locations, line):
+    """It signs there: no header, body or message has it."""
+    assert (
+        told(["s3.eu-west-1.amazonaws.com"], locations, "aws")
+        == f"at s3.eu-west-1.amazonaws.com it signs requests, {line}"
+    )
+    assert "signs nothing" in told(["s3.eu-west-1.amazonaws.com"], ["body"], "aws")

@@ -207,3 +207,31 @@ def test_a_variable_may_be_typed(env, server):
     assert put(env, "prod/region", "eu-1", command=("kv", "put")).returncode == 0
     assert json.loads(server.log[0].body)["value"] == "eu-1"
     assert server.log[0].target == b"/projects/default/variables/PROD__REGION"
+
+
+RULE = {"host": "api.example.com", "paths": ["/v1/*"], "methods": ["POST"]}
+
+
+@pytest.mark.parametrize("command", [("secret", "put"), ("kv", "put", "-s")])
+def test_a_rule_is_json(env, server, command):
+    """Beside hosts, in one list, as the API takes it."""
+    name = "KEY" if command[0] == "secret" else "prod/key"
+    done = put(env, name, "--host", "b.example.com", "--host", json.dumps(RULE), stdin=VALUE.encode(), command=command)
+    assert done.returncode == 0, done.stderr
+    (request,) = server.puts
+    assert json.loads(request.body)["hosts"] == ["b.example.com", RULE]
+
+
+def test_a_rule_that_is_no_json_is_not_repeated(env, server):
+    """It says how one is written; who swapped the arguments finds no value in a log."""
+    done = put(env, "KEY", "--host", "{" + VALUE, stdin=b"x")
+    assert done.returncode == 2
+    assert b'"paths"' in done.stderr
+    assert VALUE.encode() not in done.stdout + done.stderr
+
+
+def test_a_rule_stands_in_the_command_that_is_advised(env):
+    """Quoted, so that it can be pasted."""
+    done = put(env, "KEY", VALUE, "--host", json.dumps(RULE))
+    assert done.returncode == 2
+    assert f"--host '{json.dumps(RULE)}'".encode() in done.stderr
