@@ -11,8 +11,8 @@ from served import Egret, wait_for
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
-PUTS = 1000
-KILLS = 5
+PUTS = 400
+KILLS = 4
 CLIENTS = 2
 NAMES = 5
 """Per client."""

@@ -1,6 +1,9 @@
 import itertools
+import tempfile
+from pathlib import Path
 
 import pytest
+import quick_disk
 from postgres import cluster
 from stores import Store
 
@@ -20,6 +23,22 @@ BOTH = {
 """What these modules test must hold on either database."""
 
 _numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def tmp_path_factory(tmp_path_factory):
+    """Pytest's, in memory where the machine has some to spare."""
+    where = quick_disk.temporary()
+    if where is None:
+        yield tmp_path_factory
+        return
+    with tempfile.TemporaryDirectory(prefix="egret-tests-", dir=where) as folder:
+        yield quick_disk.Folders(Path(folder))
+
+
+@pytest.fixture
+def tmp_path(tmp_path_factory):
+    return tmp_path_factory.mktemp("test")
 
 
 def pytest_generate_tests(metafunc):

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 import psycopg
+import quick_disk
 
 
 @cache
@@ -35,7 +36,7 @@ class Cluster:
     """A running server. `url(name)` makes a database and gives its URL."""
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="egret-pg-", dir="/tmp"))
+        self.folder = Path(tempfile.mkdtemp(prefix="egret-pg-", dir=quick_disk.temporary() or "/tmp"))
         if os.geteuid() == 0:
             shutil.chown(self.folder, "postgres", "postgres")
         self.process = None

@@ -1,3 +1,6 @@
+from types import SimpleNamespace
+
+import pytest
 from apis import Api
 
 from store.api import limits
@@ -5,10 +8,16 @@ from store.api.limits import Buckets, Rate
 from store.api.state import Rates
 
 
-def test_a_bucket_empties_and_fills(monkeypatch):
+@pytest.fixture(autouse=True)
+def now(monkeypatch):
+    """The moment, which stands still: on a busy machine buckets would fill while requests are sent."""
+    moment = [100.0]
+    monkeypatch.setattr(limits, "time", SimpleNamespace(monotonic=lambda: moment[0]))
+    return moment
+
+
+def test_a_bucket_empties_and_fills(now):
     """A burst is let through, then one per interval."""
-    now = [100.0]
-    monkeypatch.setattr(limits.time, "monotonic", lambda: now[0])
     buckets = Buckets(Rate(2, 3))
     assert [buckets.take("a") for _ in range(4)] == [0, 0, 0, 0.5]
     assert buckets.take("b") == 0
@@ -32,12 +41,12 @@ def test_failed_authentication_is_slowed_but_locks_nobody_out(tmp_path):
     api = Api(tmp_path / "data", Rates(failure=100))
     try:
         statuses = [api("GET", "/keys/", key="egk_bad").status for _ in range(130)]
-        assert set(statuses[:100]) == {401} and set(statuses[110:]) == {429}
+        assert statuses == [401] * 100 + [429] * 30
         slowed = api("GET", "/keys/", key="egk_bad")
         assert slowed.code == "rate_limited" and int(slowed.headers["Retry-After"]) >= 1
         assert api("GET", "/keys/").status == 200
         rows = api.store.sql("SELECT count(*) FROM audit WHERE action = 'keys:authenticate'")[0][0]
-        assert 100 <= rows <= 110
+        assert rows == 100
     finally:
         api.close()
 
