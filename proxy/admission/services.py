@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -15,7 +15,7 @@ from proxy.core.refusal import Refusal, Refused
 from proxy.core.searches import Searches
 from store.errors import NotAuthenticated, StoreError
 from store.model import Caller, Destination, Resolver
-from store.reach import Stored
+from store.reach import Stored, Traded
 
 log = logging.getLogger("egret.proxy")
 
@@ -47,6 +47,10 @@ class View(Resolver, Protocol):
 
     def values(self) -> list[Stored]:
         """Every value that responses are searched for, and where it reaches."""
+
+    @property
+    def traded(self) -> Sequence[Traded]:
+        """Versions of the dataset that are traded for tokens, which responses are searched for."""
 
     def searched(self, host: str) -> bool:
         """Whether the dataset wants the answers of a host searched for every value."""

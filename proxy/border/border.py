@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from proxy.admission.meters import Watched
 from proxy.admission.services import Services, View, log
 from proxy.border.pool import Pool
+from proxy.border.tokens import Tokens
 from proxy.core.refusal import Refusal, Refused
 from store.model import Destination
 
@@ -47,6 +48,7 @@ class Border:
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         services.meters.watchers.append(self._numbers)
+        self.tokens = Tokens(services, pool, self.look)
         services.reader.subscribe(self._moved)
         self._timer = self._loop.call_later(SWEEP, self._sweep)
 
@@ -55,6 +57,7 @@ class Border:
         self._timer.cancel()
         for each in list(self.open):
             each.stop(Refused(Refusal("upstream_unreachable")))
+        self.tokens.close()
         self.pool.close()
 
     def _numbers(self) -> Iterator[Watched]:
@@ -97,6 +100,7 @@ class Border:
         self._loop.call_soon(self._look)
 
     def _look(self) -> None:
+        self.tokens.look()
         for each in list(self.open):
             self._each(each.moved, each)
 
@@ -105,6 +109,7 @@ class Border:
         now = self._loop.time()
         self.services.searches.age(now)
         self.pool.sweep()
+        self.tokens.sweep()
         for each in list(self.open):
             self._each(functools.partial(each.sweep, now), each)
 

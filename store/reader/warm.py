@@ -29,13 +29,32 @@ _NONCE: Final = 12
 type _Copies = Bounded[str, tuple[bytes, bytes]]
 
 
-class Warm:
-    """Copies of two ages, by the SHA-256 of their envelope. Thread-safe."""
+class Locker:
+    """Encrypts under a key that lives and dies with it. Thread-safe."""
 
-    __slots__ = ("_aead", "_lock", "_old", "_turned", "_young")
+    __slots__ = ("_aead",)
 
     def __init__(self) -> None:
         self._aead = AESGCM(AESGCM.generate_key(256))
+
+    def lock(self, value: SecretValue, binding: bytes) -> bytes:
+        """Return a value encrypted, for exactly a binding."""
+        # A key encrypts far fewer than 2^32 copies in the life of a process, so random nonces do (SP 800-38D 8.3).
+        nonce = os.urandom(_NONCE)
+        return nonce + self._aead.encrypt(nonce, value.reveal(), binding)
+
+    def open(self, copy: bytes, binding: bytes) -> SecretValue:
+        """Return what was locked; raises `cryptography.exceptions.InvalidTag`."""
+        return SecretValue(self._aead.decrypt(copy[:_NONCE], copy[_NONCE:], binding))
+
+
+class Warm:
+    """Copies of two ages, by the SHA-256 of their envelope. Thread-safe."""
+
+    __slots__ = ("_lock", "_locker", "_old", "_turned", "_young")
+
+    def __init__(self) -> None:
+        self._locker = Locker()
         self._lock = threading.Lock()
         self._young: _Copies = Bounded(COPIES)
         self._old: _Copies = Bounded(COPIES)
@@ -48,12 +67,9 @@ class Warm:
             if kept is None and (kept := self._old.pop(envelope, None)) is not None and kept[0] == binding:
                 self._young.keep(envelope, kept)
         if kept is not None and kept[0] == binding:
-            copy = kept[1]
-            return SecretValue(self._aead.decrypt(copy[:_NONCE], copy[_NONCE:], binding))
+            return self._locker.open(kept[1], binding)
         value = verify_and_open()
-        # A key encrypts far fewer than 2^32 copies in the life of a process, so random nonces do (SP 800-38D 8.3).
-        nonce = os.urandom(_NONCE)
-        copy = nonce + self._aead.encrypt(nonce, value.reveal(), binding)
+        copy = self._locker.lock(value, binding)
         with self._lock:
             self._young.keep(envelope, (binding, copy))
         return value

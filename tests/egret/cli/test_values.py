@@ -160,6 +160,30 @@ def test_an_aws_key_comes_in_parts(env, server, tmp_path, how):
     assert json.loads(server.puts[0].body)["parameters"] == {"regions": ["us-east-1"]}
 
 
+CLIENT = {"client_id": "client-7", "client_secret": "k3Vq9xPw2LmN8rT5yB1/" * 2}
+
+
+@pytest.mark.parametrize("how", ["stdin", "variables", "prompt"])
+def test_a_client_comes_in_parts(env, server, how):
+    """As JSON, from variables whose names end as its parts', or asked for; with where it is traded."""
+    url = "https://auth.example.com/token?a=b"
+    args = ["KEY", "--kind", "oauth2_client", "--parameter", f"token_url={url}", "--parameter", "scope=a b"]
+    if how == "prompt":
+        answers = [("Client id of KEY:", CLIENT["client_id"]), ("Client secret:", CLIENT["client_secret"])]
+        code, shown = run_on_terminal([EGRET, "secret", "put", *args], answers, env)
+        assert code == 0 and CLIENT["client_secret"] not in shown, shown
+    else:
+        env |= {f"AUTH_{name.upper()}": part for name, part in CLIENT.items()}
+        more = ["--from-env", "AUTH_CLIENT_ID"] if how == "variables" else []
+        done = put(env, *args, *more, stdin=json.dumps(CLIENT).encode())
+        assert done.returncode == 0, done.stderr
+    assert json.loads(sent(server)) == CLIENT
+    assert json.loads(server.puts[0].body)["parameters"] == {"token_url": url, "scope": "a b"}
+    server.forget()
+    again = put(env, *args, "--parameter", f"token_url={url}", stdin=json.dumps(CLIENT).encode())
+    assert again.returncode == 2 and server.puts == [], "it is no list"
+
+
 @pytest.mark.parametrize(
     ("args", "stdin", "code", "says"),
     [
