@@ -57,6 +57,8 @@ class Traded:
     identity: str
     rules: Sequence[DestinationRule] = ()
     free: bool = False
+    kid: bytes = b""
+    """The opening key that the version was sealed to."""
     active: bool = True
     """Whether it may be used; one that was rotated out is searched for alone."""
 

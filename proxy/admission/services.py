@@ -16,6 +16,7 @@ from proxy.core.searches import Searches
 from store.errors import NotAuthenticated, StoreError
 from store.model import Caller, Destination, Resolver
 from store.reach import Stored, Traded
+from store.reader import Locker
 
 log = logging.getLogger("egret.proxy")
 
@@ -82,6 +83,9 @@ class Reader(Protocol):
 
     def view(self, caller: Caller) -> View:
         """Return the fresh effective set; raises `store.errors`."""
+
+    def locker(self, kid: bytes) -> Locker | None:
+        """Return what encrypts for all processes that have an opening key."""
 
     def subscribe(self, callback: Callable[[], None]) -> None:
         """Call back, from another thread, when the store changed or was lost."""

@@ -20,9 +20,15 @@ class Token:
     """One token, encrypted; times on the clock of `Tokens`."""
 
     copy: bytes = field(repr=False)
+    binding: bytes
+    locker: Locker
     made: float
     renews: float
     ends: float
+
+    def open(self) -> SecretValue:
+        """Decrypt it."""
+        return self.locker.open(self.copy, self.binding)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +37,6 @@ class Given:
 
     grant: Grant = field(repr=False)
     token: Token
-    locker: Locker
 
     @property
     def name(self) -> str:
@@ -60,14 +65,15 @@ class Given:
 
     def open(self) -> SecretValue:
         """Decrypt the token."""
-        return self.locker.open(self.token.copy, self.grant.identity.encode())
+        return self.token.open()
 
 
 @dataclass(slots=True, eq=False)
 class Kept:
     """What is known of one version of a secret. `mark` changes with what is searched for."""
 
-    caller: Caller
+    caller: Caller | None
+    """Who used it last; None: another process."""
     used: float
     live: Token | None = None
     elder: list[tuple[Token, float]] = field(default_factory=list)

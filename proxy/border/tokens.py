@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from cryptography.exceptions import InvalidTag
+
 from proxy.admission.admitted import Admitted
 from proxy.admission.events import Event, SpoolError
 from proxy.admission.meters import Watched
@@ -19,6 +21,7 @@ from proxy.border import endpoint
 from proxy.border.endpoint import Passing
 from proxy.border.given import ELDER, Given, Kept, Token
 from proxy.border.pool import Pool
+from proxy.border.shelf import Shelf, Shelved
 from proxy.core.inject import Plan
 from proxy.core.refusal import Refusal, Refused
 from proxy.core.searches import Searched
@@ -44,6 +47,8 @@ DOUBT: Final = 60.0
 """Seconds for which a new token is not doubted, whatever an API says: code that provokes 401 must not make more."""
 IDLE: Final = 600.0
 """Seconds after which a token that nobody used is not kept for use."""
+POLL: Final = 0.1
+"""Seconds between looks at what other processes have made."""
 RESULTS: Final = ("made", "refused", "blocked", "unavailable")
 
 
@@ -51,17 +56,19 @@ class Tokens:
     """Those of one process, for the loop that it is made in. `changed` is called when there is more to search for."""
 
     def __init__(
-        self, services: Services, pool: Pool, changed: Callable[[], object], clock: Callable[[], float] = time.monotonic
+        self, services: Services, pool: Pool, changed: Callable[[], object], shelf: Shelf | None = None
     ) -> None:
-        self._services, self._pool, self._changed = services, pool, changed
-        self.clock = clock
+        self._services, self._pool, self._changed, self._shelf = services, pool, changed, shelf
+        self.clock: Callable[[], float] = time.monotonic
         self._locker = Locker()
         self._kept: dict[str, Kept] = {}
         self._marks = 0
+        self._swept = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: Counter[str] = Counter()
         services.searches.made = self
         services.meters.watchers.append(self._numbers)
+        self._timer = None if shelf is None else asyncio.get_running_loop().call_soon(self._poll)
 
     # for requests
 
@@ -85,7 +92,7 @@ class Tokens:
             kept.caller, kept.used = admitted.caller, now
             if now >= token.renews and kept.task is None and now >= kept.again and _allows(admitted.view, grant):
                 self._begin(kept, grant, admitted)
-            given.append(Given(grant, token, self._locker))
+            given.append(Given(grant, token))
         admitted.plan = admitted.plan.given(given)
         return None
 
@@ -129,8 +136,7 @@ class Tokens:
             if kept is None:
                 continue
             for token, age in kept.tokens(now):
-                value = self._locker.open(token.copy, each.identity.encode())
-                found.append(Stored(each.name, value, each.rules, free=each.free, age=age))
+                found.append(Stored(each.name, token.open(), each.rules, free=each.free, age=age))
         return [each for each in found if each.counts]
 
     # what the store and the clock say
@@ -138,7 +144,7 @@ class Tokens:
     def look(self) -> None:
         """Let go of what may not be used any more: its version was rotated out, disabled or deleted."""
         for identity, kept in self._kept.items():
-            if kept.live is None:
+            if kept.live is None or kept.caller is None:
                 continue
             try:
                 view = self._services.view(kept.caller)
@@ -157,9 +163,14 @@ class Tokens:
                 self._remark(kept)
             if not kept.elder and kept.live is None and kept.task is None and now > max(kept.again, kept.used) + IDLE:
                 del self._kept[identity]
+        if self._shelf is not None and now > self._swept + IDLE:
+            self._swept = now
+            self._shelf.sweep(time.time())
 
     def close(self) -> None:
         """Make no more."""
+        if self._timer is not None:
+            self._timer.cancel()
         for task in list(self._tasks):
             task.cancel()
 
@@ -176,18 +187,18 @@ class Tokens:
 
     def _begin(self, kept: Kept, grant: Grant, admitted: Admitted) -> None:
         """Begin; it goes on without the request that happened to start it."""
-        task = asyncio.get_running_loop().create_task(self._made(kept, grant, admitted.caller))
+        task = asyncio.get_running_loop().create_task(self._made(kept, grant, admitted.view))
         kept.task = task
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _made(self, kept: Kept, grant: Grant, caller: Caller) -> None:
+    async def _made(self, kept: Kept, grant: Grant, view: View) -> None:
         """Make a token, or take note why there is none. Raises nothing: who waits looks."""
         began, wait, result = self.clock(), 0.0, "made"
         try:
             async with asyncio.timeout(PATIENCE):
-                answered = await self._asked(grant, caller)
-            self._keep(kept, grant, answered, began)
+                answered = await self._asked(grant, view.caller)
+            self._keep(kept, grant, answered, self.clock() - began, view)
         except Refused as refused:
             kept.refusal = refused.refusal
         except Passing as passing:
@@ -205,15 +216,62 @@ class Tokens:
             result = kept.refusal.code.removeprefix("token_")
         self._ended[result if result in RESULTS else "unavailable"] += 1
 
-    def _keep(self, kept: Kept, grant: Grant, answered: Answered, began: float) -> None:
-        """Keep a token for use, before which everything that is open hears that there is more to search for."""
-        kept.retire(self.clock())
-        copy = self._locker.lock(answered.token, grant.identity.encode())
+    def _keep(self, kept: Kept, grant: Grant, answered: Answered, took: float, view: View) -> None:
+        """Keep a token for use, before which every process hears that there is more to search for."""
+        kid = next((each.kid for each in view.traded if each.identity == grant.identity), b"")
+        locker, began = self._services.reader.locker(kid), time.time() - took
         early = min(EARLY, answered.seconds / 5)
-        kept.live = Token(copy, self.clock(), began + answered.seconds - early, began + answered.seconds)
+        times = int(began), int(began + answered.seconds - early), int(began + answered.seconds)
+        bare = Shelved(b"", kid, *times)
+        shelved = bare._replace(copy=(locker or self._locker).lock(answered.token, bare.binding(grant.identity)))
+        if self._shelf is not None and locker is not None:
+            self._shelf.put(grant.identity, shelved)
+        self._use(kept, self._token(grant.identity, shelved, locker or self._locker))
         kept.refusal, kept.failures, kept.again = None, 0, 0.0
+
+    def _use(self, kept: Kept, token: Token) -> None:
+        now = self.clock()
+        if token.ends <= now:
+            kept.elder.append((token, token.ends))
+        else:
+            kept.retire(now)
+            kept.live = token
         self._remark(kept)
         self._changed()
+
+    def _token(self, identity: str, shelved: Shelved, locker: Locker) -> Token:
+        wall = self.clock() - time.time()
+        times = shelved.made + wall, shelved.renews + wall, shelved.ends + wall
+        return Token(shelved.copy, shelved.binding(identity), locker, *times)
+
+    # what other processes made
+
+    def _poll(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(POLL, self._poll)
+        self.hear()
+
+    def hear(self) -> None:
+        """Take over what other processes have made: to search for it, and to use it."""
+        if self._shelf is None:
+            return
+        for name, identity, shelved in self._shelf.news(time.time()):
+            locker = self._services.reader.locker(shelved.kid)
+            if locker is None:  # the opening keys are being changed: it is at hand when a value is opened
+                self._shelf.later(name)
+                continue
+            token = self._token(identity, shelved, locker)
+            try:
+                token.open()
+            except InvalidTag:
+                log.error("alarm: a file in state/tokens was not written by this data plane")
+                continue
+            kept = self._kept.setdefault(identity, Kept(None, self.clock()))
+            if kept.live is not None and kept.live.ends >= token.ends:
+                kept.elder.append((token, self.clock()))
+                self._remark(kept)
+                self._changed()
+            else:
+                self._use(kept, token)
 
     async def _asked(self, grant: Grant, caller: Caller) -> Answered:
         where = endpoint_of(grant.credential)

@@ -153,6 +153,7 @@ class View:
                 version.sha256,
                 version.reached,
                 free=not version.sealed_rules and self._unbound,
+                kid=version.kid,
                 active=version is entry.active,
             )
             for entry, version in self._searched(time.time())

@@ -30,12 +30,12 @@ type _Copies = Bounded[str, tuple[bytes, bytes]]
 
 
 class Locker:
-    """Encrypts under a key that lives and dies with it. Thread-safe."""
+    """Encrypts under a key, which lives and dies with it if none is given. Thread-safe."""
 
     __slots__ = ("_aead",)
 
-    def __init__(self) -> None:
-        self._aead = AESGCM(AESGCM.generate_key(256))
+    def __init__(self, key: bytes | None = None) -> None:
+        self._aead = AESGCM(key or AESGCM.generate_key(256))
 
     def lock(self, value: SecretValue, binding: bytes) -> bytes:
         """Return a value encrypted, for exactly a binding."""

@@ -179,6 +179,12 @@ def test_a_client_reaches_its_endpoint(store, reader):
     assert grant.credential.parameters == where and grant.credential.traded and not grant.credential.written
     assert [(each.identity, each.active, each.free) for each in view.traded] == [(grant.identity, True, False)]
     assert view.binds(Destination(True, "auth.example.com", 8443)) and not view.binds(Destination(True, "x.test", 443))
+    kid, other = view.traded[0].kid, store.reader()
+    locked = reader.locker(kid).lock(SecretValue(b"x"), b"b")
+    assert other.locker(kid).open(locked, b"b").reveal() == b"x" and reader.locker(b"?") is None, (
+        "processes share a key"
+    )
+    other.close()
     store.put(secret(value=client(client_secret=KEY[::-1]), kind="oauth2_client", parameters=where))
     view = reader.view(store.caller(reader))
     assert sorted(each.active for each in view.traded) == [False, True]

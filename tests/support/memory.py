@@ -9,6 +9,7 @@ from store.errors import NotAuthenticated, Unavailable
 from store.kinds import WRITTEN, Credential
 from store.model import DEFAULT_LOCATIONS, Caller, Denial, Destination, Kind, Location, Scope, SecretValue, Use
 from store.reach import Stored, Traded, among, scrub_hosts
+from store.reader import Locker
 from store.rules import DestinationRule
 
 
@@ -36,7 +37,7 @@ class Secret:
     kind: Kind = Kind.SECRET
     version: int = 1
     credential: Credential = WRITTEN
-    identity: str = field(default_factory=lambda: f"secret-{next(_numbers)}")
+    identity: str = field(default_factory=lambda: f"{next(_numbers):064x}")
 
     @property
     def reached(self):
@@ -208,6 +209,9 @@ class Reader:
         )  # fmt: skip
         self._views[caller.session] = made, view
         return view
+
+    def locker(self, kid):
+        return Locker(b"k" * 32)
 
     def subscribe(self, callback) -> None:
         self._callbacks.append(callback)
