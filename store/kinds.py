@@ -14,10 +14,16 @@ AWS: Final = "aws"
 """Of a key that requests are signed with."""
 OAUTH2_CLIENT: Final = "oauth2_client"
 """Of an OAuth 2.0 client's credentials, which are traded for access tokens (RFC 6749 4.4)."""
-TRADED: Final = (OAUTH2_CLIENT,)
+AZURE_CLIENT: Final = "azure_client"
+"""Of an application of Microsoft's, which is one."""
+GITHUB_APP: Final = "github_app"
+"""Of a GitHub App, whose key signs for tokens of an installation."""
+GCP_SERVICE_ACCOUNT: Final = "gcp_service_account"
+"""Of a service account of Google's, whose key signs for tokens."""
+TRADED: Final = (OAUTH2_CLIENT, AZURE_CLIENT, GITHUB_APP, GCP_SERVICE_ACCOUNT)
 """Of what is sent to a token endpoint alone; what is written is the token that comes back."""
 KINDS: Final = (STATIC, AWS, *TRADED)
-LISTS: Final = frozenset({"services", "regions"})
+LISTS: Final = frozenset({"services", "regions", "repositories", "permissions"})
 """Parameters that are lists; any other is one text."""
 
 

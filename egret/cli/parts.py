@@ -3,6 +3,7 @@
 import configparser
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import click
@@ -12,12 +13,16 @@ from egret.settings import environment
 
 
 class Part(NamedTuple):
-    """A member of a value, and how it is asked for. The first of a kind is no secret, and its variable is named."""
+    """A member of a value, and how it is asked for: itself, or the file that it is in.
+
+    The first of a kind is no secret, and its variable is named.
+    """
 
     name: str
     words: str
     hidden: bool = True
     needed: bool = True
+    file: bool = False
 
 
 PARTS: Final = {
@@ -27,6 +32,15 @@ PARTS: Final = {
         Part("session_token", "Session token", needed=False),
     ),
     "oauth2_client": (Part("client_id", "Client id", hidden=False), Part("client_secret", "Client secret")),
+    "azure_client": (
+        Part("tenant_id", "Tenant id", hidden=False),
+        Part("client_id", "Client id", hidden=False),
+        Part("client_secret", "Client secret"),
+    ),
+    "github_app": (
+        Part("app_id", "App id", hidden=False),
+        Part("private_key", "File of the private key", hidden=False, file=True),
+    ),
 }
 """By kind; a kind that is not here has a value of one piece."""
 
@@ -37,8 +51,18 @@ def asked(kind: str, name: str) -> bytes:
     for index, part in enumerate(PARTS[kind]):
         words = part.words + ("" if index else f" of {name}") + ("" if part.needed else " (none: enter)")
         default = None if part.needed else ""
-        found[part.name] = click.prompt(words, default=default, hide_input=part.hidden, show_default=False, err=True)
+        said = click.prompt(words, default=default, hide_input=part.hidden, show_default=False, err=True)
+        found[part.name] = _file(said) if part.file else said
     return _value(found)
+
+
+def _file(path: str) -> str:
+    try:
+        return Path(path).expanduser().read_text()
+    except OSError as error:
+        fail(f"{path}: {error.strerror}")
+    except UnicodeDecodeError:
+        fail(f"{path} is no text; nothing was sent", USAGE)
 
 
 def of_variables(kind: str, first: str) -> bytes | None:

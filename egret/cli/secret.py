@@ -116,7 +116,8 @@ def put(
     With --kind aws the value is JSON with access_key_id, secret_access_key and session_token, or ~/.aws/credentials
     (--from-file), or AWS's variables (--from-env AWS_ACCESS_KEY_ID); on a terminal its parts are asked for.
 
-    With --kind oauth2_client it is JSON with client_id and client_secret, traded at --parameter token_url=https://….
+    With --kind oauth2_client it is JSON with client_id and client_secret, traded at --parameter token_url=https://…;
+    azure_client has tenant_id besides, github_app has app_id and private_key, gcp_service_account is the JSON key file.
     """
     policy["groups"], policy["parameters"] = groups_given(group, permissions), parameters_given(parameters)
     document = client.put_secret(where, name, value(), **given(**policy))

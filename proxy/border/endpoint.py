@@ -3,15 +3,17 @@
 Nothing of an answer leaves here but a token that is one, and how it ended.
 """
 
+import time
 from typing import Final
 
 from proxy.border.lane import Answer, H1Lane, Key
 from proxy.border.pool import Pool
 from proxy.core.message import Fields
 from proxy.core.refusal import Refusal, Refused
-from proxy.core.trading import REFUSES, Answered, Asked, Unfit, read
+from proxy.core.trading import Answered, Asked, Unfit, read, refuses
 from proxy.protocol import wire
 from proxy.protocol.wire import with_length
+from store.kinds import Credential
 from store.model import Destination, Scope
 
 MOST: Final = 64 << 10
@@ -29,7 +31,7 @@ class Passing(Exception):
         self.after = after
 
 
-async def call(pool: Pool, scope: Scope, endpoint: Destination, asked: Asked) -> Answered:
+async def call(pool: Pool, scope: Scope, endpoint: Destination, asked: Asked, credential: Credential) -> Answered:
     """Ask for a token; raises `Passing`, `Refused`."""
     try:
         up = await pool.dial(Key(scope, endpoint))
@@ -43,7 +45,7 @@ async def call(pool: Pool, scope: Scope, endpoint: Destination, asked: Asked) ->
     try:
         _send(lane, endpoint, asked)
         answer = await _head(lane)
-        body = await _body(lane, answer) if answer.status == 200 else b""
+        body = await _body(lane, answer) if answer.status in {200, 201} else b""
     except Refused:  # the connection, or what is no HTTP
         raise Passing from None
     except wire.Malformed:
@@ -52,10 +54,10 @@ async def call(pool: Pool, scope: Scope, endpoint: Destination, asked: Asked) ->
         lane.release(whole=False)
     if answer.status >= 500 or answer.status == _TOO_MANY:
         raise Passing(_after(answer.fields))
-    if answer.status in REFUSES:
+    if refuses(credential, answer.status):
         raise Refused(Refusal("token_refused"))
     try:
-        return read(body)
+        return read(credential, answer.status, body, time.time())
     except Unfit:
         raise Refused(Refusal("token_unavailable")) from None
 

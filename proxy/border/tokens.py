@@ -25,7 +25,7 @@ from proxy.border.shelf import Shelf, Shelved
 from proxy.core.inject import Plan
 from proxy.core.refusal import Refusal, Refused
 from proxy.core.searches import Searched
-from proxy.core.trading import Answered, Asked, ask
+from proxy.core.trading import Answered, ask
 from store.authorities import egress_allows
 from store.credential import endpoint_of
 from store.errors import Invalid
@@ -290,14 +290,14 @@ class Tokens:
         """Ask once; the line of the audit is written before anything leaves."""
         event = Event("token", caller.session, caller.scope, (grant.name,), where, method="POST")
         try:
-            asked: Asked = ask(grant.credential, grant.open())
+            asked = await asyncio.to_thread(ask, grant.credential, grant.open(), time.time())  # RSA takes its time
             self._services.spool.write(event)
-        except Invalid:  # sealed by its client, which the store cannot look into
+        except (Invalid, ValueError):  # sealed by its client, which the store cannot look into
             raise Refused(Refusal("value_not_encodable")) from None
         except SpoolError:
             raise Refused(Refusal("internal")) from None
         self._services.meters.lines += 1
-        return await endpoint.call(self._pool, caller.scope, where, asked)
+        return await endpoint.call(self._pool, caller.scope, where, asked, grant.credential)
 
 
 def _allows(view: View, grant: Grant) -> bool:

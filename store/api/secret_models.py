@@ -18,7 +18,10 @@ LocationName = Literal["header", "url", "body", "message", "widened"]
 Locations = Annotated[list[LocationName], Field(min_length=1, max_length=8)]
 _TEXT: JsonDict = {"type": "string"}
 _NONE: JsonDict = {"type": "null"}
-_PARAMETERS = ("services", "regions", "token_url", "scope", "audience", "client_auth")
+_PARAMETERS = (
+    "services", "regions", "token_url", "scope", "audience", "client_auth", "cloud", "installation_id", "repositories",
+    "permissions", "api_url",
+)  # fmt: skip
 
 
 def _with(kind: str, *named: str, needed: str = "") -> JsonDict:
@@ -39,6 +42,10 @@ ONE_OF: JsonDict = {
         {"properties": {"kind": {"enum": ["static", "aws", None]}, "parameters": _NONE}},
         _with("aws", "services", "regions"),
         _with("oauth2_client", "token_url", "scope", "audience", "client_auth", needed="token_url"),
+        _with("azure_client", "scope", "cloud", needed="scope"),
+        _with("github_app", "installation_id", "repositories", "permissions", "api_url", needed="installation_id"),
+        _with("gcp_service_account", "scope", needed="scope"),
+        _with("gcp_service_account", "audience", needed="audience"),
     ],
 }
 """A value in one of two forms; the parameters of its kind."""
@@ -56,10 +63,14 @@ Noted = Annotated[
     list[Note], Field(max_length=8, description="Of `sealed`: warnings that only the client could see to give.")
 ]
 _DONE = "What is done with the value: written as it is, signed with, or traded for a token."
-KindName = Literal["static", "aws", "oauth2_client"]
+KindName = Literal["static", "aws", "oauth2_client", "azure_client", "github_app", "gcp_service_account"]
 Words = Annotated[list[Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]{0,63}$")]], Field(min_length=1, max_length=64)]
 Url = Annotated[str, shape(r"^https://[a-z][a-z0-9]{0,20}(\.[a-z]{2,20}){1,4}(:[1-9][0-9]{0,3})?(/[!\"$-~]{0,1024})?$")]
 Text = Annotated[str, shape("^[!-~]+( [!-~]+)*$", maxLength=1024)]
+Names = Annotated[list[Annotated[str, Field(pattern="^[A-Za-z0-9._-]{1,100}$")]], Field(min_length=1, max_length=64)]
+Rights = Annotated[
+    list[Annotated[str, Field(pattern="^[a-z_]{1,64}:(read|write|admin)$")]], Field(min_length=1, max_length=64)
+]
 Kept = Annotated[int, Field(ge=1, le=100)]
 Groups = Annotated[list[GrantIn], Field(max_length=32)]
 
@@ -69,11 +80,20 @@ class ParametersIn(Model):
 
     services: Words | None = Field(None, description="AWS's signing names, such as s3.")
     regions: Words | None = Field(None, description="Such as us-east-1.")
-    token_url: Url | None = Field(None, description="The token endpoint, https. Needed.")
+    token_url: Url | None = Field(None, description="The token endpoint, https.")
     scope: Text | None = Field(None, description="The scopes that are asked for, with blanks between them.")
     audience: Text | None = Field(None, description="What the token is for, where the endpoint wants that.")
     client_auth: Literal["basic", "post"] | None = Field(
         None, description="How the client says who it is: in the Authorization header (basic), or in the form."
+    )
+    cloud: Literal["public", "china", "government"] | None = Field(
+        None, description="Microsoft's; public unless given."
+    )
+    installation_id: Annotated[str, shape("^[0-9]{1,20}$")] | None = Field(None, description="Of the GitHub App.")
+    repositories: Names | None = Field(None, description="The installation's that the token is for; all unless given.")
+    permissions: Rights | None = Field(None, description="Such as contents:read; all of the app's unless given.")
+    api_url: Url | None = Field(
+        None, description="Of a GitHub Enterprise Server, such as https://ghe.example.com/api/v3."
     )
 
 

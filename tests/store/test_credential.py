@@ -3,6 +3,9 @@
 import json
 
 import pytest
+from clouds import PEM, VALUES
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from stores import CANARY, secret, use
 
 from store.credential import check_parts, endpoint_of, parse_aws, parse_credential, secrets_of, target_of
@@ -83,6 +86,53 @@ def test_what_is_no_client_is_refused_in_words(value, code):
     assert faults(check_parts, "oauth2_client", value, "/value") == {("/value", code)}
 
 
+def changed(kind, **parts) -> bytes:
+    return json.dumps({name: part for name, part in {**VALUES[kind], **parts}.items() if part is not None}).encode()
+
+
+SMALL = generate_private_key(65537, 1024).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+@pytest.mark.parametrize(
+    ("kind", "parts", "code"),
+    [
+        ("azure_client", {"tenant_id": "a/b"}, "tenant_id_invalid"),
+        ("azure_client", {"tenant_id": None}, "value_not_azure_client"),
+        ("github_app", {"app_id": 7}, "value_not_github_app"),
+        ("github_app", {"private_key": PEM[:-200]}, "private_key_invalid"),
+        ("github_app", {"private_key": PEM.replace("M", "N")}, "private_key_invalid"),
+        ("github_app", {"private_key": SMALL}, "private_key_invalid"),
+        ("gcp_service_account", {"type": "authorized_user"}, "type_invalid"),
+        ("gcp_service_account", {"token_uri": "https://evil.example/token"}, "token_uri_invalid"),
+        ("gcp_service_account", {"universe_domain": "evil.example"}, "universe_domain_invalid"),
+        ("gcp_service_account", {"canary": "x"}, "value_not_gcp_service_account"),
+    ],
+)
+def test_what_is_no_credential_of_a_cloud(kind, parts, code):
+    """A key is tried when it is stored: nobody looks at it again before it is used."""
+    check_parts(kind, changed(kind), "/value")
+    assert faults(check_parts, kind, changed(kind, **parts), "/value") == {("/value", code)}
+
+
+def test_where_those_of_clouds_are_traded():
+    """At the genuine hosts, whatever a key file says."""
+    for kind, parameters, where in (
+        ("azure_client", {"scope": "a"}, "login.microsoftonline.com"),
+        ("azure_client", {"scope": "a", "cloud": "china"}, "login.partner.microsoftonline.cn"),
+        ("github_app", {"installation_id": "4"}, "api.github.com"),
+        (
+            "github_app",
+            {"installation_id": "4", "api_url": "https://ghe.example.com:8443/api/v3"},
+            "ghe.example.com:8443",
+        ),
+        ("gcp_service_account", {"scope": "a"}, "oauth2.googleapis.com"),
+    ):
+        assert str(endpoint_of(parse_credential(kind, parameters))) == where
+    key = changed("gcp_service_account", token_uri="https://accounts.google.com/o/oauth2/token")
+    check_parts("gcp_service_account", key, "/value")
+    assert [each.reveal().decode() for each in secrets_of("gcp_service_account", SecretValue(key))] == [PEM]
+
+
 URL = "https://auth.example.com:8443/oauth/token?tenant=t"
 
 
@@ -117,6 +167,22 @@ def test_what_is_no_token_url(url):
         ("oauth2_client", {"token_url": URL, "scope": "a\nb"}, ("/parameters/scope", "parameter_invalid")),
         ("oauth2_client", {"token_url": URL, "audience": ["x"]}, ("/parameters/audience", "parameter_invalid")),
         ("oauth2_client", {"token_url": URL, "client_auth": "jwt"}, ("/parameters/client_auth", "parameter_invalid")),
+        ("azure_client", {}, ("/parameters", "parameter_required")),
+        ("azure_client", {"scope": "a", "cloud": "mine"}, ("/parameters/cloud", "parameter_invalid")),
+        ("github_app", {"installation_id": "4x"}, ("/parameters/installation_id", "parameter_invalid")),
+        (
+            "github_app",
+            {"installation_id": "4", "repositories": ["a/b"]},
+            ("/parameters/repositories", "parameter_invalid"),
+        ),
+        (
+            "github_app",
+            {"installation_id": "4", "permissions": ["contents"]},
+            ("/parameters/permissions", "parameter_invalid"),
+        ),
+        ("github_app", {"installation_id": "4", "api_url": "http://x"}, ("/parameters/api_url", "parameter_invalid")),
+        ("gcp_service_account", {}, ("/parameters", "parameter_required")),
+        ("gcp_service_account", {"scope": "a", "audience": "b"}, ("/parameters", "parameter_required")),
         ("oauth2_client", {"token_url": URL, "regions": ["x"]}, ("/parameters", "parameter_unknown")),
         ("canary", {}, ("/kind", "kind_unknown")),
         ("static", {"regions": ["us-east-1"]}, ("/parameters", "parameter_unknown")),

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from certificates import Authority
+from gatehouse import Elsewhere
 from issuer import SECRET, VALUE, Issuer
 from memory import Reader
 
@@ -14,7 +15,6 @@ from proxy.admission.events import Spool
 from proxy.admission.services import Services
 from proxy.admission.trail import Trail
 from proxy.border.border import Border
-from proxy.border.pool import Pool
 from proxy.core.limits import Limits
 from proxy.core.message import Head
 from proxy.core.refusal import Refused
@@ -28,7 +28,7 @@ FIELDS = ((b"Host", b"api.test"), (b"Authorization", b"Bearer #{SECRETS.API}"))
 class House:
     """A border with an issuer. `now` is its clock. `like`: another, whose store and issuer it has."""
 
-    def __init__(self, folder, *, private=("127.0.0.0/8",), trusted=True, state=None, like=None):
+    def __init__(self, folder, *, private=("127.0.0.0/8",), trusted=True, state=None, like=None, polls=False):
         self.now = 1000.0
         self.folder, self.like = folder, like
         self.authority = like.authority if like else Authority(folder)
@@ -38,10 +38,13 @@ class House:
         limits = Limits()
         guard = AddressGuard(allow_private=private, resolve=self.resolve)
         services = self.services = Services(self.reader, guard, limits, self.spool, Budgets(folder / "budgets", limits))
-        self.pool = Pool(guard, limits, [self.authority.path] if trusted else [])
+        self.pool = Elsewhere(guard, limits, [self.authority.path] if trusted else [])
+        self.pool.ports = {}
         self.border = Border(services, self.pool, state)
         self.tokens = self.border.tokens
         self.tokens.clock = lambda: self.now
+        if state and not polls:
+            self.tokens._timer.cancel()
         self.session = like.session if like else self.reader.open()
         if like is None:
             self.put()

@@ -1,5 +1,6 @@
 """What one process of a data plane made, the others search for and use; nobody else can put anything there."""
 
+import asyncio
 import json
 
 import pytest
@@ -44,8 +45,9 @@ async def test_the_others_hear_of_it(pair):
 async def test_a_new_process_goes_on_with_what_there_is(pair, tmp_path):
     """It searches for tokens from before it began."""
     token = await pair[0].token()
-    late = House(tmp_path, state=tmp_path / "state", like=pair[0])
-    late.tokens.hear()
+    late = House(tmp_path, state=tmp_path / "state", like=pair[0], polls=True)
+    while not late.tokens._kept:
+        await asyncio.sleep(0.01)
     assert await late.token() == token and len(pair[0].issuer.log) == 1
     late.close()
 
