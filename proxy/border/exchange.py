@@ -107,7 +107,8 @@ class Exchange:
         self._task = asyncio.current_task()
         self._border.open.add(self)
         try:
-            await self._ready()
+            if admitted.plan.making or admitted.plan.signing is not None:
+                await self._ready()
             key = admitted.plan.signing
             if upload is not None or key is not None:
                 began = clock()

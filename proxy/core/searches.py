@@ -158,7 +158,7 @@ class Searches:
 
         `Scrubber.empty` where no value can reach the destination: its answers pass as they are.
         """
-        kept = self._kept.get(self._key(view))
+        kept = self._kept.get(self._key(view) if view.traded else view.key)
         if kept is None:
             return None
         kept.asked = True
@@ -205,7 +205,7 @@ class Searches:
                 self._keep(key, kept)
 
     def _key(self, view: Searched) -> Hashable:
-        mark = self.made.mark(view)
+        mark = self.made.mark(view) if view.traded else ()
         return (view.key, mark) if mark else view.key
 
     def _built(self, key: Hashable, _: "asyncio.Task[None]") -> None:

@@ -32,20 +32,20 @@ type _Copies = Bounded[str, tuple[bytes, bytes]]
 class Locker:
     """Encrypts under a key, which lives and dies with it if none is given. Thread-safe."""
 
-    __slots__ = ("_aead",)
+    __slots__ = ("aead",)
 
     def __init__(self, key: bytes | None = None) -> None:
-        self._aead = AESGCM(key or AESGCM.generate_key(256))
+        self.aead = AESGCM(key or AESGCM.generate_key(256))
 
     def lock(self, value: SecretValue, binding: bytes) -> bytes:
         """Return a value encrypted, for exactly a binding."""
         # A key encrypts far fewer than 2^32 copies in the life of a process, so random nonces do (SP 800-38D 8.3).
         nonce = os.urandom(_NONCE)
-        return nonce + self._aead.encrypt(nonce, value.reveal(), binding)
+        return nonce + self.aead.encrypt(nonce, value.reveal(), binding)
 
     def open(self, copy: bytes, binding: bytes) -> SecretValue:
         """Return what was locked; raises `cryptography.exceptions.InvalidTag`."""
-        return SecretValue(self._aead.decrypt(copy[:_NONCE], copy[_NONCE:], binding))
+        return SecretValue(self.aead.decrypt(copy[:_NONCE], copy[_NONCE:], binding))
 
 
 class Warm:
@@ -67,7 +67,8 @@ class Warm:
             if kept is None and (kept := self._old.pop(envelope, None)) is not None and kept[0] == binding:
                 self._young.keep(envelope, kept)
         if kept is not None and kept[0] == binding:
-            return self._locker.open(kept[1], binding)
+            copy = kept[1]  # opened here: each use of a value comes through, and one call less is felt
+            return SecretValue(self._locker.aead.decrypt(copy[:_NONCE], copy[_NONCE:], binding))
         value = verify_and_open()
         copy = self._locker.lock(value, binding)
         with self._lock:
