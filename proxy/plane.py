@@ -45,4 +45,4 @@ class Plane:
             self.reader, self.guard, self.limits, self.spool, self.budgets, egress.strict_bodies,
             frozenset(egress.passthrough), Searches(everything=egress.scrub == "all"), self.meters,
         )  # fmt: skip
-        return Border(services, Pool(self.guard, self.limits, egress.trust))
+        return Border(services, Pool(self.guard, self.limits, egress.trust), self.data / "state")

@@ -2,33 +2,23 @@
 
 `store.kinds.Credential` is what an upload says of that; here it is read, and held against the value.
 
-    static   any value; written where its placeholder stands
-    aws      {"access_key_id", "secret_access_key", "session_token"?}; requests are signed with it, it is never written
+    static          any value; written where its placeholder stands
+    aws             {"access_key_id", "secret_access_key", "session_token"?}; requests are signed with it
+    oauth2_client   {"client_id", "client_secret"}; traded for a token at `token_url`, and the token is written
+    azure_client    {"tenant_id", "client_id", "client_secret"}; traded at Microsoft's
+    github_app      {"app_id", "private_key"}; signs for a token of an installation at GitHub's
+    gcp_service_account   the JSON key file; signs for a token at Google's
 """
 
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
-from store.errors import Invalid, Problem
-from store.kinds import AWS, KINDS, STATIC, Credential
-from store.model import SecretValue
-
-_MOST: Final = 64
-_PARAMETERS: Final = {STATIC: frozenset[str](), AWS: frozenset({"services", "regions"})}
-_WORD: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}", re.ASCII)
-_AWS_FORM: Final = (
-    'The value of kind aws is a JSON object with the texts "access_key_id", "secret_access_key" and, for temporary '
-    'keys, "session_token"; each once, and nothing else.'
-)
-_AWS_MEMBERS: Final = {
-    # IAM's API reference: AccessKeyId is 16 to 128 of [\w]; a secret access key has 40 characters of base64.
-    "access_key_id": (re.compile(r"[A-Za-z0-9_]{16,128}", re.ASCII), "16 to 128 letters, digits and _"),
-    "secret_access_key": (re.compile(r"[A-Za-z0-9/+=]{40}", re.ASCII), "40 letters, digits, /, + and ="),
-    "session_token": (re.compile(r"[A-Za-z0-9/+=_-]{16,16384}", re.ASCII), "16 to 16,384 characters of base64"),
-}
+from store.errors import Invalid
+from store.forms import CLOUDS, FORMS, GITHUB, GOOGLE, Form, fault, located
+from store.kinds import AWS, AZURE_CLIENT, GCP_SERVICE_ACCOUNT, GITHUB_APP, KINDS, STATIC, Credential
+from store.model import Destination, SecretValue
+from store.private_keys import rsa_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,55 +34,89 @@ def parse_credential(kind: str | None, parameters: Mapping[str, object] | None, 
     """Return a credential as an upload names it; raises `Invalid` at `{pointer}/kind` or below `/parameters`."""
     kind = STATIC if kind is None else kind
     if kind not in KINDS:
-        raise _fault(f"{pointer}/kind", "kind_unknown", f"A kind is one of {', '.join(KINDS)}.")
-    given = parameters or {}
-    known = _PARAMETERS[kind]
-    if not given.keys() <= known:
-        named = f"Of kind {kind} they are {', '.join(sorted(known))}." if known else f"Kind {kind} has none."
-        raise _fault(f"{pointer}/parameters", "parameter_unknown", named)
-    return Credential(kind, {name: _words(said, f"{pointer}/parameters/{name}") for name, said in given.items()})
+        raise fault(f"{pointer}/kind", "kind_unknown", f"A kind is one of {', '.join(KINDS)}.")
+    given, form = parameters or {}, FORMS[kind]
+    if not given.keys() <= form.parameters.keys():
+        known = ", ".join(sorted(form.parameters))
+        named = f"Of kind {kind} they are {known}." if known else f"Kind {kind} has none."
+        raise fault(f"{pointer}/parameters", "parameter_unknown", named)
+    if not form.needed <= given.keys():
+        hint = f"Kind {kind} needs {', '.join(sorted(form.needed))}."
+        raise fault(f"{pointer}/parameters", "parameter_required", hint)
+    if kind == GCP_SERVICE_ACCOUNT and len(given) != 1:
+        hint = f"Kind {kind} needs one of scope (for an access token) and audience (for an identity token)."
+        raise fault(f"{pointer}/parameters", "parameter_required", hint)
+    read = form.parameters
+    return Credential(kind, {name: read[name](said, f"{pointer}/parameters/{name}") for name, said in given.items()})
 
 
-def _words(said: object, pointer: str) -> list[str]:
-    hint = "Write a list of names such as us-east-1 or s3, 64 at most."
-    if not isinstance(said, list | tuple) or not 1 <= len(said) <= _MOST:
-        raise _fault(pointer, "parameter_invalid", hint)
-    if not all(isinstance(word, str) and _WORD.fullmatch(word) for word in said):
-        raise _fault(pointer, "parameter_invalid", hint)
-    return sorted(set(said))
+def endpoint_of(credential: Credential) -> Destination | None:
+    """Return where a value is traded for tokens, which it reaches beside what its rules say; None: nowhere."""
+    found = located(url_of(credential)) if credential.traded else None
+    return None if found is None else found[0]
+
+
+def target_of(credential: Credential) -> str:
+    """Return path and query of the token endpoint; of some kinds, what the path begins with."""
+    found = located(url_of(credential))
+    return "/" if found is None else found[1]
+
+
+def url_of(credential: Credential) -> str:
+    """Return the token endpoint of a kind that is traded, or what it begins with."""
+    said = credential.parameters
+    if credential.kind == AZURE_CLIENT:
+        return CLOUDS[str(said.get("cloud", "public"))]
+    if credential.kind == GITHUB_APP:
+        return str(said.get("api_url", GITHUB))
+    return GOOGLE if credential.kind == GCP_SERVICE_ACCOUNT else str(said["token_url"])
 
 
 def check_parts(kind: str, value: bytes, pointer: str) -> None:
     """Check that a value has the parts that its kind wants; raises `Invalid`, which never repeats any of it."""
-    if kind == AWS:
-        parse_aws(value, pointer)
+    if not FORMS[kind].members:
+        return
+    key = parts_of(kind, value, pointer).get("private_key")
+    try:
+        if key is not None:
+            rsa_key(key)
+    except ValueError:
+        words = FORMS[kind].members["private_key"][1]
+        raise fault(pointer, "private_key_invalid", f"The member private_key has {words}.") from None
 
 
-def parse_aws(value: bytes, pointer: str = "/value") -> AwsKey:
-    """Return the parts of an `aws` value; raises `Invalid`."""
-    members = _object(value, pointer)
-    if not _AWS_MEMBERS.keys() - {"session_token"} <= members.keys() <= _AWS_MEMBERS.keys():
-        raise _fault(pointer, "value_not_aws", _AWS_FORM)
-    for name, text in members.items():
-        form, words = _AWS_MEMBERS[name]
-        if form.fullmatch(text) is None:
-            raise _fault(pointer, f"{name}_invalid", f"The member {name} has {words}.")
-    token = members.get("session_token")
-    if members["access_key_id"].startswith("ASIA") and token is None:
-        hint = "A key id that begins with ASIA is a temporary key's: it works with its session_token only."
-        raise _fault(pointer, "session_token_required", hint)
-    secret = SecretValue(members["secret_access_key"].encode())
-    return AwsKey(members["access_key_id"], secret, None if token is None else SecretValue(token.encode()))
-
-
-def _object(value: bytes, pointer: str) -> dict[str, str]:
+def parts_of(kind: str, value: bytes, pointer: str = "/value") -> dict[str, str]:
+    """Return the parts of a value, by name; raises `Invalid`. The caller sends or searches them, and keeps no copy."""
+    form = FORMS[kind]
     try:
         found = json.loads(value.decode(), object_pairs_hook=_once)
     except (ValueError, RecursionError):
         found = None  # the error holds the text
-    if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
-        raise _fault(pointer, "value_not_aws", _AWS_FORM)
-    return found
+    texts = isinstance(found, dict) and all(isinstance(text, str) for text in found.values())
+    if not texts or not form.members.keys() - form.spare <= found.keys() <= form.members.keys():
+        raise fault(pointer, f"value_not_{kind}", _described(kind, form))
+    for name, text in found.items():
+        pattern, words = form.members[name]
+        if pattern.fullmatch(text) is None:
+            raise fault(pointer, f"{name}_invalid", f"The member {name} has {words}.")
+    if kind == AWS and found["access_key_id"].startswith("ASIA") and "session_token" not in found:
+        hint = "A key id that begins with ASIA is a temporary key's: it works with its session_token only."
+        raise fault(pointer, "session_token_required", hint)
+    return dict(found)
+
+
+def _described(kind: str, form: Form) -> str:
+    needed = ", ".join(f'"{name}"' for name in form.members if name not in form.spare)
+    spare = "".join(f' and perhaps "{name}"' for name in form.members if name in form.spare)
+    return f"The value of kind {kind} is a JSON object with the texts {needed}{spare}; each once, and nothing else."
+
+
+def parse_aws(value: bytes, pointer: str = "/value") -> AwsKey:
+    """Return the parts of an `aws` value; raises `Invalid`."""
+    parts = parts_of(AWS, value, pointer)
+    token = parts.get("session_token")
+    secret = SecretValue(parts["secret_access_key"].encode())
+    return AwsKey(parts["access_key_id"], secret, None if token is None else SecretValue(token.encode()))
 
 
 def _once(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
@@ -105,14 +129,11 @@ def _once(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
 
 def secrets_of(kind: str, value: SecretValue) -> Sequence[SecretValue]:
     """Return what of a value is secret, each part on its own; all of it where it lacks the parts of its kind."""
-    if kind == AWS:
-        try:
-            key = parse_aws(value.reveal())
-        except Invalid:
-            return (value,)
-        return (key.secret,) if key.token is None else (key.secret, key.token)
-    return (value,)
-
-
-def _fault(pointer: str, code: str, detail: str) -> Invalid:
-    return Invalid(Problem(pointer, code, detail))
+    form = FORMS[kind]
+    if not form.members:
+        return (value,)
+    try:
+        parts = parts_of(kind, value.reveal())
+    except Invalid:
+        return (value,)
+    return [SecretValue(parts[name].encode()) for name in form.secret if name in parts]

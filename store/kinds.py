@@ -1,7 +1,10 @@
-"""What is done with a secret's value: written as it is, or signed with. `kind` in the API, with its `parameters`."""
+"""What is done with a secret's value: written as it is, signed with, or traded for a token that is written.
+
+`kind` in the API, with its `parameters`.
+"""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
@@ -9,7 +12,19 @@ STATIC: Final = "static"
 """Of a value that is written as it is."""
 AWS: Final = "aws"
 """Of a key that requests are signed with."""
-KINDS: Final = (STATIC, AWS)
+OAUTH2_CLIENT: Final = "oauth2_client"
+"""Of an OAuth 2.0 client's credentials, which are traded for access tokens (RFC 6749 4.4)."""
+AZURE_CLIENT: Final = "azure_client"
+"""Of an application of Microsoft's, which is one."""
+GITHUB_APP: Final = "github_app"
+"""Of a GitHub App, whose key signs for tokens of an installation."""
+GCP_SERVICE_ACCOUNT: Final = "gcp_service_account"
+"""Of a service account of Google's, whose key signs for tokens."""
+TRADED: Final = (OAUTH2_CLIENT, AZURE_CLIENT, GITHUB_APP, GCP_SERVICE_ACCOUNT)
+"""Of what is sent to a token endpoint alone; what is written is the token that comes back."""
+KINDS: Final = (STATIC, AWS, *TRADED)
+LISTS: Final = frozenset({"services", "regions", "repositories", "permissions"})
+"""Parameters that are lists; any other is one text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +37,17 @@ class Credential:
 
     kind: str = STATIC
     parameters: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Each a text, or a list of texts (`LISTS`)."""
 
     @property
     def written(self) -> bool:
         """Whether the value itself goes where the placeholder stands."""
         return self.kind == STATIC
+
+    @property
+    def traded(self) -> bool:
+        """Whether a token that the value is traded for goes there."""
+        return self.kind in TRADED
 
     def fields(self) -> dict[str, object]:
         """Return it as it stands in a version's line; a static one, which all were once, is not told."""
@@ -48,7 +69,22 @@ class Credential:
             return cls()
         if found["kind"] not in KINDS:
             raise ValueError("kind")
-        return cls(found["kind"], {name: [*map(str, said)] for name, said in found["parameters"].items()})
+        return cls(found["kind"], {name: _said(said) for name, said in found["parameters"].items()})
+
+
+def _said(said: str | Sequence[object]) -> Sequence[str]:
+    return said if isinstance(said, str) else [*map(str, said)]
+
+
+def parameters_of(words: Iterable[str]) -> dict[str, str | list[str]]:
+    """Return the parameters that words such as `regions=us-east-1` say; raises `ValueError`, without any of them."""
+    made: dict[str, str | list[str]] = {}
+    for word in words:
+        name, equals, said = word.partition("=")
+        if not equals or (name in made and name not in LISTS):
+            raise ValueError("parameters")
+        made[name] = [*made.get(name, ()), said] if name in LISTS else said
+    return made
 
 
 WRITTEN: Final = Credential()

@@ -179,6 +179,10 @@ class Grant(Protocol):
     def credential(self) -> Credential:
         """What is done with what `open()` gives."""
 
+    @property
+    def identity(self) -> str:
+        """Tells what `open()` gives from all else, of every tenant."""
+
     def open(self) -> SecretValue:
         """Decrypt and verify; raises `Tampered`."""
 

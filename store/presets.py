@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from store.kinds import AWS, STATIC
+from store.kinds import AWS, STATIC, TRADED
 from store.model import WIDENED, Location, Use
 from store.providers import Provider, load_providers, met
 from store.records import Warned
@@ -73,7 +73,7 @@ def told(hosts: Hosts, locations: Sequence[str], kind: str = STATIC) -> str:
         return "it is injected nowhere, as it has no hosts"
     groups: dict[str, list[str]] = {}
     for rule in parse_rules(hosts):
-        groups.setdefault((_signed(locations) if kind == AWS else _allowed(rule, locations)), []).append(rule.authority)
+        groups.setdefault(_done(kind, rule, locations), []).append(rule.authority)
     return "; ".join(f"at {_some(names)} {what}" for what, names in groups.items())
 
 
@@ -94,6 +94,14 @@ def _allowed(rule: DestinationRule, locations: Sequence[str]) -> str:
     if WIDENED in locations:
         return f"{said} (as named, beyond its preset)"
     return f"{said}{' alone' if parts else ''} ({known.acts or 'its preset'})"
+
+
+def _done(kind: str, rule: DestinationRule, locations: Sequence[str]) -> str:
+    if kind == AWS:
+        return _signed(locations)
+    if kind not in TRADED:
+        return _allowed(rule, locations)
+    return "a token that it is traded for, " + _allowed(rule, [each for each in locations if each not in _STREAMED])
 
 
 def _signed(locations: Sequence[str]) -> str:
@@ -118,6 +126,8 @@ _PLACES: Final = {
 }
 
 
+_STREAMED: Final = {Location.BODY, Location.MESSAGE}
+"""What passes in pieces, which wait for no token."""
 _SIGNED: Final = {Location.HEADER: "in the header Authorization", Location.URL: "as presigned URLs"}
 
 

@@ -49,6 +49,20 @@ class Stored:
         return self.free or registrable(host) in self._domains or any(rule.names(host) for rule in self.rules)
 
 
+@dataclass(frozen=True, slots=True)
+class Traded:
+    """A version that is traded for tokens, and where they can come back from. `identity` is that of its grants."""
+
+    name: str
+    identity: str
+    rules: Sequence[DestinationRule] = ()
+    free: bool = False
+    kid: bytes = b""
+    """The opening key that the version was sealed to."""
+    active: bool = True
+    """Whether it may be used; one that was rotated out is searched for alone."""
+
+
 def among(host: str, listed: Iterable[str]) -> bool:
     """Say whether a host is in a dataset's `scrub_hosts`: names, and `*.name` for what is below one."""
     return any(host.endswith(one[1:]) if one.startswith("*.") else host == one for one in listed)

@@ -27,8 +27,8 @@ OTHERS = {
     "certifi": ("egret.trust", "proxy.border.tls"),
     "click": ("egret.cli", "egret.demo"),
     "cryptography": (
-        "egret.echo", "egret.trust", "store.dashboard", "store.keys", "store.reader", "store.trust", "proxy.authority",
-        "proxy.engines.express",
+        "egret.echo", "egret.trust", "store.dashboard", "store.keys", "store.private_keys", "store.reader", "store.trust",
+        "proxy.authority", "proxy.engines.express",
     ),
     "h2": ("proxy.border", "proxy.engines.mitm", "proxy.protocol"),
     "hpack": ("proxy.border", "proxy.engines.mitm", "proxy.protocol"),

@@ -10,6 +10,7 @@ from egret.cli.hosts import hosts_option
 from egret.cli.output import one, printable, rows, warn
 from egret.cli.scopes import scoped
 from egret.cli.values import takes_value
+from store.kinds import KINDS, parameters_of
 
 if TYPE_CHECKING:
     from egret.client import Area, Client
@@ -43,25 +44,22 @@ def kind_options(function: Any) -> Any:  # noqa: ANN401  # click's
     """Add what is done with the value."""
     for option in (
         click.option("--parameter", "parameters", multiple=True, metavar="NAME=WORD", help=_PARAMETER),
-        click.option("--kind", type=click.Choice(["static", "aws"]), help=_KIND),
+        click.option("--kind", type=click.Choice(KINDS), help=_KIND),
     ):
         function = option(function)
     return function
 
 
-_KIND = "What is done with the value: static (written as it is, unless said otherwise) or aws (requests are signed)."
-_PARAMETER = "Of --kind aws: regions=us-east-1, services=s3; repeat for several."
+_KIND = "What is done with the value: static (it is written), aws (requests are signed), or a kind traded for tokens."
+_PARAMETER = "Of its kind: regions=us-east-1, services=s3; token_url=https://…, scope=…; repeat for several."
 
 
-def parameters_given(words: Sequence[str]) -> dict[str, list[str]] | None:
+def parameters_given(words: Sequence[str]) -> dict[str, str | list[str]] | None:
     """Return the API's `parameters`; None where none was given."""
-    made: dict[str, list[str]] = {}
-    for word in words:
-        name, equals, said = word.partition("=")
-        if not equals:
-            raise click.UsageError("write --parameter NAME=WORD")
-        made.setdefault(name, []).append(said)
-    return made or None
+    try:
+        return parameters_of(words) or None
+    except ValueError:
+        raise click.UsageError("write --parameter NAME=WORD, each once unless it is a list") from None
 
 
 def given(**options: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -118,6 +116,9 @@ def put(
 
     With --kind aws the value is JSON with access_key_id, secret_access_key and session_token, or ~/.aws/credentials
     (--from-file), or AWS's variables (--from-env AWS_ACCESS_KEY_ID); on a terminal its parts are asked for.
+
+    With --kind oauth2_client it is JSON with client_id and client_secret, traded at --parameter token_url=https://…;
+    azure_client has tenant_id besides, github_app has app_id and private_key, gcp_service_account is the JSON key file.
     """
     policy["groups"], policy["parameters"] = groups_given(group, permissions), parameters_given(parameters)
     document = client.put_secret(where, name, value(), **given(**policy))

@@ -14,7 +14,7 @@ from typing import Any, Final, NoReturn, cast
 
 import click
 
-from egret.cli import aws
+from egret.cli import parts
 from egret.cli.common import USAGE, fail
 from egret.cli.hosts import typed
 from egret.settings import environment
@@ -74,18 +74,18 @@ def read(name: str, from_file: Path | None, from_env: str | None, kind: str | No
     """Return the value; ends the command when it cannot be one. `kind`: what is done with it, and so its parts."""
     if from_file is not None and from_env is not None:
         raise click.UsageError("give either --from-file or --from-env")
-    of_aws = kind == "aws"
+    whole = kind is None or kind not in parts.PARTS
     if from_file is not None:
         raw = _file(from_file)
     elif from_env is not None:
-        raw = aws.of_variables(from_env) if of_aws and from_env.endswith(aws.ID) else _variable(from_env)
-    elif sys.stdin.isatty() and of_aws:
-        raw = aws.asked(name)
+        raw = (None if whole else parts.of_variables(str(kind), from_env)) or _variable(from_env)
+    elif sys.stdin.isatty() and not whole:
+        raw = parts.asked(str(kind), name)
     elif sys.stdin.isatty():
         raw = click.prompt(f"Value of {name}", hide_input=True, confirmation_prompt=True, err=True).encode()
     else:
         raw = _stdin()
-    return _text(aws.of_text(raw) if of_aws else raw)
+    return _text(raw if whole else parts.of_text(str(kind), raw))
 
 
 def _refuse_argv(command: str, name: str, words: Sequence[str], options: Mapping[str, Any]) -> None:

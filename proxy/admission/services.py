@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -15,7 +15,8 @@ from proxy.core.refusal import Refusal, Refused
 from proxy.core.searches import Searches
 from store.errors import NotAuthenticated, StoreError
 from store.model import Caller, Destination, Resolver
-from store.reach import Stored
+from store.reach import Stored, Traded
+from store.reader import Locker
 
 log = logging.getLogger("egret.proxy")
 
@@ -48,6 +49,10 @@ class View(Resolver, Protocol):
     def values(self) -> list[Stored]:
         """Every value that responses are searched for, and where it reaches."""
 
+    @property
+    def traded(self) -> Sequence[Traded]:
+        """Versions of the dataset that are traded for tokens, which responses are searched for."""
+
     def searched(self, host: str) -> bool:
         """Whether the dataset wants the answers of a host searched for every value."""
 
@@ -78,6 +83,9 @@ class Reader(Protocol):
 
     def view(self, caller: Caller) -> View:
         """Return the fresh effective set; raises `store.errors`."""
+
+    def locker(self, kid: bytes) -> Locker | None:
+        """Return what encrypts for all processes that have an opening key."""
 
     def subscribe(self, callback: Callable[[], None]) -> None:
         """Call back, from another thread, when the store changed or was lost."""

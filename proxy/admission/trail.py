@@ -163,8 +163,7 @@ class Trail:
         for location in dict.fromkeys([use.location for _, use in plan.uses]):
             self.record("inject", [grant.name for grant, use in plan.uses if use.location is location], location)
         self.injected.update(dict.fromkeys(plan.names))
-        signs = plan.signing is not None  # a key that signs is not sent
-        self._keep([grant for grant, _ in plan.uses if not signs or grant.credential.written])
+        self._keep(plan.grants.values())  # a key that signs is not sent, nor is what was traded for a token
 
     def noted(self, injected: Mapping[str, Grant], carried: Mapping[str, str], location: str) -> None:
         """Write down what is new of what a rewriter did, before its output leaves."""

@@ -4,11 +4,14 @@ import asyncio
 import functools
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Final, Protocol
 
 from proxy.admission.meters import Watched
 from proxy.admission.services import Services, View, log
 from proxy.border.pool import Pool
+from proxy.border.shelf import Shelf
+from proxy.border.tokens import Tokens
 from proxy.core.refusal import Refusal, Refused
 from store.model import Destination
 
@@ -37,9 +40,9 @@ class Open(Protocol):
 
 
 class Border:
-    """Made in the loop that it serves."""
+    """Made in the loop that it serves. `state`: a folder that it shares with other processes."""
 
-    def __init__(self, services: Services, pool: Pool) -> None:
+    def __init__(self, services: Services, pool: Pool, state: Path | None = None) -> None:
         self.services = services
         self.pool = pool
         self.open: set[Open] = set()
@@ -47,6 +50,7 @@ class Border:
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         services.meters.watchers.append(self._numbers)
+        self.tokens = Tokens(services, pool, self.look, None if state is None else Shelf(state / "tokens"))
         services.reader.subscribe(self._moved)
         self._timer = self._loop.call_later(SWEEP, self._sweep)
 
@@ -55,6 +59,7 @@ class Border:
         self._timer.cancel()
         for each in list(self.open):
             each.stop(Refused(Refusal("upstream_unreachable")))
+        self.tokens.close()
         self.pool.close()
 
     def _numbers(self) -> Iterator[Watched]:
@@ -97,6 +102,7 @@ class Border:
         self._loop.call_soon(self._look)
 
     def _look(self) -> None:
+        self.tokens.look()
         for each in list(self.open):
             self._each(each.moved, each)
 
@@ -105,6 +111,7 @@ class Border:
         now = self._loop.time()
         self.services.searches.age(now)
         self.pool.sweep()
+        self.tokens.sweep()
         for each in list(self.open):
             self._each(functools.partial(each.sweep, now), each)
 

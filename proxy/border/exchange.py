@@ -107,9 +107,9 @@ class Exchange:
         self._task = asyncio.current_task()
         self._border.open.add(self)
         try:
+            if admitted.plan.making or admitted.plan.signing is not None:
+                await self._ready()
             key = admitted.plan.signing
-            if key is not None:
-                await signing.ready(admitted, key)
             if upload is not None or key is not None:
                 began = clock()
                 await self._prepare(upload)
@@ -127,6 +127,7 @@ class Exchange:
                     if fresh or not (repeatable or (stale.unseen and (upload is None or upload.repeatable))):
                         raise
                     await admitted.again()
+                    await self._ready()
                     fresh = True
                 else:
                     if not trail.code:  # a WebSocket ends as it should when a message of it was refused
@@ -160,6 +161,16 @@ class Exchange:
         if self._task is not None and self._failure is None:
             self._failure = failure
             self._task.cancel()
+
+    async def _ready(self) -> None:
+        """Have the tokens that the request asks for, and what signs it; raises `Refused`."""
+        admitted = self.admitted
+        if admitted.plan.making:
+            began = clock()
+            await self._border.tokens.fill(admitted)
+            admitted.trail.waited += clock() - began
+        if admitted.plan.signing is not None:
+            await signing.ready(admitted, admitted.plan.signing)
 
     async def _prepare(self, upload: Upload | None) -> None:
         admitted = self.admitted
@@ -201,6 +212,8 @@ class Exchange:
         if outgoing.expects:
             loop.call_later(PATIENCE, incoming.proceed)
         await incoming.final()
+        if incoming.status == 401 and admitted.plan.making:
+            self._border.tokens.doubt(admitted.plan)
         self._deadline, now = NEVER, clock()
         trail.heard, trail.waited = now - self._sent, trail.waited + now - sent
         if incoming.status == 101:

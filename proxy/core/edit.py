@@ -14,10 +14,15 @@ from proxy.core.refusal import Refusal, Refused
 from store.model import Denial, Grant, Kind, Resolver, Use
 
 _SUBMITTED: Final = frozenset({Surface.FORM, Surface.MULTIPART})
-"""What is filled in and sent off, not quoted: a key in it is meant."""
+"""What is filled in and sent off, not quoted: a credential in it is meant."""
 
 MAX_NAMES = 100
 """How many carried names are kept of a request, or of all messages of a WebSocket: they are the client's text."""
+
+
+def misplaced_code(grant: Grant) -> str:
+    """Return the code for what is not written as it is, where only such is."""
+    return "token_misplaced" if grant.credential.traded else "signing_key_misplaced"
 
 
 @dataclass(slots=True)
@@ -81,9 +86,9 @@ class Editor:
             self._carry(name, decision.value)
             return None
         if not decision.credential.written:
-            if surface in _SUBMITTED:
-                raise Refused(Refusal("signing_key_misplaced", name))  # a POST policy, a form of Signature Version 2
-            self._carry(name, "signing_key_misplaced")
+            if surface in _SUBMITTED:  # as in a POST policy, a form of Signature Version 2
+                raise Refused(Refusal(misplaced_code(decision), name))
+            self._carry(name, misplaced_code(decision))
             return None
         try:
             value = encode(decision.open().reveal(), surface)

@@ -8,14 +8,14 @@ of the rules is the one that is told (unknown name before destination before loc
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from typing import Final
 
 from proxy.core import sigv4
-from proxy.core.edit import Budget
+from proxy.core.edit import Budget, misplaced_code
 from proxy.core.encoding import NotEncodable, encode
 from proxy.core.found import Found, search, splice
 from proxy.core.limits import DEFAULT, Limits
@@ -56,7 +56,8 @@ class Signing:
 class Plan:
     """What will be written into a head. `names` are for `Egret-Injected`, `uses` for the audit.
 
-    With `signing` the signature of what is written is made at the border, which leaves the body as it is.
+    With `signing` the signature of what is written is made at the border, which leaves the body as it is. `making` are
+    places where a token stands that the grant is traded for: nothing is written before they are `given`.
     """
 
     grants: dict[Key, Grant] = field(repr=False)
@@ -65,11 +66,17 @@ class Plan:
     names: tuple[str, ...] = ()
     uses: tuple[tuple[Grant, Use], ...] = field(default=(), repr=False)
     signing: Signing | None = None
+    making: tuple[tuple[Key, Grant], ...] = field(default=(), repr=False)
+
+    def given(self, tokens: Sequence[Grant]) -> "Plan":
+        """Return the plan with grants of tokens, one for each of `making`."""
+        made = {key: token for (key, _), token in zip(self.making, tokens, strict=True)}
+        return replace(self, grants={**self.grants, **made})
 
     def write(self, head: Head) -> tuple[bytes, Fields]:
         """Return target and fields with the values in place; raises `Refused`. At the border only."""
         self.budget.head = 0
-        if not self.grants:
+        if not self.grants and not self.making:
             return head.target, head.fields
         return self._target(head) if b"S." in head.target else head.target, self.fields(head)
 
@@ -179,6 +186,7 @@ def plan(head: Head, resolver: Resolver, limits: Limits = DEFAULT, *, before: He
     uses: list[tuple[Grant, Use]] = []
     refusals: list[tuple[int, Refusal]] = []
     signings: list[Signing] = []
+    making: dict[Key, Grant] = {}
     decided: set[tuple[Key, bool]] = set()  # denials too: a client repeats what it likes
     found = search(head)
     for occurrence, location, header, text in chain(() if before else _in_target(head), _in_fields(found)):
@@ -193,12 +201,12 @@ def plan(head: Head, resolver: Resolver, limits: Limits = DEFAULT, *, before: He
         if isinstance(decision, Denial):
             refusals.append((_RULES[decision], Refusal(decision.value, occurrence.name)))
             continue
-        misused = _misused(decision, scope=scope and before is None)
+        misused = _misused(decision, scope=scope and before is None, trailer=before is not None)
         if misused is not None:
             refusals.append((_FIT, misused))
             continue
-        if decision.credential.written:
-            grants[key] = decision
+        if decision.credential.written or decision.credential.traded:
+            (grants if decision.credential.written else making)[key] = decision
         else:
             try:
                 signings.append(Signing(decision, sigv4.read(head, text, occurrence, location), key))
@@ -214,14 +222,14 @@ def plan(head: Head, resolver: Resolver, limits: Limits = DEFAULT, *, before: He
         raise Refused(min(refusals, key=lambda pair: pair[0])[1])
     names = tuple(dict.fromkeys(grant.name for grant, _ in uses))
     signing = signings[0] if signings else None
-    return Plan(grants, Budget(limits.expansion_bytes), found, names, tuple(uses), signing)
+    return Plan(grants, Budget(limits.expansion_bytes), found, names, tuple(uses), signing, tuple(making.items()))
 
 
-def _misused(grant: Grant, *, scope: bool) -> Refusal | None:
+def _misused(grant: Grant, *, scope: bool, trailer: bool) -> Refusal | None:
     """Say what is wrong with a text where a key belongs, or a key where a text does. A variable is public."""
-    if not grant.credential.written:
-        return None if scope else Refusal("signing_key_misplaced", grant.name)
-    return Refusal("signing_key_needed", grant.name) if scope and grant.kind is Kind.SECRET else None
+    if grant.credential.written or (grant.credential.traded and not trailer):
+        return Refusal("signing_key_needed", grant.name) if scope and grant.kind is Kind.SECRET else None
+    return None if scope and not trailer else Refusal(misplaced_code(grant), grant.name)
 
 
 def cut_hint(head: Head) -> bool:

@@ -141,6 +141,32 @@ CODES: Final[dict[str, Code]] = {
         "This proxy lacks the library that signs requests to AWS.",
         "Ask the operator to install the extra: pip install 'egret-proxy[aws]'.",
     ),
+    "token_misplaced": Code(
+        403,
+        "Token at another place",
+        "The secret is traded for a token, which is written into the URL and the fields of a request alone.",
+        "Put the placeholder into a header such as Authorization: Bearer …, not into a body, a message or a trailer.",
+    ),
+    "token_refused": Code(
+        403,
+        "Token refused",
+        "The token endpoint refused the credential that the secret holds: it gives no token for it.",
+        "Store a credential that it takes, with a scope and audience that it may have; it is asked seldom until then.",
+    ),
+    "token_blocked": Code(
+        403,
+        "Token endpoint blocked",
+        "The egress list or the address guard does not let the secret's token endpoint through.",
+        "Add it to the dataset's egress list, store the secret with the right token_url, or ask the operator about "
+        "egress.allow_private and egress.ports.",
+    ),
+    "token_unavailable": Code(
+        503,
+        "Token endpoint unavailable",
+        "The secret's token endpoint could not be reached or verified, failed, or did not answer with a Bearer token "
+        "and its lifetime.",
+        "Wait for the time in Retry-After; if it lasts, check the secret's parameters and the provider's status.",
+    ),
     "method_not_allowed": Code(
         405,
         "Method not allowed",

@@ -10,6 +10,7 @@ A thousand values take seconds to open and to build a search of, so that is done
 """
 
 import asyncio
+import functools
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -17,7 +18,7 @@ from typing import Final, Protocol
 from proxy.core.scrub import NOTHING, Scrubber
 from proxy.core.scrub.search import Search
 from store.model import Caller, Destination, Scope, SecretValue
-from store.reach import Stored
+from store.reach import Stored, Traded
 
 VALUES: Final = 16_384
 """How many values all searches together hold; above it the eldest go. One that is larger by itself is kept alone."""
@@ -53,8 +54,32 @@ class Searched(Protocol):
     def values(self) -> list[Stored]:
         """Every value that responses are searched for, and where it reaches."""
 
+    @property
+    def traded(self) -> Sequence[Traded]:
+        """Versions of the dataset that are traded for tokens, which responses are searched for."""
+
     def searched(self, host: str) -> bool:
         """Whether the dataset wants the answers of a host searched for every value."""
+
+
+class Made(Protocol):
+    """What else answers are searched for: tokens, which are in no view."""
+
+    def mark(self, view: Searched, /) -> Hashable:
+        """Return what changes whenever `values` does; quickly."""
+
+    def values(self, view: Searched, /) -> list[Stored]:
+        """Return every token that was made of a view's values, and where it reaches."""
+
+
+class _None:
+    """No tokens are made."""
+
+    def mark(self, _: Searched) -> Hashable:
+        return ()
+
+    def values(self, _: Searched) -> list[Stored]:
+        return []
 
 
 @dataclass(slots=True)
@@ -111,7 +136,7 @@ class _Kept:
 class Searches:
     """The searches of one process. `everything`: strong values are searched for in every answer (`egress.scrub`)."""
 
-    __slots__ = ("_aged", "_builders", "_building", "_everything", "_kept", "built")
+    __slots__ = ("_aged", "_builders", "_building", "_everything", "_kept", "built", "made")
 
     def __init__(self, *, everything: bool = False) -> None:
         self._everything = everything
@@ -119,6 +144,7 @@ class Searches:
         self._building: dict[Hashable, asyncio.Task[None]] = {}
         self._builders = asyncio.Semaphore(BUILDERS)
         self._aged = 0.0
+        self.made: Made = _None()
         self.built = 0
         """Searches that were made."""
 
@@ -132,7 +158,7 @@ class Searches:
 
         `Scrubber.empty` where no value can reach the destination: its answers pass as they are.
         """
-        kept = self._kept.get(view.key)
+        kept = self._kept.get(self._key(view) if view.traded else view.key)
         if kept is None:
             return None
         kept.asked = True
@@ -154,29 +180,36 @@ class Searches:
 
         It may be gone again by the time that who waited goes on: ask for the `scrubber`, and prepare once more.
         """
-        key = view.key
         while self.scrubber(view, destination) is None:
+            key = self._key(view)
             pending = self._building.get(key)
             mine = pending is None
             if pending is None:
                 pending = self._building[key] = asyncio.create_task(self._build(view, destination.host))
-                pending.add_done_callback(lambda _: self._building.pop(key, None))
+                pending.add_done_callback(functools.partial(self._built, key))
             await asyncio.shield(pending)
             if mine:
                 return
 
     async def _build(self, view: Searched, host: str) -> None:
         async with self._builders:
-            key = view.key
+            key, tokens = self._key(view), self.made.values(view)
             kept = self._kept.get(key)
             if kept is None:
-                kept = await asyncio.to_thread(_open, view)
+                kept = await asyncio.to_thread(_open, view, tokens)
                 self._keep(key, kept)
             chosen = self._chosen(kept, view, host)
             if chosen and chosen not in kept.sets:
                 kept.add(chosen, await asyncio.to_thread(kept.build, chosen))
                 self.built += 1
                 self._keep(key, kept)
+
+    def _key(self, view: Searched) -> Hashable:
+        mark = self.made.mark(view) if view.traded else ()
+        return (view.key, mark) if mark else view.key
+
+    def _built(self, key: Hashable, _: "asyncio.Task[None]") -> None:
+        self._building.pop(key, None)
 
     def _chosen(self, kept: _Kept, view: Searched, host: str) -> tuple[int, ...]:
         return kept.chosen(host, listed=view.searched(host), everything=self._everything)
@@ -208,5 +241,5 @@ class Searches:
                 total -= self._kept.pop(other).values
 
 
-def _open(view: Searched) -> _Kept:
-    return _Kept(view.values(), view.caller.scope)
+def _open(view: Searched, tokens: list[Stored]) -> _Kept:
+    return _Kept([*view.values(), *tokens], view.caller.scope)

@@ -64,6 +64,11 @@ _ALL: Final = (
     ),
     Metric("upstream_connections", GAUGE, "Connections to upstreams: idle ones, and those of HTTP/2.", ("state",)),
     Metric("upstream_dials", COUNTER, "Connections to upstreams that were made."),
+    Metric("tokens_kept", GAUGE, "Tokens in use that secrets were traded for: docs/credentials-oauth2.md."),
+    Metric(
+        "token_calls", COUNTER, "How making a token ended: made, refused, blocked, unavailable.",
+        ("result",),
+    ),
     Metric("searches_built", COUNTER, "Searches for values in answers that were built."),
     Metric("searched_values", GAUGE, "Values that the searches kept now look for, each counted in each search."),
     Metric("view_fresh", GAUGE, "1 while the view of the store may be acted on; at 0 every request is refused."),

@@ -18,17 +18,37 @@ LocationName = Literal["header", "url", "body", "message", "widened"]
 Locations = Annotated[list[LocationName], Field(min_length=1, max_length=8)]
 _TEXT: JsonDict = {"type": "string"}
 _NONE: JsonDict = {"type": "null"}
+_PARAMETERS = (
+    "services", "regions", "token_url", "scope", "audience", "client_auth", "cloud", "installation_id", "repositories",
+    "permissions", "api_url",
+)  # fmt: skip
+
+
+def _with(kind: str, *named: str, needed: str = "") -> JsonDict:
+    """Return what an upload of a kind looks like: with these parameters, and one of them needed."""
+    others: JsonDict = {name: _NONE for name in _PARAMETERS if name not in named}
+    if not needed:
+        return {"required": ["kind"], "properties": {"kind": {"const": kind}, "parameters": {"properties": others}}}
+    said: JsonDict = {"type": "object", "required": [needed], "properties": {**others, needed: _TEXT}}
+    return {"required": ["kind", "parameters"], "properties": {"kind": {"const": kind}, "parameters": said}}
+
+
 ONE_OF: JsonDict = {
     "oneOf": [
         {"required": ["value"], "properties": {"value": _TEXT, "sealed": _NONE}},
         {"required": ["sealed"], "properties": {"value": _NONE, "sealed": _TEXT}},
     ],
     "anyOf": [
-        {"properties": {"parameters": _NONE}},
-        {"required": ["kind"], "properties": {"kind": {"const": "aws"}}},
+        {"properties": {"kind": {"enum": ["static", "aws", None]}, "parameters": _NONE}},
+        _with("aws", "services", "regions"),
+        _with("oauth2_client", "token_url", "scope", "audience", "client_auth", needed="token_url"),
+        _with("azure_client", "scope", "cloud", needed="scope"),
+        _with("github_app", "installation_id", "repositories", "permissions", "api_url", needed="installation_id"),
+        _with("gcp_service_account", "scope", needed="scope"),
+        _with("gcp_service_account", "audience", needed="audience"),
     ],
 }
-"""A value in one of two forms; parameters with a kind that has some."""
+"""A value in one of two forms; the parameters of its kind."""
 Provider = Annotated[str, shape(f"^{LABEL[1:-1]}$|^$", maxLength=64, examples=["openai"])]
 Rule = str | dict[str, object]
 Binding = Annotated[
@@ -42,17 +62,39 @@ Note = Literal["value_short", "whitespace_edges", "looks_like_placeholder"]
 Noted = Annotated[
     list[Note], Field(max_length=8, description="Of `sealed`: warnings that only the client could see to give.")
 ]
-KindName = Literal["static", "aws"]
+_DONE = "What is done with the value: written as it is, signed with, or traded for a token."
+KindName = Literal["static", "aws", "oauth2_client", "azure_client", "github_app", "gcp_service_account"]
 Words = Annotated[list[Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]{0,63}$")]], Field(min_length=1, max_length=64)]
+Url = Annotated[str, shape(r"^https://[a-z][a-z0-9]{0,20}(\.[a-z]{2,20}){1,4}(:[1-9][0-9]{0,3})?(/[!\"$-~]{0,1024})?$")]
+Text = Annotated[str, shape("^[!-~]+( [!-~]+)*$", maxLength=1024)]
+Names = Annotated[list[Annotated[str, Field(pattern="^[A-Za-z0-9._-]{1,100}$")]], Field(min_length=1, max_length=64)]
+Rights = Annotated[
+    list[Annotated[str, Field(pattern="^[a-z_]{1,64}:(read|write|admin)$")]], Field(min_length=1, max_length=64)
+]
 Kept = Annotated[int, Field(ge=1, le=100)]
 Groups = Annotated[list[GrantIn], Field(max_length=32)]
 
 
 class ParametersIn(Model):
-    """What a kind is to know. Of `aws`: what it may sign for; none: whatever its hosts are."""
+    """What a kind is to know. Of `aws`: what it may sign for. Of others: where and how they are traded for a token."""
 
     services: Words | None = Field(None, description="AWS's signing names, such as s3.")
     regions: Words | None = Field(None, description="Such as us-east-1.")
+    token_url: Url | None = Field(None, description="The token endpoint, https.")
+    scope: Text | None = Field(None, description="The scopes that are asked for, with blanks between them.")
+    audience: Text | None = Field(None, description="What the token is for, where the endpoint wants that.")
+    client_auth: Literal["basic", "post"] | None = Field(
+        None, description="How the client says who it is: in the Authorization header (basic), or in the form."
+    )
+    cloud: Literal["public", "china", "government"] | None = Field(
+        None, description="Microsoft's; public unless given."
+    )
+    installation_id: Annotated[str, shape("^[0-9]{1,20}$")] | None = Field(None, description="Of the GitHub App.")
+    repositories: Names | None = Field(None, description="The installation's that the token is for; all unless given.")
+    permissions: Rights | None = Field(None, description="Such as contents:read; all of the app's unless given.")
+    api_url: Url | None = Field(
+        None, description="Of a GitHub Enterprise Server, such as https://ghe.example.com/api/v3."
+    )
 
 
 def _grants(groups: list[GrantIn] | None) -> list[GroupGrant] | None:
@@ -82,7 +124,7 @@ class SecretIn(About, json_schema_extra=ONE_OF):
     binding: Binding | None = None
     noted: Noted = Field(default=[])
     environment: Environment | None = None
-    kind: KindName | None = Field(None, description="What is done with the value: written as it is, or signed with.")
+    kind: KindName | None = Field(None, description=_DONE)
     parameters: ParametersIn | None = Field(None, description="Of the kind; sealed with the value.")
 
     def entry(self) -> NewEntry:
@@ -100,7 +142,7 @@ class SecretPut(About, json_schema_extra=ONE_OF):
     binding: Binding | None = None
     noted: Noted = Field(default=[])
     environment: Environment | None = None
-    kind: KindName | None = Field(None, description="What is done with the value: written as it is, or signed with.")
+    kind: KindName | None = Field(None, description=_DONE)
     parameters: ParametersIn | None = Field(None, description="Of the kind; sealed with the value.")
 
     def entry(self, name: str) -> NewEntry:
@@ -207,7 +249,7 @@ class SecretOut(EntryOut):
 
     placeholder: str
     kind: KindName
-    parameters: dict[str, list[str]]
+    parameters: dict[str, str | list[str]]
 
     @classmethod
     def of(cls, info: EntryInfo) -> "SecretOut":

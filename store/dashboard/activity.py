@@ -14,6 +14,7 @@ _USES: Final = {
     "use:carry": "carried",
     "use:refuse": "refused",
     "use:tunnel": "tunnel",
+    "use:token": "traded for a token",
     "use:unasked": "seen unasked",
     "use:end": "ended",
 }

@@ -18,7 +18,7 @@ from store.records import EntryInfo
 KEPT = (
     "name", "hosts", "environment", "description", "label", "origins", "project", "email", "id", "secrets", "groups",
     "consumer", "provider", "access", "actions", "projects", "datasets", "sources", "consumers", "member", "say",
-    "immutable", "rotate_after", "role", "permission", "secret", "kind", *FIELDS,
+    "immutable", "rotate_after", "role", "permission", "secret", "kind", "parameters", *FIELDS,
 )  # fmt: skip
 """Fields that a refused form shows again."""
 

@@ -11,6 +11,7 @@ from store.dashboard.routes_audit import latest
 from store.dashboard.routes_scopes import Trouble, add_page, show_tab, variables_tab
 from store.dashboard.visit import Undo, Visit, link_to
 from store.errors import Conflict, Invalid, Problem
+from store.kinds import parameters_of
 from store.model import Kind, SecretValue
 from store.presets import told
 from store.records import Change, EntryInfo, GroupGrant, NewEntry
@@ -67,12 +68,22 @@ async def put_entry(visit: Visit) -> web.Response:
             rotate_after=form.optional("rotate_after"),
             provider=form.optional("provider"),
             kind=form.optional("kind"),
+            parameters=_parameters(visit),
         )
         made = await visit.write(visit.state.vault.entries.put, visit.scope, _kind(visit), entry)
     except _REFUSED as error:
         page = variables_tab if _kind(visit) is Kind.VARIABLE else add_page
         return await page(visit, trouble(visit, visit.path["kind"], error))
     return stored(visit, [made], entry_path(visit, made.name, made.environment), _undo(visit, made))
+
+
+def _parameters(visit: Visit) -> dict[str, str | list[str]] | None:
+    lines = [line.strip() for line in visit.form.text("parameters").splitlines() if line.strip()]
+    try:
+        return parameters_of(lines) or None
+    except ValueError:
+        hint = "Write a line such as token_url=https://auth.example.com/token for each, each once."
+        raise Invalid(Problem("/parameters", "parameter_invalid", hint)) from None
 
 
 async def new_value(visit: Visit) -> web.Response:

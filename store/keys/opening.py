@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Self
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, MLKEM768X25519PrivateKey, Suite
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from store.errors import KeyMismatch, Tampered
 from store.keys import wrapping
@@ -20,6 +22,7 @@ from store.trust.signing import ENVELOPE, Verifier
 
 _SUITE = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 SEED_SIZE = 32
+_SHARED = b"egret: shared by the processes of a data plane"
 
 
 def opening_keys(seed: bytes) -> tuple[MLKEM768X25519PrivateKey, bytes]:
@@ -59,10 +62,11 @@ def open_bytes(seed: bytes, sealed: bytes, info: bytes) -> bytes:
 class Opener:
     """Opens what was sealed to its keys and signed by the pinned writer."""
 
-    __slots__ = ("_keys", "_verifier")
+    __slots__ = ("_keys", "_roots", "_verifier")
 
     def __init__(self, seeds: Iterable[bytes], verifier: Verifier) -> None:
         self._keys: dict[bytes, MLKEM768X25519PrivateKey] = {}
+        self._roots: dict[bytes, bytes] = {}
         self._verifier = verifier
         for seed in seeds:
             self._add(seed)
@@ -86,17 +90,24 @@ class Opener:
     def _share(self, kid: bytes, other: "Opener") -> bool:
         """Take over a key that is open already: asking a KMS again could fail, and takes its time."""
         found = other.held(kid)
-        if found is not None:
-            self._keys[kid] = found
+        root = other.root(kid)
+        if found is not None and root is not None:
+            self._keys[kid], self._roots[kid] = found, root
         return found is not None
 
     def _add(self, seed: bytes) -> None:
         private, public = opening_keys(seed)
-        self._keys[key_id(public)] = private
+        kid = key_id(public)
+        self._keys[kid] = private
+        self._roots[kid] = HKDF(hashes.SHA256(), SEED_SIZE, salt=None, info=_SHARED).derive(seed)
 
     def held(self, kid: bytes) -> MLKEM768X25519PrivateKey | None:
         """Return a key at hand."""
         return self._keys.get(kid)
+
+    def root(self, kid: bytes) -> bytes | None:
+        """Return a key that follows from an opening key, for what processes that have it share."""
+        return self._roots.get(kid)
 
     @property
     def kids(self) -> frozenset[bytes]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from store.model import Scope
 
-EVENTS = {"inject", "carry", "refuse", "tunnel", "unasked", "end"}
+EVENTS = {"inject", "carry", "refuse", "tunnel", "unasked", "end", "token"}
 _BIG = 2**53
 """Above every sequence and time; a number that a column cannot hold would stop its spool for ever."""
 _KEPT = ("destination", "location", "method", "path", "code")

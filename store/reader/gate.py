@@ -18,6 +18,7 @@ from store.reader.source import Away, Look, Moved, Source
 from store.reader.standing import Standings
 from store.reader.values import Values
 from store.reader.view import View
+from store.reader.warm import Locker
 from store.trust.index import Index
 from store.trust.manifest import manifest_key, parse, session_key_of, stop_key
 
@@ -117,6 +118,10 @@ class Reader:
         if view is None or head is None or view.revision != head.revision or view.until <= now:
             view = self._look(lambda look: self._make_view(look, caller.session, now))
         return view
+
+    def locker(self, kid: bytes) -> Locker | None:
+        """Return what encrypts for all processes that have an opening key; None where it is not at hand."""
+        return self._values.locker(kid)
 
     def _make_view(self, look: Look, id_: str, now: float) -> View:
         before = self._views.pop(id_, None)

@@ -18,7 +18,7 @@ from store.keys.opening import Opener
 from store.keys.wrapping import Unlock
 from store.model import Kind, SecretValue
 from store.reader.source import Look
-from store.reader.warm import Warm
+from store.reader.warm import Locker, Warm
 from store.trust.manifest import Entry, Version
 from store.trust.signing import digest
 
@@ -121,6 +121,11 @@ class Values:
             sha256 = wanted[entry, number]
             if body is not None and digest(body) == sha256:  # what is not the one named is met when opened
                 self._envelopes.keep((entry, number, sha256), (body, signature or b""))
+
+    def locker(self, kid: bytes) -> Locker | None:
+        """Return what encrypts for all processes that have an opening key; None where it is not at hand."""
+        root = self._opener.root(kid)
+        return None if root is None else Locker(root)
 
     def forget(self, envelopes: Iterable[str]) -> None:
         """Forget the copies of envelopes that no manifest names any more."""

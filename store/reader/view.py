@@ -10,7 +10,7 @@ from store.credential import secrets_of
 from store.kinds import Credential
 from store.model import Denial, Destination, Grant, Kind, Location, SecretValue, Use
 from store.presets import preset_of
-from store.reach import Stored, among, scrub_hosts
+from store.reach import Stored, Traded, among, scrub_hosts
 from store.reader.session import Session
 from store.reader.standing import Standing
 from store.rules import canonical_rules
@@ -40,6 +40,11 @@ class StoredGrant:
     def credential(self) -> Credential:
         """What is done with the value."""
         return self.active.credential
+
+    @property
+    def identity(self) -> str:
+        """The hash of the envelope: of this version, whatever it is called elsewhere."""
+        return self.active.sha256
 
     def open(self) -> SecretValue:
         """Decrypt and verify; raises `Tampered`."""
@@ -116,21 +121,13 @@ class View:
         Active and disabled ones, and those rotated out or deleted lately: within a day, a weak one within an hour.
         """
         now = time.time()
-        since = now - RETIRED_FOR
-        wanted = [
-            (entry, version)
-            for index in self._indexes
-            for entry in index.manifest.entries
-            if entry.kind is Kind.SECRET
-            for version in entry.versions
-            if version.retired_at is None or version.retired_at > since
-        ]
+        wanted = list(self._searched(now))
         self.prepare([version for _, version in wanted])
         stored = (
             Stored(
                 entry.name,
                 value,
-                version.sealed_rules,
+                version.reached,
                 free=not version.sealed_rules and self._unbound,
                 age=0.0 if version.retired_at is None else max(now - version.retired_at, 0.0),
             )
@@ -138,6 +135,30 @@ class View:
             for value in secrets_of(version.credential.kind, self._fetch(entry, version))
         )
         return [each for each in stored if each.counts]
+
+    def _searched(self, now: float) -> Iterator[tuple[Entry, Version]]:
+        for index in self._indexes:
+            for entry in index.manifest.entries:
+                if entry.kind is Kind.SECRET:
+                    for version in entry.versions:
+                        if version.retired_at is None or version.retired_at > now - RETIRED_FOR:
+                            yield entry, version
+
+    @cached_property
+    def traded(self) -> tuple[Traded, ...]:
+        """Those versions whose `values()` are traded for tokens, which are searched for as they are."""
+        return tuple(
+            Traded(
+                entry.name,
+                version.sha256,
+                version.reached,
+                free=not version.sealed_rules and self._unbound,
+                kid=version.kid,
+                active=version is entry.active,
+            )
+            for entry, version in self._searched(time.time())
+            if version.credential.traded
+        )
 
     def searched(self, host: str) -> bool:
         """Whether the dataset's `scrub_hosts` names a host: answers of it are searched for every value."""
@@ -195,8 +216,9 @@ class View:
         )
 
     def _ever_reached(self, entry: Entry, version: Version, destination: Destination) -> bool:
-        if version.sealed_rules:
-            return any(rule.reaches(destination) for rule in version.sealed_rules)
+        if version.sealed_rules or version.credential.traded:
+            bound = any(rule.reaches(destination) for rule in version.reached)
+            return bound or (self._unbound and not version.sealed_rules)
         if entry.kind is Kind.VARIABLE:
             return not version.rules or any(rule.reaches(destination) for rule in version.rules)
         return self._unbound

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from store.cache import Bounded
@@ -29,13 +30,35 @@ _NONCE: Final = 12
 type _Copies = Bounded[str, tuple[bytes, bytes]]
 
 
+class Locker:
+    """Encrypts under a key, which lives and dies with it if none is given. Thread-safe."""
+
+    __slots__ = ("aead",)
+
+    def __init__(self, key: bytes | None = None) -> None:
+        self.aead = AESGCM(key or AESGCM.generate_key(256))
+
+    def lock(self, value: SecretValue, binding: bytes) -> bytes:
+        """Return a value encrypted, for exactly a binding."""
+        # A key encrypts far fewer than 2^32 copies in the life of a process, so random nonces do (SP 800-38D 8.3).
+        nonce = os.urandom(_NONCE)
+        return nonce + self.aead.encrypt(nonce, value.reveal(), binding)
+
+    def open(self, copy: bytes, binding: bytes) -> SecretValue:
+        """Return what was locked; raises `ValueError` for what was not, or not for this binding."""
+        try:
+            return SecretValue(self.aead.decrypt(copy[:_NONCE], copy[_NONCE:], binding))
+        except InvalidTag:
+            raise ValueError("not locked so") from None
+
+
 class Warm:
     """Copies of two ages, by the SHA-256 of their envelope. Thread-safe."""
 
-    __slots__ = ("_aead", "_lock", "_old", "_turned", "_young")
+    __slots__ = ("_lock", "_locker", "_old", "_turned", "_young")
 
     def __init__(self) -> None:
-        self._aead = AESGCM(AESGCM.generate_key(256))
+        self._locker = Locker()
         self._lock = threading.Lock()
         self._young: _Copies = Bounded(COPIES)
         self._old: _Copies = Bounded(COPIES)
@@ -48,12 +71,10 @@ class Warm:
             if kept is None and (kept := self._old.pop(envelope, None)) is not None and kept[0] == binding:
                 self._young.keep(envelope, kept)
         if kept is not None and kept[0] == binding:
-            copy = kept[1]
-            return SecretValue(self._aead.decrypt(copy[:_NONCE], copy[_NONCE:], binding))
+            copy = kept[1]  # opened here: each use of a value comes through, and one call less is felt
+            return SecretValue(self._locker.aead.decrypt(copy[:_NONCE], copy[_NONCE:], binding))
         value = verify_and_open()
-        # A key encrypts far fewer than 2^32 copies in the life of a process, so random nonces do (SP 800-38D 8.3).
-        nonce = os.urandom(_NONCE)
-        copy = nonce + self._aead.encrypt(nonce, value.reveal(), binding)
+        copy = self._locker.lock(value, binding)
         with self._lock:
             self._young.keep(envelope, (binding, copy))
         return value

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+from store.credential import endpoint_of
 from store.errors import Invalid, Tampered, Unavailable
 from store.kinds import WRITTEN, Credential
 from store.model import WIDENED, Kind, Location, Scope
@@ -59,6 +60,12 @@ class Version:
     def widened(self) -> bool:
         """Whether its upload named locations that go beyond a preset's."""
         return WIDENED in self.sealed_locations
+
+    @property
+    def reached(self) -> tuple[DestinationRule, ...]:
+        """All that the value, and what it is traded for, can reach: what was sealed with it, and its token endpoint."""
+        endpoint = endpoint_of(self.credential)
+        return self.sealed_rules if endpoint is None else (*self.sealed_rules, *_plain_rules((str(endpoint),)))
 
 
 @dataclass(frozen=True, slots=True)

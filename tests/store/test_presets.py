@@ -240,3 +240,13 @@ def test_what_is_told_of_a_signing_key(locations, line):
         == f"at s3.eu-west-1.amazonaws.com it signs requests, {line}"
     )
     assert "signs nothing" in told(["s3.eu-west-1.amazonaws.com"], ["body"], "aws")
+
+
+def test_what_is_told_of_what_is_traded():
+    """The token stands where a value would, but in no body and no message."""
+    hosts, locations = ["api.example.com", "api.groq.com"], sorted(Location)
+    assert told(hosts, locations, "oauth2_client") == (
+        "at api.example.com a token that it is traded for, in any header, the URL (nothing is known of it); "
+        "at api.groq.com a token that it is traded for, in the header authorization alone "
+        "(models with tools, which call servers that a request names)"
+    )

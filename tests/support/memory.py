@@ -1,13 +1,15 @@
 """A store in memory that answers as the reader does: sessions, secrets, rules. The real rules, no files."""
 
+import itertools
 import threading
 from dataclasses import dataclass, field
 
-from store.credential import secrets_of
+from store.credential import endpoint_of, secrets_of
 from store.errors import NotAuthenticated, Unavailable
 from store.kinds import WRITTEN, Credential
 from store.model import DEFAULT_LOCATIONS, Caller, Denial, Destination, Kind, Location, Scope, SecretValue, Use
-from store.reach import Stored, among, scrub_hosts
+from store.reach import Stored, Traded, among, scrub_hosts
+from store.reader import Locker
 from store.rules import DestinationRule
 
 
@@ -21,6 +23,9 @@ def allows(rule: str, destination: Destination) -> bool:
     return matches and destination.port == number and destination.secure == secure
 
 
+_numbers = itertools.count()
+
+
 @dataclass
 class Secret:
     """One secret or variable."""
@@ -32,6 +37,12 @@ class Secret:
     kind: Kind = Kind.SECRET
     version: int = 1
     credential: Credential = WRITTEN
+    identity: str = field(default_factory=lambda: f"{next(_numbers):064x}")
+
+    @property
+    def reached(self):
+        endpoint = endpoint_of(self.credential)
+        return _rules([*self.hosts, *([] if endpoint is None else [str(endpoint)])])
 
     def open(self) -> SecretValue:
         return SecretValue(self.value)
@@ -91,10 +102,14 @@ class View:
     def searched(self, host):
         return among(host, scrub_hosts(self.egress))
 
+    @property
+    def traded(self):
+        return tuple(Traded(s.name, s.identity, s.reached) for s in self.all if s.credential.traded)
+
     def values(self):
         rules = [rule for secret in self.secrets.values() for rule in secret.hosts]
         found = [
-            Stored(s.name, part, _rules(s.hosts))
+            Stored(s.name, part, s.reached)
             for s in self.secrets.values()
             if s.kind is Kind.SECRET
             for part in secrets_of(s.credential.kind, s.open())
@@ -194,6 +209,9 @@ class Reader:
         )  # fmt: skip
         self._views[caller.session] = made, view
         return view
+
+    def locker(self, kid):
+        return Locker(b"k" * 32)
 
     def subscribe(self, callback) -> None:
         self._callbacks.append(callback)

@@ -38,6 +38,10 @@ class Given:
     def credential(self) -> Credential:
         return self.known.credential
 
+    @property
+    def identity(self) -> str:
+        return self.known.name
+
     def open(self) -> SecretValue:
         self.opened += 1
         return SecretValue(self.known.value)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from clouds import PEM, VALUES
 from opening_server import OpeningServer
 from terminal import run_on_terminal
 
@@ -158,6 +159,58 @@ def test_an_aws_key_comes_in_parts(env, server, tmp_path, how):
         assert done.returncode == 0, done.stderr
     assert json.loads(sent(server)) == AWS
     assert json.loads(server.puts[0].body)["parameters"] == {"regions": ["us-east-1"]}
+
+
+CLIENT = {"client_id": "client-7", "client_secret": "k3Vq9xPw2LmN8rT5yB1/" * 2}
+
+
+@pytest.mark.parametrize("how", ["stdin", "variables", "prompt"])
+def test_a_client_comes_in_parts(env, server, how):
+    """As JSON, from variables whose names end as its parts', or asked for; with where it is traded."""
+    url = "https://auth.example.com/token?a=b"
+    args = ["KEY", "--kind", "oauth2_client", "--parameter", f"token_url={url}", "--parameter", "scope=a b"]
+    if how == "prompt":
+        answers = [("Client id of KEY:", CLIENT["client_id"]), ("Client secret:", CLIENT["client_secret"])]
+        code, shown = run_on_terminal([EGRET, "secret", "put", *args], answers, env)
+        assert code == 0 and CLIENT["client_secret"] not in shown, shown
+    else:
+        env |= {f"AUTH_{name.upper()}": part for name, part in CLIENT.items()}
+        more = ["--from-env", "AUTH_CLIENT_ID"] if how == "variables" else []
+        done = put(env, *args, *more, stdin=json.dumps(CLIENT).encode())
+        assert done.returncode == 0, done.stderr
+    assert json.loads(sent(server)) == CLIENT
+    assert json.loads(server.puts[0].body)["parameters"] == {"token_url": url, "scope": "a b"}
+    server.forget()
+    again = put(env, *args, "--parameter", f"token_url={url}", stdin=json.dumps(CLIENT).encode())
+    assert again.returncode == 2 and server.puts == [], "it is no list"
+
+
+def test_other_credentials_come_in_parts(env, server, tmp_path):
+    """By the names that their tools have for them; a key from its file."""
+    azure = {"tenant_id": "contoso.example", "client_id": "0-1", "client_secret": CLIENT["client_secret"]}
+    env |= {f"AZURE_{name.upper()}": part for name, part in azure.items()}
+    args = ["KEY", "--kind", "azure_client", "--parameter", "scope=https://vault.azure.net/.default"]
+    done = put(env, *args, "--from-env", "AZURE_TENANT_ID")
+    assert done.returncode == 0 and json.loads(sent(server)) == azure, done.stderr
+    server.forget()
+    (tmp_path / "app.pem").write_text(PEM)
+    app = [
+        "KEY",
+        "--kind",
+        "github_app",
+        "--parameter",
+        "installation_id=4",
+        "--parameter",
+        "permissions=contents:read",
+    ]
+    answers = [("App id of KEY:", "7"), ("File of the private key:", str(tmp_path / "app.pem"))]
+    code, shown = run_on_terminal([EGRET, "secret", "put", *app], answers, env)
+    assert code == 0 and json.loads(sent(server)) == {"app_id": "7", "private_key": PEM.strip()}, shown
+    assert json.loads(server.puts[0].body)["parameters"]["permissions"] == ["contents:read"]
+    server.forget()
+    (tmp_path / "key.json").write_text(json.dumps(VALUES["gcp_service_account"], indent=2))
+    done = put(env, "KEY", "--kind", "gcp_service_account", "--parameter", "scope=a", "--from-file", str(tmp_path / "key.json"))  # fmt: skip
+    assert done.returncode == 0 and json.loads(sent(server)) == VALUES["gcp_service_account"], done.stderr
 
 
 @pytest.mark.parametrize(

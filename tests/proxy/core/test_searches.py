@@ -37,6 +37,7 @@ class View:
     names: frozenset[str] = frozenset({"S0", "S1"})
     stored: list[Stored] = field(default_factory=list)
     organisation: str = "o"
+    traded: tuple = ()
 
     @property
     def caller(self):

@@ -224,5 +224,5 @@ async def test_every_metric_of_the_table_without_a_watcher(start):
     known = {f"egret_proxy_{metric.name}" for metric in METRICS.values()}
     shown = {family.name for family in families(text)}
     assert shown <= known
-    border = {"open", "upstream_connections", "upstream_dials", "searches_built", "searched_values"}
+    border = {"open", "upstream_connections", "upstream_dials", "searches_built", "searched_values", "token_calls", "tokens_kept"}  # fmt: skip
     assert known - shown == {f"egret_proxy_{name}" for name in border}

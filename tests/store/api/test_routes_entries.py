@@ -214,6 +214,17 @@ def test_a_kind_and_its_parameters(shared):
         assert answer.status == 422 and answer.pointers == told
         assert VALUE not in json.dumps(answer.json)
     assert shared("PUT", path, {"value": VALUE, "kind": "static"}).json["kind"] == "static"
+    client, where = json.dumps({"client_id": "c", "client_secret": VALUE}), {"token_url": "https://auth.example.com/t"}
+    made = shared("PUT", path, {"value": client, "kind": "oauth2_client", "parameters": {**where, "scope": "a b"}})
+    assert (made.status, made.json["parameters"]) == (200, {**where, "scope": "a b"}), made.json
+    for body, faults in (
+        ({"value": client, "kind": "oauth2_client"}, {("/parameters", "parameter_required")}),
+        ({"value": VALUE, "kind": "oauth2_client", "parameters": where}, {("/value", "value_not_oauth2_client")}),
+        ({"value": client, "kind": "aws", "parameters": where}, {("/parameters", "parameter_unknown")}),
+    ):  # fmt: skip
+        refused = shared("PUT", path, body)
+        assert {(each["pointer"], each["code"]) for each in refused.json["errors"]} == faults, refused.json
+        assert VALUE not in json.dumps(refused.json)
 
 
 def test_an_immutable_dataset(shared):

@@ -1,5 +1,6 @@
 """Forms with several secrets and with files: what goes in is there, what is refused leaves nothing and shows no value."""
 
+import json
 import logging
 
 import pytest
@@ -263,3 +264,21 @@ def test_a_file_over_the_limit_leaves_nothing(shared, visitor, monkeypatch):
     monkeypatch.setattr("store.api.uploads.MAX_FILE", 1000)
     answer = visitor.upload(HOME, {"name": "big", "project": "default"}, file=("a.zip", b"x" * 2000))
     assert answer.status == 413 and leftovers(shared) == [] and "big" not in listed(shared)
+
+
+def test_a_kind_with_parameters(shared, visitor, dataset):
+    """In lines, each as the command line takes it; a new value is of the same kind, for the same endpoint."""
+    value = json.dumps({"client_id": "client-7", "client_secret": VALUE})
+    said = {"name": "CRM", "value": value, "kind": "oauth2_client", "hosts": "api.test"}
+    lines = "token_url=https://auth.example.com/token?a=b\r\n\r\n scope=a b \r\n"
+    wanted = {"token_url": "https://auth.example.com/token?a=b", "scope": "a b"}
+    for wrong in ("", "token_url", lines + "scope=c", "token_url=http://auth.example.com/", lines + "cloud=public"):
+        answer = visitor.post(dataset + "secrets", {**said, "parameters": wrong})
+        assert answer.status == 422 and VALUE.encode() not in answer.body, wrong
+        assert b'<option value="oauth2_client" selected>' in answer.body
+    assert visitor.post(dataset + "secrets", {**said, "parameters": lines}).status == 303
+    made = shared("GET", api(dataset) + "secrets/CRM").json
+    assert (made["kind"], made["parameters"], made["version"]) == ("oauth2_client", wanted, 1)
+    again = visitor.post(dataset + "secrets/CRM/value", {"value": value.replace("client-7", "client-8")})
+    made = shared("GET", api(dataset) + "secrets/CRM").json
+    assert (again.status, made["version"], made["parameters"]) == (303, 2, wanted)

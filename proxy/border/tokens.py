@@ -1,0 +1,310 @@
+"""Tokens that secrets are traded for: made once for all who wait, kept encrypted, renewed before they end.
+
+One is made when it is first asked for, and again when somebody uses it towards its end: nothing is made for nobody. It
+is written where its placeholder stands, and searched for in answers as a value is, with those before it, for as long as
+a value that was rotated out.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from proxy.admission.admitted import Admitted
+from proxy.admission.events import Event, SpoolError
+from proxy.admission.meters import Watched
+from proxy.admission.services import Services, View, log
+from proxy.border import endpoint
+from proxy.border.endpoint import Passing
+from proxy.border.given import ELDER, Given, Kept, Token
+from proxy.border.pool import Pool
+from proxy.border.shelf import Shelf, Shelved
+from proxy.core.inject import Plan
+from proxy.core.refusal import Refusal, Refused
+from proxy.core.searches import Searched
+from proxy.core.trading import Answered, ask
+from store.authorities import egress_allows
+from store.credential import endpoint_of
+from store.errors import Invalid
+from store.model import Caller, Destination, Grant
+from store.reach import Stored
+from store.reader import Locker
+
+PATIENCE: Final = 10.0
+"""Seconds that making a token takes at most, with all that is tried again."""
+PAUSES: Final = (0.25, 1.0)
+"""Seconds before it is tried again, after what may pass."""
+LONGEST_BACKOFF: Final = 60.0
+"""Seconds for which a failure is the answer, without asking the endpoint; the first time one, then twice as many."""
+EARLY: Final = 300.0
+"""Seconds before its end from which on a token is renewed, or a fifth of its life."""
+LAST: Final = 5.0
+"""Seconds before its end from which on it is not used any more."""
+DOUBT: Final = 60.0
+"""Seconds for which a new token is not doubted, whatever an API says: code that provokes 401 must not make more."""
+IDLE: Final = 600.0
+"""Seconds after which a token that nobody used is not kept for use."""
+POLL: Final = 0.1
+"""Seconds between looks at what other processes have made."""
+RESULTS: Final = ("made", "refused", "blocked", "unavailable")
+
+
+class Tokens:
+    """Those of one process, for the loop that it is made in. `changed` is called when there is more to search for."""
+
+    def __init__(
+        self, services: Services, pool: Pool, changed: Callable[[], object], shelf: Shelf | None = None
+    ) -> None:
+        self._services, self._pool, self._changed, self._shelf = services, pool, changed, shelf
+        self.clock: Callable[[], float] = time.monotonic
+        self._locker = Locker()
+        self._kept: dict[str, Kept] = {}
+        self._marks = 0
+        self._swept = 0.0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ended: Counter[str] = Counter()
+        services.searches.made = self
+        services.meters.watchers.append(self._numbers)
+        self._timer = None if shelf is None else asyncio.get_running_loop().call_soon(self._poll)
+
+    # for requests
+
+    async def fill(self, admitted: Admitted) -> None:
+        """Give a request the tokens that it asks for, all of them made; raises `Refused`.
+
+        What had to wait is decided anew: the store may have changed, and there is more to search its answer for.
+        """
+        while (missing := self._fill(admitted)) is not None:
+            await self._wait(admitted, missing)
+            await admitted.again()
+
+    def _fill(self, admitted: Admitted) -> Grant | None:
+        """Return the first grant that there is no token for."""
+        now, given = self.clock(), []
+        for _, grant in admitted.plan.making:
+            kept = self._kept.get(grant.identity)
+            token = None if kept is None else kept.live
+            if kept is None or token is None or now >= token.ends - LAST:
+                return grant
+            kept.caller, kept.used = admitted.caller, now
+            if now >= token.renews and kept.task is None and now >= kept.again and _allows(admitted.view, grant):
+                self._begin(kept, grant, admitted)
+            given.append(Given(grant, token))
+        admitted.plan = admitted.plan.given(given)
+        return None
+
+    async def _wait(self, admitted: Admitted, grant: Grant) -> None:
+        if not _allows(admitted.view, grant):
+            raise Refused(Refusal("token_blocked", grant.name))
+        now = self.clock()
+        kept = self._kept.setdefault(grant.identity, Kept(admitted.caller, now))
+        if kept.task is None:
+            if kept.refusal is not None and now < kept.again:
+                raise Refused(_told(kept.refusal, grant.name, kept.again - now))
+            self._begin(kept, grant, admitted)
+        if (task := kept.task) is not None:
+            await asyncio.shield(task)
+        if kept.refusal is not None:
+            raise Refused(_told(kept.refusal, grant.name, kept.again - self.clock()))
+
+    def doubt(self, plan: Plan) -> None:
+        """Take note that an API answered 401 to a request with tokens: they may be revoked. The next ones are new."""
+        now = self.clock()
+        for key, grant in plan.making:
+            kept, given = self._kept.get(grant.identity), plan.grants.get(key)
+            token = given.token if isinstance(given, Given) else None
+            if kept is None or token is None or kept.live is not token or now < token.made + DOUBT:
+                continue
+            if sum(each.ends > now for each, _ in kept.elder) < ELDER:
+                kept.retire(now)
+
+    # for searches
+
+    def mark(self, view: Searched) -> tuple[int, ...]:
+        """See `proxy.core.searches.Made`."""
+        kept = self._kept
+        return tuple([kept[each.identity].mark for each in view.traded if each.identity in kept])
+
+    def values(self, view: Searched) -> list[Stored]:
+        """See `proxy.core.searches.Made`."""
+        found, now = [], self.clock()
+        for each in view.traded:
+            kept = self._kept.get(each.identity)
+            if kept is None:
+                continue
+            for token, age in kept.tokens(now):
+                found.append(Stored(each.name, token.open(), each.rules, free=each.free, age=age))
+        return [each for each in found if each.counts]
+
+    # what the store and the clock say
+
+    def look(self) -> None:
+        """Let go of what may not be used any more: its version was rotated out, disabled or deleted."""
+        for identity, kept in self._kept.items():
+            if kept.live is None or kept.caller is None:
+                continue
+            try:
+                view = self._services.view(kept.caller)
+            except Refused:  # the session is over, others may go on; what nobody uses is let go of by `sweep`
+                continue
+            if not any(each.active for each in view.traded if each.identity == identity):
+                kept.retire(self.clock())
+
+    def sweep(self) -> None:
+        """Let go of what nobody uses, and of what is not searched for any more."""
+        now = self.clock()
+        for identity, kept in list(self._kept.items()):
+            if kept.live is not None and (now >= kept.live.ends or now > kept.used + IDLE):
+                kept.retire(now)
+            if kept.prune(now):
+                self._remark(kept)
+            if not kept.elder and kept.live is None and kept.task is None and now > max(kept.again, kept.used) + IDLE:
+                del self._kept[identity]
+        if self._shelf is not None and now > self._swept + IDLE:
+            self._swept = now
+            self._shelf.sweep(time.time())
+
+    def close(self) -> None:
+        """Make no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in list(self._tasks):
+            task.cancel()
+
+    def _remark(self, kept: Kept) -> None:
+        self._marks += 1
+        kept.mark = self._marks
+
+    def _numbers(self) -> Iterator[Watched]:
+        yield "tokens_kept", (), sum(kept.live is not None for kept in self._kept.values())
+        for result in RESULTS:
+            yield "token_calls", (result,), self._ended[result]
+
+    # making
+
+    def _begin(self, kept: Kept, grant: Grant, admitted: Admitted) -> None:
+        """Begin; it goes on without the request that happened to start it."""
+        task = asyncio.get_running_loop().create_task(self._made(kept, grant, admitted.view))
+        kept.task = task
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _made(self, kept: Kept, grant: Grant, view: View) -> None:
+        """Make a token, or take note why there is none. Raises nothing: who waits looks."""
+        began, wait, result = self.clock(), 0.0, "made"
+        try:
+            async with asyncio.timeout(PATIENCE):
+                answered = await self._asked(grant, view.caller)
+            self._keep(kept, grant, answered, self.clock() - began, view)
+        except Refused as refused:
+            kept.refusal = refused.refusal
+        except Passing as passing:
+            kept.refusal, wait = Refusal("token_unavailable"), passing.after
+        except TimeoutError:
+            kept.refusal = Refusal("token_unavailable")
+        except Exception as error:  # noqa: BLE001  # fail closed, whatever it is
+            log.error("making a token failed closed: %s", type(error).__name__)  # the text may hold a value
+            kept.refusal = Refusal("internal")
+        finally:
+            kept.task = None
+        if kept.refusal is not None:
+            kept.failures += 1
+            kept.again = self.clock() + max(wait, min(2.0 ** (kept.failures - 1), LONGEST_BACKOFF))
+            result = kept.refusal.code.removeprefix("token_")
+        self._ended[result if result in RESULTS else "unavailable"] += 1
+
+    def _keep(self, kept: Kept, grant: Grant, answered: Answered, took: float, view: View) -> None:
+        """Keep a token for use, before which every process hears that there is more to search for."""
+        kid = next((each.kid for each in view.traded if each.identity == grant.identity), b"")
+        locker, began = self._services.reader.locker(kid), time.time() - took
+        early = min(EARLY, answered.seconds / 5)
+        times = int(began), int(began + answered.seconds - early), int(began + answered.seconds)
+        bare = Shelved(b"", kid, *times)
+        shelved = bare._replace(copy=(locker or self._locker).lock(answered.token, bare.binding(grant.identity)))
+        if self._shelf is not None and locker is not None:
+            self._shelf.put(grant.identity, shelved)
+        self._use(kept, self._token(grant.identity, shelved, locker or self._locker))
+        kept.refusal, kept.failures, kept.again = None, 0, 0.0
+
+    def _use(self, kept: Kept, token: Token) -> None:
+        now = self.clock()
+        if token.ends <= now:
+            kept.elder.append((token, token.ends))
+        else:
+            kept.retire(now)
+            kept.live = token
+        self._remark(kept)
+        self._changed()
+
+    def _token(self, identity: str, shelved: Shelved, locker: Locker) -> Token:
+        wall = self.clock() - time.time()
+        times = shelved.made + wall, shelved.renews + wall, shelved.ends + wall
+        return Token(shelved.copy, shelved.binding(identity), locker, *times)
+
+    # what other processes made
+
+    def _poll(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(POLL, self._poll)
+        self.hear()
+
+    def hear(self) -> None:
+        """Take over what other processes have made: to search for it, and to use it."""
+        if self._shelf is None:
+            return
+        for name, identity, shelved in self._shelf.news(time.time()):
+            locker = self._services.reader.locker(shelved.kid)
+            if locker is None:  # the opening keys are being changed: it is at hand when a value is opened
+                self._shelf.later(name)
+                continue
+            token = self._token(identity, shelved, locker)
+            try:
+                token.open()
+            except ValueError:
+                log.error("alarm: a file in state/tokens was not written by this data plane")
+                continue
+            kept = self._kept.setdefault(identity, Kept(None, self.clock()))
+            if kept.live is not None and kept.live.ends >= token.ends:
+                kept.elder.append((token, self.clock()))
+                self._remark(kept)
+                self._changed()
+            else:
+                self._use(kept, token)
+
+    async def _asked(self, grant: Grant, caller: Caller) -> Answered:
+        where = endpoint_of(grant.credential)
+        if where is None:
+            raise Refused(Refusal("internal"))
+        for pause in PAUSES:
+            try:
+                return await self._call(grant, caller, where)
+            except Passing as passing:
+                if passing.after > pause:
+                    raise
+            await asyncio.sleep(pause)
+        return await self._call(grant, caller, where)
+
+    async def _call(self, grant: Grant, caller: Caller, where: Destination) -> Answered:
+        """Ask once; the line of the audit is written before anything leaves."""
+        event = Event("token", caller.session, caller.scope, (grant.name,), where, method="POST")
+        try:
+            asked = await asyncio.to_thread(ask, grant.credential, grant.open(), time.time())  # RSA takes its time
+            self._services.spool.write(event)
+        except (Invalid, ValueError):  # sealed by its client, which the store cannot look into
+            raise Refused(Refusal("value_not_encodable")) from None
+        except SpoolError:
+            raise Refused(Refusal("internal")) from None
+        self._services.meters.lines += 1
+        return await endpoint.call(self._pool, caller.scope, where, asked, grant.credential)
+
+
+def _allows(view: View, grant: Grant) -> bool:
+    """Whether the egress list of who asks lets the token endpoint through."""
+    where = endpoint_of(grant.credential)
+    return where is not None and egress_allows(view.egress, where)
+
+
+def _told(refusal: Refusal, name: str, left: float) -> Refusal:
+    """Return what one of those who asked is told: under the name that it has for the secret."""
+    wait = max(1, int(left) + 1) if refusal.code == "token_unavailable" else None
+    return Refusal(refusal.code, None if refusal.code == "internal" else name, retry_after=wait)
