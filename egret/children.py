@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from egret import programs
 from egret.listeners import Listener
 
 FATAL = 78
@@ -43,14 +44,14 @@ class Process:
         self.pipe, theirs = os.pipe()
         os.set_blocking(self.pipe, False)
         try:
-            self._process = subprocess.Popen(  # noqa: S603  # our own modules
+            self._process = programs.start(
                 [*argv, "--fd", str(sock_fd), "--ready-fd", str(theirs)],
                 stdin=subprocess.DEVNULL,
                 stdout=sys.stderr,  # stdout is for the ready line alone
                 env=environ,
                 pass_fds=(sock_fd, theirs, *fds),
                 process_group=0,  # a Ctrl-C in the terminal is for the supervisor, which drains in order
-                preexec_fn=_die_with_parent,  # noqa: PLW1509  # no threads here
+                preexec_fn=_die_with_parent,  # no threads here
             )
         except OSError:
             os.close(self.pipe)
@@ -178,8 +179,8 @@ def slots(places: Sequence[Place], argv: Callable[[Place], Sequence[str]]) -> li
 
 
 def command(module: Sequence[str], data: Path, config: Path | None) -> list[str]:
-    """Return the command of a child; `-P` and `-s` keep the current folder and the user's packages out of imports."""
-    argv = [sys.executable, "-P", "-s", "-m", *module, "--data", str(data.resolve())]
+    """Return the command of a child."""
+    argv = [*programs.PYTHON, "-m", *module, "--data", str(data.resolve())]
     return argv if config is None else [*argv, "--config", str(config.resolve())]
 
 

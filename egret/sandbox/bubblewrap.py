@@ -7,12 +7,12 @@ import os
 import platform
 import resource
 import signal
-import subprocess
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from egret import programs
 from egret.sandbox import seccomp, stops
 from egret.sandbox.machine import NAMESPACES, Machine
 from egret.sandbox.places import HOSTNAME
@@ -52,12 +52,12 @@ class Bubblewrap:
         block_theirs, self._block = os.pipe()
         options = _options(machine, mounts, inside, info_theirs, block_theirs)
         argv = [str(machine.bwrap), "--args", mounts.descriptor(b"\0".join(map(os.fsencode, options)) + b"\0")]
-        self._process = subprocess.Popen(  # noqa: S603
+        self._process = programs.start(
             [*argv, "--", *_command(inside)],
             env={},  # bubblewrap runs outside: what LD_PRELOAD names in an --env-file would too
             pass_fds=[info_theirs, block_theirs, *mounts.descriptors],
             process_group=0,  # what is typed is for the command, and for us where it has no terminal
-            preexec_fn=_quiet_on_terminal if inside.terminal else _quiet,  # noqa: PLW1509  # no threads here
+            preexec_fn=_quiet_on_terminal if inside.terminal else _quiet,  # no threads here
         )
         for number in (info_theirs, block_theirs):
             os.close(number)

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
 
+from egret import programs
 from egret.hardening import close_others
 from egret.sandbox import stops
 
@@ -216,11 +217,10 @@ def _capture(nft: str) -> None:
 
 def load(nft: str, rules: str, before_exec: Callable[[], None] | None = None) -> None:
     """Have `nft` (a path) load rules into the network namespace that we are in; raises `NamespaceError`."""
-    done = subprocess.run(  # noqa: S603
+    done = programs.run(
         [nft, "-f", "-"],
         input=rules.encode(),
         capture_output=True,
-        check=False,
         timeout=PATIENCE,
         env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
         preexec_fn=before_exec,
