@@ -6,7 +6,7 @@ code means that a restart cannot help (keys and store do not match, say).
 """
 
 import contextlib
-import ctypes
+import functools
 import os
 import signal
 import subprocess
@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from egret import programs
+from egret.hardening import die_with
 from egret.listeners import Listener
 
 FATAL = 78
@@ -26,15 +27,6 @@ FIRST_DELAY = 0.1
 LONGEST_DELAY = 5.0
 SETTLED = 1.0
 """A child that was ready for this many seconds starts again without delay growing."""
-
-PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-
-
-def _die_with_parent() -> None:
-    """Run in the child before exec: a supervisor that is killed must not leave children that hold its ports."""
-    if _libc is not None:
-        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 class Process:
@@ -51,7 +43,8 @@ class Process:
                 env=environ,
                 pass_fds=(sock_fd, theirs, *fds),
                 process_group=0,  # a Ctrl-C in the terminal is for the supervisor, which drains in order
-                preexec_fn=_die_with_parent,  # no threads here
+                # One that is killed must not leave children that hold its ports. No threads here.
+                preexec_fn=functools.partial(die_with, os.getpid(), signal.SIGTERM),
             )
         except OSError:
             os.close(self.pipe)

@@ -33,9 +33,16 @@ def run(argv: Sequence[str | Path], *, env: Mapping[str, str], **more: Any) -> s
     return subprocess.run(_whole(argv), env=env, check=False, **more)  # noqa: S603
 
 
-def start(argv: Sequence[str | Path], *, env: Mapping[str, str], **more: Any) -> subprocess.Popen[Any]:  # noqa: ANN401
-    """Start a program, as `subprocess.Popen` does. Raises `Relative`."""
-    return subprocess.Popen(_whole(argv), env=env, **more)  # noqa: S603
+def start(
+    argv: Sequence[str | Path],
+    *,
+    env: Mapping[str, str],
+    title: str | None = None,
+    **more: Any,  # noqa: ANN401
+) -> subprocess.Popen[Any]:
+    """Start a program, as `subprocess.Popen` does; `title` is its name in lists of processes. Raises `Relative`."""
+    program, *words = _whole(argv)
+    return subprocess.Popen([title or program, *words], executable=program, env=env, **more)  # noqa: S603
 
 
 def become(argv: Sequence[str], env: Mapping[str, str]) -> NoReturn:

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from egret import programs
-from egret.hardening import close_others
+from egret.hardening import close_others, die_with
 from egret.sandbox import stops
 
 PROXY, CAPTURE, DNS = 47128, 47129, 47053
@@ -101,8 +101,10 @@ class Helper:
 def enter(child: int, nft: str | None) -> Helper:
     """Begin to set up the network of process `child`; with `nft` (a path) everything is captured."""
     ours, theirs = socket.socketpair()
+    parent = os.getpid()
     pid = os.fork()
     if pid == 0:
+        die_with(parent)
         stops.block()
         ours.close()
         _help(theirs, child, nft)
