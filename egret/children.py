@@ -6,7 +6,7 @@ code means that a restart cannot help (keys and store do not match, say).
 """
 
 import contextlib
-import ctypes
+import functools
 import os
 import signal
 import subprocess
@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from egret import programs
+from egret.hardening import die_with
 from egret.listeners import Listener
 
 FATAL = 78
@@ -26,15 +28,6 @@ LONGEST_DELAY = 5.0
 SETTLED = 1.0
 """A child that was ready for this many seconds starts again without delay growing."""
 
-PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-
-
-def _die_with_parent() -> None:
-    """Run in the child before exec: a supervisor that is killed must not leave children that hold its ports."""
-    if _libc is not None:
-        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-
 
 class Process:
     """One run of a child."""
@@ -43,14 +36,15 @@ class Process:
         self.pipe, theirs = os.pipe()
         os.set_blocking(self.pipe, False)
         try:
-            self._process = subprocess.Popen(  # noqa: S603  # our own modules
+            self._process = programs.start(
                 [*argv, "--fd", str(sock_fd), "--ready-fd", str(theirs)],
                 stdin=subprocess.DEVNULL,
                 stdout=sys.stderr,  # stdout is for the ready line alone
                 env=environ,
                 pass_fds=(sock_fd, theirs, *fds),
                 process_group=0,  # a Ctrl-C in the terminal is for the supervisor, which drains in order
-                preexec_fn=_die_with_parent,  # noqa: PLW1509  # no threads here
+                # One that is killed must not leave children that hold its ports. No threads here.
+                preexec_fn=functools.partial(die_with, os.getpid(), signal.SIGTERM),
             )
         except OSError:
             os.close(self.pipe)
@@ -178,8 +172,8 @@ def slots(places: Sequence[Place], argv: Callable[[Place], Sequence[str]]) -> li
 
 
 def command(module: Sequence[str], data: Path, config: Path | None) -> list[str]:
-    """Return the command of a child; `-P` and `-s` keep the current folder and the user's packages out of imports."""
-    argv = [sys.executable, "-P", "-s", "-m", *module, "--data", str(data.resolve())]
+    """Return the command of a child."""
+    argv = [*programs.PYTHON, "-m", *module, "--data", str(data.resolve())]
     return argv if config is None else [*argv, "--config", str(config.resolve())]
 
 

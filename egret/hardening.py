@@ -4,11 +4,13 @@ import contextlib
 import ctypes
 import os
 import resource
+import signal
 import sys
 from collections.abc import Collection
 from typing import Final
 
 PR_SET_DUMPABLE: Final = 4
+PR_SET_PDEATHSIG: Final = 1
 KEY: Final = "EGRET_API_KEY"
 
 
@@ -18,6 +20,17 @@ def undumpable() -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def die_with(parent: int, number: int = signal.SIGKILL) -> None:
+    """Have the kernel send this process, just forked, a signal when `parent` ends, however it ends (Linux).
+
+    The kernel tells of deaths to come; of one that came before, the parent's number does.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
 
 
 def close_others(keep: Collection[int]) -> None:

@@ -1,15 +1,16 @@
 """`egret install`."""
 
-import shutil
-import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
+from egret import programs
 from egret.cli.common import ERROR, Command, fail
 from egret.installed import lock
+from egret.sandbox.trust import program
+from egret.settings import environment
 
 
 @click.command(cls=Command)
@@ -22,7 +23,8 @@ def install(part: str) -> None:
     its own. Runs pip, or uv where there is no pip; their settings (index, proxy, cache) apply.
     """
     click.echo(f"egret: installing {part} and what it runs with into {sys.prefix} …", err=True)
-    done = subprocess.run([*_installer(), "--no-deps", "--require-hashes", "-r", _lock()], check=False)  # noqa: S603
+    command: list[str | Path] = [*_installer(), "--no-deps", "--require-hashes", "-r", _lock()]
+    done = programs.run(command, env=environment(), cwd="/")  # uv would heed a pyproject.toml where we stand
     if done.returncode:
         fail(f"{part} was not installed; what stands above says why", ERROR)
     click.echo(f"egret: {part} is installed", err=True)
@@ -30,10 +32,10 @@ def install(part: str) -> None:
 
 def _installer() -> list[str]:
     if find_spec("pip") is not None:
-        return [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    uv = shutil.which("uv")
+        return [*programs.PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    uv = program("uv", environment())
     if uv is None:
-        fail(f"there is no pip here, and no uv: {sys.executable} -m ensurepip", ERROR)
+        fail(f"there is no pip here, and no uv that could be believed: {sys.executable} -m ensurepip", ERROR)
     return [uv, "pip", "install", "--quiet", "--python", sys.executable]
 
 

@@ -1,10 +1,10 @@
 """`egret store`, `egret proxy`, `egret gateway`: one plane each, for separate machines."""
 
-import os
 from pathlib import Path
 
 import click
 
+from egret import programs
 from egret.cli.common import (
     CONFLICT,
     ERROR,
@@ -41,7 +41,7 @@ def _exec(
     argv = [*command(module, data, config), *(["--enroll"] if enroll else [])]
     if passphrase_fd is not None:
         argv += ["--passphrase-fd", str(passphrase_fd)]
-    os.execve(argv[0], argv, environ_of(plane, environment()))  # noqa: S606  # the plane takes this process over: its signals and exit code are its own
+    programs.become(argv, environ_of(plane, environment()))  # its signals and exit code are its own
 
 
 @click.group(cls=Group, invoke_without_command=True)

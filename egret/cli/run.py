@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -111,18 +110,11 @@ def run(
 
 
 def _opened(client: "Client", dataset: str, project: str, options: "Document") -> tuple["Document", Path]:
-    """Open a session and make a folder, both of which end with us, whatever happens from here on."""
+    """Open a session and make a folder, both of which end with us, whatever happens."""
     from egret.sandbox.places import records  # noqa: PLC0415
-    from egret.watcher import leave_behind  # noqa: PLC0415
+    from egret.watcher import Opening, opened  # noqa: PLC0415
 
-    folder = Path(tempfile.mkdtemp(prefix="egret-run-"))
-    try:
-        session = client.open_session(dataset, project, **options)
-    except BaseException:
-        folder.rmdir()
-        raise
-    leave_behind(client, (session["id"], dataset, project), folder, records(environment()))
-    return session, folder
+    return opened(Opening(client, dataset, project, options), records(environment()))
 
 
 def _wishes(options: dict[str, Any], config: Path | None) -> "Wishes":
@@ -246,7 +238,9 @@ def _go(
         _say(SAID[Level.OFF])
         _become(program, command, environ)
     try:
-        code = launch.run(chosen, launch.Job(program, command, environ, proxy_url, [folder], environment(), _say))
+        code = launch.run(
+            chosen, launch.Job(program, command, environ, proxy_url, [folder], environment(), _say, folder.name)
+        )
     except NoSandbox as error:
         fail(str(error), UNAVAILABLE)
     except Unshareable as error:

@@ -1,6 +1,5 @@
 """`egret sidecar`."""
 
-import shutil
 import sys
 from pathlib import Path
 
@@ -24,11 +23,12 @@ def redirect(user: int) -> None:
 
     Other UDP is refused. Needs nft and the capability NET_ADMIN, in an init container.
     """
-    from egret.sandbox.machine import SBIN, install  # noqa: PLC0415
+    from egret import programs  # noqa: PLC0415
+    from egret.sandbox.machine import install  # noqa: PLC0415
     from egret.sandbox.namespace import NamespaceError, load  # noqa: PLC0415
     from egret.sandbox.sidecar import rules  # noqa: PLC0415
 
-    nft = shutil.which("nft", path=SBIN)
+    nft = programs.system("nft")
     if nft is None:
         fail(f"there is no nft: {install('nftables')}", UNAVAILABLE)
     try:

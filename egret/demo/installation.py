@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Self
 
+from egret import programs
 from egret.installed import has_engine
 from egret.settings import environment
 
@@ -34,12 +35,12 @@ class Installation:
         egress = {"allow_private": ["127.0.0.0/8", "::1/128"], "trust": [str(folder / "echo.pem")]}
         proxy = {**free, "status": "127.0.0.1:0", "engine": "mitmproxy" if has_engine("mitmproxy") else "express"}
         config.write_text(json.dumps({"admin": free, "proxy": proxy, "gateway": free, "egress": egress}))
-        init = subprocess.run([*EGRET, "init", "--data", self.data], capture_output=True, text=True, check=False)  # noqa: S603
+        init = programs.run([*EGRET, "init", "--data", self.data], env=environment(), capture_output=True, text=True)
         if init.returncode:
             raise DemoError(init.stderr.strip())
         self.key = init.stdout.strip()
         with self._errors.open("w") as errors:
-            self._process = subprocess.Popen(  # noqa: S603  # ourselves
+            self._process = programs.start(
                 [*EGRET, "serve", "--data", self.data, "--config", config],
                 stdout=subprocess.PIPE, stderr=errors, env=_environ(),
             )  # fmt: skip

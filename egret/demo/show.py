@@ -6,8 +6,6 @@ that the store keeps.
 
 import re
 import secrets
-import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -15,6 +13,7 @@ from pathlib import Path
 
 import click
 
+from egret import programs
 from egret.client import Client, Document
 from egret.demo.installation import Installation
 from egret.demo.screen import box, heading, painter
@@ -49,7 +48,7 @@ class _Demo:
         dataset = self._upload()
         environ = self._environ(dataset)
         self._round("Python", CODE.read_text().split('"""', 2)[2], [sys.executable, "-I", str(CODE)], environ)
-        if curl := shutil.which("curl"):
+        if curl := programs.system("curl"):
             command = [curl, "-sS", "-H", f"Authorization: Bearer #{{SECRETS.{NAME}}}", f"{self._echo.url}/v1/items"]
             shown = f"curl -H 'Authorization: Bearer #{{SECRETS.{NAME}}}' {self._echo.url}/v1/items"
             self._round("curl", shown, command, environ)
@@ -81,7 +80,7 @@ class _Demo:
 
     def _round(self, who: str, code: str, command: list[str], environ: dict[str, str]) -> None:
         before = len(self._echo.seen)
-        done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
+        done = programs.run(command, env=environ, capture_output=True, text=True, timeout=60)
         received = "\n".join(self._echo.seen[before:])
         heading(f"2. {who}: what the code wrote")
         self._expect_clean(code)
@@ -103,8 +102,8 @@ class _Demo:
                 "try: print(urllib.request.urlopen(request).read().decode())\n"
                 "except urllib.error.HTTPError as error: print(error.code, error.read().decode())\n"
             )
-            done = subprocess.run(  # noqa: S603  # as shown
-                [sys.executable, "-I", "-c", code], env=environ, capture_output=True, text=True, timeout=60, check=False
+            done = programs.run(
+                [sys.executable, "-I", "-c", code], env=environ, capture_output=True, text=True, timeout=60
             )
             self._kept &= not other.seen and len(self._echo.seen) == before and "destination_not_allowed" in done.stdout
         box(code, self._paint)

@@ -2,17 +2,19 @@
 
 import contextlib
 import ctypes
+import functools
 import json
 import os
 import platform
 import resource
 import signal
-import subprocess
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from egret import programs
+from egret.hardening import die_with
 from egret.sandbox import seccomp, stops
 from egret.sandbox.machine import NAMESPACES, Machine
 from egret.sandbox.places import HOSTNAME
@@ -20,7 +22,6 @@ from egret.sandbox.system import Mounts
 
 KEYCTL: Final = {"x86_64": 250, "aarch64": 219}
 JOIN_SESSION_KEYRING: Final = 1
-PR_SET_PDEATHSIG: Final = 1
 ON_TERMINAL: Final = (signal.SIGINT, signal.SIGQUIT)
 """Blocked in bubblewrap itself on a terminal, where a Ctrl-C is for the command alone: else bubblewrap would end.
 
@@ -45,19 +46,27 @@ class Inside:
 
 
 class Bubblewrap:
-    """One bubblewrap, made and waiting; `pid` is the process that we wait for."""
+    """One bubblewrap, made and waiting; `pid` is the process that we wait for.
 
-    def __init__(self, machine: Machine, mounts: Mounts, inside: Inside) -> None:
+    `mark` is the name of its processes, by which what a kill of ours leaves of them is found (`leftovers`).
+    """
+
+    def __init__(self, machine: Machine, mounts: Mounts, inside: Inside, mark: str) -> None:
         info, info_theirs = os.pipe()
-        block_theirs, self._block = os.pipe()
+        block, self._block = os.pipe()
+        # Opened to write too: it would take the end of our pipe, when we are killed, for the word to start the command.
+        block_theirs = os.open(f"/proc/self/fd/{block}", os.O_RDWR | os.O_CLOEXEC)
+        os.close(block)
         options = _options(machine, mounts, inside, info_theirs, block_theirs)
         argv = [str(machine.bwrap), "--args", mounts.descriptor(b"\0".join(map(os.fsencode, options)) + b"\0")]
-        self._process = subprocess.Popen(  # noqa: S603
+        quiet = functools.partial(_quiet, os.getpid(), ON_TERMINAL if inside.terminal else ())
+        self._process = programs.start(
             [*argv, "--", *_command(inside)],
+            title=mark,
             env={},  # bubblewrap runs outside: what LD_PRELOAD names in an --env-file would too
             pass_fds=[info_theirs, block_theirs, *mounts.descriptors],
             process_group=0,  # what is typed is for the command, and for us where it has no terminal
-            preexec_fn=_quiet_on_terminal if inside.terminal else _quiet,  # noqa: PLW1509  # no threads here
+            preexec_fn=quiet,  # no threads here
         )
         for number in (info_theirs, block_theirs):
             os.close(number)
@@ -88,8 +97,7 @@ class Bubblewrap:
     def abandon(self) -> None:
         """End it without having let it go.
 
-        PID 1 inside goes first: it would take the end of our pipe for the word to start the command, and bubblewrap
-        has it die with its parent only from then on.
+        PID 1 inside goes first: bubblewrap has it die with its parent only from the word on.
         """
         with contextlib.suppress(StartError, OSError):
             init = self.child()
@@ -130,7 +138,7 @@ def _options(machine: Machine, mounts: Mounts, inside: Inside, info: int, block:
     return [*options, *mounts.options, "--chdir", str(inside.cwd)]
 
 
-def _quiet(blocked: Collection[int] = ()) -> None:
+def _quiet(parent: int, blocked: Collection[int]) -> None:
     """Run before exec: no core, and a session keyring of its own, because the user's passes over fork and exec.
 
     And it dies with us: bubblewrap sees to that too, but only once it has made its namespaces.
@@ -138,9 +146,5 @@ def _quiet(blocked: Collection[int] = ()) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     libc = ctypes.CDLL(None)
     libc.syscall(KEYCTL[platform.machine()], JOIN_SESSION_KEYRING, None)
-    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    die_with(parent)
     stops.clear(but=blocked)
-
-
-def _quiet_on_terminal() -> None:
-    _quiet(ON_TERMINAL)

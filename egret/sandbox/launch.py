@@ -133,7 +133,7 @@ def _published(ports: Sequence[int]) -> list[socket.socket]:
 class Job:
     """A command and what it needs: its words, its environment (`inside`), the session's proxy, and files of ours.
 
-    `environ` is the user's environment; `say` gets lines for the user.
+    `environ` is the user's environment; `say` gets lines for the user. `mark` is the name of the sandbox's processes.
     """
 
     program: str
@@ -143,6 +143,7 @@ class Job:
     extra: Sequence[Path]
     environ: Mapping[str, str]
     say: Callable[[str], None]
+    mark: str
 
 
 def run(chosen: Plan, job: Job) -> int:
@@ -177,7 +178,7 @@ def _prepared(chosen: Plan, job: Job) -> int:
             own=chosen.own,
         )
         allowed = sources(mounts.options, chosen.shared.writable)
-        return _run(chosen, job, Bubblewrap(chosen.machine, mounts, inside), terminal, allowed)
+        return _run(chosen, job, Bubblewrap(chosen.machine, mounts, inside, job.mark), terminal, allowed)
 
 
 def _roots(program: str, chosen: Plan, job: Job) -> dict[Path, Path]:

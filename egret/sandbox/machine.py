@@ -1,18 +1,14 @@
 """What this machine has for a sandbox, and how to get what it lacks."""
 
 import os
-import shutil
 import stat
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from egret import programs
 from egret.sandbox import seccomp
-
-SBIN: Final = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
-"""Where system programs are that are not always in a user's PATH."""
 
 PACKAGES: Final = {
     "apt-get": "sudo apt-get install -y {}",
@@ -45,8 +41,8 @@ def find() -> Machine:
         )
     if not seccomp.supported():
         return Machine(None, None, foreign=f"the sandbox has no system call filter for {os.uname().machine}")
-    bwrap = shutil.which("bwrap", path=SBIN)
-    return Machine(bwrap, shutil.which("nft", path=SBIN), bwrap is not None and _knows(bwrap, b"disable-userns"))
+    bwrap = programs.system("bwrap")
+    return Machine(bwrap, programs.system("nft"), bwrap is not None and _knows(bwrap, b"disable-userns"))
 
 
 FOREIGN: Final = (
@@ -66,7 +62,7 @@ def _knows(bwrap: str, option: bytes) -> bool:
 def install(*packages: str) -> str:
     """Return the command that installs packages here."""
     for manager, command in PACKAGES.items():
-        if shutil.which(manager, path=SBIN):
+        if programs.system(manager):
             return command.format(" ".join(packages))
     return "install " + " and ".join(packages)
 
@@ -86,8 +82,8 @@ def probe(machine: Machine) -> str:
     """Make the namespaces once more, for nothing, and return what bubblewrap says about it."""
     namespaces = [f"--unshare-{name}" for name in NAMESPACES]
     argv = [str(machine.bwrap), *namespaces, "--ro-bind", "/", "/", "--proc", "/proc"]
-    done = subprocess.run([*argv, "--", "/bin/true"], capture_output=True, text=True, check=False, env={})  # noqa: S603
-    return done.stderr
+    done = programs.run([*argv, "--", "/bin/true"], capture_output=True, text=True, env={})
+    return str(done.stderr)
 
 
 def why_not(said: str) -> str:

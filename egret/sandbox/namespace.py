@@ -24,7 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
 
-from egret.hardening import close_others
+from egret import programs
+from egret.hardening import close_others, die_with
 from egret.sandbox import stops
 
 PROXY, CAPTURE, DNS = 47128, 47129, 47053
@@ -100,8 +101,10 @@ class Helper:
 def enter(child: int, nft: str | None) -> Helper:
     """Begin to set up the network of process `child`; with `nft` (a path) everything is captured."""
     ours, theirs = socket.socketpair()
+    parent = os.getpid()
     pid = os.fork()
     if pid == 0:
+        die_with(parent)
         stops.block()
         ours.close()
         _help(theirs, child, nft)
@@ -216,11 +219,10 @@ def _capture(nft: str) -> None:
 
 def load(nft: str, rules: str, before_exec: Callable[[], None] | None = None) -> None:
     """Have `nft` (a path) load rules into the network namespace that we are in; raises `NamespaceError`."""
-    done = subprocess.run(  # noqa: S603
+    done = programs.run(
         [nft, "-f", "-"],
         input=rules.encode(),
         capture_output=True,
-        check=False,
         timeout=PATIENCE,
         env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
         preexec_fn=before_exec,

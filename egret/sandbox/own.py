@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from egret import programs
 from egret.sandbox.places import real, within
 from egret.sandbox.writable import Unshareable
 
@@ -60,6 +61,8 @@ def _folders(environ: Mapping[str, str]) -> Iterator[tuple[Path, str]]:
     for name in sys.path:
         if name.startswith("/") and not Path(name).is_file():
             yield Path(os.path.normpath(name)), "is where Python looks for what Egret imports"
+    for name in programs.FOLDERS.split(os.pathsep):
+        yield Path(name), "is where Egret looks for the system's programs"
     for name in environ.get("PATH", "").split(os.pathsep):
         if name.startswith("/"):
             yield Path(os.path.normpath(name)), "is a folder of PATH"

@@ -60,7 +60,7 @@ def _try(
     url = f"http://{TOKEN}:x@127.0.0.1:{proxy.getsockname()[1]}"
     inside = {"PATH": environ.get("PATH", ""), "HOME": str(home_of("doctor", environ))}
     words = [sys.executable, "-I", probe.__file__, "wanted.json", "found.json"]
-    job = launch.Job(sys.executable, words, inside, url, [Path(probe.__file__)], environ, said.append)
+    job = launch.Job(sys.executable, words, inside, url, [Path(probe.__file__)], environ, said.append, folder.name)
     code = launch.run(chosen, job)
     yield Finding("sandbox", ok=level is Level.FULL or None, said=said[0] if said else SAID[level])
     if code:

@@ -29,7 +29,7 @@ NEW_NAMESPACES: Final = 0x7E020000
 TIOCSTI, TIOCLINUX = 0x5412, 0x541C
 
 FAMILIES: Final = {"unix": 1, "inet": 2, "inet6": 10, "netlink": 16}
-"""What socket() may open."""
+"""What socket() may open, and socketpair(), which TIPC has too: it would load the kernel's module for that."""
 
 REFUSED: Final = {  # name: (x86_64, aarch64)
     "add_key": (248, 217),
@@ -54,6 +54,7 @@ REFUSED: Final = {  # name: (x86_64, aarch64)
     "open_by_handle_at": (304, 265),
     "fanotify_init": (300, 262),
     "quotactl": (179, 60),
+    "quotactl_fd": (443, 443),
     "lookup_dcookie": (212, 18),
     "setns": (308, 268),
 }
@@ -73,7 +74,10 @@ MOUNTS: Final = {
 }
 """Refused unless user namespaces are allowed: programs that make sandboxes of their own mount in them."""
 
-JUDGED: Final = {"socket": (41, 198), "ioctl": (16, 29), "clone": (56, 220), "unshare": (272, 97), "clone3": (435, 435)}
+JUDGED: Final = {
+    "socket": (41, 198), "socketpair": (53, 199), "ioctl": (16, 29), "clone": (56, 220), "unshare": (272, 97),
+    "clone3": (435, 435),
+}  # fmt: skip
 """Calls that are judged by an argument; clone3's are in memory, so it does not exist (ENOSYS: libraries use clone)."""
 
 
@@ -113,7 +117,8 @@ def program(machine: str | None = None, *, userns: bool = False) -> bytes:
         for name in ("clone", "unshare"):
             code += _on(JUDGED[name][column], [_step(LOAD, FIRST_ARGUMENT), *_unless_bits(NEW_NAMESPACES)])
     code += _on(JUDGED["ioctl"][column], [_step(LOAD, SECOND_ARGUMENT), *_unless_one_of((TIOCSTI, TIOCLINUX))])
-    code += _on(JUDGED["socket"][column], [_step(LOAD, FIRST_ARGUMENT), *_only(FAMILIES.values())])
+    for name in ("socket", "socketpair"):
+        code += _on(JUDGED[name][column], [_step(LOAD, FIRST_ARGUMENT), *_only(FAMILIES.values())])
     return b"".join([*code, _step(RETURN, ALLOW)])
 
 

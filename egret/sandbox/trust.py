@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from egret import programs
 from egret.sandbox.places import real, record, records, within
 
 LINKS: Final = 40
@@ -80,6 +81,20 @@ class Trust:
             here = Path("/") if target.is_absolute() else here
             names += reversed(target.parts[1:] if target.is_absolute() else target.parts)
         return here, believed
+
+
+def program(name: str, environ: Mapping[str, str]) -> str | None:
+    """Return where a program is that may run outside: the system's, beside our interpreter, or in a folder of PATH.
+
+    Of PATH only whole paths count, and what no code in a sandbox could write, here or in an earlier run.
+    """
+    trust = Trust.of(environ, [Path.cwd()])
+    wanted = [part for part in environ.get("PATH", "").split(os.pathsep) if part.startswith("/")]
+    for folder in (*programs.FOLDERS.split(os.pathsep), os.path.dirname(sys.executable), *wanted):  # noqa: PTH120
+        there, believed = trust.resolve(Path(folder, name), believed=True)
+        if believed and there.is_file() and os.access(there, os.X_OK) and trust.believes(there):
+            return os.path.join(folder, name)  # noqa: PTH118  # by its own name, which some programs heed
+    return None
 
 
 def private(user: Path) -> Iterator[Path]:

@@ -13,7 +13,11 @@ from typing import Final
 from egret.sandbox.places import EMPTY, KERNEL, SYSTEM, entries, holds, is_data_folder, within
 
 FILES: Final = (".gitmodules", ".egret", "egret.yaml", "egret.yml", ".envrc", ".mcp.json")
-FOLDERS: Final = (".vscode", ".idea", ".claude", ".codex", ".gemini")
+FOLDERS: Final = (
+    ".vscode", ".idea", ".zed", ".fleet", ".claude", ".codex", ".gemini", ".cursor", ".windsurf", ".kiro",
+    ".continue", ".roo", ".opencode",
+)  # fmt: skip
+"""Of editors and agents, which start what stands there when the folder is opened."""
 
 KEPT: Final = frozenset({*FILES, *FOLDERS, ".git"})
 

@@ -34,7 +34,8 @@ def standoff(prefix, *arguments):
         if prefix:
             os.chown(folder, UID, UID)
         command = [sys.executable, str(SUPPORT / "standoff.py"), str(folder), *arguments]
-        environ = {**os.environ, "PYTHONPATH": str(SUPPORT), "HOME": str(folder)}
+        paths = os.pathsep.join(filter(None, [str(SUPPORT), os.environ.get("PYTHONPATH")]))
+        environ = {**os.environ, "PYTHONPATH": paths, "HOME": str(folder)}
         done = subprocess.run(
             as_other(command) if prefix else command, capture_output=True, text=True, env=environ, cwd=folder, timeout=290
         )  # fmt: skip

@@ -131,7 +131,7 @@ def work_folder(folder: Path, mode: str, what: dict, targets: Targets) -> Path:
     work = folder / f"work-{mode}"
     work.mkdir()
     subprocess.run(["git", "init", "-q", "."], cwd=work, check=True, env={"PATH": os.environ["PATH"], "HOME": "/"})
-    for name in (".vscode", ".claude"):
+    for name in (".vscode", ".claude", ".cursor", ".zed"):
         (work / name).mkdir()
     shutil.copytree(HOSTILE, work / "hostile")
     (work / "wanted.json").write_text(json.dumps({**what, "control": mode == "off"}))

@@ -69,6 +69,8 @@ def a_device_of_my_own():
     ("an editor's tasks", ".vscode/tasks.json", "{}"),
     ("an agent's hooks", ".claude/settings.json", "{}"),
     ("an agent's servers", ".mcp.json", "{}"),
+    ("another editor's servers", ".cursor/mcp.json", "{}"),
+    ("another editor's tasks", ".zed/tasks.json", "{}"),
     ("Egret's own file", ".egret", "dataset: other"),
     ("the system's programs", "/usr/bin/egret-was-here", "x"),
     ("core_pattern", "/proc/sys/kernel/core_pattern", "|/tmp/x"),

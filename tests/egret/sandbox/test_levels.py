@@ -57,7 +57,7 @@ def test_remedies(monkeypatch, tmp_path):
 )
 def test_how_to_install(monkeypatch, manager, command):
     """By what this machine has."""
-    monkeypatch.setattr(machines.shutil, "which", lambda name, path=None: name if name == manager else None)
+    monkeypatch.setattr(machines.programs, "system", lambda name: name if name == manager else None)
     assert machines.install("bubblewrap").startswith(command)
 
 

@@ -96,7 +96,7 @@ inside = {"PATH": environ["PATH"], "HOME": str(home_of("x", environ))}
 words = ["sh", "-c", "cat " + environ["LOOK"]]
 from pathlib import Path
 try:
-    sys.exit(launch.run(chosen, launch.Job("/bin/sh", words, inside, "http://t:x@127.0.0.1:9", [Path(environ["ROOM"])], environ, print)))
+    sys.exit(launch.run(chosen, launch.Job("/bin/sh", words, inside, "http://t:x@127.0.0.1:9", [Path(environ["ROOM"])], environ, print, "egret-mounted")))
 except NoSandbox as error:
     print("refused:", error)
 """

@@ -53,10 +53,11 @@ def test_what_every_program_does(machine, column, arch):
 
 
 @pytest.mark.parametrize(("machine", "column", "arch"), MACHINES)
+@pytest.mark.parametrize("name", ["socket", "socketpair"])
 @pytest.mark.parametrize("family", range(50))
-def test_families(machine, column, arch, family):
+def test_families(machine, column, arch, name, family):
     """Unix, internet and netlink; also with bits above the 32 that the kernel reads."""
-    number = seccomp.JUDGED["socket"][column]
+    number = seccomp.JUDGED[name][column]
     expected = ALLOW if family in (1, 2, 10, 16) else EAFNOSUPPORT
     assert judge(seccomp.program(machine), number, arch, [family, 1, 0]) == expected
     assert judge(seccomp.program(machine), number, arch, [family | 1 << 32, 1, 0]) == expected
