@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from store.cache import Bounded, Seen
-from store.errors import KeyMismatch, NotAuthenticated, StoreError, Tampered, Unavailable
+from store.errors import Damaged, KeyMismatch, NotAuthenticated, StoreError, Tampered, Unavailable
 from store.keys.keyring import PublicKeys, session_key
 from store.keys.tokens import SESSION, keyed_hash, token_id
 from store.keys.wrapping import Unlock
@@ -60,10 +60,13 @@ class Reader:
         """How often something in the store did not verify, or the store was not to be had."""
 
     def start(self) -> None:
-        """Check that the keys open this store, then watch it; raises `KeyMismatch`. A store that is down is awaited."""
+        """Check that the keys open this store, then watch it; raises `KeyMismatch`, `Damaged`.
+
+        A store that is down is awaited.
+        """
         try:
             self._refresh()
-        except KeyMismatch:
+        except (KeyMismatch, Damaged):
             raise
         except Away as error:
             self._say_away(error)
