@@ -89,7 +89,7 @@ class Slot:
 
     `successor` is a process that is starting to take over (a rolling restart), `spare` one that has started and waits,
     where the child is `alone` on its port: its death must not be an outage of a start's length. `due` is when to start
-    again after a death, `spare_due` when to start a spare, by the monotonic clock.
+    again after a death, `spare_due` when to start a spare (None: after the next SIGHUP), by the monotonic clock.
     """
 
     name: str
@@ -102,7 +102,7 @@ class Slot:
     spare: Process | None = None
     alone: bool = False
     due: float | None = 0.0
-    spare_due: float = 0.0
+    spare_due: float | None = 0.0
     failures: int = 0
     _delay: float = field(default=FIRST_DELAY)
 
@@ -119,6 +119,8 @@ class Slot:
     def spare_in(self, now: float) -> float | None:
         """Return in how many seconds a spare is to be started, if one is wanted at all."""
         if not self.alone or self.spare is not None or self.process is None or self.process.ready_since is None:
+            return None
+        if self.spare_due is None:
             return None
         return max(0.0, self.process.ready_since + SETTLED - now, self.spare_due - now)
 

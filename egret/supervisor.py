@@ -138,10 +138,11 @@ class Supervisor:
         """End the spares: they were started with what was configured then."""
         now = time.monotonic()
         for slot in self._slots:
+            slot.spare_due = now + LAST
             if slot.spare is not None:
                 slot.spare.signal(signal.SIGTERM)
                 self._leaving[slot.spare] = (f"spare {slot.name}", now + LAST)
-                slot.spare, slot.spare_due = None, now + LAST
+                slot.spare = None
 
     def _reap(self) -> bool:
         """Look after children that ended; True when serving cannot go on."""
@@ -149,9 +150,14 @@ class Supervisor:
             del self._leaving[process]
             self._forget(process)
         for slot in self._slots:
-            if slot.spare is not None and slot.spare.ended() is not None:
+            if slot.spare is not None and (code := slot.spare.ended()) is not None:
                 self._forget(slot.spare)
                 slot.spare = None
+                if code == FATAL:
+                    slot.spare_due = None
+                    say(
+                        f"the spare {slot.name} {describe(code)} and cannot be started; send SIGHUP when that is mended"
+                    )
             if slot.successor is not None and (code := slot.successor.ended()) is not None:
                 say(f"the new {slot.name} {describe(code)} before it was ready; the old one stays")
                 self._forget(slot.successor)

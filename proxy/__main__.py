@@ -196,10 +196,12 @@ def _unhandled(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> Non
 def _is_fatal(error: Exception) -> bool:
     """Whether a restart would end the same way: the error says what the operator has to do."""
     from egret.settings import SettingsError  # noqa: PLC0415
-    from store.errors import KeyMismatch  # noqa: PLC0415
+    from store.errors import Damaged, KeyMismatch  # noqa: PLC0415
 
     names = {"AuthorityError", "ChangedUpstream"}
-    return isinstance(error, (SettingsError, KeyMismatch, NotHardened, NoEngine)) or type(error).__name__ in names
+    return (
+        isinstance(error, (SettingsError, KeyMismatch, Damaged, NotHardened, NoEngine)) or type(error).__name__ in names
+    )
 
 
 if __name__ == "__main__":

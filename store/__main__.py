@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 from egret.logs import configure
 from egret.settings import SettingsError, environment, load
 from store.database.lock import only
-from store.errors import KeyMismatch, StoreError, Tampered
+from store.errors import Damaged, KeyMismatch, StoreError, Tampered
 from store.keys.keyring import trust_group
 from store.trust.mark import CONTROL
 
@@ -53,7 +53,7 @@ def main(argv: list[str]) -> int:
         configure(settings.log.format, settings.log.level)
         trust_group(settings.store.key_group)
         return _run(options, settings)
-    except (KeyMismatch, Tampered, SettingsError) as error:
+    except (KeyMismatch, Damaged, Tampered, SettingsError) as error:
         sys.stderr.write(f"egret store: {error}\n")
         return FATAL
     except StoreError as error:  # the database is busy or away: a restart may help

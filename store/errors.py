@@ -74,6 +74,10 @@ class Unavailable(StoreError):
     code = "store_unavailable"
 
 
+class Damaged(Unavailable):
+    """What a plane keeps beside the database is not what it wrote; a start stops with this sentence."""
+
+
 class KeyMismatch(StoreError):
     """Keys and store do not belong together; the start stops with this sentence."""
 

@@ -11,7 +11,8 @@ A key that ended keeps its document: what it opened and made is judged by that, 
 - A group counts for its members while its document says that it is there: one that ended gives nothing, whoever still
   names it, and its id is not used again.
 - A member's key, or session, is of the member that was there then (`member_born`): one who comes back under the same id
-  does not bring it back. Likewise a session's consumer (`consumer_born`) and dataset (`dataset_born`).
+  does not bring it back. Likewise a session's consumer (`consumer_born`) and dataset (`dataset_born`), whose
+  `sessions_era` goes up when all its sessions are ended.
 """
 
 from collections.abc import Callable, Mapping
@@ -56,6 +57,11 @@ def carries(document: Document | None, era: int, fetch: Fetch, now: float) -> bo
         return False
     ends = document["expires_at"]
     return (ends is None or ends > now * 1000) and not is_leaked(document, fetch)
+
+
+def is_in(session: Document, born: int | None, said: Mapping[str, Any]) -> bool:
+    """Whether a session counts in its dataset, of which `said` is known: another one of that name has not got it."""
+    return session.get("dataset_born") in {None, born} and session.get("dataset_era", 0) == said.get("sessions_era", 0)
 
 
 def opener_of(session: Document) -> str | None:

@@ -19,6 +19,7 @@ from store.ledger.alarms import Alarms
 from store.ledger.manifests import Draft, Kept
 from store.ledger.mirror import Mirror
 from store.ledger.recent import Recent
+from store.ledger.vouched import Vouched
 from store.log import audit
 from store.model import Scope
 from store.trust import history, tree
@@ -34,6 +35,9 @@ MISSED: Final = 15.0
 that it remembers, as a machine's snapshot is."""
 
 
+_ROOT: Final = Scope("default")
+
+
 class Transaction:
     """What a verb of the vault writes through. `now` is Unix milliseconds."""
 
@@ -46,6 +50,9 @@ class Transaction:
         self._last = last
         self._recent = recent
         self.mirror = Mirror(connection, now, self.mended)
+        root, verifier = bytes.fromhex(last.root), keys.public.verifier
+        self.vouched = Vouched(connection, root, verifier, recent, lambda path: self.mended(_ROOT, path, ["body"]))
+        """What the head that this transaction started from vouches for."""
         self._drafts: dict[Scope, Draft | None] = {}
         self._documents: dict[str, bytes | None] = {}
         self._events: list[audit.Event] = []
@@ -72,23 +79,19 @@ class Transaction:
     def stop(self, scope: Scope, stop: stops.Stop) -> None:
         """Have something taken away as soon as the scope's manifest verifies; raises `Conflict`."""
         try:
-            known = stops.parse(self._read(stop_key(scope)))
+            known = stops.parse(self.vouched.document(stop_key(scope)))
         except Tampered:  # damaged as well: the scope stays closed as long as it is there
             known = [stops.Stop("disable")]
         self.put_document(stop_key(scope), stops.written(known, stop))
 
     def _do_stops(self, draft: Draft) -> None:
-        wanted = stops.parse(self._read(stop_key(draft.scope)))
+        wanted = stops.parse(self.vouched.document(stop_key(draft.scope)))
         for each in wanted:
             stops.do(draft, each, self.now)
             target = f"{each.kind}s/{each.name}" if each.name else "disable"
             self.log(audit.Event("store:stop", draft.scope, target, actor="store", detail={"verb": each.verb}))
         if wanted:
             self.drop_document(stop_key(draft.scope))
-
-    def _read(self, key: str) -> bytes | None:
-        sha256 = believed_hash(self._node, self._last.root, key)
-        return None if sha256 is None else self._document(key, sha256)
 
     def found(self, scope: Scope, listed: Mapping[str, object] | None = None, **settings: object) -> Draft:
         """Begin the manifest of a scope that is new."""
@@ -100,7 +103,7 @@ class Transaction:
         """Take a scope away: its manifest and its rows."""
         self._drafts[scope] = None
         self._documents[manifest_key(scope)] = None
-        if believed_hash(self._node, self._last.root, stop_key(scope)) is not None:
+        if self.vouched.hash(stop_key(scope)) is not None:
             self.drop_document(stop_key(scope))
         self.mirror.forget_scope(scope)
 
@@ -153,10 +156,11 @@ class Transaction:
 
     def _before(self, scope: Scope) -> Kept | None:
         """Return the scope's manifest as the head that this transaction started from vouches for it."""
-        sha256 = believed_hash(self._node, self._last.root, manifest_key(scope))
+        key = manifest_key(scope)
+        sha256 = self.vouched.hash(key)
         if sha256 is None:
             return None
-        return self._recent.manifests.recall(scope, sha256, lambda: self._document(manifest_key(scope), sha256))
+        return self._recent.manifests.recall(scope, sha256, lambda: self.vouched.body(key, sha256))
 
     def mended(self, scope: Scope, target: str, columns: list[str]) -> None:
         """Raise the alarm over a row that was not as it was written."""
@@ -167,30 +171,25 @@ class Transaction:
         """Raise the alarm over what only a backup can bring back."""
         self._recent.alarms.sound(f"damaged, see `egret store repair`: {target} of {scope}")
 
-    def _document(self, key: str, sha256: str) -> bytes:
-        fetch, verifier = (lambda name: rows.read_document(self.connection, name)), self.keys.public.verifier
-        return believed(fetch, key, sha256, verifier)
-
     def _write_documents(self) -> str:
-        changes: dict[str, str | None] = {}
+        if not self._documents:
+            return self._last.root
+        # Before the documents are written: a node may have to be made of them as they were.
+        changes = {key: None if body is None else digest(body) for key, body in self._documents.items()}
+        try:
+            root, bodies = tree.update(self.vouched.node, bytes.fromhex(self._last.root), changes)
+        except Tampered as error:
+            raise Unavailable(error.detail) from error
         for key, body in self._documents.items():
             if body is None:
                 rows.remove(self.connection, documents, key=key)
-                changes[key] = None
                 continue
             signature = self.keys.writer.sign(DOCUMENT, key.encode(), body)
             rows.put(self.connection, documents, {"key": key}, {"body": body, "signature": signature})
-            changes[key] = digest(body)
-        if not changes:
-            return self._last.root
-        root, bodies = tree.update(self._node, bytes.fromhex(self._last.root), changes)
         for path, node in bodies.items():
             rows.put(self.connection, nodes, {"path": path}, {"body": node})
             self._recent.wrote(path, node)
         return root.hex()
-
-    def _node(self, path: str, expected: bytes) -> bytes:
-        return self._recent.node(self.connection, path, expected)
 
 
 def write_head(connection: Connection, new: Head, keys: ControlKeys) -> bytes:
@@ -265,7 +264,8 @@ class Ledger:
         sha256 = believed_hash(node, head.root, key)
         if sha256 is None:
             return None
-        return believed(lambda name: rows.read_document(connection, name), key, sha256, self.keys.public.verifier)
+        fetch, verifier = (lambda name: rows.read_document(connection, name)), self.keys.public.verifier
+        return believed(fetch, key, sha256, verifier, self._recent.signed)
 
     def manifest(self, connection: Connection, scope: Scope) -> Kept | None:
         """Return a scope's manifest as the head vouches for it; raises `Tampered`."""

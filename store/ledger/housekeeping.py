@@ -7,7 +7,9 @@ from sqlalchemy import Select, select
 
 from store.database import rows
 from store.database.schema import api_keys, entries, sessions
+from store.errors import Tampered
 from store.ledger.commit import Ledger, Transaction
+from store.ledger.lists import Lists
 from store.log.audit import Event
 from store.model import Scope
 from store.trust.entry import WINDOW
@@ -27,12 +29,25 @@ def tend(ledger: Ledger) -> int:
     if not expired and not deleted:
         return 0
     with ledger.change() as transaction:
+        lists = Lists(transaction)
         for session in expired:
-            rows.remove(transaction.connection, sessions, id=session)
-            transaction.drop_document(session_key_of(session))
+            _forget(transaction, lists, session)
         for entry in deleted:
             _erase(transaction, entry)
     return len(expired) + len(deleted)
+
+
+def _forget(transaction: Transaction, lists: Lists, session: str) -> None:
+    """Forget a session whose row says that it ended, if that is so."""
+    try:
+        document = lists.fetch(session_key_of(session))
+    except Tampered:
+        document = None
+    if document is not None and not lists.over(document):
+        lists.hold(session_key_of(session))  # its row was edited
+        return
+    rows.remove(transaction.connection, sessions, id=session)
+    transaction.drop_document(session_key_of(session))
 
 
 def _expired(now: int) -> Select[Any]:

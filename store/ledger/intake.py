@@ -9,15 +9,19 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, Table, bindparam, case, func, select, update
 
+from store.cache import Bounded
+from store.checks import is_plain
 from store.database import rows
-from store.database.schema import documents, entries, sessions, spooled, spools
+from store.database.cells import MOST
+from store.database.schema import entries, sessions, spooled, spools
+from store.errors import Tampered
 from store.ledger.commit import Ledger, Transaction
 from store.log.audit import Event
 from store.log.lines import Line, parse_line
@@ -28,6 +32,8 @@ from store.trust.manifest import session_key_of
 log = logging.getLogger("store.intake")
 BATCH: Final = 1000
 """Lines of one transaction."""
+PLACES: Final = 10_000
+"""Sessions of which is remembered where they are."""
 TURN: Final = 0.2
 """Seconds after which `take` gives the writer's thread back."""
 
@@ -41,13 +47,14 @@ class Intake:
         self.taken = Counter[str]()
         """Lines that this process took in, by what happened, for the metrics."""
         self._folder = Folder(data / "spool", parse_line)
+        self._places: Bounded[str, tuple[str, _Place]] = Bounded(PLACES)
 
     def take(self, within: float = TURN) -> int:
         """Take what is there on this machine; returns how many lines."""
         taken, ends = 0, time.monotonic() + within
         while portions := list(self._folder.read(BATCH)):
             with self._ledger.change() as transaction:
-                lines = _store(transaction, portions)
+                lines = self._store(transaction, portions)
             taken += self._counted(lines)
             for portion in portions:
                 portion.taken()
@@ -60,13 +67,38 @@ class Intake:
         taken, ends = 0, time.monotonic() + within
         while self.waits():
             with self._ledger.change() as transaction:
-                lines = _store(transaction, read_table(transaction.connection, BATCH))
+                lines = self._store(transaction, read_table(transaction.connection, BATCH))
             taken += self._counted(lines)
             if time.monotonic() > ends:
                 self._in_table = self.backlog_of_table()
                 return taken
         self._in_table = 0
         return taken
+
+    def _store(self, transaction: Transaction, portions: Iterable[Portion[Line]]) -> list[Line]:
+        lines = [line for portion in portions for line in _fresh(transaction, portion)]
+        found = ((each, self._place(transaction, each)) for each in sorted({line.session for line in lines}))
+        places = {session: place for session, place in found if place is not None}
+        for line in lines:
+            transaction.log(_event(line, places[line.session].scope if line.session in places else _told(line)))
+        _count(transaction.connection, lines, places)
+        _end(transaction, {line.session for line in lines if line.event == "end" and is_plain(line.session)})
+        return lines
+
+    def _place(self, transaction: Transaction, session: str) -> "_Place | None":
+        """Return a session's own scope while its document is there: the store's word counts more than the spool's."""
+        try:
+            sha256 = transaction.vouched.hash(session_key_of(session)) if is_plain(session) else None
+            if sha256 is None:
+                return None
+            known = self._places.look(session)
+            if known is None or known[0] != sha256:
+                known = sha256, _Place.read(transaction.vouched.document(session_key_of(session)) or b"")
+                self._places.keep(session, known)
+        except Tampered:
+            transaction.damaged(Scope("default"), f"sessions/{session}")
+            return None
+        return known[1]
 
     def _counted(self, lines: list[Line]) -> int:
         self.taken.update(line.event for line in lines)
@@ -95,21 +127,12 @@ class Intake:
 _ANY = select(spooled.c.seq).limit(1)
 
 
-def _store(transaction: Transaction, portions: Iterable[Portion[Line]]) -> list[Line]:
-    lines = [line for portion in portions for line in _fresh(transaction, portion)]
-    scopes = _scopes(transaction.connection, {line.session for line in lines if line.session})
-    for line in lines:
-        transaction.log(_event(line, scopes.get(line.session) or _told(line)))
-    _count(transaction.connection, lines)
-    _end(transaction, {line.session for line in lines if line.event == "end" and line.session in scopes})
-    return lines
-
-
 def _end(transaction: Transaction, ids: Iterable[str]) -> None:
     """End sessions for all data planes, because one of them says that they are over (`limits.unasked_hits`)."""
     for id_ in sorted(ids):
         rows.remove(transaction.connection, sessions, id=id_)
-        transaction.drop_document(session_key_of(id_))
+        if transaction.vouched.hash(session_key_of(id_)) is not None:  # whether a row lists it or not
+            transaction.drop_document(session_key_of(id_))
 
 
 def _fresh(transaction: Transaction, portion: Portion[Line]) -> list[Line]:
@@ -127,23 +150,6 @@ def _fresh(transaction: Transaction, portion: Portion[Line]) -> list[Line]:
         values = {"seq": last, "seen_at": transaction.now}
         rows.put(transaction.connection, spools, {"spool": portion.spool}, values)
     return fresh
-
-
-_SESSIONS = select(sessions.c.id, sessions.c.organisation, sessions.c.project, sessions.c.dataset).where(
-    sessions.c.id.in_(bindparam("ids", expanding=True)),
-)
-_DOCUMENTS = select(documents.c.key, documents.c.body).where(documents.c.key.in_(bindparam("ids", expanding=True)))
-
-
-def _some(connection: Connection, query: Any, ids: Iterable[str]) -> Iterable[Any]:  # noqa: ANN401 - any row
-    sorted_ids = sorted(ids)
-    for start in range(0, len(sorted_ids), 500):
-        yield from connection.execute(query, {"ids": sorted_ids[start : start + 500]})
-
-
-def _scopes(connection: Connection, ids: Iterable[str]) -> dict[str, Scope]:
-    """Give the session's own scope where it is still known: the store's word counts more than the spool's."""
-    return {id_: Scope(*place) for id_, *place in _some(connection, _SESSIONS, ids)}
 
 
 def _told(line: Line) -> Scope:
@@ -171,7 +177,8 @@ def _used(table: Table) -> Any:  # noqa: ANN401 - an Update of either table
     at: Any = bindparam("at")
     before = func.coalesce(table.c.last_used_at, 0)
     moved = {
-        "use_count": table.c.use_count + bindparam("count"),
+        # One that somebody set to what is no count stays: the largest number of a column plus one stops its spool.
+        "use_count": case((table.c.use_count < MOST, table.c.use_count + bindparam("count")), else_=table.c.use_count),
         "last_used_at": case((before < at, at), else_=table.c.last_used_at),
     }
     return update(table).where(table.c.id == bindparam("k_id")).values(moved)
@@ -187,7 +194,7 @@ def _move(connection: Connection, table: Table, tallies: dict[str, _Tally]) -> N
         connection.execute(_USED[table], found)
 
 
-def _count(connection: Connection, lines: list[Line]) -> None:
+def _count(connection: Connection, lines: list[Line], places: Mapping[str, "_Place"]) -> None:
     """Count uses of sessions and entries."""
     by_session: dict[str, _Tally] = {}
     by_name: dict[tuple[str, str], _Tally] = {}
@@ -197,16 +204,16 @@ def _count(connection: Connection, lines: list[Line]) -> None:
             for name in line.names:
                 by_name.setdefault((line.session, name), _Tally()).add(1, line.at)
     _move(connection, sessions, by_session)
-    _move(connection, entries, _by_entry(connection, by_name))
+    _move(connection, entries, _by_entry(connection, by_name, places))
 
 
-def _by_entry(connection: Connection, by_name: dict[tuple[str, str], _Tally]) -> dict[str, _Tally]:
-    keys = {session_key_of(session) for session, _ in by_name}
-    known = {key: _Place.read(body) for key, body in _some(connection, _DOCUMENTS, keys)}
+def _by_entry(
+    connection: Connection, by_name: dict[tuple[str, str], _Tally], places: Mapping[str, "_Place"]
+) -> dict[str, _Tally]:
     found: dict[tuple[_Place, str], str | None] = {}
     tallies: dict[str, _Tally] = {}
     for (session, name), tally in by_name.items():
-        place = known.get(session_key_of(session))
+        place = places.get(session)
         if place is None:
             continue
         if (place, name) not in found:

@@ -116,6 +116,9 @@ class Manifests:
         self._size -= kept.size if kept is not None else 0
 
 
+_ENTRIES: Final = "entries"
+
+
 class Draft:
     """One scope's manifest in a transaction: read what verifies, give back what shall be. Rows follow by themselves."""
 
@@ -213,9 +216,11 @@ class Draft:
 
     def body(self) -> tuple[bytes, Kept]:
         """Return the manifest's bytes, and the manifest as it is remembered."""
-        members: dict[str, object] = {"scope": str(self.scope), "level": self.scope.level, "format": FORMAT}
-        parts = {name: canonical(member) for name, member in {**members, **self._settings}.items()}
+        members = {**self._settings, "scope": str(self.scope), "level": self.scope.level, "format": FORMAT}
+        # The lines are canonical as they are: what stands before and behind them by its name is written in one go each.
+        before = canonical({name: member for name, member in members.items() if name < _ENTRIES})
+        behind = canonical({name: member for name, member in members.items() if name > _ENTRIES})
         ordered = sorted(self._lines.items(), key=lambda item: (*item[1].key[1:], item[0]))
-        parts["entries"] = b"[" + b",".join(line.text for _, line in ordered) + b"]"
-        body = b"{" + b",".join(canonical(name) + b":" + parts[name] for name in sorted(parts)) + b"}"
+        lines = b",".join(line.text for _, line in ordered)
+        body = (before[:-1] + b"," if before != b"{}" else b"{") + b'"entries":[' + lines + b"]," + behind[1:]
         return body, Kept(self.scope, digest(body), self._settings, self._lines, self._names, len(body))

@@ -15,6 +15,16 @@ NODES: Final = 1024
 """Nodes of the hash tree: about two megabytes."""
 
 
+class Signatures(dict[str, tuple[str, bytes]]):
+    """Hash and signature of documents that were verified, by key; for any thread."""
+
+    def __setitem__(self, key: str, item: tuple[str, bytes]) -> None:
+        """Remember one more; at the bound all are forgotten, which costs a verification each."""
+        if len(self) >= NODES:
+            self.clear()
+        super().__setitem__(key, item)
+
+
 class Recent:
     """Manifests, nodes and alarms, for any thread."""
 
@@ -22,6 +32,9 @@ class Recent:
         self._lock = threading.Lock()
         self.manifests = Manifests()
         self.alarms = Alarms()
+        self.signed = Signatures()
+        self.lost: Bounded[tuple[str, bytes], bool] = Bounded(NODES)
+        """Nodes that could not be made anew. For the writer alone."""
         self._nodes: Bounded[str, tuple[bytes, bytes]] = Bounded(NODES)
 
     def node(self, connection: Connection, path: str, expected: bytes) -> bytes:

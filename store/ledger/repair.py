@@ -5,20 +5,20 @@ documents, these for records and envelopes, each by its hash. So a backup of any
 edited does no harm.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlalchemy import Connection, select
 
 from store.database import rows
-from store.database.engine import read_only_engine
+from store.database.backup import copy_of
 from store.database.schema import documents, entries, nodes, versions
 from store.errors import Tampered
 from store.ledger.commit import Ledger
 from store.ledger.repair_log import mend_log
 from store.ledger.sweep import Sweep
+from store.ledger.upgrade import bring
 from store.model import Scope
 from store.trust import tree
 from store.trust.entry import EntryState
@@ -38,14 +38,25 @@ class Repaired:
 
 
 def repair(ledger: Ledger, source: Path | None = None) -> Repaired:
-    """Mend what can be mended, with a backup's help where one is given; raises `Tampered` over a forged head."""
+    """Mend what can be mended, with a backup's help where one is given; raises `Tampered` over a forged head.
+
+    Manifests of an earlier release are upgraded once they verify. Before that no row is touched: they do not say what
+    rows shall be.
+    """
     done = Repaired()
-    with _copy(source) as backup, ledger.database.write() as here:
-        head = ledger.head(here, lock=True)
-        _Mender(ledger, here, backup, done).node("", bytes.fromhex(head.root))
-        _mend_entries(ledger, here, backup, done)
-        done.log, lost = mend_log(ledger, here, backup)
-        done.left += [lost] if lost else []
+    with copy_of(source) as backup:
+        with ledger.database.write() as here:
+            head = ledger.head(here, lock=True)
+            _Mender(ledger, here, backup, done).node("", bytes.fromhex(head.root))
+            done.log, lost = mend_log(ledger, here, backup)
+            done.left += [lost] if lost else []
+        try:
+            bring(ledger)
+        except Tampered as error:
+            done.left.append(f"what an earlier release wrote; its rows were left as they are ({error.detail})")
+            return done
+        with ledger.database.write() as here:
+            _mend_entries(ledger, here, backup, done)
     sweep = Sweep(ledger)
     for drop in (False, True, False):  # mend, then delete what is nobody's, then look again
         ledger.alarms.clear()
@@ -53,19 +64,6 @@ def repair(ledger: Ledger, source: Path | None = None) -> Repaired:
         sweep.whole()
     done.left += ledger.alarms.present()
     return done
-
-
-@contextmanager
-def _copy(source: Path | None) -> Iterator[Connection | None]:
-    if source is None:
-        yield None
-        return
-    engine = read_only_engine(f"sqlite:///{source}")
-    try:
-        with engine.connect() as connection, connection.begin():
-            yield connection
-    finally:
-        engine.dispose()
 
 
 class _Mender:

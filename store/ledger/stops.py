@@ -21,7 +21,10 @@ MOST: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """One thing to be taken away: `disable`, `delete` or `destroy` of an entry; without a name, of the scope."""
+    """One thing to be taken away: `disable`, `delete` or `destroy` of an entry, what a `group` may do in the scope.
+
+    Without a name, of the scope: `disable` it, or end its `sessions`.
+    """
 
     verb: str
     kind: str = ""
@@ -48,6 +51,13 @@ def written(stops: list[Stop], more: Stop) -> dict[str, Any]:
 
 def do(draft: Draft, stop: Stop, now: int) -> None:
     """Do what was wanted, as far as there is something to do it to."""
+    if stop.verb == "sessions":
+        draft.set(sessions_era=draft.settings.get("sessions_era", 0) + 1)
+        return
+    if stop.verb == "ungrant":
+        groups = draft.settings.get("groups", {})
+        draft.set(groups={name: letters for name, letters in groups.items() if name != stop.name} or None)
+        return
     if not stop.name:
         settings: Mapping[str, Any] = draft.settings
         if settings["state"] != "disabled":

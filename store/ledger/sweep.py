@@ -1,14 +1,17 @@
 """Holds every row against what is signed, so that an edit is found and mended though nobody changes anything there."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from sqlalchemy import select
 
 from store.database import rows
 from store.database.schema import datasets, documents, entries, organisations, projects, shares
-from store.errors import StoreError
+from store.errors import StoreError, Tampered
 from store.keys.sealing import is_signed, sign_envelope
+from store.ledger import lists
 from store.ledger.binding import binding_of
 from store.ledger.commit import Ledger, Transaction
 from store.model import Kind, Scope
@@ -26,41 +29,58 @@ class Sweep:
         self._ledger = ledger
         self.drop = False
         """Whether rows of which nothing signed knows are deleted; only after a round that mended the others."""
-        self._scopes: Iterator[Scope] = iter(())
-        self._rest: tuple[Scope, Sequence[str]] | None = None
+        self._round: Iterator[Callable[[Transaction], None]] = iter(())
 
     def turn(self) -> bool:
         """Look at one slice; returns whether the round goes on."""
-        if self._rest is None:
-            scope = next(self._scopes, None)
-            if scope is None:
-                self._scopes = iter(_scopes(self._ledger))
-                return False
-            self._rest = scope, ()
+        work = next(self._round, None)
+        if work is None:
+            self._round = self._looks()
+            return False
         try:
             with self._ledger.change() as transaction:
-                self._rest = _look(transaction, *self._rest, drop=self.drop)
+                work(transaction)
         except StoreError as error:
-            self._ledger.alarms.sound(f"{error.detail} ({self._rest[0] if self._rest else ''})")
-            self._rest = None
+            self._ledger.alarms.sound(error.detail)
         return True
 
     def whole(self) -> None:
         """Go round once, from the beginning."""
-        self._scopes, self._rest = iter(_scopes(self._ledger)), None
+        self._round = self._looks()
         while self.turn():
             pass
 
+    def _looks(self) -> Iterator[Callable[[Transaction], None]]:
+        for scope in _scopes(self._ledger):
+            left = [Part(scope, ())]
+            while left:
+                yield partial(self._look, left.pop(), left)
+        yield from lists.documents()
+        yield from lists.listed()
 
-def _look(
-    transaction: Transaction, scope: Scope, rest: Sequence[str], *, drop: bool
-) -> tuple[Scope, Sequence[str]] | None:
-    """Look at a scope, or at more of its entries; returns what is left of it."""
-    draft, mirror = transaction.draft(scope), transaction.mirror
+    def _look(self, part: "Part", left: "list[Part]", transaction: Transaction) -> None:
+        left += _look(transaction, part, drop=self.drop)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A scope, and which of its entries are left; none: all of them."""
+
+    scope: Scope
+    ids: Sequence[str]
+
+
+def _look(transaction: Transaction, part: Part, *, drop: bool) -> list[Part]:
+    """Look at a part of a scope; returns what is left of it."""
+    scope, rest = part.scope, part.ids
+    try:
+        draft, mirror = transaction.draft(scope), transaction.mirror
+    except Tampered as error:
+        raise Tampered(f"{error.detail} ({scope})") from error
     if not rest:
         mirror.strangers(scope, None if draft is None else draft.ids, drop=drop)
     if draft is None:
-        return None
+        return []
     ids = rest or sorted(draft.ids)
     mirror.load(ids[:SLICE])
     for id_ in ids[:SLICE]:
@@ -68,7 +88,7 @@ def _look(
         if state is not None:
             _check_bodies(transaction, state)
     left = ids[SLICE:]
-    return (scope, left) if left else None
+    return [Part(scope, left)] if left else []
 
 
 def _check_bodies(transaction: Transaction, state: EntryState) -> None:

@@ -35,10 +35,15 @@ NO_GROUPS: Final = (GROUPS, {"documents": True})
 def upgrade(ledger: Ledger) -> int:
     """Upgrade the store if that is still to be done; returns how many scopes."""
     try:
-        return _upgrade_all(ledger) + _upgrade_groups(ledger)
+        return bring(ledger)
     except Tampered as error:  # the store opens all the same: what is to be revoked must be
         ledger.alarms.sound(f"the store cannot be upgraded, see `egret store repair`: {error.detail}")
         return 0
+
+
+def bring(ledger: Ledger) -> int:
+    """Upgrade it as `upgrade` does; raises `Tampered` where something of it does not verify."""
+    return _upgrade_all(ledger) + _upgrade_groups(ledger)
 
 
 def _upgrade_all(ledger: Ledger) -> int:

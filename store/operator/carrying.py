@@ -13,33 +13,36 @@ from sqlalchemy import Connection, delete, select
 from store.database import rows
 from store.database.schema import api_keys, consumers, documents, entries, groups, members, sessions
 from store.ledger.commit import Ledger, Transaction
+from store.ledger.lists import Lists
 from store.ledger.manifests import Draft, Kept
 from store.ledger.upgrade import GROUPS
 from store.model import Scope
 from store.trust.entry import EntryState
 
 _STANDING = ("apikey/", "member/", "consumer/")
+"""What stands as it stood last."""
 
 
 def end_sessions(transaction: Transaction) -> None:
     """End every session."""
-    for key in _keys(transaction.connection, "session/"):
+    for key in transaction.vouched.every("session/"):
         transaction.drop_document(key)
     transaction.connection.execute(delete(sessions))
 
 
 def carry_over(transaction: Transaction, ledger: Ledger, then: Connection) -> None:
     """Take over what was taken away in the store that `ledger` reads through `then`; raises `Tampered`."""
-    for key in [key for prefix in _STANDING for key in _keys(transaction.connection, prefix)]:
+    for key in transaction.vouched.every(_STANDING):
         body = ledger.document(then, key)
         if body is None:
             _drop(transaction, key)
         else:
             transaction.put_text(key, body)
+            Lists(transaction).settle(key.partition("/")[0], json.loads(body))
     if ledger.document(then, GROUPS) is not None:
-        for key in {each for connection in (transaction.connection, then) for each in _keys(connection, "group/")}:
+        for key in {each for found in (transaction.vouched.every("group/"), _keys(then, "group/")) for each in found}:
             _end_group(transaction, key, ledger.document(then, key))
-    for key in _keys(transaction.connection, "manifest/"):
+    for key in transaction.vouched.every("manifest/"):
         scope = Scope(*key.split("/")[1:4])
         kept, draft = ledger.manifest(then, scope), transaction.draft(scope)
         if kept is None:

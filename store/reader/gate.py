@@ -8,10 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from store.cache import Bounded, Seen
-from store.errors import KeyMismatch, NotAuthenticated, StoreError, Tampered, Unavailable
+from store.errors import Damaged, KeyMismatch, NotAuthenticated, StoreError, Tampered, Unavailable
 from store.keys.keyring import PublicKeys, session_key
 from store.keys.tokens import SESSION, keyed_hash, token_id
 from store.keys.wrapping import Unlock
+from store.lineage import is_in
 from store.model import Caller, Scope
 from store.reader.session import Session, parse_session
 from store.reader.source import Away, Look, Moved, Source
@@ -61,10 +62,13 @@ class Reader:
         """How often something in the store did not verify, or the store was not to be had."""
 
     def start(self) -> None:
-        """Check that the keys open this store, then watch it; raises `KeyMismatch`. A store that is down is awaited."""
+        """Check that the keys open this store, then watch it; raises `KeyMismatch`, `Damaged`.
+
+        A store that is down is awaited.
+        """
         try:
             self._refresh()
-        except KeyMismatch:
+        except (KeyMismatch, Damaged):
             raise
         except Away as error:
             self._say_away(error)
@@ -135,7 +139,8 @@ class Reader:
             raise NotAuthenticated(_UNKNOWN)
         scope = session.caller.scope
         indexes = tuple(self._index(look, level) for level in scope.parents)
-        if not indexes[0].manifest.live or session.document.get("dataset_born") not in {None, indexes[0].manifest.born}:
+        place = indexes[0].manifest
+        if not place.live or not is_in(session.document, place.born, {"sessions_era": place.sessions_era}):
             raise NotAuthenticated(_UNKNOWN)
         if before is not None and before.until > now and before.made_of == (session, standing, indexes):
             before.revision = self.revision  # nothing that it is made of has changed

@@ -8,6 +8,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from store.errors import KeyMismatch, Tampered
 from store.trust import history
@@ -60,7 +61,7 @@ class Head:
 
     def body(self) -> str:
         """Return the canonical text that is signed."""
-        return canonical({name: getattr(self, name) for name in self.__slots__}).decode()
+        return _body(self)
 
     def sign(self, writer: Writer) -> bytes:
         """Return the writer's signature."""
@@ -88,3 +89,9 @@ class Head:
                 "the store's head is of another format: an early or a later release made it. Start that release, or "
                 "begin anew with `egret init` in another folder and upload the secrets again"
             ) from error
+
+
+@lru_cache(4)
+def _body(head: Head) -> str:
+    """Write a head once: it is signed, kept, marked and compared."""
+    return canonical({name: getattr(head, name) for name in Head.__slots__}).decode()

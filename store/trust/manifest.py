@@ -97,6 +97,8 @@ class Manifest:
     """The groups that may use everything in the scope; None: no groups were named."""
     born: int | None = None
     """When the scope was made (Unix milliseconds)."""
+    sessions_era: int = 0
+    """How often all of its sessions were ended."""
 
 
 def parse(body: bytes, sha256: str, scope: Scope) -> Manifest:
@@ -118,6 +120,7 @@ def parse(body: bytes, sha256: str, scope: Scope) -> Manifest:
             document.get("state", "ready") != "disabled",
             _groups(document),
             document.get("created_at"),
+            document.get("sessions_era", 0),
         )
     except (KeyError, TypeError, ValueError, Invalid) as error:
         raise Tampered("a manifest is of another format") from error

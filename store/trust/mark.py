@@ -15,16 +15,15 @@ knows the head, an operator says once that it may be believed: `--enroll`.
 """
 
 import base64
-import fcntl
 import json
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
-from store.errors import Unavailable
+from store.errors import Damaged, Unavailable
+from store.trust import mark_file
 from store.trust.head import Head, Prove
 
 DATA: Final = "state"
@@ -64,6 +63,30 @@ class Mark:
         place = head.store_id, head.epoch, head.revision, head.size, head.history, head.audit_seq
         return cls(*place, head.body(), signed)
 
+    @classmethod
+    def read(cls, text: bytes) -> Self:
+        """Read it back; raises `ValueError` for what no plane wrote: other types, or what its body contradicts."""
+        try:
+            mark = cls(**json.loads(text))
+            head = json.loads(mark.body) if mark.body else None
+            for field in fields(cls):
+                value = getattr(mark, field.name)
+                fits = type(value) is field.type and (type(value) is str or value >= 0)
+                if not fits or (head is not None and head.get(field.name, value) != value):
+                    raise ValueError(field.name)
+            bytes.fromhex(mark.history)
+        except (TypeError, AttributeError, RecursionError) as error:
+            raise ValueError("not a mark") from error
+        return mark
+
+    def written(self) -> bytes:
+        """Return it as it is kept."""
+        return json.dumps(self.fields()).encode()
+
+    def fields(self) -> dict[str, object]:
+        """Return what it is made of."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
     @property
     def place(self) -> tuple[int, int, str]:
         """Where in which history."""
@@ -85,21 +108,22 @@ class HighWater:
     def check(self, head: Head, signature: bytes, prove: Prove) -> None:
         """Move the mark to a descendant; raises `Behind`, `Forked`, `Tampered`.
 
-        Raises `Unavailable` for another epoch, and where there is no mark to hold it against.
+        Raises `Unavailable` for another epoch, and where there is no mark to hold it against; `Damaged` where there is
+        something else in its place.
         """
-        if self._fork.exists():
+        if os.path.lexists(self._fork):
             raise Forked(_FORKED)
         if self._last is not None and self._last.place == (head.epoch, head.size, head.history):
             return
         now = Mark.of(head, signature)
-        with self._locked():
+        with mark_file.locked(self._path):
             mark = self._read()
             if mark is not None:
                 self._compare(mark, now, head, prove)
             elif not self._ask(now, head, prove) and not self._enroll:
                 raise Unavailable(_UNKNOWN.format(self._path), code="not_enrolled")
             if mark is None or mark.place != now.place:
-                self._write(self._path, _fields(now))
+                mark_file.replace(self._path, now.written())
         self._last = now
 
     def hold(self, head: Head, signature: bytes, prove: Prove) -> None:
@@ -107,25 +131,25 @@ class HighWater:
 
         A later epoch than theirs was begun with the writer's key, by a restore: they are told of it, and we are not.
         """
-        with self._locked():
+        with mark_file.locked(self._path):
             self._ask(Mark.of(head, signature), head, prove)
 
     def wrote(self, head: Head, signature: bytes) -> None:
         """Move the mark to a head that was written and committed just now, before anybody is told of it."""
-        with self._locked():
+        with mark_file.locked(self._path):
             self._last = Mark.of(head, signature)
-            self._write(self._path, _fields(self._last))
+            mark_file.replace(self._path, self._last.written())
 
     def accept(self, head: Head, signature: bytes = b"") -> None:
         """Believe this head from now on, whatever came before: an operator's decision after a restore."""
-        with self._locked():
-            if self._fork.exists():
-                self._fork.replace(self._fork.with_name(f"fork-{self._fork.stat().st_mtime_ns}.json"))
-            self._write(self._path, _fields(Mark.of(head, signature)))
+        with mark_file.locked(self._path):
+            if os.path.lexists(self._fork):
+                self._fork.replace(self._fork.with_name(f"fork-{self._fork.lstat().st_mtime_ns}.json"))
+            mark_file.replace(self._path, Mark.of(head, signature).written())
 
     def dismiss(self, head: Head, signature: bytes, prove: Prove) -> None:
         """Forget a fork that is over: the present head descends from the mark; raises `Forked` where it does not."""
-        with self._locked():
+        with mark_file.locked(self._path):
             mark, now = self._read(), Mark.of(head, signature)
             if mark is not None:
                 self._compare(mark, now, head, prove)
@@ -136,7 +160,7 @@ class HighWater:
 
         The first one is what the store believes that holds it against its own.
         """
-        with self._locked():
+        with mark_file.locked(self._path):
             mark = self._read()
         if mark is None or mark.epoch < head.epoch:
             self.accept(head, signature)
@@ -151,32 +175,16 @@ class HighWater:
     @property
     def there(self) -> bool:
         """Whether there is a mark."""
-        return self._path.exists()
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            _give(handle, self._path.parent)
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(handle)
+        return os.path.lexists(self._path)
 
     def _read(self) -> Mark | None:
-        try:
-            return Mark(**json.loads(self._path.read_text()))
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, TypeError) as error:
-            raise Unavailable(f"{self._path} is damaged; see docs/store.md, `High-water mark`.") from error
+        return _seen(self._path)
 
     def _ask(self, now: Mark, head: Head, prove: Prove) -> bool:
         """Hold a head against the witnesses; returns whether one of them knew its epoch."""
         known = False
         for path in self._witnesses:
-            mark = _seen(path)
+            mark = _witnessed(path)
             if mark is not None and head.epoch <= mark.epoch:
                 self._compare(mark, now, head, prove)
                 known = True
@@ -184,7 +192,9 @@ class HighWater:
 
     def _compare(self, mark: Mark, now: Mark, head: Head, prove: Prove) -> None:
         if now.store_id != mark.store_id:
-            raise Unavailable("The database belongs to another store than the one believed so far.", code="rolled_back")
+            raise Damaged(
+                "The mark of what was believed is another store's: bring its own back, or `egret trust-epoch`."
+            )
         if now.epoch != mark.epoch:
             raise Unavailable(
                 f"The store was restored (epoch {now.epoch}, believed so far {mark.epoch}). "
@@ -198,24 +208,9 @@ class HighWater:
                 code="rolled_back",
             )
         if mark.size and not head.descends(mark.size, mark.history, prove):
-            self._write(self._fork, {"believed": _fields(mark), "seen": _fields(now)})
+            proof = {"believed": mark.fields(), "seen": now.fields()}
+            mark_file.replace(self._fork, json.dumps(proof).encode())
             raise Forked(_FORKED)
-
-    def _write(self, path: Path, fields: object) -> None:
-        fresh = path.with_suffix(".new")
-        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        try:
-            _give(handle, path.parent)
-            os.write(handle, json.dumps(fields).encode())
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-        fresh.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def anchor_of(folder: Path, store_id: bytes) -> HighWater:
@@ -235,22 +230,27 @@ _UNKNOWN = (
 )
 
 
-def _give(handle: int, folder: Path) -> None:
-    """Leave what root writes (`egret trust-epoch`) to the user of the plane, who must be able to read it."""
-    if os.geteuid() == 0:
-        owner = folder.stat()
-        os.fchown(handle, owner.st_uid, owner.st_gid)
-
-
-def _fields(mark: Mark) -> dict[str, object]:
-    return {name: getattr(mark, name) for name in mark.__slots__}
+_DAMAGED = (
+    "{0} is damaged: bring it back, or look whether the database is the one that it was, and then `egret trust-epoch`."
+)
 
 
 def _seen(path: Path) -> Mark | None:
-    """Read a witness's mark; None where there is none, or none that may be read."""
+    """Read a mark; None where there is none. Raises `Damaged`."""
     try:
-        return Mark(**json.loads(path.read_text()))
-    except (FileNotFoundError, PermissionError):
-        return None
-    except (OSError, ValueError, TypeError) as error:
-        raise Unavailable(f"{path} cannot be read, or is damaged; see docs/store.md, `High-water mark`.") from error
+        found = mark_file.read(path)
+        return None if found is None else Mark.read(found)
+    except OSError as error:
+        raise mark_file.refusal(error, path) from error
+    except ValueError as error:
+        raise Damaged(_DAMAGED.format(path)) from error
+
+
+def _witnessed(path: Path) -> Mark | None:
+    """Read a witness's mark; None where there is none, or none that this plane's user may read."""
+    try:
+        return _seen(path)
+    except Damaged as error:
+        if isinstance(error.__cause__, PermissionError):
+            return None
+        raise

@@ -64,6 +64,13 @@ def find(fetch: Fetch, root: bytes, key: str) -> str | None:
     return leaf[start : start + 64].decode()
 
 
+def bucket(fetch: Fetch, root: bytes, number: int) -> dict[str, str]:
+    """Return the hashes that the root vouches for in one of the `FAN` * `FAN` buckets, by key."""
+    a, b = divmod(number, FAN)
+    middle = _node(fetch, f"{a}", _child(_node(fetch, "", root), a))
+    return parse_bucket(_node(fetch, f"{a}/{b}", _child(middle, b)))
+
+
 def update(fetch: Fetch, root: bytes, changes: Mapping[str, str | None]) -> tuple[bytes, dict[str, bytes]]:
     """Apply changes (None removes); returns the new root and the bodies of the nodes that changed.
 

@@ -14,6 +14,7 @@ from store.database.schema import entries, group_members, groups, shares
 from store.errors import Conflict, NotFound, Tampered
 from store.keys.tokens import random_text
 from store.ledger.commit import Transaction
+from store.ledger.stops import Stop
 from store.model import Scope
 from store.records import GroupGrant, GroupInfo, Page
 from store.roles import group_key
@@ -77,7 +78,7 @@ class Groups(Verbs):
             connection = transaction.connection
             with suppress(Tampered):  # where nothing believable is left of it, it may go
                 check_match(_etag(self._need(connection, home, group)), if_match)
-            if _is_used(connection, home, group):
+            if self._is_used(connection, home, group):
                 raise Conflict("Secrets, variables or scopes name the group; take it off them first.", code="in_use")
             leave_group(
                 transaction,
@@ -131,6 +132,24 @@ class Groups(Verbs):
         rows.put(transaction.connection, groups, key, listed)
         return self._info(transaction.connection, changed)
 
+    def _is_used(self, connection: Connection, home: Scope, group: str) -> bool:
+        """Whether a scope whose rows name the group names it in its manifest: a row alone holds up no end."""
+        claimed = set[Scope]()
+        for table in (entries, shares):
+            where = [table.c.organisation == home.organisation, table.c.groups.contains(f'"{group}":', autoescape=True)]
+            place = select(table.c.organisation, table.c.project, table.c.dataset).where(*where).distinct()
+            claimed |= {Scope(*row) for row in connection.execute(place)}
+        return any(self._names(connection, scope, group) for scope in claimed)
+
+    def _names(self, connection: Connection, scope: Scope, group: str) -> bool:
+        try:
+            kept = self._gate.ledger.manifest(connection, scope)
+        except Tampered:
+            return False
+        lines = () if kept is None else (line.text for line in kept.lines.values() if line.live)
+        in_lines = (group in json.loads(text).get("groups", {}) for text in lines if b'"groups":' in text)
+        return kept is not None and (group in kept.settings.get("groups", {}) or any(in_lines))
+
     # what groups may do in a scope
 
     def grants(self, principal: Principal, scope: Scope) -> tuple[GroupGrant, ...]:
@@ -154,21 +173,17 @@ class Groups(Verbs):
 
     def ungrant(self, principal: Principal, scope: Scope, group: str) -> None:
         """Take a group's permissions in a scope away."""
-        with self._gate.change(principal, "members:write", scope, f"groups/{group[:64]}/grant") as transaction:
-            draft = need_draft(transaction, scope)
+        target = f"groups/{group[:64]}/grant"
+        with self._gate.change(principal, "members:write", scope, target) as transaction:
+            try:
+                draft = need_draft(transaction, scope)
+            except Tampered:
+                transaction.stop(scope, Stop("ungrant", "group", group))
+                return
             shared: dict[str, str] = draft.settings.get("groups", {})
             if group not in shared:
                 raise nothing()
             draft.set(groups={name: letters for name, letters in shared.items() if name != group} or None)
-
-
-def _is_used(connection: Connection, home: Scope, group: str) -> bool:
-    for table in (entries, shares):
-        where = [table.c.organisation == home.organisation, table.c.groups.contains(f'"{group}":', autoescape=True)]
-        where += [entries.c.deleted_at.is_(None)] if table is entries else []
-        if connection.execute(select(table.c.organisation).where(*where).limit(1)).first() is not None:
-            return True
-    return False
 
 
 def _check(name: str, id_: str | None) -> None:

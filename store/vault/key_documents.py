@@ -1,14 +1,15 @@
 """What is kept of an API key: a signed document, which outlives the key, and a row for lists."""
 
+import json
 from typing import Any
 
-from sqlalchemy import Connection, insert, update
+from sqlalchemy import Connection, insert, select, update
 
 from store.access import LEVELS, LOCAL, Principal, granted_by
 from store.bounds import Rights
 from store.checks import is_plain
 from store.database import rows
-from store.database.schema import api_keys, sessions
+from store.database.schema import api_keys, documents, sessions
 from store.errors import Conflict, Tampered
 from store.keys.tokens import API_KEY, mint
 from store.ledger.commit import Ledger, Transaction
@@ -135,13 +136,18 @@ def end_key(transaction: Transaction, document: Document, how: str = REVOKED) ->
 
 def end_unread(transaction: Transaction, organisation: str, key: str) -> None:
     """End a key whose document does not verify, and what it made: it may have said that the key was reported."""
+    transaction.damaged(Scope(organisation), f"keys/{key}")
     end_key(transaction, {"id": key, "organisation": organisation, "revision": 0, "leaked_from": 0}, REPORTED)
 
 
 def end_leaked(transaction: Transaction, document: Document, fetch: Fetch) -> None:
     """End a key that was reported, and with it what it made; `store.lineage` says how."""
     place = document.get("nth", 0)
-    first = fetch(document_key(document["run"])) if place else None
+    try:
+        first = fetch(document_key(document["run"])) if place else None
+    except Tampered:  # it may have said so before: none of the run is used again
+        end_unread(transaction, document["organisation"], document["run"])
+        first = None
     if first is not None:
         place = min(place, first.get("leaked_from") or place)
         transaction.put_document(document_key(first["id"]), {**first, "leaked_from": place})
@@ -189,6 +195,27 @@ def is_way_in(document: Document) -> bool:
     return bool(document["permission"] == "owner" and free and whole)
 
 
+def another_way_in(ledger: Ledger, connection: Connection, ending: Document) -> bool:
+    """Whether an organisation has another owner's key for good; one whose row was deleted counts as well."""
+    listed = select(api_keys.c.id).where(api_keys.c.organisation == ending["organisation"], api_keys.c.member.is_(None))
+    signed = select(documents.c.key).where(documents.c.key.startswith(document_key("")))
+    for query in (listed, signed):
+        for found in connection.execute(query).scalars():
+            key = found.removeprefix(document_key(""))
+            if key != ending["id"] and is_plain(key) and _is_way_in(ledger, connection, ending["organisation"], key):
+                return True
+    return False
+
+
+def _is_way_in(ledger: Ledger, connection: Connection, organisation: str, key: str) -> bool:
+    try:
+        body = ledger.document(connection, document_key(key))
+    except Tampered:
+        return False
+    found = None if body is None else json.loads(body)
+    return found is not None and found["organisation"] == organisation and is_way_in(found)
+
+
 def own_only(principal: Principal) -> bool:
     """Whether the principal handles its own member's keys alone."""
     return principal.member is not None and not principal.member.may("members:write", Scope(principal.organisation))
@@ -206,9 +233,8 @@ def find_key(ledger: Ledger, connection: Connection, principal: Principal, key: 
             document = fetch(document_key(key))
         if document is not None and document.get("member") is not None and member_of(document, fetch) is None:
             document = None
-    except Tampered:
-        row = rows.find(connection, api_keys, id=key)
-        if own_only(principal) or (row is not None and row["organisation"] != principal.organisation):
+    except Tampered:  # whose it is, nobody knows: whoever may end all keys may end it, and it serves nobody as it is
+        if own_only(principal):
             raise nothing() from None
         return None
     if document is None or document["organisation"] != principal.organisation or document.get("ended") is not None:

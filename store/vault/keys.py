@@ -1,6 +1,5 @@
 """API keys: create, list, patch, revoke, rotate with overlap, recover. What is made has no more than its maker."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +22,7 @@ from store.vault.fallout import Ended, ended, living
 from store.vault.gate import check_match, fetching, need_scope
 from store.vault.key_documents import (
     RIGHTS,
+    another_way_in,
     damaged,
     end_key,
     end_leaked,
@@ -255,19 +255,8 @@ class Keys(Authentication):
         """Stop the end of the last owner key that needs no member and no network: nothing could replace it."""
         if not is_way_in(ending):
             return
-        table = api_keys.c
-        where = (table.organisation == ending["organisation"], table.id != ending["id"], table.member.is_(None))
-        for other in transaction.connection.execute(select(table.id).where(*where)).scalars():
-            if self._is_way_in(transaction.connection, other):
-                return
-        raise Conflict("It is the last owner key, and nothing could replace it; rotate it.", code="last_owner")
-
-    def _is_way_in(self, connection: Connection, key: str) -> bool:
-        try:
-            body = self._gate.ledger.document(connection, document_key(key))
-        except Tampered:
-            return False
-        return body is not None and is_way_in(json.loads(body))
+        if not another_way_in(self._gate.ledger, transaction.connection, ending):
+            raise Conflict("It is the last owner key, and nothing could replace it; rotate it.", code="last_owner")
 
 
 def _make(transaction: Transaction, principal: Principal, document: dict[str, Any]) -> tuple[KeyInfo, SecretValue]:

@@ -119,6 +119,25 @@ def test_a_key_that_is_damaged(data, plane, key):
     assert "from its backup" in done.stderr
 
 
+@pytest.mark.parametrize(("plane", "folder"), [("store", "state-control"), ("proxy", "state"), ("gateway", "state")])
+def test_a_mark_that_is_damaged(data, plane, folder):
+    """No restart mends it: each plane ends for good (78), with one sentence and the remedy."""
+    (data / folder / "high-water.json").write_text("{")
+    done = egret(plane, "--data", data)
+    assert done.returncode == 78
+    assert "high-water.json is damaged" in done.stderr
+    assert done.stderr.count("`egret trust-epoch`") == 1
+
+
+def test_a_mark_that_is_damaged_ends_all_at_once(data):
+    """The supervisor does not try again."""
+    (data / "state" / "high-water.json").write_text("")
+    done = egret("serve", "--data", data)
+    assert done.returncode == 1
+    assert "cannot be started; stopping" in done.stderr
+    assert "starting it again" not in done.stderr
+
+
 def test_an_authority_that_is_gone(data):
     """The proxy names the files, `egret init` would not bring them back; `egret serve` stops at once."""
     (data / "keys" / "data" / "ca.key").unlink()

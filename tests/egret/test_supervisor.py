@@ -138,6 +138,20 @@ def test_a_child_alone_has_a_spare_that_takes_over(supervised):
     assert all(gone(pid) for pid in waiting)
 
 
+def test_a_spare_that_cannot_start_is_not_started_again_until_told(supervised):
+    """What it says is said once per SIGHUP, and the child serves on."""
+    it = supervised("admin,control,1,good", "proxy,data,1,alone")
+    port = it.ready()["proxy"]
+    it.says("spare proxy ended with code 78 and cannot be started")
+    before = ask(port)
+    it.signal(signal.SIGHUP)
+    it.says("(?s)spare proxy ended with code 78.*proxy replaced; all are.*spare proxy ended with code 78")
+    assert ask(port) != before
+    it.signal(signal.SIGTERM)
+    assert it.ends() == 0
+    assert it.errors.read_text().count("the spare proxy") == 2
+
+
 def test_back_off_grows_while_a_child_cannot_start(supervised, tmp_path):
     """Once ready, a child that fails again and again is retried ever more slowly, and serving goes on."""
     flag = tmp_path / "broken"

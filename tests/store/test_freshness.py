@@ -166,16 +166,6 @@ def test_a_backup_put_back_is_refused_until_its_epoch_is_accepted(store, tmp_pat
     reader.close()
 
 
-def test_a_damaged_high_water_mark_is_told(store):
-    """It fails closed, and names the file."""
-    store.dataset(secret())
-    (store.data / "state" / "high-water.json").write_text("{")
-    reader = store.reader()
-    with pytest.raises(Unavailable):
-        reader.caller(store.token())
-    reader.close()
-
-
 def test_readers_share_one_mark(store):
     """Two processes of the data plane raise it together and neither lowers it."""
     store.dataset(secret())

@@ -1,6 +1,6 @@
 """A child for the supervisor's tests: `python standin.py MODE --fd N --ready-fd N`; answers each line with its pid.
 
-Modes: `good`; `slow` keeps a request for a second; `deaf` ignores SIGTERM; `fatal` and `broken` end at once;
+Modes: `good`; `alone` is, but as a spare ends at once for good; `slow` keeps a request for a second; `deaf` ignores SIGTERM; `fatal` and `broken` end at once;
 `mute` never says ready; `flag:PATH` is good until PATH exists, then ends at start.
 """
 
@@ -18,7 +18,7 @@ def main() -> None:
     spare = "--spare" in sys.argv
     words = [word for word in sys.argv[2:] if word != "--spare"]
     options = dict(zip(words[::2], words[1::2], strict=True))
-    if mode == "fatal":
+    if mode == "fatal" or (mode == "alone" and spare):
         sys.exit(78)
     if mode == "broken" or (mode.startswith("flag:") and Path(mode[5:]).exists()):
         sys.exit(1)

@@ -1,8 +1,7 @@
 """A store of an earlier release: what was signed stays, rows add only what fits it."""
 
-import json
-
 import pytest
+from early import age
 from stores import CANARY, secret, use
 
 from store.errors import Conflict
@@ -11,28 +10,6 @@ from store.records import Change, GroupGrant, NewEntry
 from store.vault import Vault
 
 DAY = 86_400
-SAID = ("scope", "level", "egress", "hosts", "strict_bodies", "state")
-LINE = ("id", "kind", "name", "environment", "state", "version", "versions")
-
-
-def age(store):
-    """Put every manifest into the form that the release before wrote, signed."""
-    ledger = store.vault._gate.ledger
-    with ledger.change() as transaction:
-        for key, body in store.sql("SELECT key, body FROM documents WHERE key LIKE 'manifest/%'"):
-            new = json.loads(bytes(body))
-            old = {name: new[name] for name in SAID if name in new}
-            old["entries"] = [_line(line) for line in new["entries"]]
-            if "groups" in new:
-                old["use"] = [group for group, letters in new["groups"].items() if "u" in letters]
-            transaction.put_document(key, old)
-    store.sql("UPDATE entries SET record = NULL")
-    store.vault.close()
-
-
-def _line(new):
-    use = {"use": [group for group, letters in new["groups"].items() if "u" in letters]} if "groups" in new else {}
-    return {**use, **{name: new[name] for name in LINE}}
 
 
 @pytest.fixture

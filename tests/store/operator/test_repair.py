@@ -1,9 +1,13 @@
 """`egret store repair`: what verifies is taken from any copy, and nothing else."""
 
+import contextlib
+
+import pysqlite3
 import pytest
+from early import age
 from stores import CANARY, secret, use
 
-from store.errors import StoreError, Unavailable
+from store.errors import KeyMismatch, StoreError, Unavailable
 from store.model import Kind
 from store.operator.repair import repair
 from store.reader import Reader
@@ -123,3 +127,85 @@ def test_the_log_before_an_acknowledged_gap_is_taken_back(backed):
     store.vault = Vault.open(store.url, store.data)
     assert store.vault.log.verify(store.owner).ok
     store.vault.close()
+
+
+def state(path):
+    """Every table of a database, and its rows."""
+    with contextlib.closing(pysqlite3.connect(path)) as database:
+        tables = [
+            row[0] for row in database.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name")
+        ]
+        names = [
+            row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
+        ]
+        return tables, [database.execute(f"SELECT * FROM {name}").fetchall() for name in names]
+
+
+def downgraded(path):
+    """The tables as the release before had them."""
+    with contextlib.closing(pysqlite3.connect(path)) as database:
+        database.execute("DROP TABLE webhooks")
+        database.execute("UPDATE alembic_version SET version_num = '0008'")
+        database.commit()
+
+
+def newer(path):
+    with contextlib.closing(pysqlite3.connect(path)) as database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+        database.commit()
+
+
+def test_a_store_and_a_backup_of_the_release_before(backed):
+    """What is missing is made, on a copy of the backup alone; what is damaged is mended."""
+    store, backup = backed
+    store.sql(DAMAGE["an envelope"])
+    downgraded(store.data / "egret.db")
+    downgraded(backup)
+    before = state(backup)
+    assert repair(store.data, store.url, backup).left == []
+    assert served(store) == CANARY
+    assert state(backup) == before
+
+
+@pytest.mark.parametrize("which", ["store", "backup"])
+def test_a_store_or_a_backup_of_a_newer_release(backed, which):
+    """A sentence, and nothing is touched."""
+    store, backup = backed
+    place = store.data / "egret.db"
+    newer(place if which == "store" else backup)
+    before = state(place), state(backup)
+    with pytest.raises(KeyMismatch, match="newer release"):
+        repair(store.data, store.url, backup)
+    assert (state(place), state(backup)) == before
+    store.sql("UPDATE alembic_version SET version_num = '0009'")
+
+
+@pytest.mark.parametrize("text", [b"", b"hello\n" * 1000, b"SQLite format 3\0" + bytes(5000)])
+def test_a_backup_that_is_none(backed, text):
+    store, backup = backed
+    backup.write_bytes(text)
+    with pytest.raises(StoreError):
+        repair(store.data, store.url, backup)
+    assert served(store) == CANARY
+
+
+@pytest.mark.parametrize("mended", [False, True])
+def test_manifests_of_an_earlier_release_are_upgraded_before_rows_are_held_against_them(backed, mended):
+    """They do not say what rows shall be: one that does not verify leaves all rows as they are."""
+    store, _ = backed
+    store.vault = Vault.open(store.url, store.data)
+    age(store)
+    key = "manifest/default/default/ds"
+    (good,) = store.sql("SELECT body FROM documents WHERE key = :key", key=key)[0]
+    if not mended:
+        store.sql("UPDATE documents SET body = :body WHERE key = :key", key=key, body=b"{}")
+    before = store.sql("SELECT * FROM entries ORDER BY id"), store.sql("SELECT * FROM versions ORDER BY entry, number")
+    done = repair(store.data, store.url)
+    if mended:
+        assert done.left == []
+    else:
+        assert any("rows were left as they are" in each for each in done.left)
+        assert before == (store.sql("SELECT * FROM entries ORDER BY id"), store.sql("SELECT * FROM versions ORDER BY entry, number"))  # fmt: skip
+        store.sql("UPDATE documents SET body = :body WHERE key = :key", key=key, body=bytes(good))
+        assert repair(store.data, store.url).left == []
+    assert served(store) == CANARY
