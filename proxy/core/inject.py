@@ -16,7 +16,7 @@ from typing import Final
 
 from proxy.core import sigv4
 from proxy.core.edit import Budget
-from proxy.core.encoding import NotEncodable, encode
+from proxy.core.encoding import NotEncodable, encode, most
 from proxy.core.found import Found, search, splice
 from proxy.core.limits import DEFAULT, Limits
 from proxy.core.message import Fields, Head
@@ -98,10 +98,11 @@ class Plan:
         if grant is None:
             raise Refused(Refusal("internal"))
         try:
-            value = encode(grant.open().reveal(), surface)
+            raw = grant.open().reveal()
+            value = encode(raw, surface)
         except NotEncodable:
             raise Refused(Refusal("value_not_encodable", occurrence.name)) from None
-        self.budget.spend(len(value) - (occurrence.end - occurrence.start), occurrence.name, head=True)
+        self.budget.spend(most(raw, surface) - (occurrence.end - occurrence.start), occurrence.name, head=True)
         return value
 
     def _target(self, head: Head) -> bytes:

@@ -11,7 +11,7 @@ from typing import Final
 
 from proxy.core.scrub.plain import LEADS
 from proxy.core.scrub.profile import Profile
-from proxy.core.scrub.shape import ALPHANUMERIC, BASE64, HEX, Alphabet
+from proxy.core.shape import ALPHANUMERIC, BASE64, HEX, Alphabet
 
 _NEAR: Final = 128
 _ESCAPE: Final = 24  # bytes of the longest spelling of a byte that one encoder makes

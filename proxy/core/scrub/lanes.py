@@ -16,7 +16,7 @@ from ahocorasick_rs import BytesAhoCorasick
 
 from proxy.core.scrub.columns import numbers
 from proxy.core.scrub.profile import LINE, RUN, SEPARATORS, Profile, run_end
-from proxy.core.scrub.shape import BASE64, HEX
+from proxy.core.shape import BASE64, HEX
 
 Back = Callable[[int, int], tuple[int, int]]
 

@@ -17,7 +17,7 @@ from proxy.core.scrub.hold import Hold
 from proxy.core.scrub.lanes import Back, Lane, Segments
 from proxy.core.scrub.plain import Reading, Style, plain
 from proxy.core.scrub.profile import Profile, Runs
-from proxy.core.scrub.shape import pieces_of, shape_of
+from proxy.core.shape import pieces_of, rounded, shape_of
 from store.model import MIN_SCRUBBED
 
 _SHORTEST_READING: Final = 6
@@ -42,11 +42,12 @@ def _line_ends(value: bytes) -> tuple[bytes, ...]:
 class Search:
     """Immutable, and shared by all streams of the hosts that these values reach. `names` are told by who asks."""
 
-    __slots__ = ("_edges", "empty", "folded", "hold", "profile", "texts")
+    __slots__ = ("_edges", "_lengths", "empty", "folded", "hold", "profile", "texts")
 
     def __init__(self, values: Sequence[bytes]) -> None:
         edges = Edges(values)
         self._edges = edges or None
+        self._lengths = list(map(len, values))
         pieces = [
             (i, piece)
             for i, value in enumerate(values)
@@ -78,6 +79,15 @@ class Search:
         if (edges := self._edges) is not None:
             found = {Match(*edges.span(data, m.start, m.end, m.value), m.value, m.wide) for m in found}
         return sorted(found), task.work
+
+    def surplus(self, match: Match) -> int:
+        """Return how many bytes a match would have more at most, were it another value of that shape in that form.
+
+        What a limit counts of an answer before it is scrubbed is counted with these, or filling the limit to the brim
+        with an echo would tell how long a value is. A line of a value counts by itself.
+        """
+        found, length = match.end - match.start, self._lengths[match.value]
+        return (-(-found // length) * rounded(length) if found >= length else rounded(found)) - found
 
 
 class Wide(enum.IntEnum):

@@ -136,7 +136,7 @@ def test_a_head_that_changed_after_planning_fails_closed() -> None:
 
 def test_a_plan_is_written_twice_alike() -> None:
     """A retry opens again, and does not count the expansion twice."""
-    limits = Limits(expansion_bytes=100)
+    limits = Limits(expansion_bytes=300)
     request = head(b"/?#{SECRETS.A}")
     plan = planned(request, names(A=b"x" * 90), limits)
     assert plan.write(request) == plan.write(request)
