@@ -20,6 +20,7 @@ from proxy.core.scrub.profile import Profile, Runs
 from proxy.core.shape import pieces_of, rounded, shape_of
 from store.model import MIN_SCRUBBED
 
+_PLAIN: Final = bytes({*b"\t\r\n", *range(0x20, 0x7F)} - set(b"%\\&;}"))
 _SHORTEST_READING: Final = 6
 """Of a value in which escapes end (`;`, `}`) or begin less is left where text is made plain."""
 
@@ -243,6 +244,9 @@ def _spelled(value: bytes) -> Iterator[bytes]:
 
 def _readings(value: bytes, style: Style) -> Iterator[bytes]:
     """Return what is left of a value where text is made plain; a reading that is too short is left out."""
+    if value.isascii() and not value.translate(None, _PLAIN) and len(value) >= _SHORTEST_READING:
+        yield plain(value, style)  # each of its spellings reads so
+        return
     for spelled in _spelled(value):
         for text in _escaped(spelled):
             read = plain(text, style)
