@@ -108,6 +108,7 @@ class Stream:
     def _replace(self, data: bytes, matches: Sequence[Match], limit: int) -> bytes:
         """Write all values that start before the limit, and everything else before it."""
         out: list[bytes] = []
+        surplus: dict[tuple[int, int], int] = {}
         place = self._done
         keep = limit if place <= limit else 0  # or what overlaps the end of the last would be cut off
         for start, end, match, again in _merged(matches, place, self._last) if matches else ():
@@ -116,7 +117,11 @@ class Stream:
             out.append(data[place:start])
             out.append(self._text(None if again else match, end - start))
             self.changed = True
-            self.surplus += self._told.search.surplus(match)
+            found = match.value, match.end - match.start
+            more = surplus.get(found)
+            if more is None:
+                more = surplus[found] = self._told.search.surplus(match)
+            self.surplus += more
             keep = min(keep, start) if end > limit else keep
             place, self._last = end, match.value
         if place < limit:
