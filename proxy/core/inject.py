@@ -118,7 +118,9 @@ class Plan:
         if not occurrences:
             return segment
         written = splice(segment, occurrences, partial(self._open, surface=Surface.PATH, location=Location.URL))
-        if _dotted(written):
+        # Dots of the client's beside a value are refused whatever it is, or they would tell if it begins with `/`.
+        edges = segment[: occurrences[0].start] + b"/x", b"x/" + segment[occurrences[-1].end :]
+        if any(map(_dotted, (written, *edges))):
             raise Refused(Refusal("value_not_encodable", occurrences[0].name))
         return written
 

@@ -44,8 +44,7 @@ class BodyScrub:
     """
 
     __slots__ = (
-        "_codec", "_declared", "_given", "_left", "_limits", "_original", "_stream", "_told", "_whole", "_wire",
-        "resizes",
+        "_codec", "_declared", "_given", "_left", "_limits", "_original", "_stream", "_whole", "_wire", "resizes",
     )  # fmt: skip
 
     def __init__(self, told: Told, fields: Fields, limits: Limits) -> None:
@@ -58,9 +57,9 @@ class BodyScrub:
         if messages or (part and not self._codec.plain and not is_whole(fields)):
             raise Refused(Refusal("unsupported_encoding", override=_BAD_GATEWAY))
         keep_length = part or _IS_COUNTED[kind]
-        self._told, self._limits = told, limits
-        self._wire = False
-        """Whether a value stands beside what it decodes to."""
+        self._limits = limits
+        self._wire = Stream(told)
+        """Searches what is kept as it came; nothing of what it gives is sent."""
         self._left, self._given = b"", 0
         """Scrubbed and not encoded yet, and how much was before it."""
         self._whole = kind not in _ENDS
@@ -74,7 +73,7 @@ class BodyScrub:
     @property
     def changed(self) -> bool:
         """Whether anything was replaced so far."""
-        return self._stream.changed or self._wire
+        return self._stream.changed or self._wire.changed
 
     @property
     def outgrown(self) -> bool:
@@ -96,8 +95,8 @@ class BodyScrub:
 
     def renew(self, told: Told) -> None:
         """Search the rest, and what is held back, for other values: those of now."""
-        self._told = told
         self._stream.renew(told)
+        self._wire.renew(told)
 
     def whole(self, data: bytes) -> bytes:
         """Scrub a body that came in one piece; raises `Refused` as `feed` and `finish` do, which it stands for."""
@@ -119,6 +118,7 @@ class BodyScrub:
         if self._original is None:
             return out
         self._original.append((data, out))
+        self._wire.feed(data)
         return []
 
     def finish(self) -> bytes:
@@ -134,9 +134,8 @@ class BodyScrub:
         out.append(self._codec.encode(self._left) + self._codec.encoded())
         if self._original is None:
             return out
+        self._wire.feed(b"", final=True)
         wire = b"".join(data for data, _ in self._original)
-        for match in self._told.search.matches(wire)[0]:
-            self._wire = bool(self._told.texts[match.value])
         return [*self.released(), *out] if self.changed else [wire]
 
     def _encoded(self, text: bytes) -> list[bytes]:
