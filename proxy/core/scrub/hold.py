@@ -137,4 +137,4 @@ def _run(data: bytes, classes: bytes, most: int) -> int:
     units = _ESCAPE_UNITS.findall(run)
     if b"e" in units:  # a letter of escapes that is in none
         units = units[-units[::-1].index(b"e") :] if units[-1] != b"e" else []
-    return len(data) - sum(map(len, units[max(0, len(units) - most) :]))
+    return len(data) - sum(map(len, units[max(0, len(units) - 2 * most) :]))  # of UTF-16 each letter is two

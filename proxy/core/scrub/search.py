@@ -134,7 +134,7 @@ class _Task:
                 self._decoded(found, lane)
         if listed:
             for found in lanes.listed(data, profile):
-                self._compare(Lane(found.text, _through(found.back, lane.back)))
+                self._read(Lane(found.text, _through(found.back, lane.back)))
         for found in lanes.wide(data, classes, profile, told=wide is Wide.TOLD) if wide else ():
             self._compare(Lane(found.text, _through(found.back, lane.back), wide is Wide.TOLD))
 
@@ -153,7 +153,7 @@ class _Task:
         text = Segments(data, spans, b"\0").text
         self.work += len(text)
         back = _through(_Escaped(data, spans, runs, style), lane.back)
-        self.look(Lane(plain(text, style), back), escapes=False, coded=coded)
+        self.look(Lane(plain(text, style), back), escapes=False, coded=coded, wide=Wide.READ)
 
     def _coded(self, lane: Lane) -> None:
         self._hex(lane)
@@ -162,7 +162,15 @@ class _Task:
 
     def _hex(self, lane: Lane) -> None:
         for found in lanes.hexadecimal(lane.text, self._profile):
-            self._compare(Lane(found.text, _through(found.back, lane.back)))
+            self._read(Lane(found.text, _through(found.back, lane.back)))
+
+    def _read(self, lane: Lane) -> None:
+        """Compare bytes that were written one by one, also where they are UTF-16."""
+        self._compare(lane)
+        if b"\0" in lane.text:
+            classes = lane.text.translate(self._profile.runs.table)
+            for found in lanes.wide(lane.text, classes, self._profile, told=False):
+                self._compare(Lane(found.text, _through(found.back, lane.back)))
 
     def _decoded(self, found: Lane, lane: Lane) -> None:
         inner = Lane(found.text, _through(found.back, lane.back))
