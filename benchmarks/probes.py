@@ -35,7 +35,7 @@ from gatehouse import ANYWHERE, Gatehouse
 from upstream import Upstream
 
 from proxy.core.scrub import Scrubber
-from proxy.core.scrub.shape import shape_of
+from proxy.core.shape import shape_of
 from store.model import SecretValue
 
 PROBES = 10_000

@@ -1,11 +1,11 @@
 """One response over the border, on its way down: read strictly, scrubbed before anything else sees it.
 
 A body that fits `limits.buffer_bytes` and may change is waited for, and gets its exact length; any other goes on as it
-comes.
+comes. What limits count of an answer with a value in it goes by the value's shape.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,6 +25,9 @@ from proxy.protocol.handshake import Handshake
 from proxy.protocol.wire import with_length
 
 MAX_INFORMATIONAL: Final = 16
+
+FORMS: Final = 4
+"""What is so many times shorter than the buffer cannot outgrow it, whatever values in it count for."""
 
 
 @dataclass(slots=True)
@@ -65,11 +68,17 @@ class Incoming:
     def _take_head(self, answer: Answer) -> None:
         scrubber = self.hits.heard()
         self.status, reason, self._raw, self._length = answer
-        self._fields = scrubber.fields(hops.response_fields(self._raw, status=self.status))[0]
+        self._fields, changed = scrubber.fields(hops.response_fields(self._raw, status=self.status))
         if self.status < 200 or self.status == 204:
             # RFC 9110 8.6: a client that believed a length would take the next answer for the content.
             self._fields = with_length(self._fields, None)
         self._reason = reason if reason in wire.USUAL else scrubber.text(reason)
+        if changed or self._reason != reason:
+            self._fits(scrubber.size(self._raw, reason))
+
+    def _fits(self, size: int) -> None:
+        if size > self.admitted.services.limits.header_bytes:
+            raise Refused(Refusal("upstream_unreachable"))
 
     def proceed(self) -> None:
         """Tell the client to go on, if the upstream has not said anything yet."""
@@ -123,8 +132,9 @@ class Incoming:
             if declared is not None and declared <= limits.buffer_bytes:
                 await self._held(scrub)
                 return
-            # The bytes may change after this head is gone, so it vouches for none.
-            self._fields, declared = with_length(drop_validators(self._fields), None), None
+            self._unsized()
+            await self._stream()
+            return
         self._head(self._fields, sized=declared is not None)
         self._open = declared is None
         await self._stream()
@@ -139,8 +149,16 @@ class Incoming:
     async def _held(self, scrub: BodyScrub) -> None:
         """Send a response that is waited for, so that its length can be told."""
         encoded = wire.values(self._fields, b"content-encoding")
-        there = None if encoded else self.lane.body.whole(PIECE)
-        data = closed(scrub.whole, there) if there is not None else await self._collected(scrub)
+        most = min(PIECE, self.admitted.services.limits.buffer_bytes // FORMS)
+        there = None if encoded else self.lane.body.whole(most)
+        if there is None:
+            pieces = await self._collected(scrub)
+        else:
+            pieces, self._scrub = [closed(scrub.whole, there)], None
+        if scrub.changed and scrub.outgrown:
+            await self._outgrown(scrub, pieces)
+            return
+        data = b"".join(pieces)
         fields = drop_validators(self._fields) if scrub.changed else self._fields
         if len(data) != self._length:
             fields = with_length(fields, len(data))
@@ -150,18 +168,33 @@ class Incoming:
         if self.sink.congested:
             await self.sink.room()
 
-    async def _collected(self, scrub: BodyScrub) -> bytes:
+    async def _outgrown(self, scrub: BodyScrub, pieces: list[bytes]) -> None:
+        """Send what was waited for so far, and the rest, as a longer body is sent."""
+        self._unsized()
+        self._send((*scrub.released(), *pieces))
+        await self._stream()
+
+    def _unsized(self) -> None:
+        """Send the head of a body whose bytes may change after it is gone, so it vouches for none."""
+        self._fields, self._open = with_length(drop_validators(self._fields), None), True
+        self._head(self._fields, sized=False)
+
+    async def _collected(self, scrub: BodyScrub) -> list[bytes]:
+        """Return all of a body, or what came until it was found to be `outgrown`."""
         pieces: list[bytes] = []
         while True:
             for piece in self._take():
                 if self._waiting is not None:
                     await self._waiting
-                pieces.append(closed(scrub.feed, piece))
+                pieces += closed(scrub.pieces, piece)
+                if scrub.outgrown:
+                    return pieces
                 await self.lane.breathe()
             if self.lane.body.ended:
                 if self._waiting is not None:
                     await self._waiting
-                return b"".join((*pieces, closed(scrub.finish)))
+                self._scrub = None
+                return [*pieces, *closed(scrub.rest)]
             began = clock()
             await self.lane.more()
             self.admitted.trail.waited += clock() - began
@@ -172,9 +205,7 @@ class Incoming:
             for piece in self._take():
                 if self._waiting is not None:
                     await self._waiting
-                data = piece if self._scrub is None else closed(self._scrub.feed, piece)
-                if data:
-                    sink.piece(data)
+                self._send((piece,) if self._scrub is None else closed(self._scrub.pieces, piece))
                 if sink.congested:
                     await sink.room()
                 await self.lane.breathe()
@@ -183,16 +214,26 @@ class Incoming:
                 await self.lane.more()
         if self._waiting is not None:
             await self._waiting
-        rest = b"" if self._scrub is None else closed(self._scrub.finish)
+        rest = () if self._scrub is None else closed(self._scrub.rest)
         trailers = closed(self._trailers, body.trailers)
-        if rest:
-            sink.piece(rest)
+        self._send(rest)
         sink.last(trailers)
         if sink.congested:
             await sink.room()
 
+    def _send(self, pieces: Iterable[bytes]) -> None:
+        for piece in pieces:
+            if piece:
+                self.sink.piece(piece)
+
     def _trailers(self, trailers: Fields) -> Fields:
-        return self.hits.heard().fields(hops.trailer_fields(trailers))[0] if trailers else ()
+        if not trailers:
+            return ()
+        scrubber = self.hits.heard()
+        fields, changed = scrubber.fields(hops.trailer_fields(trailers))
+        if changed:
+            self._fits(scrubber.size(trailers))
+        return fields
 
     def _head(self, fields: Fields, *, sized: bool) -> None:
         trail = self.admitted.trail

@@ -173,7 +173,10 @@ class WebSocket:
             self._scrub, self._opcode = scrubber.message(), frame.opcode
         if self._scrub is None:
             raise Refused(Refusal("internal"))
-        return self._fragments(self._scrub.feed(frame.payload, final=frame.final), frame)
+        scrubbed = self._scrub.feed(frame.payload, final=frame.final)
+        if self._scrub.size > self.admitted.services.limits.message_bytes:
+            raise Violation(1009)
+        return self._fragments(scrubbed, frame)
 
     def _fragments(self, scrubbed: bytes, frame: Frame) -> bytes:
         """Return a frame as it goes on: in one, or in several of `PIECE` bytes and one of the rest.

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from proxy.core.encoding import NotEncodable, encode
+from proxy.core.encoding import NotEncodable, encode, most
 from proxy.core.placeholder import Occurrence, Surface
 from proxy.core.refusal import Refusal, Refused
 from store.model import Denial, Grant, Kind, Resolver, Use
@@ -27,14 +27,17 @@ def misplaced_code(grant: Grant) -> str:
 
 @dataclass(slots=True)
 class Budget:
-    """How many bytes injection may add to a request. The head is counted apart: it may be written after the body."""
+    """How many bytes injection may add to a request. The head is counted apart: it may be written after the body.
+
+    Values count by their shapes (`encoding.most`), so that no refusal tells a length.
+    """
 
     limit: int
     head: int = 0
     body: int = 0
 
     def spend(self, count: int, name: str, *, head: bool = False) -> None:
-        """Count bytes that were added; raises `Refused`."""
+        """Count bytes that are added at most; raises `Refused`."""
         if head:
             self.head += max(count, 0)
         else:
@@ -64,21 +67,23 @@ class Editor:
     def apply(self, data: bytes, occurrences: Iterable[Occurrence], surface: Surface) -> bytes:
         """Return `data` with what may be injected written in its place; every other byte as it was."""
         pieces: list[bytes] = []
-        written: dict[tuple[Kind, str], bytes | None] = {}  # one opening for each name and call
+        written: dict[tuple[Kind, str], tuple[bytes, int] | None] = {}  # one opening for each name and call
         done = 0
         for occurrence in occurrences:
             key = (occurrence.kind, occurrence.name)
             if key not in written:
                 written[key] = self._write(*key, surface)
-            value = written[key]
-            if value is None:
+            found = written[key]
+            if found is None:
                 continue
-            self.budget.spend(len(value) - (occurrence.end - occurrence.start), occurrence.name)
+            value, size = found
+            self.budget.spend(size - (occurrence.end - occurrence.start), occurrence.name)
             pieces += (data[done : occurrence.start], value)
             done = occurrence.end
         return b"".join((*pieces, data[done:])) if pieces else data
 
-    def _write(self, kind: Kind, name: str, surface: Surface) -> bytes | None:
+    def _write(self, kind: Kind, name: str, surface: Surface) -> tuple[bytes, int] | None:
+        """Return what is written, and what it counts; `None` where the name is carried."""
         decision = self._decide(kind, name)
         if self.watch and not isinstance(decision, Denial):
             decision = Denial.DESTINATION
@@ -91,13 +96,14 @@ class Editor:
             self._carry(name, misplaced_code(decision))
             return None
         try:
-            value = encode(decision.open().reveal(), surface)
+            raw = decision.open().reveal()
+            value = encode(raw, surface)
         except NotEncodable:
             self._carry(name, "value_not_encodable")
             return None
         if name not in self.injected or decision.kind is Kind.SECRET:
             self.injected[name] = decision
-        return value
+        return value, most(raw, surface)
 
     def _decide(self, kind: Kind, name: str) -> Grant | Denial:
         """Ask once for each name, and forget when a client makes up names without end."""

@@ -10,6 +10,7 @@ from typing import Final
 from urllib.parse import quote_from_bytes
 
 from proxy.core.placeholder import Surface
+from proxy.core.shape import rounded
 
 _CONTROLS: Final = re.compile(rb"[\x00-\x1f\x7f]")
 _COOKIE: Final = re.compile(rb'[\x00-\x20\x7f;,"]')
@@ -119,3 +120,25 @@ _ENCODERS: Final[dict[Surface, Callable[[bytes], bytes]]] = {
 def encode(value: bytes, surface: Surface) -> bytes:
     """Return the bytes that stand for the value on this surface; raises `NotEncodable`."""
     return _ENCODERS[surface](value)
+
+
+def _widest(surface: Surface) -> int:
+    """Return how many bytes each byte of a value takes at most; beyond ASCII, characters of two take most."""
+    widest = 1
+    for text in (*(bytes([byte]) for byte in range(0x80)), "é".encode()):
+        try:
+            widest = max(widest, -(-len(encode(text, surface)) // len(text)))
+        except NotEncodable:
+            continue
+    return widest
+
+
+_WIDEST: Final = {surface: _widest(surface) for surface in Surface}
+
+
+def most(value: bytes, surface: Surface) -> int:
+    """Return how many bytes a value of this shape takes at most on this surface: what limits count of it.
+
+    Its own length would be told by who fills a limit to the brim with it, byte by byte.
+    """
+    return rounded(len(value)) * _WIDEST[surface]

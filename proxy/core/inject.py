@@ -16,7 +16,7 @@ from typing import Final
 
 from proxy.core import sigv4
 from proxy.core.edit import Budget, misplaced_code
-from proxy.core.encoding import NotEncodable, encode
+from proxy.core.encoding import NotEncodable, encode, most
 from proxy.core.found import Found, search, splice
 from proxy.core.limits import DEFAULT, Limits
 from proxy.core.message import Fields, Head
@@ -105,10 +105,11 @@ class Plan:
         if grant is None:
             raise Refused(Refusal("internal"))
         try:
-            value = encode(grant.open().reveal(), surface)
+            raw = grant.open().reveal()
+            value = encode(raw, surface)
         except NotEncodable:
             raise Refused(Refusal("value_not_encodable", occurrence.name)) from None
-        self.budget.spend(len(value) - (occurrence.end - occurrence.start), occurrence.name, head=True)
+        self.budget.spend(most(raw, surface) - (occurrence.end - occurrence.start), occurrence.name, head=True)
         return value
 
     def _target(self, head: Head) -> bytes:
@@ -124,7 +125,9 @@ class Plan:
         if not occurrences:
             return segment
         written = splice(segment, occurrences, partial(self._open, surface=Surface.PATH, location=Location.URL))
-        if _dotted(written):
+        # Dots of the client's beside a value are refused whatever it is, or they would tell if it begins with `/`.
+        edges = segment[: occurrences[0].start] + b"/x", b"x/" + segment[occurrences[-1].end :]
+        if any(map(_dotted, (written, *edges))):
             raise Refused(Refusal("value_not_encodable", occurrences[0].name))
         return written
 

@@ -33,6 +33,9 @@ TAIL: Final = b"\x00\x00\xff\xff"
 EMPTY: Final = b"\0" + TAIL
 """A stored block of nothing, with which every compressed message ends, without its tail (RFC 7692 7.2.1)."""
 
+MOST_ENDS: Final = 16
+"""Final blocks in a message (RFC 7692 7.2.3.4): with each a new stream begins, and two bytes are enough for one."""
+
 
 class Violation(Exception):
     """The peer broke the protocol or a limit; `code` is the close code (RFC 6455 7.4.1)."""
@@ -71,6 +74,8 @@ class Reader:
         self._left = 0
         self._key = b""
         self._inflate: zlib._Decompress | None = None
+        self._ends = 0
+        """Final blocks that the message had so far."""
         self._packed: bytes | None = None
         """What is left to inflate of what was taken of a frame; None where nothing is."""
         self._utf8: codecs.IncrementalDecoder | None = None
@@ -161,7 +166,7 @@ class Reader:
     def _fragment(self, first: int, payload: bytes) -> Frame:
         opcode = first & 15
         if opcode != CONTINUATION:
-            self._text, self._compressed, self._size = opcode == TEXT, bool(first & 0x40), 0
+            self._text, self._compressed, self._size, self._ends = opcode == TEXT, bool(first & 0x40), 0, 0
             self._utf8 = codecs.getincrementaldecoder("utf-8")() if self._text else None
         if self._compressed:
             payload = self._inflated(payload + TAIL if first & 0x80 and not self._left else payload)
@@ -192,6 +197,12 @@ class Reader:
         except zlib.error:
             raise Violation(1007) from None
         rest = self._inflate.unconsumed_tail
+        if self._inflate.eof:  # what follows a final block would be left out, of this message and of all that come
+            rest, self._inflate = self._inflate.unused_data, None
+            rest = b"" if rest == TAIL else rest
+            self._ends += 1
+            if self._ends > MOST_ENDS:
+                raise Violation(1007)
         self._packed = rest if rest or len(data) == PIECE else None
         return data
 

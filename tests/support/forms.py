@@ -146,6 +146,12 @@ SCRUBBED: dict[str, Form] = {
     "hex in fours": lambda d: d.hex(" ", 2).encode(),
     "hex in eights": lambda d: d.hex(" ", -4).encode(),
     "hex in lines": lines(hexed, 32),
+    "hex of UTF-16": lambda d: d.decode().encode("utf-16-le").hex().encode(),
+    "hex of UTF-16, big": lambda d: d.decode().encode("utf-16-be").hex(" ").encode(),
+    "bytes of UTF-16 in JSON": lambda d: json.dumps(list(d.decode().encode("utf-16-le"))).encode(),
+    "percents of UTF-16": each("%%%02x%%00"),
+    "NULs escaped between": lambda d: b"".join(b"%c\\u0000" % byte for byte in d),
+    "a literal of C of UTF-16": each("\\x%02x\\x00"),
     "hex with 0x": each("0x%02x, "),
     "hex with 0X, in lines": lines(each("0X%02X,"), 40, b"    "),
     "hexdump": dump,
@@ -211,6 +217,9 @@ DOCUMENTED: dict[str, Form] = {
         (b - 97 + 13) % 26 + 97 if 97 <= b < 123 else (b - 65 + 13) % 26 + 65 if 65 <= b < 91 else b for b in d
     ),
     "binary digits": lambda d: " ".join(f"{b:08b}" for b in d).encode(),
+    "hex with dots": lambda d: d.hex(".").encode(),
+    "a list of characters": lambda d: json.dumps(list(d.decode())).encode(),
+    "code points": each("U+%04X "),
     "octal numbers": lambda d: " ".join(f"0o{b:o}" for b in d).encode(),
     "tokens of a stream": lambda d: b"".join(b'data: {"t": "%s"}\n\n' % d[i : i + 5] for i in range(0, len(d), 5)),
 }

@@ -11,7 +11,7 @@ from typing import Final
 
 from proxy.core.scrub.plain import LEADS
 from proxy.core.scrub.profile import Profile
-from proxy.core.scrub.shape import ALPHANUMERIC, BASE64, HEX, Alphabet
+from proxy.core.shape import ALPHANUMERIC, BASE64, HEX, Alphabet
 
 _NEAR: Final = 128
 _ESCAPE: Final = 24  # bytes of the longest spelling of a byte that one encoder makes
@@ -137,4 +137,4 @@ def _run(data: bytes, classes: bytes, most: int) -> int:
     units = _ESCAPE_UNITS.findall(run)
     if b"e" in units:  # a letter of escapes that is in none
         units = units[-units[::-1].index(b"e") :] if units[-1] != b"e" else []
-    return len(data) - sum(map(len, units[max(0, len(units) - most) :]))
+    return len(data) - sum(map(len, units[max(0, len(units) - 2 * most) :]))  # of UTF-16 each letter is two

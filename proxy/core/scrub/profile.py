@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from proxy.core.scrub.plain import LEADS, Style
-from proxy.core.scrub.shape import ALPHANUMERIC, BASE64, HEX, Alphabet, Shape
+from proxy.core.shape import ALPHANUMERIC, BASE64, HEX, Alphabet, Shape
 
 RUN: Final = ord("a")
 LINE: Final = ord("\n")

@@ -14,6 +14,7 @@ from proxy.core.scrub.stream import Stream
 from store.model import SecretValue
 
 _BETWEEN: Final = b"\n\0\n"
+_STATUS: Final = len(b":status200") + 32
 _FRAMING: Final = frozenset((b"content-length", b"transfer-encoding", b"connection"))
 
 
@@ -90,6 +91,13 @@ class Scrubber:
         scrubbed = tuple(zip(parts[::2], parts[1::2], strict=True))
         return scrubbed, scrubbed != fields
 
+    def size(self, fields: Fields, reason: bytes = b"") -> int:
+        """Return the size of a head or of trailers (RFC 9113 6.5.2), values in it counted by their shapes."""
+        parts = [reason, *(part for field in fields for part in field)]
+        text = _BETWEEN.join(parts)
+        surplus = sum(map(self.search.surplus, self.search.matches(text)[0]))
+        return _STATUS + sum(map(len, parts)) + 32 * len(fields) + surplus
+
     def body(self, fields: Fields, limits: Limits = DEFAULT) -> BodyScrub | None:
         """Return what scrubs a response body with these fields; `None` when there is nothing to search for.
 
@@ -147,6 +155,11 @@ class MessageScrub:
 
     def __init__(self, scrubber: Scrubber) -> None:
         self._stream = None if scrubber.empty else Stream(scrubber)
+
+    @property
+    def size(self) -> int:
+        """How long the message is so far, values in it counted by their shapes."""
+        return 0 if self._stream is None else self._stream.fed + self._stream.surplus
 
     def feed(self, data: bytes, *, final: bool) -> bytes:
         """Scrub a fragment; `final` ends the message."""

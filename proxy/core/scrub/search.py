@@ -17,9 +17,10 @@ from proxy.core.scrub.hold import Hold
 from proxy.core.scrub.lanes import Back, Lane, Segments
 from proxy.core.scrub.plain import Reading, Style, plain
 from proxy.core.scrub.profile import Profile, Runs
-from proxy.core.scrub.shape import pieces_of, shape_of
+from proxy.core.shape import pieces_of, rounded, shape_of
 from store.model import MIN_SCRUBBED
 
+_PLAIN: Final = bytes({*b"\t\r\n", *range(0x20, 0x7F)} - set(b"%\\&;}"))
 _SHORTEST_READING: Final = 6
 """Of a value in which escapes end (`;`, `}`) or begin less is left where text is made plain."""
 
@@ -42,11 +43,12 @@ def _line_ends(value: bytes) -> tuple[bytes, ...]:
 class Search:
     """Immutable, and shared by all streams of the hosts that these values reach. `names` are told by who asks."""
 
-    __slots__ = ("_edges", "empty", "folded", "hold", "profile", "texts")
+    __slots__ = ("_edges", "_lengths", "empty", "folded", "hold", "profile", "texts")
 
     def __init__(self, values: Sequence[bytes]) -> None:
         edges = Edges(values)
         self._edges = edges or None
+        self._lengths = list(map(len, values))
         pieces = [
             (i, piece)
             for i, value in enumerate(values)
@@ -78,6 +80,15 @@ class Search:
         if (edges := self._edges) is not None:
             found = {Match(*edges.span(data, m.start, m.end, m.value), m.value, m.wide) for m in found}
         return sorted(found), task.work
+
+    def surplus(self, match: Match) -> int:
+        """Return how many bytes a match would have more at most, were it another value of that shape in that form.
+
+        What a limit counts of an answer before it is scrubbed is counted with these, or filling the limit to the brim
+        with an echo would tell how long a value is. A line of a value counts by itself.
+        """
+        found, length = match.end - match.start, self._lengths[match.value]
+        return (-(-found // length) * rounded(length) if found >= length else rounded(found)) - found
 
 
 class Wide(enum.IntEnum):
@@ -123,7 +134,7 @@ class _Task:
                 self._decoded(found, lane)
         if listed:
             for found in lanes.listed(data, profile):
-                self._compare(Lane(found.text, _through(found.back, lane.back)))
+                self._read(Lane(found.text, _through(found.back, lane.back)))
         for found in lanes.wide(data, classes, profile, told=wide is Wide.TOLD) if wide else ():
             self._compare(Lane(found.text, _through(found.back, lane.back), wide is Wide.TOLD))
 
@@ -142,7 +153,7 @@ class _Task:
         text = Segments(data, spans, b"\0").text
         self.work += len(text)
         back = _through(_Escaped(data, spans, runs, style), lane.back)
-        self.look(Lane(plain(text, style), back), escapes=False, coded=coded)
+        self.look(Lane(plain(text, style), back), escapes=False, coded=coded, wide=Wide.READ)
 
     def _coded(self, lane: Lane) -> None:
         self._hex(lane)
@@ -151,7 +162,15 @@ class _Task:
 
     def _hex(self, lane: Lane) -> None:
         for found in lanes.hexadecimal(lane.text, self._profile):
-            self._compare(Lane(found.text, _through(found.back, lane.back)))
+            self._read(Lane(found.text, _through(found.back, lane.back)))
+
+    def _read(self, lane: Lane) -> None:
+        """Compare bytes that were written one by one, also where they are UTF-16."""
+        self._compare(lane)
+        if b"\0" in lane.text:
+            classes = lane.text.translate(self._profile.runs.table)
+            for found in lanes.wide(lane.text, classes, self._profile, told=False):
+                self._compare(Lane(found.text, _through(found.back, lane.back)))
 
     def _decoded(self, found: Lane, lane: Lane) -> None:
         inner = Lane(found.text, _through(found.back, lane.back))
@@ -233,6 +252,9 @@ def _spelled(value: bytes) -> Iterator[bytes]:
 
 def _readings(value: bytes, style: Style) -> Iterator[bytes]:
     """Return what is left of a value where text is made plain; a reading that is too short is left out."""
+    if value.isascii() and not value.translate(None, _PLAIN) and len(value) >= _SHORTEST_READING:
+        yield plain(value, style)  # each of its spellings reads so
+        return
     for spelled in _spelled(value):
         for text in _escaped(spelled):
             read = plain(text, style)

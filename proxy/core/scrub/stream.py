@@ -33,6 +33,7 @@ class Stream:
     `ends`: nothing is held past the end of what is complete there (`EVENTS`: server-sent events, `LINES`: ndjson).
     `keep_length`: a replacement is cut or filled to the length of what it replaces, where lengths are written elsewhere
     (gRPC, ranges). `work`: bytes that were gone through so far; like all else, the same for values of the same shapes.
+    `surplus`: by how many bytes more limits count what was fed, as they count values by shape (`Search.surplus`).
     """
 
     __slots__ = (
@@ -47,6 +48,8 @@ class Stream:
         "_size",
         "_told",
         "changed",
+        "fed",
+        "surplus",
         "work",
     )
 
@@ -62,6 +65,7 @@ class Stream:
         self._done = 0  # how much of the buffer is replaced and out already, and kept for values that overlap its end
         self._last = -1  # the value that did
         self.changed = False
+        self.fed = self.surplus = 0
         self.work = 0
 
     def renew(self, told: Told) -> None:
@@ -70,6 +74,7 @@ class Stream:
 
     def feed(self, data: bytes, *, final: bool = False) -> bytes:
         """Return what is decided; `final` decides all."""
+        self.fed += len(data)
         if self._grown and not final and self._size + len(data) < self._grown and self._hold.continues(data):
             self._more.append(data)
             self._size += len(data)
@@ -103,6 +108,7 @@ class Stream:
     def _replace(self, data: bytes, matches: Sequence[Match], limit: int) -> bytes:
         """Write all values that start before the limit, and everything else before it."""
         out: list[bytes] = []
+        surplus: dict[tuple[int, int], int] = {}
         place = self._done
         keep = limit if place <= limit else 0  # or what overlaps the end of the last would be cut off
         for start, end, match, again in _merged(matches, place, self._last) if matches else ():
@@ -111,6 +117,11 @@ class Stream:
             out.append(data[place:start])
             out.append(self._text(None if again else match, end - start))
             self.changed = True
+            found = match.value, match.end - match.start
+            more = surplus.get(found)
+            if more is None:
+                more = surplus[found] = self._told.search.surplus(match)
+            self.surplus += more
             keep = min(keep, start) if end > limit else keep
             place, self._last = end, match.value
         if place < limit:

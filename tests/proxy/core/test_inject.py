@@ -136,7 +136,7 @@ def test_a_head_that_changed_after_planning_fails_closed() -> None:
 
 def test_a_plan_is_written_twice_alike() -> None:
     """A retry opens again, and does not count the expansion twice."""
-    limits = Limits(expansion_bytes=100)
+    limits = Limits(expansion_bytes=300)
     request = head(b"/?#{SECRETS.A}")
     plan = planned(request, names(A=b"x" * 90), limits)
     assert plan.write(request) == plan.write(request)
@@ -232,3 +232,16 @@ def test_a_store_that_fails_is_not_swallowed() -> None:
 
     with pytest.raises(OSError):
         inject.plan(head(b"/#{SECRETS.A}"), Broken([]))
+
+
+@pytest.mark.parametrize(
+    "path", [b"/.#{SECRETS.A}", b"/#{SECRETS.A}.", b"/a%2f..#{SECRETS.A}", b"/#{SECRETS.A}%2e;v=1"]
+)
+def test_dots_beside_a_value_do_not_tell_how_it_begins_or_ends(path: bytes) -> None:
+    """They are refused whatever it is; `/x`, `x/` and `;x` would make dot segments of them."""
+    for value in (b"x", b"/x", b"x/", b";x", b"abcdefgh"):
+        with pytest.raises(Refused) as caught:
+            planned(head(path), names(A=value)).write(head(path))
+        assert caught.value.refusal == Refusal("value_not_encodable", "A")
+    joined = head(b"/v1.#{SECRETS.A}.#{SECRETS.A}.json")
+    assert planned(joined, names(A=b"x")).write(joined)[0] == b"/v1.x.x.json"

@@ -148,3 +148,41 @@ def test_a_window_spans_messages_that_are_given_in_pieces(takeover: bool) -> Non
         if frame.final and after is not None:
             messages.append(b"")
     assert messages == [text] * 3
+
+
+def ended(text: bytes) -> bytes:
+    """A message as RFC 7692 7.2.3.4 has it: its last block says that it is final, and a byte more makes its tail fit."""
+    packer = zlib.compressobj(6, zlib.DEFLATED, -15)
+    return packer.compress(text) + packer.flush() + b"\0"
+
+
+@pytest.mark.parametrize("takeover", [True, False])
+@pytest.mark.parametrize("bare", [True, False])
+def test_what_follows_a_final_block_is_read_too(takeover: bool, bare: bool) -> None:
+    """In its message, in one that is compressed on its own, and in all that come; some leave the last byte out."""
+    reader = Reader(masked=False, deflate=True, takeover=takeover, limit=1 << 20)
+    text, long = b"canary-" * 40, b"x" * (3 * PIECE)
+    wires = [
+        ended(text)[: -1 if bare else None],
+        ended(text)[:-1] + ended(b"more"),
+        ended(b""),
+        sockets.deflate(text),
+        ended(long)[:-1] + sockets.deflate(text),
+    ]
+    got = list[bytes]()
+    for wire in wires:
+        message = b""
+        for frame in reader.feed(sockets.frame(TEXT, wire, rsv1=True)):
+            message += frame.payload
+        assert frame.final
+        got.append(message)
+    assert got == [text, text + b"more", b"", text, long + text]
+
+
+def test_final_blocks_without_end_are_a_violation() -> None:
+    """Each begins a stream anew, for two bytes."""
+    reader = Reader(masked=False, deflate=True, takeover=True, limit=1 << 20)
+    assert sum(len(f.payload) for f in reader.feed(sockets.frame(TEXT, b"\x03\0" * 15 + b"\x03\0\0", rsv1=True))) == 0
+    with pytest.raises(Violation) as caught:
+        list(reader.feed(sockets.frame(TEXT, b"\x03\0" * 17, rsv1=True)))
+    assert caught.value.code == 1007

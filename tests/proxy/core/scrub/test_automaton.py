@@ -1,10 +1,14 @@
 """Whole values, of however many, and what the library is kept from skipping."""
 
 import pytest
+from ahocorasick_rs import Implementation
 from draw import Draw
 
 from proxy.core.scrub import Scrubber
+from proxy.core.scrub import automaton as automaton_of
 from proxy.core.scrub.automaton import Automaton
+from proxy.core.scrub.plain import Style, plain
+from proxy.core.scrub.search import _escaped, _readings
 from proxy.core.scrub.stream import Stream
 from store.model import SecretValue
 
@@ -74,3 +78,55 @@ def test_long_values_that_repeat_themselves_are_found_wherever_they_stand(count)
     near = (unit * 100 + b"~~" + unit * 100) * 20
     for index in {0, count - 1}:
         assert automaton.find(near + values[index] + near) == [(index, len(near), len(near) + len(values[index]))]
+
+
+@pytest.mark.parametrize(("count", "length"), [(3, 40), (1500, 40), (5000, 24), (300, 300), (7000, 16), (9000, 40)])
+def test_no_table_is_built_in_one_go_that_is_large(monkeypatch, count: int, length: int) -> None:
+    """Nothing else of the process runs beside it. What is found does not go by which table a value is in."""
+    tables = list[tuple[int, bool]]()
+    build = automaton_of.BytesAhoCorasick
+
+    def counted(anchors: list[bytes], **options: object) -> object:
+        tables.append((sum(map(len, anchors)), options["implementation"] is Implementation.DFA))
+        return build(anchors, **options)
+
+    monkeypatch.setattr(automaton_of, "BytesAhoCorasick", counted)
+    draw = Draw(f"{count} {length} in tables")
+    values = [draw.letters(length).encode() for _ in range(count)]
+    automaton = Automaton(enumerate(values))
+    assert len(tables) <= 6
+    assert {dense for _, dense in tables} == {count <= 6000}
+    assert all(size <= (26_000 if dense else 126_000) for size, dense in tables)
+    text = b" ".join(values[:: max(1, count // 40)])
+    found = automaton.find(text)
+    assert [text[start:end] for _, start, end in found] == text.split()
+    assert [values[index] for index, _, _ in found] == text.split()
+
+
+def test_values_of_other_tables_overlap_as_those_of_one_do() -> None:
+    """Those at either end of two thousand others."""
+    draw = Draw("tables that overlap")
+    values = [
+        b"canary-0123456789xyz",
+        *(draw.letters(40).encode() for _ in range(2000)),
+        b"xyzABCDEFGHIJKLMN",
+        b"456789xyzA",
+    ]
+    text = b"-canary-0123456789xyzABCDEFGHIJKLMN-"
+    assert Automaton(enumerate(values)).find(text) == [(0, 1, 21), (2002, 12, 22), (2001, 18, 35)]
+    assert (
+        Scrubber([(f"S{i}", SecretValue(value)) for i, value in enumerate(values)]).text(text)
+        == b"-#{SECRETS.S0}#{SECRETS.S2001}-"
+    )
+
+
+@pytest.mark.parametrize("style", [Style(form=form, wide=wide) for form in (False, True) for wide in (False, True)])
+def test_a_value_that_nothing_escapes_has_one_reading(style: Style) -> None:
+    """It is not spelled in all ways to see that: a value of 64 KiB took a tenth of a second."""
+    draw = Draw("readings")
+    for alphabet in ("0123456789abcdefxuU{+#=/n ", "".join(map(chr, range(0x20, 0x7F))) + "\n\t"):
+        for _ in range(300):
+            value = draw.letters(draw.randrange(8, 40), "".join(c for c in alphabet if c not in "%\\&;}")).encode()
+            spelled = {plain(text, style) for text in _escaped(value)}
+            assert set(_readings(value, style)) == spelled
+            assert len(spelled) == 1

@@ -1,12 +1,15 @@
 """Response bodies."""
 
+import base64
 import gzip
 import zlib
+from collections.abc import Callable
 
 import pytest
 from draw import Draw
-from vectors import encode
+from vectors import decode, encode
 
+from proxy.core.coding import Codec, stored
 from proxy.core.limits import Limits
 from proxy.core.refusal import Refusal, Refused
 from proxy.core.scrub import BodyScrub, Scrubber
@@ -145,3 +148,85 @@ def test_memory_does_not_grow_with_a_coded_body() -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 4 << 20
+
+
+def _bits(*parts: tuple[int, int]) -> bytes:
+    """Write numbers of so many bits, from the lowest on."""
+    value = size = 0
+    for number, width in parts:
+        value, size = value | number << size, size + width
+    return value.to_bytes(-(-size // 8), "little")
+
+
+def _gzip(flag: int, beside: bytes) -> bytes:
+    wire = gzip.compress(b"the text", mtime=0)
+    return wire[:3] + bytes([flag]) + wire[4:10] + beside + wire[10:]
+
+
+def _metadata(part: bytes) -> bytes:
+    """RFC 7932 9.2: a window of 16 bits, a block of metadata, an uncompressed one, the end."""
+    head = _bits((0, 1), (0, 1), (3, 2), (0, 1), (1, 2), (len(part) - 1, 8))
+    return head + part + _bits((0, 3), (len(b"the text") - 1, 16), (1, 1)) + b"the text" + b"\x03"
+
+
+BESIDE = {
+    "a name": ("gzip", lambda part: _gzip(8, part + b"\0")),
+    "a comment": ("gzip", lambda part: _gzip(16, part + b"\0")),
+    "an extra field": (
+        "gzip",
+        lambda part: _gzip(4, (len(part) + 4).to_bytes(2, "little") + b"xx" + len(part).to_bytes(2, "little") + part),
+    ),
+    "the name of a second member": ("gzip", lambda part: gzip.compress(b"") + _gzip(8, part + b"\0")),
+    "a frame that is skipped": (
+        "zstd",
+        lambda part: b"\x50\x2a\x4d\x18" + len(part).to_bytes(4, "little") + part + encode("zstd", b"the text"),
+    ),
+    "metadata": ("br", _metadata),
+}
+
+
+@pytest.mark.parametrize("form", [bytes, bytes.hex, base64.b64encode])
+@pytest.mark.parametrize("beside", BESIDE)
+def test_what_stands_beside_the_text_of_a_coded_body_is_searched(beside: str, form: Callable[[bytes], object]) -> None:
+    """In a body that would come back byte for byte. With a value in it only the text goes on; without, all of it."""
+    coding, make = BESIDE[beside]
+    noted = list[str]()
+    scrubber = SCRUBBER.noting(lambda name, _: noted.append(name))
+    for part in (b"x" * len(VALUE), VALUE):
+        spelled = form(part)
+        wire = make(spelled.encode() if isinstance(spelled, str) else spelled)
+        fields = ((b"Content-Encoding", coding.encode()), (b"Content-Length", b"%d" % len(wire)))
+        scrub = scrubber.body(fields)
+        assert scrub
+        out = scrub.feed(wire[:7]) + scrub.feed(wire[7:]) + scrub.finish()
+        assert b"".join(Codec((coding,), Limits()).decode(out)) == b"the text"  # of all frames
+        assert (out == wire, scrub.changed, noted) == ((True, False, []) if part != VALUE else (False, True, ["A"]))
+        assert not scrubber.search.matches(out)[0]
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
+@pytest.mark.parametrize("length", [True, False])
+def test_from_a_value_on_pieces_do_not_tell_how_it_was_compressed(coding: str, length: bool) -> None:
+    """The same text, compressed well and badly, in pieces of the wire; with a length it is all encoded the same way."""
+    rest = Draw("pieces").base64(90_000).encode()
+    text = VALUE + b" " + rest
+    told = list[list[bytes]]()
+    for wire in (encode(coding, text), _stored(coding, text)):
+        fields = [(b"Content-Encoding", coding.encode())]
+        scrub = body(*fields, *([(b"Content-Length", b"%d" % len(wire))] if length else []))
+        pieces = [piece for at in range(0, len(wire), 700) for piece in scrub.pieces(wire[at : at + 700])]
+        told.append([piece for piece in (*pieces, *scrub.rest()) if piece])
+    assert told[0] == told[1]
+    assert decode(coding, b"".join(told[0])) == b"#{SECRETS.A} " + rest
+
+
+def _stored(coding: str, text: bytes) -> bytes:
+    encoder: stored.Deflate | stored.Brotli | stored.Zstd
+    match coding:
+        case "gzip" | "deflate":
+            encoder = stored.Deflate(31 if coding == "gzip" else 15)
+        case "br":
+            encoder = stored.Brotli()
+        case _:
+            encoder = stored.Zstd()
+    return encoder.feed(text) + encoder.end()

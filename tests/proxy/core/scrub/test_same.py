@@ -17,8 +17,8 @@ from vectors import encode
 from proxy.core.limits import DEFAULT
 from proxy.core.refusal import Refused
 from proxy.core.scrub import Scrubber
-from proxy.core.scrub.shape import shape_of
 from proxy.core.scrub.stream import EVENTS, LINES, Stream
+from proxy.core.shape import shape_of
 from store.model import SecretValue
 
 FORMS = {**SCRUBBED, **DOCUMENTED}

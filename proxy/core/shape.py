@@ -75,8 +75,13 @@ class Shape(NamedTuple):
 
 def shape_of(value: bytes) -> Shape:
     """Return the shape of a value."""
-    step = _STEP if len(value) <= _LONG else _LONG_STEP
-    return Shape(-(-len(value) // step) * step, _alphabet(value))
+    return Shape(rounded(len(value)), _alphabet(value))
+
+
+def rounded(length: int) -> int:
+    """Return the length of the shapes that values of this length have."""
+    step = _STEP if length <= _LONG else _LONG_STEP
+    return -(-length // step) * step
 
 
 def _alphabet(value: bytes) -> Alphabet:
