@@ -11,6 +11,7 @@ from proxy.admission.services import Services, View, log
 from proxy.admission.trail import Trail
 from proxy.core import inject
 from proxy.core.body import Rewriter, rewriter
+from proxy.core.edit import Budget
 from proxy.core.inject import Plan
 from proxy.core.message import Fields, Head
 from proxy.core.refusal import Refusal, Refused
@@ -131,7 +132,7 @@ def counted(
         if last is None or last.head is not head:
             plan, last = _planned(services, trail, view, head), None
         else:
-            plan = last.plan.renewed(services.limits)
+            plan = replace(last.plan, budget=Budget(services.limits.expansion_bytes))
         bare = last is not None and last.rewriter is None and last.length == length
         found = None if bare else _rewriter(services, view, head, plan, length=length)
     except BaseException:

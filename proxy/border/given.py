@@ -85,6 +85,12 @@ class Kept:
     """When the endpoint may be asked again, after a failure."""
     failures: int = 0
 
+    def told(self, name: str, now: float) -> Refusal:
+        """Return what one of those who asked is told of a failure: under the name that it has for the secret."""
+        code = "internal" if self.refusal is None else self.refusal.code
+        wait = max(1, int(self.again - now) + 1) if code == "token_unavailable" else None
+        return Refusal(code, None if code == "internal" else name, retry_after=wait)
+
     def retire(self, now: float) -> None:
         """Use the present token no longer; it stays among those that are searched for."""
         if self.live is not None:

@@ -101,12 +101,12 @@ class Tokens:
         kept = self._kept.setdefault(grant.identity, Kept(admitted.caller, now))
         if kept.task is None:
             if kept.refusal is not None and now < kept.again:
-                raise Refused(_told(kept.refusal, grant.name, kept.again - now))
+                raise Refused(kept.told(grant.name, now))
             self._begin(kept, grant, admitted)
         if (task := kept.task) is not None:
             await asyncio.shield(task)
         if kept.refusal is not None:
-            raise Refused(_told(kept.refusal, grant.name, kept.again - self.clock()))
+            raise Refused(kept.told(grant.name, self.clock()))
 
     def doubt(self, plan: Plan) -> None:
         """Take note that an API answered 401 to a request with tokens: they may be revoked. The next ones are new."""
@@ -136,8 +136,6 @@ class Tokens:
             for token, age in kept.tokens(now):
                 found.append(Stored(each.name, token.open(), each.rules, free=each.free, age=age))
         return [each for each in found if each.counts]
-
-    # what the store and the clock say
 
     def look(self) -> None:
         """Let go of what may not be used any more: its version was rotated out, disabled or deleted."""
@@ -180,8 +178,6 @@ class Tokens:
         yield "tokens_kept", (), sum(kept.live is not None for kept in self._kept.values())
         for result in RESULTS:
             yield "token_calls", (result,), self._ended[result]
-
-    # making
 
     def _begin(self, kept: Kept, grant: Grant, admitted: Admitted) -> None:
         """Begin; it goes on without the request that happened to start it."""
@@ -242,8 +238,6 @@ class Tokens:
         times = shelved.made + wall, shelved.renews + wall, shelved.ends + wall
         return Token(shelved.copy, shelved.binding(identity), locker, *times)
 
-    # what other processes made
-
     def _poll(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(POLL, self._poll)
         self.hear()
@@ -302,9 +296,3 @@ def _allows(view: View, grant: Grant) -> bool:
     """Whether the egress list of who asks lets the token endpoint through."""
     where = endpoint_of(grant.credential)
     return where is not None and egress_allows(view.egress, where)
-
-
-def _told(refusal: Refusal, name: str, left: float) -> Refusal:
-    """Return what one of those who asked is told: under the name that it has for the secret."""
-    wait = max(1, int(left) + 1) if refusal.code == "token_unavailable" else None
-    return Refusal(refusal.code, None if refusal.code == "internal" else name, retry_after=wait)

@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from proxy.core.encoding import NotEncodable, encode, most
+from proxy.core.encoding import WIDEST, NotEncodable, encode
 from proxy.core.placeholder import Occurrence, Surface
 from proxy.core.refusal import Refusal, Refused
+from proxy.core.shape import rounded
 from store.model import Denial, Grant, Kind, Resolver, Use
 
 _SUBMITTED: Final = frozenset({Surface.FORM, Surface.MULTIPART})
@@ -29,7 +30,7 @@ def misplaced_code(grant: Grant) -> str:
 class Budget:
     """How many bytes injection may add to a request. The head is counted apart: it may be written after the body.
 
-    Values count by their shapes (`encoding.most`), so that no refusal tells a length.
+    Values count by their shapes (`shape.rounded`), so that no refusal tells a length.
     """
 
     limit: int
@@ -103,7 +104,7 @@ class Editor:
             return None
         if name not in self.injected or decision.kind is Kind.SECRET:
             self.injected[name] = decision
-        return value, most(raw, surface)
+        return value, rounded(len(raw)) * WIDEST[surface]
 
     def _decide(self, kind: Kind, name: str) -> Grant | Denial:
         """Ask once for each name, and forget when a client makes up names without end."""

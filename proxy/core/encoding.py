@@ -10,7 +10,6 @@ from typing import Final
 from urllib.parse import quote_from_bytes
 
 from proxy.core.placeholder import Surface
-from proxy.core.shape import rounded
 
 _CONTROLS: Final = re.compile(rb"[\x00-\x1f\x7f]")
 _COOKIE: Final = re.compile(rb'[\x00-\x20\x7f;,"]')
@@ -133,12 +132,8 @@ def _widest(surface: Surface) -> int:
     return widest
 
 
-_WIDEST: Final = {surface: _widest(surface) for surface in Surface}
+WIDEST: Final = {surface: _widest(surface) for surface in Surface}
+"""By how much a value's length grows at most on a surface. Times the length of its shape it is what limits count of it.
 
-
-def most(value: bytes, surface: Surface) -> int:
-    """Return how many bytes a value of this shape takes at most on this surface: what limits count of it.
-
-    Its own length would be told by who fills a limit to the brim with it, byte by byte.
-    """
-    return rounded(len(value)) * _WIDEST[surface]
+Its own length would be told by who fills a limit to the brim with it, byte by byte.
+"""

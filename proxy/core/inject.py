@@ -16,12 +16,13 @@ from typing import Final
 
 from proxy.core import sigv4
 from proxy.core.edit import Budget, misplaced_code
-from proxy.core.encoding import NotEncodable, encode, most
+from proxy.core.encoding import WIDEST, NotEncodable, encode
 from proxy.core.found import Found, search, splice
 from proxy.core.limits import DEFAULT, Limits
 from proxy.core.message import Fields, Head
 from proxy.core.placeholder import Occurrence, Surface, find, may_hold
 from proxy.core.refusal import Refusal, Refused
+from proxy.core.shape import rounded
 from store.model import Denial, Grant, Kind, Location, Resolver, Use
 
 _RULES: Final = {Denial.UNKNOWN: 0, Denial.DESTINATION: 1, Denial.LOCATION: 2}
@@ -92,10 +93,6 @@ class Plan:
             fields[place] = (fields[place][0], part.write(write))
         return tuple(fields)
 
-    def renewed(self, limits: Limits) -> "Plan":
-        """Return the same plan for another request with the same head."""
-        return replace(self, budget=Budget(limits.expansion_bytes))
-
     def _open(self, occurrence: Occurrence, surface: Surface, location: Location, header: str = "") -> bytes:
         """Open, encode, count. A head that changed after planning finds no grant, and fails closed."""
         key = (occurrence.kind, occurrence.name, location, header)
@@ -109,7 +106,8 @@ class Plan:
             value = encode(raw, surface)
         except NotEncodable:
             raise Refused(Refusal("value_not_encodable", occurrence.name)) from None
-        self.budget.spend(most(raw, surface) - (occurrence.end - occurrence.start), occurrence.name, head=True)
+        count = rounded(len(raw)) * WIDEST[surface]
+        self.budget.spend(count - (occurrence.end - occurrence.start), occurrence.name, head=True)
         return value
 
     def _target(self, head: Head) -> bytes:

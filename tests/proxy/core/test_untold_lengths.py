@@ -8,12 +8,12 @@ from names import Known, Names
 
 from proxy.core import inject
 from proxy.core.edit import Budget, Editor
-from proxy.core.encoding import NotEncodable, encode, most
+from proxy.core.encoding import WIDEST, NotEncodable, encode
 from proxy.core.limits import Limits
 from proxy.core.message import Head
 from proxy.core.placeholder import Surface, find
 from proxy.core.refusal import Refused
-from proxy.core.shape import shape_of
+from proxy.core.shape import rounded, shape_of
 from proxy.core.socket_message import MessageRewriter
 from store.model import Destination, Location, Use
 
@@ -119,5 +119,5 @@ def test_what_counts_is_never_less_than_what_is_written(surface: Surface) -> Non
                 written = encode(value, surface)
             except NotEncodable:
                 continue
-            assert len(written) <= most(value, surface)
-    assert most(b"\x7f" * 16, Surface.JSON) == len(encode(b"\x7f" * 16, Surface.JSON))
+            assert len(written) <= rounded(len(value)) * WIDEST[surface]
+    assert 16 * WIDEST[Surface.JSON] == len(encode(b"\x7f" * 16, Surface.JSON))

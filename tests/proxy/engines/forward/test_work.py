@@ -6,7 +6,7 @@ from forward import Forward
 from served import receive
 
 MOST = {
-    "express": {"injected": 112, "searched": 95, "elsewhere": 80},
+    "express": {"injected": 110, "searched": 95, "elsewhere": 80},
     "mitmproxy": {"injected": 125, "searched": 110, "elsewhere": 92},
 }
 
