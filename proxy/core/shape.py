@@ -94,5 +94,13 @@ def _alphabet(value: bytes) -> Alphabet:
 def pieces_of(value: bytes) -> Iterator[bytes]:
     """Return what is searched for of a value: all of it, or each line that is strong by itself, where it has any."""
     lines = [line.strip() for line in value.split(b"\n")]
-    found = [line for line in lines if len(line) >= MIN_SCRUBBED and strong(line)] if len(lines) > 1 else []
+    marks = _ARMOUR_MARKS if _ARMOUR in value else b""
+    found = [
+        line for line in lines if len(lines) > 1 and len(line) >= MIN_SCRUBBED and strong(line.translate(None, marks))
+    ]
     yield from dict.fromkeys(found) or (value,)
+
+
+_ARMOUR: Final = b"-----BEGIN "
+_ARMOUR_MARKS: Final = b"+/="
+"""In a key file they are letters of base64, and break no run: a line where they stand close would pass an echo."""

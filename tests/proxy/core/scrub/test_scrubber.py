@@ -1,9 +1,13 @@
 """Texts, fields and messages."""
 
+import base64
+import json
 import pickle
+import textwrap
 
 import pytest
 from counting import calls
+from draw import Draw
 
 from proxy.core.scrub import Scrubber
 from store.model import SecretValue
@@ -86,3 +90,18 @@ def test_a_scrubber_does_not_show_its_values() -> None:
     assert "canary" not in repr([SCRUBBER, SCRUBBER.search, SCRUBBER.body(()), SCRUBBER.message()])
     with pytest.raises((TypeError, AttributeError, pickle.PicklingError)):
         pickle.dumps(SCRUBBER)
+
+
+def test_a_key_file_is_scrubbed_whatever_its_lines_are_made_of() -> None:
+    """Also lines in which the marks of base64 stand so close that no run of letters is strong by itself."""
+    draw = Draw("key files")
+    lines = textwrap.wrap(base64.b64encode(draw.randbytes(48 * 400)).decode(), 64)
+    close = "+".join(draw.letters(9) for _ in range(6))
+    for number in range(0, 400, 20):
+        key = "\n".join(
+            ["-----BEGIN PRIVATE KEY-----", *lines[number : number + 20], close, "-----END PRIVATE KEY-----", ""]
+        )
+        for text in (key, json.dumps(key), key.replace("\n", "\r\n")):
+            said = Scrubber([("A", SecretValue(key.encode()))]).text(text.encode()).decode()
+            assert said.count("#{SECRETS.A}") == 21
+            assert not [line for line in (*lines, close) if line in said]
