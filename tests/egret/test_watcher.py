@@ -26,7 +26,7 @@ class Refuses:
         pass
 
 
-@pytest.mark.parametrize("kind", [ApiError, *set(REACTIONS.values())], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", dict.fromkeys([ApiError, *REACTIONS.values()]), ids=lambda kind: kind.__name__)
 def test_a_refusal_is_as_the_server_gave_it(tmp_path, monkeypatch, kind):
     """Of the same class, with all that it says; the folder is gone."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
