@@ -27,6 +27,8 @@ COMPANIONS: Final = {"RUSTUP_HOME": ".rustup", "PYENV_ROOT": ".pyenv", "NVM_DIR"
 
 _SHEBANG: Final = re.compile(rb"#!\s*(\S+)(?:\s+(?:-S\s+)?(\S+))?")
 
+_PACKAGES: Final = frozenset({"__pycache__", "dist-packages", "node_modules", "site-packages"})
+
 Named = tuple[Path, bool]
 """A path, and whether who names it is believed."""
 
@@ -106,7 +108,11 @@ def _touches(path: Path, away: Iterable[Path]) -> bool:
 
 
 def _refuse_data(roots: Iterable[Path]) -> None:
-    """Raise `Unshareable` where somebody keeps Egret's data, however deep: it would be shown with the rest."""
+    """Raise `Unshareable` where somebody keeps Egret's data, however deep: it would be shown with the rest.
+
+    Folders that package managers fill are not looked through: nobody keeps data there, and of the folders of an
+    installation nine in ten are below them.
+    """
     waiting = [str(root) for root in roots if root.is_dir()]
     looked: set[str] = set()
     while waiting:
@@ -117,7 +123,7 @@ def _refuse_data(roots: Iterable[Path]) -> None:
         names = []
         for entry in entries(here):
             names.append(entry.name)
-            if entry.is_dir(follow_symlinks=False):
+            if entry.name not in _PACKAGES and entry.is_dir(follow_symlinks=False):
                 waiting.append(entry.path)
         if is_data_folder(names, here):
             raise Unshareable(f"{here} is an Egret data folder, in what the command or PATH needs: move it")

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from egret.sandbox import roots as places_of
 from egret.sandbox.made import Made
-from egret.sandbox.places import MARKER, records
+from egret.sandbox.places import MARKER, entries, records
 from egret.sandbox.roots import companions, of
 from egret.sandbox.trust import Trust
 from egret.sandbox.writable import Unshareable
@@ -192,6 +193,18 @@ def test_data_in_an_installation_however_deep(user, depth):
     for command, path in ((tool / "tool", "/usr/bin"), (Path("/bin/sh"), str(tool))):
         with pytest.raises(Unshareable, match="data folder"):
             roots(command, user, path)
+
+
+@pytest.mark.parametrize("name", ["__pycache__", "dist-packages", "node_modules", "site-packages"])
+def test_packages_are_not_looked_through(user, monkeypatch, name):
+    """They are what takes the time of a start, and no place for data; what is beside them is looked at."""
+    tool = program(user / "tool/bin/tool")
+    (user / "tool/lib" / name / "package/inner").mkdir(parents=True)
+    (user / "tool/lib/beside").mkdir()
+    looked = []
+    monkeypatch.setattr(places_of, "entries", lambda folder: looked.append(folder) or entries(folder))
+    roots(tool, user)
+    assert {Path(folder).name for folder in looked} == {"tool", "bin", "lib", "beside"}
 
 
 def test_links_are_resolved_as_the_kernel_does(user):
