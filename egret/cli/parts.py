@@ -43,6 +43,8 @@ PARTS: Final = {
     ),
 }
 """By kind; a kind that is not here has a value of one piece."""
+KINDS: Final = ("static", *PARTS, "gcp_service_account")
+"""As `store.kinds` has them; inside a sandbox, where `egret kv` works too, the store's modules are not there."""
 
 
 def asked(kind: str, name: str) -> bytes:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from egret.cli.__main__ import COMMANDS
+from egret.cli.parts import KINDS
+from store import kinds
 
 EGRET = Path(sys.executable).with_name("egret")
 HEAVY = ("aiohttp", "alembic", "cryptography", "keyring", "mitmproxy", "pydantic", "sqlalchemy", "yaml", "ssl")
@@ -37,3 +39,23 @@ def test_an_unknown_command_is_a_usage_error():
     done = subprocess.run([EGRET, "frobnicate"], capture_output=True, text=True)
     assert done.returncode == 2
     assert "No such command 'frobnicate'" in done.stderr
+
+
+def test_commands_of_a_session_need_nothing_of_the_store():
+    """Inside a sandbox the client alone is shown: what works there imports neither store nor proxy until it must."""
+    code = """
+import sys
+class Nowhere:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"store", "proxy"}:
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Nowhere())
+import egret.cli.kv, egret.cli.var, egret.kv, egret.secrets, egret.through
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_kinds_are_those_of_the_store():
+    """The command line has a list of its own for the test above."""
+    assert KINDS == kinds.KINDS
