@@ -279,7 +279,15 @@ spooled = Table(
 )
 """Lines of use from data planes that share no disk with a store; taken into `audit`, and deleted with that."""
 
-spools = Table("spools", metadata, Column("spool", Words, primary_key=True), _count("seq"), _time("seen_at"))
+spools = Table(
+    "spools",
+    metadata,
+    Column("spool", Words, primary_key=True),
+    _count("seq"),
+    _time("seen_at"),
+    Column("signature", Octets, nullable=False),
+)
+"""Up to which line each was taken in, signed: a row that says more than was taken would hide lines of use."""
 
 webhooks = Table("webhooks", metadata, Column("id", Words, primary_key=True), _count("seq"))
 """Up to which row of `audit` each was told what it wants; `id` is the hash of its URL."""

@@ -28,6 +28,7 @@ from store.log.lines import Line, parse_line
 from store.log.spools import Folder, Portion, read_table, table_backlog
 from store.model import Kind, Scope
 from store.trust.manifest import session_key_of
+from store.trust.signing import SPOOL
 
 log = logging.getLogger("store.intake")
 BATCH: Final = 1000
@@ -140,16 +141,30 @@ def _fresh(transaction: Transaction, portion: Portion[Line]) -> list[Line]:
     known = [line for line in portion.lines if line is not None]
     if len(known) < len(portion.lines):
         log.error("spool %s: %d malformed lines were left out", portion.spool, len(portion.lines) - len(known))
-    mark = rows.find(transaction.connection, spools, spool=portion.spool)
-    fresh, last = [], -1 if mark is None else mark["seq"]
+    fresh, last = list[Line](), _reached(transaction, portion.spool)
     for line in known:
         if line.seq > last:
             fresh.append(line)
             last = line.seq
     if fresh:
-        values = {"seq": last, "seen_at": transaction.now}
+        signature = transaction.keys.writer.sign(SPOOL, portion.spool.encode(), b"%d" % last)
+        values = {"seq": last, "seen_at": transaction.now, "signature": signature}
         rows.put(transaction.connection, spools, {"spool": portion.spool}, values)
     return fresh
+
+
+def _reached(transaction: Transaction, spool: str) -> int:
+    """Return the number of the last line that was taken. A row that is not ours hides none: they are taken again."""
+    row = rows.find(transaction.connection, spools, spool=spool)
+    if row is None:
+        return -1
+    try:
+        verifier = transaction.keys.public.verifier
+        verifier.check(bytes(row["signature"]), SPOOL, spool.encode(), b"%d" % row["seq"])
+    except Tampered:
+        transaction.damaged(Scope("default"), f"spools/{spool}")
+        return -1
+    return int(row["seq"])
 
 
 def _told(line: Line) -> Scope:

@@ -17,6 +17,7 @@ DOCUMENT = b"egret/document/v1"
 ENVELOPE = b"egret/envelope/v1"
 CHECKPOINT = b"egret/checkpoint/v1"
 ANSWER = b"egret/answer/v1"
+SPOOL = b"egret/spool/v1"
 
 
 def canonical(value: object) -> bytes:

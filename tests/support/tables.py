@@ -7,6 +7,6 @@ LISTS = {"sessions", "api_keys", "members", "member_projects", "group_members", 
 """Lists of things that have a document of their own each; nothing signed is made of their rows."""
 
 WORKING = {"marks", "spooled", "spools", "webhooks"}
-"""Repeatable requests, lines of use on their way, and what webhooks were told: they decide about nothing that is signed."""
+"""Repeatable requests, lines of use on their way and how far they were taken in, what webhooks were told: nothing signed is made of them."""
 
 LOG = {"audit"}

@@ -50,6 +50,24 @@ def test_a_line_counts_once_whoever_takes_it(store, reader):
     spool.close()
 
 
+def test_a_row_that_says_that_more_was_taken_hides_nothing(store, reader):
+    """Nor does a copy of another spool's row: the line is taken, with an alarm."""
+    store.dataset(secret())
+    caller, intake = store.caller(reader), store.vault.intake(store.data)
+    spool = spooled(store, caller, *[("inject", ("API_KEY",))] * 3)
+    assert intake.take() == 3
+    store.sql("UPDATE spools SET seq = 9000000000")
+    alarms = store.vault.alarms.count
+    spool.write(Event("inject", caller.session, caller.scope, ("API_KEY",)))
+    assert (intake.take(), store.vault.alarms.count) == (1, alarms + 1)
+    other = spooled(store, caller, ("inject", ("API_KEY",)))
+    store.sql("INSERT INTO spools SELECT :spool, seq, seen_at, signature FROM spools", spool=other._id)
+    assert (intake.take(), store.vault.alarms.count) == (1, alarms + 2)
+    assert (store.info().use_count, intake.take()) == (5, 0)
+    for each in (spool, other):
+        each.close()
+
+
 def test_a_sealed_spool_is_deleted_after_its_last_line(store, reader):
     """An open one stays."""
     store.dataset(secret())
