@@ -282,3 +282,6 @@ def test_a_kind_with_parameters(shared, visitor, dataset):
     again = visitor.post(dataset + "secrets/CRM/value", {"value": value.replace("client-7", "client-8")})
     made = shared("GET", api(dataset) + "secrets/CRM").json
     assert (again.status, made["version"], made["parameters"]) == (303, 2, wanted)
+    page = visitor.get(dataset + "secrets/CRM/").body
+    for shown in (b"oauth2_client", b"token_url=https://auth.example.com/token?a=b", b"scope=a b"):
+        assert b"<code>" + shown + b"</code>" in page
