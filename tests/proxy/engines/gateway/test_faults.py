@@ -45,8 +45,13 @@ OTHERS = {
     "proxy.border.endpoints",
     "proxy.border.held",
     "proxy.border.signing",
+    "proxy.border.endpoint",
+    "proxy.border.given",
+    "proxy.border.shelf",
+    "proxy.border.tokens",
 }
-"""Ways that no browser takes; a fault in each: forward/test_faults.py, and forward/test_aws.py of signatures."""
+"""Ways that no browser takes, or that are the same for all; a fault in each: forward/test_faults.py, forward/test_aws.py of
+signatures, border/test_tokens.py of tokens."""
 
 # Not on the way of a request, or only when something else happens too; each has tests of its own.
 ELSEWHERE = {
@@ -64,11 +69,14 @@ ELSEWHERE = {
     "border.bridge.Bridge._crash",
     "border.bridge.Bridge.end",
     "border.exchange.Exchange._over",
+    "border.exchange.Exchange._ready",
     "border.exchange.Exchange._ended",
     "border.exchange.Exchange.moved",
     "border.exchange.Exchange.stop",
     "border.exchange.Exchange.sweep",
     "border.incoming.Incoming._bare",
+    "border.incoming.Incoming._fits",
+    "border.incoming.Incoming._outgrown",
     "border.incoming.Incoming.proceed",
     "border.incoming.Incoming.proven",
     "border.incoming.Incoming.renew",
