@@ -22,6 +22,15 @@ for number, usual in (
         signal.signal(number, usual)
 
 
+@pytest.fixture(autouse=True)
+def _signals():
+    """No test leaves signals blocked: programs that later ones start would have them so, and hear no SIGTERM."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    yield
+    after = signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    assert after == before
+
+
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
     """One API with its dashboard for the tests of a module that only look, or do not mind what others left."""

@@ -7,6 +7,7 @@ import tempfile
 
 import pytest
 
+from egret.sandbox import stops
 from egret.transport import REACTIONS, ApiError
 from egret.watcher import Opening, opened
 
@@ -24,6 +25,13 @@ class Refuses:
 
     def close(self):
         pass
+
+
+@pytest.fixture(autouse=True)
+def held():
+    """As `egret run` has them."""
+    with stops.held():
+        yield
 
 
 @pytest.mark.parametrize("kind", dict.fromkeys([ApiError, *REACTIONS.values()]), ids=lambda kind: kind.__name__)
