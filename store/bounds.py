@@ -70,7 +70,7 @@ SAYS_NO_RIGHT: Final = frozenset(
 SESSION_LIMITS: Final = frozenset({"consumer", "project", "dataset", "sources", "member", "expires_at"})
 SESSION_SAYS_NO_RIGHT: Final = frozenset(
     {"id", "token", "key", "era", "member_born", "consumer_born", "organisation", "environment", "secrets", "origins"}
-    | {"dataset_born", "max_requests", "label", "created_at", "created_by"}
+    | {"dataset_born", "dataset_era", "max_requests", "label", "created_at", "created_by"}
 )
 """Members of a session's document that limit it, and those that give nothing that its key could be without."""
 

@@ -253,7 +253,7 @@ def test_on_a_terminal(egret, dataset, home):
     }
     command = f"{EGRET} run -d options -- /usr/bin/python3 -q"
     answers = [
-        ("$ ", f"cd {home}/project; {command}"), (">>> ", "print(6*7)"), ("42", "\x03"), ("KeyboardInterrupt", "\x1a"),
+        ("$ ", f"cd {home}/project; {command}"), (">>> ", "print(6*7)"), ("42\r\n>>> ", "\x03"), ("KeyboardInterrupt", "\x1a"),
         ("Stopped", None), (command, None), ("$ ", "fg"), (command, "print(6*9)"), ("54", "raise SystemExit(5)"), ("$ ", "echo code=$?"), ("code=5", "exit"),
     ]  # fmt: skip
     code, shown = run_on_terminal(["bash", "--norc", "--noprofile", "-i"], answers, environ, seconds=120)
