@@ -43,6 +43,8 @@ demo: setup ## a self-contained round trip on loopback, explained as it runs
 
 test: setup-dev ## all tests; installs PostgreSQL, Chromium and Node when it may
 	@tools/system-parts
+	@# Once: where PYTHONDONTWRITEBYTECODE is set, each program that a test starts would compile them for itself.
+	@$(BIN)/python -m compileall -q proxy store egret
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 check: setup-dev ## ruff, mypy, import rules, docs
@@ -66,7 +68,7 @@ fuzz: setup-dev ## fuzz grammar, rewriters and scrubber for a bounded time
 docs: setup-dev ## write the pages that are made from the sources
 	$(BIN)/python tools/docs
 
-COMPILE := uv pip compile pyproject.toml --extra server --extra aws --group engine --override requirements/overrides.txt --python-version 3.12 --universal \
+COMPILE := uv pip compile pyproject.toml --extra server --extra aws --extra oidc --group engine --override requirements/overrides.txt --python-version 3.12 --universal \
 	--generate-hashes --no-header --no-annotate -q
 
 lock: ## resolve requirements/*.lock anew (needs uv)

@@ -1,4 +1,4 @@
-"""What a put and a start cost beside another commit's, in CPU, by turns: --base DIR is a checkout of that commit.
+"""What a put costs beside another commit's, in CPU, by turns: --base DIR is a checkout of that commit.
 
     git archive COMMIT | tar -x -C DIR
     python -m benchmarks against --base DIR [--rounds 25] [--puts 10]

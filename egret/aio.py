@@ -137,6 +137,8 @@ class Client:
     datasets = _many(client.Client.datasets)
     dataset = _one(client.Client.dataset)
     find_dataset = _one(client.Client.find_dataset)
+    budgets = _many(client.Client.budgets)
+    set_budgets = _one(client.Client.set_budgets)
     upload_file = _one(client.Client.upload_file)
     delete_dataset = _one(client.Client.delete_dataset)
     disable_dataset = _one(client.Client.disable_dataset)

@@ -16,7 +16,7 @@ for one thread at a time.
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO
 from urllib.parse import urlencode, urlsplit
 
@@ -129,10 +129,22 @@ class Client(Admin):
             return self.dataset(wanted, project)
         named = [document for document in self.datasets(project) if document.get("name") == wanted]
         if len(named) > 1:
-            raise Conflict(409, "ambiguous", "Several datasets have this name; give the id of one.")
+            ids = ", ".join(str(each["id"]) for each in named)
+            raise Conflict(409, "ambiguous", f"Several datasets have this name; give the id of one: {ids}.")
         if not named:
             raise NotFound(404, "not_found", "There is no dataset with this id or name in the project.")
         return named[0]
+
+    def budgets(self, dataset: str, project: str = "default") -> Iterator[Document]:
+        """List a dataset's budgets, and what was drawn from each in the period of now."""
+        return self.pages(Area(dataset, project).path + "/budgets/")
+
+    def set_budgets(
+        self, dataset: str, budgets: Sequence[Mapping[str, object]], project: str = "default"
+    ) -> list[Document]:
+        """Set all of a dataset's budgets: {of, name?, unit, per, soft?, hard?} each. What was drawn stays drawn."""
+        found = self.call("PUT", Area(dataset, project).path + "/budgets/", {"items": list(budgets)})
+        return list(found["items"])
 
     def upload_file(self, upload_url: str, file: BinaryIO, size: int) -> Document:
         """Send a dataset's file to the `upload_url` of its create call; works once, for 15 minutes."""

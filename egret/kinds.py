@@ -141,6 +141,35 @@ def _public_url(raw: object) -> str | None:
     return raw.rstrip("/")
 
 
+def _issuer(raw: object) -> str | None:
+    """Take an issuer as it writes itself: a slash at its end is part of it."""
+    if raw is None or raw == "null":
+        return None
+    if not isinstance(raw, str) or _public_url(raw) is None or not raw.startswith("https://"):
+        raise Rejected
+    return raw
+
+
+def _one_word(raw: object) -> str:
+    if not isinstance(raw, str) or not re.fullmatch(r"[!-~]{1,255}", raw):
+        raise Rejected
+    return raw
+
+
+def _scopes(raw: object) -> tuple[str, ...]:
+    found = tuple(map(_one_word, _items(raw)))
+    if "openid" not in found:
+        raise Rejected
+    return found
+
+
+def _teams(raw: object) -> tuple[str, ...]:
+    found = tuple(item for item in _items(raw) if isinstance(item, str))
+    if len(found) != len(_items(raw)) or not all(re.fullmatch(r".+=[A-Za-z0-9_.-]{1,64}", each) for each in found):
+        raise Rejected
+    return found
+
+
 def _store_url(raw: object) -> str:
     if raw == "sqlite" or (isinstance(raw, str) and re.match(r"postgresql\+psycopg://.", raw)):
         return str(raw)
@@ -201,6 +230,10 @@ def _file(raw: object) -> Path | None:
 FLAG: Final = Kind("true or false", _flag)
 ADDRESS: Final = Kind("HOST:PORT, an IPv6 address in brackets, port 0 for a free one", _address)
 PUBLIC_URL: Final = Kind("null, or an http:// or https:// URL without user, query and fragment", _public_url)
+ISSUER: Final = Kind("null, or an https:// URL without user, query and fragment", _issuer)
+CLIENT_ID: Final = Kind("1 to 255 characters without blanks", _one_word)
+SCOPES: Final = Kind("a list of scopes, openid among them", _scopes)
+TEAMS: Final = Kind("a list of GROUP=MEMBER: a group of the provider, the id of a member", _teams)
 STORE_URL: Final = Kind("sqlite, or a URL that begins with postgresql+psycopg://", _store_url)
 NETWORKS: Final = Kind(
     "a list of networks such as 10.0.0.0/8 or fd00::/8, host bits zero", lambda raw: tuple(map(_network, _items(raw)))

@@ -5,12 +5,14 @@ waits in the kernel's queue for the next child.
 """
 
 import contextlib
+import re
 import resource
 import socket
 from dataclasses import dataclass
 from typing import Final
 
 from egret.kinds import Address
+from store.authorities import PEOPLES
 
 BACKLOG = 4096
 """Connections that wait while a child is being replaced."""
@@ -32,6 +34,13 @@ class Listener:
     sockets: tuple[socket.socket, ...]
     url: str
     public_url: str
+
+    @property
+    def peoples_url(self) -> str:
+        """The URL for a browser of this machine: on loopback by a name of its own, that cookies reach no neighbour."""
+        if self.public_url != self.url:
+            return self.public_url
+        return re.sub(r"^http://(127\.0\.0\.1|\[::1\]):", f"http://{PEOPLES}:", self.url)
 
     def close(self) -> None:
         """Stop accepting, once the children have closed theirs too."""

@@ -7,17 +7,21 @@ from typing import Any, Final
 from egret.kinds import (
     ACTIONS,
     ADDRESS,
+    CLIENT_ID,
     FILE,
     FLAG,
     FOLDER,
     FOLDERS,
     GROUP,
     HOST_NAMES,
+    ISSUER,
     NETWORKS,
     PEM_FILES,
     PORTS,
     PUBLIC_URL,
+    SCOPES,
     STORE_URL,
+    TEAMS,
     WEBHOOKS,
     WORDS,
     Address,
@@ -37,8 +41,8 @@ COUNT: Final = whole(1, 1_000_000)
 RATE: Final = whole(0, 10_000_000)
 WAIT: Final = seconds(0.1, 86_400)
 TOLD: Final = (
-    "use:refuse", "use:unasked", "use:end", "keys:write", "keys:report", "members:write", "store:mend", "store:gap",
-    "store:restore",
+    "use:refuse", "use:unasked", "use:budget", "use:end", "keys:write", "keys:report", "members:write",
+    "store:mend", "store:gap", "store:restore",
 )  # fmt: skip
 
 
@@ -85,9 +89,39 @@ class Admin:
 
     listen: Address = option(ADDRESS, Address("127.0.0.1", 8700), "Where the admin API and the dashboard listen.")
     public_url: str | None = option(PUBLIC_URL, None, "The admin API's URL as clients reach it; null means `listen`.")
+    host_names: tuple[str, ...] = option(
+        HOST_NAMES,
+        (),
+        "Further names by which it may be asked, besides addresses, names under localhost and that of "
+        "`public_url`; by another it answers nothing (DNS rebinding).",
+    )
     key_rate: int = option(RATE, 60_000, "Requests per minute that one API key may make; 0 means no limit.")
     failure_rate: int = option(
         RATE, 600, "Failed authentications per minute that one client address may make; 0 means no limit."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Oidc:
+    """Signing in to the dashboard at an identity provider (OpenID Connect); see docs/dashboard.md."""
+
+    issuer: str | None = option(
+        ISSUER, None, "The provider, as its tokens name it; null means by API key alone. Needs `admin.public_url`."
+    )
+    client_id: str = option(CLIENT_ID, "egret", "What the provider calls this installation.")
+    client_secret_file: Path | None = option(
+        FILE, None, "A file with the client's secret, of mode 0600 or less; null for a public client."
+    )
+    scopes: tuple[str, ...] = option(SCOPES, ("openid", "email"), "What is asked of the provider.")
+    trust: tuple[Path, ...] = option(PEM_FILES, (), "PEM files with roots that it may use besides the public ones.")
+    groups_claim: str = option(CLIENT_ID, "groups", "The claim in which it lists groups.")
+    teams: tuple[str, ...] = option(
+        TEAMS, (), "Who has no member by email signs in as the member of the first of these groups that one is in."
+    )
+    key_life: float = option(
+        seconds(600, 31_622_400),
+        43_200.0,
+        "Seconds that what a sign-in opens and makes may live; the login itself ends after twelve hours.",
     )
 
 
@@ -120,6 +154,9 @@ class Gateway:
 
     listen: Address = option(ADDRESS, Address("127.0.0.1", 8081), "Where the gateway listens.")
     public_url: str | None = option(PUBLIC_URL, None, "The gateway's URL as browsers reach it; null means `listen`.")
+    host_names: tuple[str, ...] = option(
+        HOST_NAMES, (), "Further names by which it may be asked, as those of the admin API."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +300,7 @@ class Settings:
 
     store: Store = Store()
     admin: Admin = Admin()
+    oidc: Oidc = Oidc()
     proxy: Proxy = Proxy()
     gateway: Gateway = Gateway()
     egress: Egress = Egress()

@@ -90,7 +90,7 @@ def _welcome(data: Path, listeners: Listeners, status: Listener | None, engine: 
     """Say what is where and what to do next, to whoever sits before it."""
     admin, proxy, gateway = (listener.public_url for listener in listeners)
     return [
-        f"dashboard      {admin}/",
+        f"dashboard      {listeners[0].peoples_url}/",
         f"admin API      {admin}/docs",
         f"forward proxy  {proxy}  (engine {engine})",
         f"gateway        {gateway}  (for pages in browsers)",

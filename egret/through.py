@@ -29,13 +29,20 @@ class Answer:
 
 
 def through(
-    proxy_url: str, url: str, headers: Mapping[str, str], *, token: bool = True, ca: bytes = b"", timeout: float = 30.0
+    proxy_url: str,
+    url: str,
+    headers: Mapping[str, str],
+    *,
+    method: str = "GET",
+    token: bool = True,
+    ca: bytes = b"",
+    timeout: float = 30.0,
 ) -> Answer:
-    """GET `url`; without `token` the proxy is given no credentials. Raises OSError and HTTPException."""
+    """Ask for `url`; without `token` the proxy is given no credentials. Raises OSError and HTTPException."""
     proxy, parts = urlsplit(proxy_url), urlsplit(url)
     auth = {"Proxy-Authorization": f"Bearer {unquote(proxy.username or '')}"} if token else {}
     host, port = proxy.hostname or "", proxy.port
-    target = parts.path or "/"
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     if parts.scheme == "https":
         context = ssl.create_default_context(cadata=ca.decode())
         connection: http.client.HTTPConnection = http.client.HTTPSConnection(
@@ -50,7 +57,7 @@ def through(
         fields = {**headers, **auth}
     with contextlib.closing(connection):
         try:
-            connection.request("GET", target, headers=fields)
+            connection.request(method, target, headers=fields)
         except OSError as error:  # http.client says no more of a CONNECT that was refused; its headers say which code
             said = re.search(r"Tunnel connection failed: (\d+)", str(error))
             heads = connection.get_proxy_response_headers() if said else None

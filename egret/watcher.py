@@ -51,8 +51,26 @@ class Opening:
         with contextlib.suppress(ApiError):
             self.client.revoke_session(session, self.dataset, self.project)
 
+    def close(self) -> None:
+        """Let go of the connection, which another process goes on with."""
+        self.client.close()
 
-def opened(opening: Opening, records: Path) -> tuple[Document, Path]:
+
+class Alone:
+    """No session: a folder, for a sandbox that asks no server (`egret doctor --sandbox`)."""
+
+    def open(self) -> tuple[Document, Path]:
+        """Make a folder; raises OSError."""
+        return {"id": ""}, Path(tempfile.mkdtemp(prefix="egret-run-"))
+
+    def revoke(self, session: str) -> None:
+        """There is nothing to revoke."""
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+def opened(opening: Opening | Alone, records: Path) -> tuple[Document, Path]:
     """Open a session and make a folder; both end with us, where that can be seen to. Raises `ApiError`, OSError.
 
     What a sandbox made for the time of its run (`egret.sandbox.made`) is removed too, by its `records`, and what is
@@ -72,7 +90,7 @@ def opened(opening: Opening, records: Path) -> tuple[Document, Path]:
     os.close(theirs)
     os.close(watched)
     os.waitpid(child, 0)
-    opening.client.close()  # the watcher goes on with the connection
+    opening.close()  # the watcher goes on with the connection
     with stops.heeded(), open(said, "rb") as answer:  # noqa: PTH123
         return _heard(answer.read())
 
@@ -86,7 +104,7 @@ def _ourselves() -> int | None:
         return None
 
 
-def _watch(watched: int, said: int, opening: Opening, records: Path) -> NoReturn:
+def _watch(watched: int, said: int, opening: Opening | Alone, records: Path) -> NoReturn:
     """Open, tell, wait, revoke, remove, end; whatever happens, never return into the caller's code."""
     try:
         undumpable()
@@ -96,7 +114,7 @@ def _watch(watched: int, said: int, opening: Opening, records: Path) -> NoReturn
             os.dup2(null, number)
         session, folder = _told(said, opening)
         os.chdir("/")
-        opening.client.close()
+        opening.close()
         close_others({0, 1, 2, watched})  # else a pipe that the command closes would stay open here
         select.select([watched], [], [])
         leftovers.end(folder.name)
@@ -107,7 +125,7 @@ def _watch(watched: int, said: int, opening: Opening, records: Path) -> NoReturn
         os._exit(0)
 
 
-def _told(said: int, opening: Opening) -> tuple[str, Path]:
+def _told(said: int, opening: Opening | Alone) -> tuple[str, Path]:
     """Open, and tell what came of it to whoever waits; nobody may be there any more."""
     try:
         session, folder = opening.open()

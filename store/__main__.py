@@ -19,8 +19,10 @@ import resource
 import signal
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from egret.logs import configure
 from egret.settings import SettingsError, environment, load
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from egret.settings import Settings
     from store.api.run import Doors
     from store.api.state import Urls
+    from store.dashboard.provider import Client
     from store.log.webhooks import Hooks
     from store.vault import Vault
 
@@ -40,6 +43,9 @@ FATAL: Final = 78
 """EX_CONFIG of sysexits.h: the supervisor does not try again."""
 
 PR_SET_DUMPABLE: Final = 4
+
+_LOCAL: Final = frozenset({"127.0.0.1", "::1", "localhost", "egret.localhost"})
+"""Hosts to which a browser may come back in clear."""
 
 
 def main(argv: list[str]) -> int:
@@ -94,7 +100,7 @@ def _open(options: argparse.Namespace, settings: "Settings", url: str) -> int:
     from store.dashboard import mount  # noqa: PLC0415
     from store.vault import Vault  # noqa: PLC0415
 
-    hooks = _hooks(settings)
+    hooks, client = _hooks(settings), _client(settings)
     vault = Vault.open(url, options.data, anchor=settings.store.anchor, enroll=options.enroll)
     if url.startswith("sqlite"):
         _warn_of_one_disk(url, settings.store.anchor or options.data / CONTROL)
@@ -103,7 +109,9 @@ def _open(options: argparse.Namespace, settings: "Settings", url: str) -> int:
         rates = Rates(settings.admin.key_rate, settings.admin.failure_rate)
         urls, supervised = _urls(options, settings, sock), options.fd is not None
         every, stdout = settings.audit.checkpoint_every, settings.audit.checkpoint_stdout
-        doors = Doors(sock, urls, rates, options.ready_fd, supervised, every, stdout, hooks, [mount])
+        doors = Doors(
+            sock, urls, rates, options.ready_fd, supervised, every, stdout, hooks, [partial(mount, client=client)]
+        )
         gc.freeze()  # what the program is made of is no garbage: a collection looks at what requests left behind
         gc.enable()
         # Not uvloop: it keeps one receive buffer for ever, and in it the last upload's values.
@@ -126,6 +134,45 @@ def _hooks(settings: "Settings") -> "Hooks":
         return Hooks(audit.webhooks, read_key(audit.webhook_key), audit.webhook_actions)
     except BadKey as error:
         raise SettingsError(str(error)) from None
+
+
+def _client(settings: "Settings") -> "Client | None":
+    """Return what we are to the identity provider, None where there is none; raises `SettingsError`."""
+    told, here = settings.oidc, settings.admin.public_url
+    if told.issuer is None:
+        return None
+    from importlib.util import find_spec  # noqa: PLC0415
+
+    from store.dashboard.provider import Client  # noqa: PLC0415
+
+    if here is None or not (here.startswith("https:") or urlsplit(here).hostname in _LOCAL):
+        raise SettingsError("oidc.issuer: set admin.public_url to the https:// URL to which people come back")
+    if find_spec("joserfc") is None:
+        raise SettingsError("oidc.issuer: install what reads its tokens: pip install 'egret-proxy[oidc]'")
+    return Client(
+        told.issuer,
+        told.client_id,
+        f"{here}/dashboard/sign-in/done",
+        "" if told.client_secret_file is None else _client_secret(told.client_secret_file),
+        told.scopes,
+        told.trust,
+        told.groups_claim,
+        dict(each.rsplit("=", 1) for each in told.teams),
+        told.key_life,
+    )
+
+
+def _client_secret(path: Path) -> str:
+    """Read the client's secret, which nobody else may."""
+    try:
+        if path.stat().st_mode & 0o077:
+            raise SettingsError(f"oidc.client_secret_file: others may read {path}: chmod 600 it")
+        found = path.read_text().strip()
+    except (OSError, ValueError):
+        found = ""
+    if not found:
+        raise SettingsError(f"oidc.client_secret_file: {path}: needs one line with the secret")
+    return found
 
 
 def _warn_of_one_disk(url: str, mark: Path) -> None:
@@ -177,7 +224,8 @@ def _urls(options: argparse.Namespace, settings: "Settings", sock: socket.socket
     admin = options.admin_url or settings.admin.public_url or f"http://{f'[{host}]' if ':' in host else host}:{port}"
     proxy = options.proxy_url or settings.proxy.public_url or f"http://{settings.proxy.listen}"
     gateway = options.gateway_url or settings.gateway.public_url or f"http://{settings.gateway.listen}"
-    return Urls(*(url.rstrip("/") for url in (admin, proxy, gateway)))
+    names = *settings.admin.host_names, settings.admin.listen.host
+    return Urls(admin.rstrip("/"), proxy.rstrip("/"), gateway.rstrip("/"), names)
 
 
 if __name__ == "__main__":

@@ -79,6 +79,8 @@ class Principal:
     source: str = ""
     request_id: str = ""
     member: Member | None = None
+    logins_era: int = 0
+    """A login to the dashboard counts under the one that it began in."""
 
     def scope(self, project: str = "", dataset: str = "") -> Scope:
         """Return a scope in the principal's organisation."""

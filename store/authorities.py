@@ -1,11 +1,14 @@
-"""Hosts and authorities as requests write them, and what a dataset's egress list says of them. Pure.
+"""Hosts and authorities as requests write them, what a dataset's egress list says of them, and our own names. Pure.
 
 The data plane decides by it, and the control plane tells by it what the data plane would decide.
 """
 
+import functools
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Final
+from urllib.parse import urlsplit
 
 import idna
 
@@ -14,6 +17,46 @@ from store.model import Destination
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMERIC = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _PORT = re.compile(r"[0-9]{1,5}")
+
+
+PEOPLES: Final = "egret.localhost"
+"""The name by which people reach the dashboard of their own machine: browsers take it to loopback without asking
+anybody (RFC 6761), and its cookies reach no neighbour's port on 127.0.0.1 or localhost."""
+
+
+class OwnNames:
+    """The host names by which a listener may be asked.
+
+    A page of a stranger whose name was made to point here (DNS rebinding) has the browser send that name, which is
+    none of them. Addresses are always ours, since no name stands in between, and so are names under `localhost`, which
+    nobody can point elsewhere (RFC 6761 6.3).
+    """
+
+    def __init__(self, url: str | None, more: Iterable[str] = ()) -> None:
+        """Take the listener's URL as clients reach it, and further names."""
+        told = (f"[{host}]" if ":" in host else host for host in (urlsplit(url or "").hostname or "", *more))
+        self._names = frozenset({"localhost", *map(_named, told)}) - {""}
+
+    def has(self, host: str) -> bool:
+        """Whether a Host field names this listener; its port says nothing, since fronts change it."""
+        name = _named(host)
+        return name in self._names or name.endswith(".localhost") or _is_address(name)
+
+
+@functools.lru_cache(maxsize=1024)
+def _named(host: str) -> str:
+    try:
+        return parse_authority(host, secure=False).host
+    except BadAuthority:
+        return ""
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 class BadAuthority(ValueError):

@@ -63,7 +63,7 @@ LIMITS: Final[Mapping[str, tuple[Callable[[Any, Any], bool], str]]] = {
 
 SAYS_NO_RIGHT: Final = frozenset(
     {"id", "token", "name", "organisation", "created_at", "created_by", "revision", "makers", "depth", "run", "nth"}
-    | {"member_born", "superseded_at", "sessions_era", "ended", "leaked_from"}
+    | {"member_born", "superseded_at", "sessions_era", "logins_era", "ended", "leaked_from"}
 )
 """Members of a key's document that give nothing."""
 

@@ -148,10 +148,15 @@ def parse_locations(locations: Iterable[str] | None, pointer: str) -> list[str]:
     return sorted(set(names))
 
 
+_UNBOUND = "Without hosts it is kept, but injected nowhere: put it again with hosts, or a provider."
+_ADDRESS = re.compile(rb"(?:https?|wss?)://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?/?")
+"""Of a server and nothing of it: what has a path, a query or a name in front may well be a secret."""
+
 NOTES = {
     "value_short": f"Values under {MIN_SCRUBBED} bytes are injected but not scrubbed.",
     "whitespace_edges": "The value starts or ends with white space; it is kept exactly so.",
     "looks_like_placeholder": "The value looks like a stand-in, not like a secret.",
+    "looks_like_address": "The value is an address: code gets a placeholder, and connects nowhere. Put a variable.",
 }
 """What may be remarkable about a value, each with its sentence."""
 
@@ -163,11 +168,12 @@ def notes_on(value: bytes) -> list[str]:
         "value_short": len(value) < MIN_SCRUBBED,
         "whitespace_edges": value != value.strip(),
         "looks_like_placeholder": any(low.startswith(mark.encode()) for mark in _PLACEHOLDERS) or len(set(value)) < 3,
+        "looks_like_address": _ADDRESS.fullmatch(low) is not None,
     }
     return [code for code in NOTES if found[code]]
 
 
 def warnings_for(notes: Iterable[str], *, bound: bool) -> list[Warned]:
     """Return what the uploader should know."""
-    found = [] if bound else [Warned("no_destinations", "Without hosts it is kept, but injected nowhere.")]
+    found = [] if bound else [Warned("no_destinations", _UNBOUND)]
     return found + [Warned(code, NOTES[code]) for code in notes]

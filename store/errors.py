@@ -88,3 +88,7 @@ class Tampered(StoreError):
     """A row, envelope or manifest does not verify; the data plane refuses it and raises an alarm."""
 
     code = "tampered"
+
+
+class NodeLost(Tampered):
+    """A node of the hash tree does not verify: nobody knows what is below it."""

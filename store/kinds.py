@@ -49,6 +49,11 @@ class Credential:
         """Whether a token that the value is traded for goes there."""
         return self.kind in TRADED
 
+    @property
+    def misplaced(self) -> str:
+        """The code for what is not written as it is, where only such is."""
+        return "token_misplaced" if self.traded else "signing_key_misplaced"
+
     def fields(self) -> dict[str, object]:
         """Return it as it stands in a version's line; a static one, which all were once, is not told."""
         return {} if self.written else {"credential": {"kind": self.kind, "parameters": dict(self.parameters)}}

@@ -249,6 +249,8 @@ class Caller:
     """The dataset's egress list: `{"allow": [hosts], "default": "allow" | "deny"}`; empty allows all."""
     sources: tuple[Network, ...] = ()
     """The networks that the session may be used from; none: any. `allowed` asks."""
+    consumer: str = ""
+    """The consumer that it was opened for."""
 
     @property
     def organisation(self) -> str:

@@ -137,6 +137,37 @@ class DatasetInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class BudgetInfo:
+    """A budget, and what was drawn in this period by name: of a secret, a consumer or a session, else "".
+
+    `until` is when the period ends; None: never.
+    """
+
+    of: str
+    name: str
+    unit: str
+    per: str
+    soft: int | None
+    hard: int | None
+    until: int | None
+    used: Mapping[str, int]
+
+    def state(self, used: int) -> str:
+        """Say fine, soft or exhausted."""
+        if self.hard is not None and used >= self.hard:
+            return "exhausted"
+        return "soft" if self.soft is not None and used >= self.soft else "fine"
+
+
+@dataclass(frozen=True, slots=True)
+class Budgeted:
+    """A dataset's budgets, and its ETag."""
+
+    items: tuple[BudgetInfo, ...]
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
 class SessionInfo:
     """A session, without its token."""
 

@@ -77,6 +77,8 @@ class Member:
     role: str | None = None
     projects: Mapping[str, str] = field(default_factory=dict)
     groups: frozenset[str] = frozenset()
+    logins_era: int = 0
+    """How often all its logins were ended."""
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> "Member":
@@ -90,6 +92,7 @@ class Member:
             document["role"],
             dict(document["projects"]),
             frozenset(document["groups"]),
+            document.get("logins_era", 0),
         )
 
     def rank_at(self, scope: Scope) -> int:

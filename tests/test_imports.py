@@ -17,7 +17,7 @@ HELP = "import egret.cli.__main__"
     ("imports", "needless"),
     [
         (FORWARD, "flask ldap3 werkzeug aiohttp alembic sqlalchemy.dialects.postgresql"),
-        (STORE, "mitmproxy alembic sqlalchemy.dialects.postgresql"),
+        (STORE, "mitmproxy alembic joserfc sqlalchemy.dialects.postgresql"),
         (HELP, "egret.sections yaml json importlib.metadata importlib.resources http.client asyncio"),
     ],
 )

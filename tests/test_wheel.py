@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from served import Egret
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[1]
 WHEELHOUSE = Path(sys.prefix) / "wheelhouse"
 OFFLINE = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(WHEELHOUSE), "PIP_NO_COMPILE": "1"}

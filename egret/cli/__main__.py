@@ -44,6 +44,7 @@ COMMANDS: Final = {
     "project": ("egret.cli.project", "Create, list and change projects."),
     "org": ("egret.cli.project", "Show and change the organisation."),
     "dataset": ("egret.cli.dataset", "Create, list and remove datasets."),
+    "budget": ("egret.cli.budget", "Limit what the sessions of a dataset may ask for."),
     "secret": ("egret.cli.secret", "Put, list and remove secrets."),
     "var": ("egret.cli.var", "Put, list and remove variables."),
     "kv": ("egret.cli.kv", "Both, under keys such as prod/db/password."),

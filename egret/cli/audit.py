@@ -13,6 +13,7 @@ import click
 
 from egret.cli.common import ERROR, USAGE, Group, config_option, fail, settings, talks
 from egret.cli.output import json_wanted, one, printable, rows, text
+from egret.cli.scopes import id_of
 
 if TYPE_CHECKING:
     from egret.client import Client, Document
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from store.trust.signing import Verifier
 
 COLUMNS = ("seq", "at", "actor", "action", "object", "outcome")
+LOCAL = "local"
+"""The actor at the data folder, as store.access has it; that module is not imported here to keep commands quick."""
 AGAIN = 1.0
 """Seconds between two looks of `tail`."""
 
@@ -38,7 +41,7 @@ def filtered(function: Any) -> Any:  # noqa: ANN401  # click's
         click.option("--from", "from", help="Since this day, time (RFC 3339, UTC), or for so long: 24h, 7d."),
         click.option("--destination", help="Only uses at this host."),
         click.option("--secret", help="Only what changed or used this secret or variable."),
-        click.option("--actor", help="Only by key:…, member:…, session:…, or a member's email."),
+        click.option("--actor", help="Only by a key (name or key:…), member:…, session:…, or a member's email."),
         click.option("--outcome", help="Only ok, denied, forbidden or not_found."),
         click.option("--action", help="Only this action, or area: secrets:write, secrets."),
         click.option("--dataset", "-d", help="Only this dataset's id; with --project."),
@@ -46,6 +49,15 @@ def filtered(function: Any) -> Any:  # noqa: ANN401  # click's
     ):
         function = option(function)
     return function
+
+
+def _asked(client: "Client", query: dict[str, str | None]) -> dict[str, str]:
+    """Return the filters that were given. A key may be called by its name: the log has its id."""
+    asked = {name: value for name, value in query.items() if value}
+    actor = asked.get("actor", LOCAL)
+    if ":" not in actor and "@" not in actor and actor != LOCAL:
+        asked["actor"] = f"key:{id_of(client, actor)}"
+    return asked
 
 
 data_option = click.option(
@@ -63,7 +75,7 @@ data_option = click.option(
 @talks
 def list_(client: "Client", /, limit: int, **query: str | None) -> None:
     """List audit records."""
-    found = client.audit(**{name: value for name, value in query.items() if value})
+    found = client.audit(**_asked(client, query))
     rows(itertools.islice(found, limit), COLUMNS)
 
 
@@ -73,7 +85,7 @@ def list_(client: "Client", /, limit: int, **query: str | None) -> None:
 @talks
 def tail(client: "Client", /, limit: int, **query: str | None) -> None:
     """Print the last records, oldest first, and then each new one until Ctrl-C. With --json: JSON lines."""
-    asked = {name: value for name, value in query.items() if value}
+    asked = _asked(client, query)
     with contextlib.suppress(KeyboardInterrupt):
         last = list(itertools.islice(client.audit(**asked), max(limit, 1)))
         _lines_of(last[:limit])
@@ -121,7 +133,7 @@ def export(data: Path | None, config: Path | None, **query: str | None) -> None:
     signed head at the end; `egret audit verify --log` checks it anywhere.
     """
     if data is None:
-        _export_seen({name: value for name, value in query.items() if value})
+        _export_seen(query)
     elif any(query.values()):
         fail("a chain with rows left out does not verify; --data takes no filters", USAGE)
     else:
@@ -129,8 +141,8 @@ def export(data: Path | None, config: Path | None, **query: str | None) -> None:
 
 
 @talks
-def _export_seen(client: "Client", query: dict[str, str]) -> None:
-    for row in client.audit(**query):
+def _export_seen(client: "Client", query: dict[str, str | None]) -> None:
+    for row in client.audit(**_asked(client, query)):
         click.echo(json.dumps(row, ensure_ascii=False, sort_keys=True))
 
 

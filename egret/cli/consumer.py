@@ -1,17 +1,19 @@
 """`egret consumer`: named parts of a platform, each with the secrets that it declares."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from egret.cli.common import Group, fail, talks
+from egret.cli.common import USAGE, Group, fail, talks
 from egret.cli.output import one, rows
 from egret.cli.scopes import project_option
 
 if TYPE_CHECKING:
     from egret.client import Client
 
+_ID = "[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 COLUMNS = ("id", "name", "secrets", "updated_at", "updated_by")
 
 
@@ -38,6 +40,10 @@ def declare(
     **about: str,
 ) -> None:
     """Declare that consumer ID uses SECRETS: exactly these are in its sessions from now on."""
+    if not re.fullmatch(_ID, consumer_id):
+        told = re.sub(r"[^A-Za-z0-9_-]", "", consumer_id.rpartition("/")[2])
+        like = f", such as {told}" if re.fullmatch(_ID, told) else ""
+        fail(f"an id is letters, digits, - and _, 64 at most{like}; --name takes any name", USAGE)
     names = [*secrets, *(_names(manifest) if manifest is not None else ())]
     one(client.declare_consumer(consumer_id, names, project, **about), COLUMNS)
 

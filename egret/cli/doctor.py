@@ -33,10 +33,16 @@ def doctor(ctx: click.Context, project: str, echo_url: str | None, *, sandbox: b
     did; with --echo everything is shown or failed.
     """
     if sandbox:
+        from egret.sandbox import stops  # noqa: PLC0415
         from egret.sandbox.launch import Wishes  # noqa: PLC0415
+        from egret.sandbox.places import records  # noqa: PLC0415
         from egret.sandbox.proof import prove  # noqa: PLC0415
+        from egret.watcher import Alone, opened  # noqa: PLC0415
 
-        _show(prove(Wishes("require"), environment()), "the sandbox is not proven")
+        outside = environment()
+        with stops.held():
+            _, folder = opened(Alone(), records(outside))  # what a kill of ours leaves is ended, as by `egret run`
+        _show(prove(Wishes("require"), outside, folder), "the sandbox is not proven")
     else:
         ctx.invoke(_path, project=project, echo_url=echo_url)
 

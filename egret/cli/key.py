@@ -1,5 +1,6 @@
 """`egret key`: API keys."""
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,10 +9,11 @@ import click
 
 from egret.cli.common import CONFLICT, ERROR, NOT_FOUND, Group, config_option, data_option, fail, settings, talks
 from egret.cli.output import one, rows
+from egret.cli.scopes import id_of
 from egret.cli.secret import given
 
 if TYPE_CHECKING:
-    from egret.client import Client
+    from egret.client import Client, Document
 
 SESSIONS = ("id", "label", "environment", "created_at", "expires_at", "last_used_at", "use_count", "state")
 COLUMNS = ("id", "name", "permission", "member", "state", "created_at", "expires_at", "last_used_at")
@@ -20,6 +22,13 @@ COLUMNS = ("id", "name", "permission", "member", "state", "created_at", "expires
 @click.group(cls=Group)
 def key() -> None:
     """Create, list, rotate and revoke API keys."""
+
+
+def spelled(_: click.Context, __: click.Parameter, given: Any) -> Any:  # noqa: ANN401  # click's
+    """Take levels and areas as pages show them: `Labeler Only` is `labeler_only`."""
+    if isinstance(given, str):
+        return re.sub(r"[ -]+", "_", given.strip().lower())
+    return given if given is None else tuple(spelled(_, __, each) for each in given)
 
 
 def rights(function: Any) -> Any:  # noqa: ANN401  # click's
@@ -32,12 +41,23 @@ def rights(function: Any) -> Any:  # noqa: ANN401  # click's
         click.option("--project", "projects", multiple=True, help="Only these projects; repeat for several."),
         click.option("--action", "actions", multiple=True, help="For restricted: an action such as secrets:write."),
         click.option(
-            "--access", multiple=True, help="Only this area, such as datasets, training or deployment; repeatable."
+            "--access",
+            multiple=True,
+            callback=spelled,
+            help="Only this area, such as datasets, training or deployment; repeatable.",
         ),
-        click.option("--permission", help="full, read_only, rater_only (or labeler_only) or restricted."),
+        click.option(
+            "--permission", callback=spelled, help="full, read_only, rater_only (or labeler_only) or restricted."
+        ),
     ):
         function = option(function)
     return function
+
+
+def _made(document: "Document") -> None:
+    one(document)
+    if not document["actions"]:
+        click.echo("egret: warning: this key may do nothing: see --action, --access and --permission", err=True)
 
 
 @key.command()
@@ -47,7 +67,7 @@ def rights(function: Any) -> Any:  # noqa: ANN401  # click's
 @talks
 def create(client: "Client", /, name: str, **options: Any) -> None:  # noqa: ANN401
     """Create a key called NAME; it is shown once."""
-    one(client.create_key(name=name, **given(**options)))
+    _made(client.create_key(name=name, **given(**options)))
 
 
 @key.command("ls")
@@ -59,31 +79,32 @@ def list_(client: "Client", /, **query: str | None) -> None:
 
 
 @key.command()
-@click.argument("key_id", metavar="ID")
+@click.argument("key_id", metavar="KEY")
 @click.option("--name", help="Another name.")
 @rights
 @talks
 def change(client: "Client", /, key_id: str, **options: Any) -> None:  # noqa: ANN401
     """Change a key, within your own rights."""
-    one(client.change_key(key_id, **given(**options)))
+    _made(client.change_key(id_of(client, key_id), **given(**options)))
 
 
 @key.command()
-@click.argument("key_id", metavar="ID")
+@click.argument("key_id", metavar="KEY")
 @click.option("--overlap", default="0s", show_default=True, help="How much longer the old key works, such as 24h.")
 @click.option("--end-sessions", is_flag=True, help="End the sessions that the old key opened, too.")
 @talks
 def rotate(client: "Client", key_id: str, overlap: str, *, end_sessions: bool) -> None:
     """Replace a key; the new one is shown once. The sessions that the old one opened go on."""
-    one(client.rotate_key(key_id, overlap, sessions="end" if end_sessions else "keep"))
+    one(client.rotate_key(id_of(client, key_id), overlap, sessions="end" if end_sessions else "keep"))
 
 
 @key.command()
-@click.argument("key_id", metavar="ID")
+@click.argument("key_id", metavar="KEY")
 @click.option("--end", is_flag=True, help="End them all, at once; the key lives on.")
 @talks
 def sessions(client: "Client", key_id: str, *, end: bool) -> None:
     """List the live sessions that a key opened, in every dataset; or end them."""
+    key_id = id_of(client, key_id)
     if end:
         client.end_key_sessions(key_id)
         return
@@ -91,18 +112,19 @@ def sessions(client: "Client", key_id: str, *, end: bool) -> None:
 
 
 @key.command()
-@click.argument("key_id", metavar="ID")
+@click.argument("key_id", metavar="KEY")
 @talks
 def revoke(client: "Client", key_id: str) -> None:
     """End a key and the sessions that it opened, at once."""
-    client.revoke_key(key_id)
+    client.revoke_key(id_of(client, key_id))
 
 
 @key.command()
-@click.argument("key_id", metavar="ID")
+@click.argument("key_id", metavar="KEY")
 @talks
 def compromised(client: "Client", key_id: str) -> None:
     """End a key that may be in other hands: with it the sessions that it opened and the keys that it made, at once."""
+    key_id = id_of(client, key_id)
     ended = client.key_compromised(key_id)
     one({"id": key_id, "sessions": ended["sessions"], "keys": [each["id"] for each in ended["keys"]]})
 

@@ -136,9 +136,12 @@ def get(client: "Client", where: "Area", key: str, *, secret: bool, environment:
     try:
         found = client.secret(where, name, kind, environment=environment or "")
     except NotFound:
-        if not environment:
-            raise
-        found = client.secret(where, name, kind)  # as a session of that environment would have it
+        try:
+            if not environment:
+                raise
+            found = client.secret(where, name, kind)  # as a session of that environment would have it
+        except NotFound:
+            fail("there is none of this key here" + _elsewhere(client, where, name, secret=secret), NOT_FOUND)
     if not secret:
         click.echo(found["value"])
         return
@@ -193,6 +196,25 @@ def rm(client: "Client", where: "Area", key: str, *, secret: bool, environment: 
         fail("the key does not name this group", NOT_FOUND)
     left = [each for each in groups if each["group"] != group]
     one({"key": key, **client.change_secret(where, name, kind, **of, groups=left)}, COLUMNS)
+
+
+def _elsewhere(client: "Client", where: "Area", name: str, *, secret: bool) -> str:
+    """Say where a key is that is not there: under other environments, or among secrets."""
+    from egret.client import Forbidden  # noqa: PLC0415
+
+    def known(shelf: str) -> list[str] | None:
+        try:
+            found = [each for each in client.secrets(where, shelf, q=name) if each["name"] == name]
+        except Forbidden:
+            return None
+        return [each["environment"] or "" for each in found] or None
+
+    places = known("secrets" if secret else "variables")
+    if places is not None:
+        return f"; for the environment {', '.join(sorted(places))} there is: -e"
+    if known("variables" if secret else "secrets") is None:
+        return ": see `egret kv ls`, and --dataset"
+    return "; it is a variable: without -s" if secret else _A_SECRET
 
 
 def _permitted(document: dict[str, Any], group: str | None) -> set[str]:

@@ -76,7 +76,7 @@ def repair(data: Path, config: Path | None, source: Path | None) -> None:
         done = mend(data, settings(config).store.at(data), source)
     except StoreError as error:
         fail(error.detail, CONFLICT if isinstance(error, Conflict) else ERROR)
-    counts = {name: getattr(done, name) for name in ("nodes", "documents", "records", "envelopes", "log")}
+    counts = {name: getattr(done, name) for name in ("heads", "nodes", "documents", "records", "envelopes", "log")}
     one({**counts, "left": done.left})
     if done.left:
         fail("still damaged (a backup may have it: --from FILE):\n" + "\n".join(done.left[:20]))

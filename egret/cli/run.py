@@ -18,6 +18,7 @@ from egret.settings import environment
 
 if TYPE_CHECKING:
     from egret.client import Client, Document
+    from egret.sandbox.environment import Files
     from egret.sandbox.launch import Plan, Wishes
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
@@ -90,6 +91,7 @@ def run(
     _needs_linux()
 
     from egret.sandbox import stops  # noqa: PLC0415
+    from egret.sandbox.environment import write  # noqa: PLC0415
 
     with stops.held():
         try:
@@ -103,8 +105,9 @@ def run(
             session, folder = _opened(client, found, project, given(**options))
             with stops.heeded():
                 about = _about(session, declared)
-                environ = _environ(ca, about, session, more=given_here, folder=folder, chosen=chosen, shims=shims)
-            _go(chosen, program, command, environ=environ, proxy_url=session["proxy_url"], folder=folder)
+                files = write(folder, ca, chosen.proxy_url(session["proxy_url"]))
+                environ = _environ(files, about, session, more=given_here, folder=folder, chosen=chosen, shims=shims)
+            _go(chosen, program, command, environ=environ, session=session, folder=folder, trusted=files.bundle)
         except stops.Stopped as stopped:
             os._exit(stopped.code)
 
@@ -161,14 +164,15 @@ def _about(session: "Document", declared: list[str] | None) -> "Document":
         told = about(session["proxy_url"])
     except Untold as error:
         fail(str(error), UNAVAILABLE)
-    missing = sorted(set(declared or ()) - {secret["name"] for secret in told["secrets"]} - set(told["variables"]))
+    wanted = {*(declared or ()), *(session.get("missing") or ())}
+    missing = sorted(wanted - {secret["name"] for secret in told["secrets"]} - set(told["variables"]))
     if missing:
         _say(f"warning: declared, and not to be had in this session: {', '.join(missing)}")
     return told
 
 
 def _environ(
-    ca: bytes,
+    files: "Files",
     about: "Document",
     session: "Document",
     *,
@@ -177,7 +181,7 @@ def _environ(
     chosen: "Plan",
     shims: bool,
 ) -> dict[str, str]:
-    from egret.sandbox.environment import reserved, variables, write  # noqa: PLC0415
+    from egret.sandbox.environment import of_clouds, reserved, variables  # noqa: PLC0415
     from egret.sandbox.levels import Level  # noqa: PLC0415
     from egret.sandbox.writable import Unshareable  # noqa: PLC0415
     from egret.secrets import variables_inside  # noqa: PLC0415
@@ -196,7 +200,8 @@ def _environ(
     except Unshareable as error:
         fail(str(error), USAGE)
     proxy_url, captured = chosen.proxy_url(session["proxy_url"]), chosen.level is Level.FULL
-    made = variables(proxy_url, write(folder, ca, proxy_url), inside, base, captured=captured)
+    made = variables(proxy_url, files, inside, base, captured=captured)
+    made |= of_clouds(proxy_url, {item["name"]: item.get("kind", "static") for item in about["secrets"]})
     return with_shims(made) if shims else made
 
 
@@ -228,7 +233,14 @@ def _from_files(files: tuple[Path, ...]) -> dict[str, str]:
 
 
 def _go(
-    chosen: "Plan", program: str, command: tuple[str, ...], *, environ: dict[str, str], proxy_url: str, folder: Path
+    chosen: "Plan",
+    program: str,
+    command: tuple[str, ...],
+    *,
+    environ: dict[str, str],
+    session: "Document",
+    folder: Path,
+    trusted: Path,
 ) -> NoReturn:
     from egret.sandbox import launch  # noqa: PLC0415
     from egret.sandbox.levels import SAID, Level, NoSandbox  # noqa: PLC0415
@@ -238,9 +250,9 @@ def _go(
         _say(SAID[Level.OFF])
         _become(program, command, environ)
     try:
-        code = launch.run(
-            chosen, launch.Job(program, command, environ, proxy_url, [folder], environment(), _say, folder.name)
-        )
+        url, outside = session["proxy_url"], environment()
+        job = launch.Job(program, command, environ, url, [folder], outside, _say, folder.name, trusted)
+        code = launch.run(chosen, job)
     except NoSandbox as error:
         fail(str(error), UNAVAILABLE)
     except Unshareable as error:

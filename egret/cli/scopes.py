@@ -1,6 +1,7 @@
 """The options that say which dataset, project or organisation a command is about, and the folder's default for them."""
 
 import functools
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from egret.cli.common import fail, talks
+from egret.cli.common import CONFLICT, NOT_FOUND, fail, talks
 from egret.cli.hosts import hosts_option
 from egret.cli.output import printable
 from egret.settings import environment
@@ -86,6 +87,19 @@ def scoped(function: Callable[..., None]) -> Callable[..., None]:
     ):
         command = option(command)
     return command
+
+
+def id_of(client: "Client", wanted: str) -> str:
+    """Return the id of a live key that is given by id or name; ends the command where that is not one key."""
+    if re.fullmatch(r"[A-Za-z0-9]{12}", wanted):
+        return wanted
+    found = client.keys()
+    named = [each["id"] for each in found if each["name"] == wanted and each["state"] == "active"]
+    if len(named) > 1:
+        fail(f"several keys have this name: give the id of one: {', '.join(named)}", CONFLICT)
+    if not named:
+        fail("there is no live key of this name or id: `egret key ls` lists them", NOT_FOUND)
+    return str(named[0])
 
 
 def _named(option: str) -> bool:

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from egret.cli.common import Group, write_only
+from egret.cli.common import ERROR, NOT_FOUND, UNAVAILABLE, Group, fail, talks, write_only
 from egret.cli.hosts import hosts_option
 from egret.cli.output import one, printable, rows, warn
 from egret.cli.parts import KINDS
-from egret.cli.scopes import scoped
+from egret.cli.scopes import in_dataset, scoped
 from egret.cli.values import takes_value
 
 if TYPE_CHECKING:
@@ -173,6 +173,25 @@ def info(client: "Client", where: "Area", name: str, environment: str) -> None:
 def get(client: "Client", where: "Area", name: str, environment: str) -> None:
     """Print the placeholder of NAME and what is known of it; exits with 8, since nothing shows a value."""
     write_only(client.secret(where, name, environment=environment))
+
+
+@secret.command("test")
+@click.argument("name")
+@environment_option
+@in_dataset
+@talks
+def try_(client: "Client", /, *, name: str, environment: str, dataset: str, project: str) -> None:
+    """Have a token made of NAME, and show until when it is good and for what; of an AWS key, whose it is.
+
+    Neither value nor token is shown. It is asked through a session of a moment, in the dataset: all rules hold, and the
+    audit tells of it. Exits with 1 where the provider does not take it, or one of its rules does not let it be asked.
+    """
+    from egret.trial import Failed, examine  # noqa: PLC0415  # only here
+
+    try:
+        one(examine(client, name, client.find_dataset(dataset, project)["id"], project, environment))
+    except Failed as error:
+        fail(str(error), {"unavailable": UNAVAILABLE, "unknown_secret": NOT_FOUND}.get(error.code, ERROR))
 
 
 @secret.command()

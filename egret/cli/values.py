@@ -8,11 +8,12 @@ import functools
 import re
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn, cast
 
 import click
+from click.core import ParameterSource
 
 from egret.cli import parts
 from egret.cli.common import USAGE, fail
@@ -22,6 +23,8 @@ from egret.settings import environment
 MAX_VALUE: Final = 64 * 1024
 """As store.model.MAX_VALUE; that module is not imported here to keep commands quick."""
 
+_SAID: Final = frozenset({"dataset", "org", "project", "kind", "hosts", "argv_value", "from_env", "from_file"})
+"""Options that `_repeated` writes itself, or that say where the value is."""
 DOUBTFUL: Final = re.compile(
     r"(?i)change[-_ ]?me|xxx+|your[-_ ]?(api[-_ ]?)?(key|token|secret).*|todo|password|secret|#\{.*\}"
 )
@@ -105,7 +108,18 @@ def _repeated(options: Mapping[str, Any]) -> str:
     words += [("--project", options.get("project"))] if options.get("project") not in {None, "default"} else []
     words += [("--kind", options.get("kind"))]
     words += [("--host", typed(host)) for host in options.get("hosts") or ()]
+    words += _others()
     return "".join(f" {flag} {shlex.quote(value)}" for flag, value in words if value)
+
+
+def _others() -> Iterator[tuple[str, str]]:
+    """Give every other option that was typed: without one of them the value would be put somewhere else."""
+    context = click.get_current_context()
+    for option in context.command.params:
+        typed_here = context.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
+        if isinstance(option, click.Option) and typed_here and not option.is_flag and option.name not in _SAID:
+            given = context.params[str(option.name)]
+            yield from ((option.opts[0], str(each)) for each in (given if isinstance(given, tuple) else (given,)))
 
 
 def _refuse(command: str) -> NoReturn:

@@ -15,7 +15,7 @@ from typing import Final
 
 from egret import programs
 from egret.hardening import die_with
-from egret.sandbox import seccomp, stops
+from egret.sandbox import leftovers, seccomp, stops
 from egret.sandbox.machine import NAMESPACES, Machine
 from egret.sandbox.places import HOSTNAME
 from egret.sandbox.system import Mounts
@@ -71,7 +71,7 @@ class Bubblewrap:
         for number in (info_theirs, block_theirs):
             os.close(number)
         mounts.close()
-        self.pid = self._process.pid
+        self.pid, self._mark = self._process.pid, mark
         self._info = info
         self._init: int | None = None
 
@@ -95,16 +95,10 @@ class Bubblewrap:
         self._let_go()
 
     def abandon(self) -> None:
-        """End it without having let it go.
-
-        PID 1 inside goes first: bubblewrap has it die with its parent only from the word on.
-        """
-        with contextlib.suppress(StartError, OSError):
-            init = self.child()
-            if self._process.poll() is None:  # else its number may be another's
-                os.kill(init, signal.SIGKILL)
+        """End it without having let it go: bubblewrap has PID 1 inside die with its parent only from the word on."""
         self._process.kill()
         self._process.wait()
+        leftovers.end(self._mark)
         self._let_go()
 
     def _let_go(self) -> None:

@@ -31,6 +31,8 @@ BUNDLES: Final = (
     "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE",
 )
 
+LOOPBACK: Final = ("127.0.0.1", "localhost")
+
 OURS: Final = ("EGRET_URL", "EGRET_API_KEY")
 """Never passed on: with the API key the code could open sessions and replace secrets."""
 
@@ -123,6 +125,30 @@ def variables(
     if files.java_credentials is not None and not captured:
         options = environ.get("JDK_JAVA_OPTIONS", "")  # java's launcher prints the name of the file, not what is in it
         made["JDK_JAVA_OPTIONS"] = f"{options} @{files.java_credentials}".strip()
+    return made
+
+
+def of_clouds(proxy_url: str, kinds: Mapping[str, str]) -> dict[str, str]:
+    """Return what leads SDKs of clouds to the proxy's identity endpoints, where secrets have their kinds.
+
+    `kinds` is the kind of each secret. SDKs of AWS take credentials from loopback alone, where the token has to be in a
+    variable of its own; those that ask for nothing but variables find the key under its name and need a filler.
+    """
+    from store.kinds import AWS, AZURE_CLIENT, GCP_SERVICE_ACCOUNT  # noqa: PLC0415  # not there inside a sandbox
+
+    made: dict[str, str] = {}
+    found = set(kinds.values())
+    if GCP_SERVICE_ACCOUNT in found:
+        made |= dict.fromkeys(("GCE_METADATA_HOST", "GCE_METADATA_IP"), "egret.internal")
+        made["METADATA_SERVER_DETECTION"] = "assume-present"
+    if AZURE_CLIENT in found:
+        made |= {"IDENTITY_ENDPOINT": "http://egret.internal/identity/azure", "IDENTITY_HEADER": "egret"}
+    proxy = urlsplit(proxy_url)
+    if kinds.get("AWS_ACCESS_KEY_ID") == AWS:
+        made["AWS_SECRET_ACCESS_KEY"] = "egret"
+    elif AWS in found and proxy.scheme == "http" and proxy.hostname in LOOPBACK:
+        made["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = f"http://{proxy.hostname}:{proxy.port}/identity/aws"
+        made["AWS_CONTAINER_AUTHORIZATION_TOKEN"] = f"Bearer {unquote(proxy.username or '')}"
     return made
 
 

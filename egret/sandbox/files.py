@@ -119,17 +119,20 @@ def mount(
     kept_home: Path,
     extra: Iterable[Path],
     own: Sequence[Path] = (),
+    trusted: Path | None = None,
 ) -> Mounts:
     """Return the mounts for a command that needs `roots`, each with where it is.
 
     `extra` are files and folders of ours that it needs, read-only; `own` what is read-only in writable folders because
-    it runs outside (`own`).
+    it runs outside (`own`); `trusted` is a PEM bundle in the place of the system's.
     """
     if seen is None:
         raise Unshareable("the folders were not looked through")
     is_ours(kept_home)
     made = Mounts()
     _system(made, kept_home)
+    if trusted is not None:
+        system.trust(made, trusted)
     _folders(made, {**roots, **{path: path for path in shared.share}}, "--ro-bind")
     _folders(made, {path: path for path in (kept_home, *shared.writable)}, "--bind")
     _own(made, own, shared.writable)

@@ -133,7 +133,8 @@ def _published(ports: Sequence[int]) -> list[socket.socket]:
 class Job:
     """A command and what it needs: its words, its environment (`inside`), the session's proxy, and files of ours.
 
-    `environ` is the user's environment; `say` gets lines for the user. `mark` is the name of the sandbox's processes.
+    `environ` is the user's environment; `say` gets lines for the user. `mark` is the name of the sandbox's processes,
+    `trusted` a PEM bundle of what is trusted inside.
     """
 
     program: str
@@ -144,6 +145,7 @@ class Job:
     environ: Mapping[str, str]
     say: Callable[[str], None]
     mark: str
+    trusted: Path | None = None
 
 
 def run(chosen: Plan, job: Job) -> int:
@@ -176,6 +178,7 @@ def _prepared(chosen: Plan, job: Job) -> int:
             kept_home=Path(job.inside["HOME"]),
             extra=[*job.extra, PACKAGE],
             own=chosen.own,
+            trusted=job.trusted,
         )
         allowed = sources(mounts.options, chosen.shared.writable)
         return _run(chosen, job, Bubblewrap(chosen.machine, mounts, inside, job.mark), terminal, allowed)

@@ -5,9 +5,9 @@ The proxy is a socket of ours that nobody serves: what reached it lies in its bu
 
 import json
 import os
+import shutil
 import socket
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -35,18 +35,22 @@ SAYS: Final = {
 }
 
 
-def prove(wishes: launch.Wishes, environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Try every promise of the sandbox; this process cannot be used for much afterwards (it is undumpable)."""
-    with tempfile.TemporaryDirectory(prefix="egret-doctor-") as folder, socket.create_server(("127.0.0.1", 0)) as proxy:
+def prove(wishes: launch.Wishes, environ: Mapping[str, str], folder: Path) -> Iterator[Finding]:
+    """Try every promise of the sandbox in an empty folder, which is removed at the end.
+
+    This process cannot be used for much afterwards (it is undumpable). What runs inside is named like the folder.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
         os.chdir(folder)
         said: list[str] = []
         try:
             chosen = launch.plan(wishes, environ)
-            yield from _try(chosen, Path(folder), proxy, environ, said)
+            yield from _try(chosen, folder, proxy, environ, said)
         except (NoSandbox, Unshareable) as error:
             yield Finding("sandbox", ok=False, said=" ".join(str(error).splitlines()))
         finally:
             os.chdir("/")
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _try(

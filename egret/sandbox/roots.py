@@ -28,6 +28,8 @@ COMPANIONS: Final = {"RUSTUP_HOME": ".rustup", "PYENV_ROOT": ".pyenv", "NVM_DIR"
 _SHEBANG: Final = re.compile(rb"#!\s*(\S+)(?:\s+(?:-S\s+)?(\S+))?")
 
 _PACKAGES: Final = frozenset({"__pycache__", "dist-packages", "node_modules", "site-packages"})
+_DOCUMENTS: Final = ("/share/doc", "/share/man")
+"""As packages; a toolchain of Rust has 120,000 files there."""
 
 Named = tuple[Path, bool]
 """A path, and whether who names it is believed."""
@@ -123,7 +125,8 @@ def _refuse_data(roots: Iterable[Path]) -> None:
         names = []
         for entry in entries(here):
             names.append(entry.name)
-            if entry.name not in _PACKAGES and entry.is_dir(follow_symlinks=False):
+            filled = entry.name in _PACKAGES or entry.path.endswith(_DOCUMENTS)
+            if not filled and entry.is_dir(follow_symlinks=False):
                 waiting.append(entry.path)
         if is_data_folder(names, here):
             raise Unshareable(f"{here} is an Egret data folder, in what the command or PATH needs: move it")

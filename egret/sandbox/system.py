@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from egret.sandbox.places import HOSTNAME, MARKER, entries
+from egret.sandbox.places import HOSTNAME, MARKER, SYSTEM, entries, real, within
+from egret.trust import KNOWN
 
 NEVER: Final = ("/etc/egret", "/etc/kubernetes", "/etc/rancher")
 NSSWITCH: Final = "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\nprotocols: files\n"
@@ -109,6 +110,13 @@ def etc(mounts: Mounts, home: Path) -> None:
         below_run = target.startswith("/run/")  # systemd-resolved: mounted where the link points
         if below_run or os.path.exists(target):  # noqa: PTH110
             mounts.data(target, text)
+
+
+def trust(mounts: Mounts, bundle: Path) -> None:
+    """Mount a PEM bundle over the system's own ones: for programs that read these and know no variable (GnuTLS)."""
+    for target in dict.fromkeys(map(real, map(Path, KNOWN))):
+        if target.is_file() and within(target, ("/etc", *SYSTEM)):
+            mounts.add("--ro-bind", bundle, target)
 
 
 def _hosts() -> str:

@@ -5,10 +5,11 @@ is not forwarded. Nothing here touches a value. An engine says by which way a re
 `tunnelled` (inside CONNECT, which `connect` granted), or `addressed` (by the gateway's URL, which holds the token).
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from proxy.admission import hops, internal
+from proxy.admission import hops, identity, internal
 from proxy.admission.admitted import Admitted, Asked, Memory, counted, reach, searched
+from proxy.admission.destination import parse_authority
 from proxy.admission.internal import Shown
 from proxy.admission.services import Services, View
 from proxy.admission.session import credential, tells, untold
@@ -20,6 +21,7 @@ from proxy.admission.target import (
     origin,
     plain_host,
     same_host,
+    text,
 )
 from proxy.admission.trail import Trail
 from proxy.core.message import Fields, Head
@@ -27,7 +29,9 @@ from proxy.core.refusal import Refusal, Refused
 from proxy.core.scrub import searchable
 from proxy.protocol import wire
 from proxy.protocol.handshake import readable
-from store.model import Caller, Destination, allowed
+from store.model import OWN_HOST, Caller, Destination, allowed
+
+ITSELF: Final = Destination(secure=False, host=OWN_HOST, port=80)
 
 
 class Tunnel(NamedTuple):
@@ -83,6 +87,8 @@ async def tunnelled(
 
 async def plain(services: Services, trail: Trail, asked: Asked) -> Admitted | Shown:
     """Decide about a request outside a tunnel, which names its upstream in its target; raises `Refused`."""
+    if asked.target.startswith(b"/"):
+        return _itself(services, trail, asked)
     view = entering(services, trail, credential(wire.values(asked.fields, b"proxy-authorization")))
     trail.caller = view.caller
     if asked.method.upper() in FORBIDDEN:
@@ -95,9 +101,27 @@ async def plain(services: Services, trail: Trail, asked: Asked) -> Admitted | Sh
         fields = ((b"Host", named), *fields)
     if host_of(fields, destination) != destination:
         raise Refused(Refusal("authority_mismatch"))
+    if identity.here(destination, path):
+        destination = trail.destination = ITSELF
     view = await _network(services, view, destination)
     fields = plain_host(hops.request_fields(fields, tunnel=False), destination)
     return await _admit(services, trail, view, asked, path=path, fields=fields)
+
+
+def _itself(services: Services, trail: Trail, asked: Asked) -> Shown:
+    """Answer what is asked of the proxy's own address, as SDKs of AWS ask for credentials; raises `Refused`.
+
+    A Host that anybody can write names nothing, so it has to be loopback (a page that got here by DNS rebinding has
+    another), and who asks shows the session's token, which no page has.
+    """
+    host = wire.values(asked.fields, b"host")
+    destination = parse_authority(text(host[0]), secure=False) if len(host) == 1 else ITSELF
+    if not identity.here(destination, asked.target):
+        raise Refused(Refusal("bad_request"))
+    view = entering(services, trail, credential(wire.values(asked.fields, b"authorization")))
+    trail.caller, trail.destination = view.caller, ITSELF
+    head = Head(trail.method, asked.target, asked.fields, ITSELF)
+    return internal.show(services, view, head, length=asked.length, page=False)
 
 
 async def addressed(

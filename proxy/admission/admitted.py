@@ -7,8 +7,9 @@ decided. Nothing here touches a value.
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
+from proxy.admission.accounts import Account
 from proxy.admission.services import Services, View, log
-from proxy.admission.trail import Trail
+from proxy.admission.trail import Trail, secrets_among
 from proxy.core import inject
 from proxy.core.body import Rewriter, rewriter
 from proxy.core.edit import Budget
@@ -133,6 +134,9 @@ def counted(
             plan, last = _planned(services, trail, view, head), None
         else:
             plan = replace(last.plan, budget=Budget(services.limits.expansion_bytes))
+        if view.budgets:
+            trail.account = Account(services.budgets.accounts, caller, view.budgets, trail.near)
+            trail.account.begin(secrets_among(grant for grant, _ in plan.uses))
         bare = last is not None and last.rewriter is None and last.length == length
         found = None if bare else _rewriter(services, view, head, plan, length=length)
     except BaseException:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from proxy.admission.accounts import Accounts
 from proxy.core.limits import Limits
 from proxy.core.refusal import Refusal, Refused
 from store.model import Caller
@@ -32,7 +33,12 @@ class Budgets:
     limits: Limits
     connections: Counter[str] = field(default_factory=Counter)
     requests: Counter[str] = field(default_factory=Counter)
+    accounts: Accounts = field(init=False)
+    """What datasets' own budgets are counted in."""
     _swept: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.accounts = Accounts(self.folder / "accounts")
 
     def connect(self, caller: Caller) -> None:
         """Count a connection of a session; every success is followed by one `disconnect`. Raises `Refused`."""

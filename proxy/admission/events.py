@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from store.budgets import Spent
 from store.model import Destination, Scope
 
 ROTATE_BYTES: Final = 8 << 20
@@ -63,6 +64,8 @@ class Event:
     path: str = ""
     code: str = ""
     request_id: str = ""
+    spent: Spent | None = None
+    """With `spent`: no use, but what was drawn from a budget so far."""
 
 
 class Spool:
@@ -87,10 +90,11 @@ class Spool:
             # Written out: the encoder takes as long as all else that an event costs.
             whose = _whose(event.session, event.scope)
             what = _what(event.event, event.secrets, event.code)
+            more = "" if event.spent is None else f',"spent":{json.dumps(event.spent)}'
             where = _where(event.destination, event.location, event.method[:32])
             line = (
                 f'{{"spool":"{self._id}","seq":{self._sequence},"time":{time.time():.3f},{whose},{what},{where},'
-                f'"path":{json.dumps(event.path[:MAX_PATH])},"request_id":{json.dumps(event.request_id)}}}\n'
+                f'"path":{json.dumps(event.path[:MAX_PATH])},"request_id":{json.dumps(event.request_id)}{more}}}\n'
             ).encode()
             written = os.write(self._file, line)
             if written != len(line):

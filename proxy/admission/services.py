@@ -8,13 +8,15 @@ from typing import Final, Protocol
 
 from proxy.admission.budget import Budgets
 from proxy.admission.destination import AddressGuard
-from proxy.admission.events import Spool
+from proxy.admission.events import Event, Spool, SpoolError
 from proxy.admission.meters import Meters
 from proxy.core.limits import Limits
 from proxy.core.refusal import Refusal, Refused
 from proxy.core.searches import Searches
+from store.budgets import Budget
 from store.errors import NotAuthenticated, StoreError
-from store.model import Caller, Destination, Resolver
+from store.kinds import Credential
+from store.model import Caller, Destination, Grant, Resolver
 from store.reach import Stored, Traded
 from store.reader import Locker
 
@@ -43,6 +45,10 @@ class View(Resolver, Protocol):
         """The dataset's egress list."""
 
     @property
+    def budgets(self) -> tuple[Budget, ...]:
+        """How much the dataset lets its sessions ask for."""
+
+    @property
     def strict_bodies(self) -> bool:
         """Whether the dataset refuses what it could carry."""
 
@@ -63,6 +69,13 @@ class View(Resolver, Protocol):
     @property
     def hosts(self) -> list[str]:
         """Where the secrets that the session may use go: `host`, `host:port`, `*.host`; `*` is anywhere."""
+
+    @property
+    def credentials(self) -> Mapping[str, Credential]:
+        """Kind and parameters of each secret that the session may use, but those that are written as they are."""
+
+    def grant(self, name: str) -> Grant | None:
+        """Return permission to use a secret where its rules allow it; None where the session may not use it at all."""
 
     def about(self) -> dict[str, object]:
         """Return what code may know of its own session; no value of a secret. Raises `store.errors`."""
@@ -147,6 +160,15 @@ class Services:
             self._callers.pop(next(iter(self._callers)))
         self._callers[proof] = found
         return self.view(found)
+
+    def report(self) -> None:
+        """Tell the store what was drawn from budgets since the last time; it learns more of it with what comes next."""
+        for caller, spent in self.budgets.accounts.moved():
+            try:
+                self.spool.write(Event("spent", session=caller.session, scope=caller.scope, spent=spent))
+            except SpoolError:
+                log.warning("budgets: what was drawn cannot be told to the store; it counts all the same")
+                return
 
     def first(self, what: str, caller: Caller) -> bool:
         """Whether this is the first time for a session: a hint is given once, so that nobody fills the log with it."""

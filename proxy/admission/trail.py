@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final
 
+from proxy.admission.accounts import Account
 from proxy.admission.events import NOWHERE, Event, Spool, SpoolError
 from proxy.admission.meters import ADDED, GONE, OWN, REFUSED, RESULTS, UPSTREAM, Meters
 from proxy.admission.services import log
@@ -19,6 +20,7 @@ from proxy.admission.session import tells
 from proxy.core.edit import MAX_NAMES
 from proxy.core.inject import Plan
 from proxy.core.refusal import Refusal
+from store.budgets import Budget
 from store.model import Caller, Destination, Grant, Kind
 
 
@@ -36,6 +38,11 @@ clock: Final = time.perf_counter
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT"})
 """Those that the log repeats; any other word is the client's."""
+
+
+def secrets_among(grants: Iterable[Grant]) -> Iterable[str]:
+    """Return the names of secrets, without those of variables."""
+    return dict.fromkeys(each.name for each in grants if each.kind is Kind.SECRET)
 
 
 @dataclass(slots=True, eq=False)
@@ -71,6 +78,8 @@ class Trail:
     told: float = 0.0
     """When the answer of an upstream began; 0.0 until then."""
     over: bool = False
+    account: Account | None = None
+    """What it draws from; None: the dataset has no budget."""
     _grants: dict[tuple[Kind, str, int], Grant] = field(default_factory=dict, repr=False)
 
     def owned(self, status: int) -> None:
@@ -160,6 +169,8 @@ class Trail:
 
     def used(self, plan: Plan) -> None:
         """Write down what a head injects, a line per location, before it leaves."""
+        if self.account is not None:
+            self.account.uses(secrets_among(grant for grant, _ in plan.uses))
         for location in dict.fromkeys([use.location for _, use in plan.uses]):
             self.record("inject", [grant.name for grant, use in plan.uses if use.location is location], location)
         self.injected.update(dict.fromkeys(plan.names))
@@ -171,6 +182,8 @@ class Trail:
             self._keep(injected.values())
             fresh = [name for name in injected if name not in self.injected]
             if fresh:
+                if self.account is not None:
+                    self.account.uses(secrets_among(injected.values()))
                 self.record("inject", fresh, location)
                 self.injected.update(dict.fromkeys(fresh))
         self._carried(carried, location)
@@ -178,9 +191,16 @@ class Trail:
     def said(self, injected: Mapping[str, Grant], carried: Mapping[str, str]) -> None:
         """Write down what was done to a WebSocket message, before it leaves: every injection counts."""
         if injected:
+            if self.account is not None:
+                self.account.says(secrets_among(injected.values()))
             self._keep(injected.values())
             self.record("inject", injected, "message")
         self._carried(carried, "message")
+
+    def near(self, budget: Budget, who: str) -> None:
+        """Write down that the soft limit of a budget is reached."""
+        names = [who] if budget.of == "secret" else []
+        self.record("budget", names, code=f"{budget.of} {budget.unit}/{budget.per}")
 
     @property
     def asked(self) -> Iterable[Grant]:

@@ -57,6 +57,7 @@ class Border:
     def close(self) -> None:
         """End what is left."""
         self._timer.cancel()
+        self.services.report()
         for each in list(self.open):
             each.stop(Refused(Refusal("upstream_unreachable")))
         self.tokens.close()
@@ -109,6 +110,7 @@ class Border:
     def _sweep(self) -> None:
         self._timer = self._loop.call_later(SWEEP, self._sweep)
         now = self._loop.time()
+        self.services.report()
         self.services.searches.age(now)
         self.pool.sweep()
         self.tokens.sweep()

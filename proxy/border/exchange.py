@@ -21,7 +21,9 @@ from proxy.border.closed import closed
 from proxy.border.hits import Hits
 from proxy.border.incoming import Incoming
 from proxy.border.lane import Key, Lane, Stale
+from proxy.border.metered import Metered
 from proxy.border.outgoing import Outgoing
+from proxy.border.trial import tried
 from proxy.border.upload import Upload
 from proxy.core.refusal import Refusal, Refused
 from proxy.protocol.handshake import Handshake
@@ -46,6 +48,8 @@ async def carry(
 ) -> None:
     """Have a request answered, over the border or with what Egret itself shows; raises `Refused`, `Gone`."""
     if isinstance(admitted, Shown):
+        if admitted.trial is not None:
+            admitted = await tried(border.tokens, admitted.trial)
         client.head(200, b"OK", admitted.fields, sized=True)
         if not admitted.bare:
             client.piece(admitted.body)
@@ -69,6 +73,7 @@ class Exchange:
         "_incoming",
         "_key",
         "_lane",
+        "_metered",
         "_sent",
         "_task",
         "_upload",
@@ -80,6 +85,9 @@ class Exchange:
     ) -> None:
         self.admitted = admitted
         self._border = border
+        account, self._metered = admitted.trail.account, None
+        if account is not None and account.meters:
+            self._metered = client = Metered(client, account, admitted.trail.method, admitted.services.limits)
         self._client = client
         self._expects = expects
         self._key = Key(admitted.caller.scope, admitted.head.destination, http2 and not admitted.head.websocket)
@@ -248,6 +256,8 @@ class Exchange:
         if self._lane is not None:
             lane, self._lane = self._lane, None
             lane.release(whole=whole)
+        if self._metered is not None:
+            self._metered.settle()
 
     # from outside
 

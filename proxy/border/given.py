@@ -84,6 +84,8 @@ class Kept:
     again: float = 0.0
     """When the endpoint may be asked again, after a failure."""
     failures: int = 0
+    granted: tuple[str, ...] | None = None
+    """What the present token is for, as far as this process was told (`proxy.core.trading.Answered`)."""
 
     def told(self, name: str, now: float) -> Refusal:
         """Return what one of those who asked is told of a failure: under the name that it has for the secret."""

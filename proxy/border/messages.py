@@ -86,6 +86,7 @@ class WebSocket:
         out: list[bytes] = []
         more = False
         try:
+            self._passes(data)
             for frame in self._from_client.feed(data):
                 out.append(self._up(frame))
                 if more := spent():
@@ -103,7 +104,9 @@ class WebSocket:
         try:
             scrubber = await self._searched()
             for frame in self._from_upstream.feed(data):
-                out.append(self._down(frame, scrubber))
+                scrubbed = self._down(frame, scrubber)
+                self._passes(scrubbed)
+                out.append(scrubbed)
                 if more := spent():
                     break
         except Violation as violation:
@@ -111,6 +114,12 @@ class WebSocket:
         except Refused as refused:
             return self.end(REASONS.get(refused.refusal.code, 1008), refused.refusal.code.encode())
         return Bytes(client=b"".join(out), client_over=self._from_upstream.closed, more=more)
+
+    def _passes(self, data: bytes) -> None:
+        """Draw what the client sent, or is about to get, from budgets; raises `Refused`."""
+        account = self.admitted.trail.account
+        if account is not None:
+            account.passes(len(data))
 
     def end(self, code: int, reason: bytes = b"", *, upstream: bytes = b"", client: bytes = b"") -> Bytes:
         """Close both sides; the client learns why."""

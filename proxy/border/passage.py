@@ -13,6 +13,7 @@ import asyncio
 import ssl
 from typing import Final
 
+from proxy.admission.accounts import Account
 from proxy.admission.admit import Tunnel
 from proxy.admission.admitted import searched
 from proxy.admission.destination import normalise
@@ -60,9 +61,13 @@ class Passage:
 
     async def open(self) -> None:
         """Count the tunnel as a request, and dial a checked address; raises `Refused`."""
-        budgets = self._border.services.budgets
-        budgets.begin(self._tunnel.caller)
+        services, caller = self._border.services, self._tunnel.caller
+        budgets = services.budgets
+        budgets.begin(caller)
         try:
+            if found := services.view(caller).budgets:
+                self._trail.account = Account(budgets.accounts, caller, found, self._trail.near)
+                self._trail.account.begin(())
             self._up = await self._border.pool.bare(self._tunnel.target, self._tunnel.caller)
         except BaseException:
             budgets.end(self._tunnel.caller)
@@ -104,8 +109,8 @@ class Passage:
             raise Refused(Refusal("authority_mismatch"))
         self._trail.record("tunnel")
         loop = asyncio.get_running_loop()
-        ways = ((client, up, limits.body_bytes), (up, client, None))
-        pumps = [loop.create_task(_pump(source, sink, limit)) for source, sink, limit in ways]
+        ways, account = ((client, up, limits.body_bytes), (up, client, None)), self._trail.account
+        pumps = [loop.create_task(_pump(source, sink, limit, account)) for source, sink, limit in ways]
         try:
             await asyncio.gather(*pumps)
         finally:
@@ -150,7 +155,7 @@ class Passage:
             self.moved()
 
 
-async def _pump(source: Link, sink: Link, limit: int | None) -> None:
+async def _pump(source: Link, sink: Link, limit: int | None, account: Account | None) -> None:
     """Carry one direction to its end; the other goes on, until it ends too."""
     taken = 0
     while True:
@@ -160,6 +165,8 @@ async def _pump(source: Link, sink: Link, limit: int | None) -> None:
             taken += len(data)
             if limit is not None and taken > limit:
                 raise Refused(Refusal("body_too_large"))
+            if account is not None:
+                account.passes(len(data))
             sink.write(data)
             if sink.congested:
                 await sink.drain()

@@ -76,7 +76,7 @@ class Tokens:
         What had to wait is decided anew: the store may have changed, and there is more to search its answer for.
         """
         while (missing := self._fill(admitted)) is not None:
-            await self._wait(admitted, missing)
+            await self._wait(admitted.view, missing)
             await admitted.again()
 
     def _fill(self, admitted: Admitted) -> Grant | None:
@@ -89,20 +89,39 @@ class Tokens:
                 return grant
             kept.caller, kept.used = admitted.caller, now
             if now >= token.renews and kept.task is None and now >= kept.again and _allows(admitted.view, grant):
-                self._begin(kept, grant, admitted)
+                self._begin(kept, grant, admitted.view)
             given.append(Given(grant, token))
         admitted.plan = admitted.plan.given(given)
         return None
 
-    async def _wait(self, admitted: Admitted, grant: Grant) -> None:
-        if not _allows(admitted.view, grant):
+    async def renewed(self, view: View, grant: Grant) -> tuple[Token, tuple[str, ...] | None]:
+        """Have a token made now, and return it with what it is granted; raises `Refused`.
+
+        One that is new is returned as it is (see `DOUBT`); until there is another one, it goes on to be used.
+        """
+        now = self.clock()
+        kept = self._kept.setdefault(grant.identity, Kept(view.caller, now))
+        live = kept.live
+        if live is None or now >= live.ends - LAST or (now >= live.made + DOUBT and self._room(kept, now)):
+            await self._wait(view, grant)
+        if kept.live is None:
+            raise Refused(Refusal("token_unavailable", grant.name))
+        return kept.live, kept.granted
+
+    @staticmethod
+    def _room(kept: Kept, now: float) -> bool:
+        """Whether one more token may be searched for beside those before it whose time is not over."""
+        return sum(each.ends > now for each, _ in kept.elder) < ELDER
+
+    async def _wait(self, view: View, grant: Grant) -> None:
+        if not _allows(view, grant):
             raise Refused(Refusal("token_blocked", grant.name))
         now = self.clock()
-        kept = self._kept.setdefault(grant.identity, Kept(admitted.caller, now))
+        kept = self._kept.setdefault(grant.identity, Kept(view.caller, now))
         if kept.task is None:
             if kept.refusal is not None and now < kept.again:
                 raise Refused(kept.told(grant.name, now))
-            self._begin(kept, grant, admitted)
+            self._begin(kept, grant, view)
         if (task := kept.task) is not None:
             await asyncio.shield(task)
         if kept.refusal is not None:
@@ -116,7 +135,7 @@ class Tokens:
             token = given.token if isinstance(given, Given) else None
             if kept is None or token is None or kept.live is not token or now < token.made + DOUBT:
                 continue
-            if sum(each.ends > now for each, _ in kept.elder) < ELDER:
+            if self._room(kept, now):
                 kept.retire(now)
 
     # for searches
@@ -179,9 +198,9 @@ class Tokens:
         for result in RESULTS:
             yield "token_calls", (result,), self._ended[result]
 
-    def _begin(self, kept: Kept, grant: Grant, admitted: Admitted) -> None:
+    def _begin(self, kept: Kept, grant: Grant, view: View) -> None:
         """Begin; it goes on without the request that happened to start it."""
-        task = asyncio.get_running_loop().create_task(self._made(kept, grant, admitted.view))
+        task = asyncio.get_running_loop().create_task(self._made(kept, grant, view))
         kept.task = task
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -221,7 +240,7 @@ class Tokens:
         if self._shelf is not None and locker is not None:
             self._shelf.put(grant.identity, shelved)
         self._use(kept, self._token(grant.identity, shelved, locker or self._locker))
-        kept.refusal, kept.failures, kept.again = None, 0, 0.0
+        kept.refusal, kept.failures, kept.again, kept.granted = None, 0, 0.0, answered.granted
 
     def _use(self, kept: Kept, token: Token) -> None:
         now = self.clock()
@@ -229,7 +248,7 @@ class Tokens:
             kept.elder.append((token, token.ends))
         else:
             kept.retire(now)
-            kept.live = token
+            kept.live, kept.granted = token, None
         self._remark(kept)
         self._changed()
 

@@ -21,11 +21,6 @@ MAX_NAMES = 100
 """How many carried names are kept of a request, or of all messages of a WebSocket: they are the client's text."""
 
 
-def misplaced_code(grant: Grant) -> str:
-    """Return the code for what is not written as it is, where only such is."""
-    return "token_misplaced" if grant.credential.traded else "signing_key_misplaced"
-
-
 @dataclass(slots=True)
 class Budget:
     """How many bytes injection may add to a request. The head is counted apart: it may be written after the body.
@@ -93,8 +88,8 @@ class Editor:
             return None
         if not decision.credential.written:
             if surface in _SUBMITTED:  # as in a POST policy, a form of Signature Version 2
-                raise Refused(Refusal(misplaced_code(decision), name))
-            self._carry(name, misplaced_code(decision))
+                raise Refused(Refusal(decision.credential.misplaced, name))
+            self._carry(name, decision.credential.misplaced)
             return None
         try:
             raw = decision.open().reveal()

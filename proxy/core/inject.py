@@ -15,7 +15,7 @@ from itertools import chain
 from typing import Final
 
 from proxy.core import sigv4
-from proxy.core.edit import Budget, misplaced_code
+from proxy.core.edit import Budget
 from proxy.core.encoding import WIDEST, NotEncodable, encode
 from proxy.core.found import Found, search, splice
 from proxy.core.limits import DEFAULT, Limits
@@ -230,7 +230,7 @@ def _misused(grant: Grant, *, scope: bool, trailer: bool) -> Refusal | None:
     """Say what is wrong with a text where a key belongs, or a key where a text does. A variable is public."""
     if grant.credential.written or (grant.credential.traded and not trailer):
         return Refusal("signing_key_needed", grant.name) if scope and grant.kind is Kind.SECRET else None
-    return None if scope and not trailer else Refusal(misplaced_code(grant), grant.name)
+    return None if scope and not trailer else Refusal(grant.credential.misplaced, grant.name)
 
 
 def cut_hint(head: Head) -> bool:

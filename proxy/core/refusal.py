@@ -167,6 +167,12 @@ CODES: Final[dict[str, Code]] = {
         "and its lifetime.",
         "Wait for the time in Retry-After; if it lasts, check the secret's parameters and the provider's status.",
     ),
+    "test_unsupported": Code(
+        422,
+        "Not tested here",
+        "The secret is not traded for tokens, so there is none to make.",
+        "Test an AWS key with `egret secret test`, and a text by a request to its API.",
+    ),
     "method_not_allowed": Code(
         405,
         "Method not allowed",
@@ -183,7 +189,15 @@ CODES: Final[dict[str, Code]] = {
         403,
         "Session not shown",
         "A session is shown to its own code alone, not to pages or through relays.",
-        "Send GET with the header Egret-Session: 1, and no body, Origin, Via, Forwarded or X-Forwarded-*.",
+        "Send GET with the header Egret-Session: 1 (to an identity endpoint: the header of its cloud), and no body, "
+        "Origin, Via, Forwarded or X-Forwarded-*.",
+    ),
+    "identity_unknown": Code(
+        404,
+        "Not one identity",
+        "An identity endpoint was asked for what no secret of the session is for, or more than one.",
+        "Store a secret of the cloud's kind with the scope or resource that is asked for; where there are several, "
+        "name one, or declare one for the session (egret run --secret).",
     ),
     "unsupported_encoding": Code(
         415,
@@ -209,11 +223,23 @@ CODES: Final[dict[str, Code]] = {
         "The session or its dataset has used its budget of requests.",
         "Wait for the time in Retry-After, or open a session with a larger budget.",
     ),
+    "budget_exhausted": Code(
+        429,
+        "Budget exhausted",
+        "A budget of the dataset is used up: its own, or one of the session, its consumer or the secret.",
+        "Wait for the time in Retry-After where there is one; else ask who runs the dataset for more: egret budget ls.",
+    ),
     "origin_not_allowed": Code(
         403,
         "Origin not allowed",
         "The request does not come from a page that the session was opened for.",
         "List the page's origin in the session's origins; a sandboxed frame without allow-same-origin is null.",
+    ),
+    "host_unknown": Code(
+        421,
+        "Host name not known",
+        "The gateway was asked by a host name that is none of its own.",
+        "Ask the operator to set gateway.public_url, or to add the name to gateway.host_names.",
     ),
     "navigation_not_allowed": Code(
         403,
@@ -281,6 +307,8 @@ class Refusal:
             "request_id": request_id,
             "error": {"message": f"{code.detail} {code.hint}", "code": self.code},  # where most SDKs look
         }
+        if self.code == "identity_unknown":  # where those of Azure look
+            members |= {"statusCode": self.status, "message": f"{code.detail} {code.hint}"}
         if self.secret is not None:
             members["secret"] = self.secret
         return json.dumps(members, separators=(",", ":")).encode()

@@ -46,10 +46,11 @@ class Asked(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """A token, and the seconds that it lives."""
+    """A token, and the seconds that it lives. `granted`: those of the `scopes` that it is for; None: it is not said."""
 
     token: SecretValue
     seconds: int
+    granted: tuple[str, ...] | None = None
 
 
 class Unfit(Exception):
@@ -141,7 +142,25 @@ def read(credential: Credential, status: int, body: bytes, now: float) -> Answer
     bearer = app or identity or str(found.get("token_type")).lower() == "bearer"
     if not bearer or type(seconds) is not int or not SHORTEST <= seconds <= LONGEST:
         raise Unfit
-    return Answered(SecretValue(token.encode()), seconds)
+    return Answered(SecretValue(token.encode()), seconds, _granted(credential, found))
+
+
+def scopes(credential: Credential) -> tuple[str, ...]:
+    """Return what tokens are asked for, in words: scopes, or an app's permissions; none where that is not said."""
+    said = credential.parameters
+    return tuple(said.get("permissions", ()) if credential.kind == GITHUB_APP else str(said.get("scope", "")).split())
+
+
+def _granted(credential: Credential, found: Mapping[str, object]) -> tuple[str, ...] | None:
+    """Return what of `scopes` an answer grants. What else it says is not repeated: it could hold the credential."""
+    said = found.get("permissions" if credential.kind == GITHUB_APP else "scope")
+    if isinstance(said, dict):
+        words = [f"{name}:{level}" for name, level in said.items()]
+    elif isinstance(said, str):
+        words = said.split()
+    else:
+        return None
+    return tuple(each for each in scopes(credential) if each in words)
 
 
 def _left(moment: str, now: float) -> int:

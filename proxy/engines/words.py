@@ -32,6 +32,6 @@ def told(refusal: Refusal, request_id: str) -> tuple[Fields, bytes]:
         fields = (*fields, *CHALLENGES)
     elif refusal.status == 405:
         fields = (*fields, ALLOW if refusal.allow is None else (b"Allow", refusal.allow))
-    elif refusal.status == 429 or refusal.retry_after is not None:
-        fields = (*fields, (b"Retry-After", b"%d" % (refusal.retry_after or 1)))
+    elif refusal.retry_after is not None:  # a budget without a period has no time to wait for
+        fields = (*fields, (b"Retry-After", b"%d" % refusal.retry_after))
     return fields, body

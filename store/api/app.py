@@ -11,6 +11,7 @@ from store.api import (
     outer,
     pipeline,
     reference,
+    routes_budgets,
     routes_consumers,
     routes_datasets,
     routes_entries,
@@ -36,6 +37,7 @@ def operations() -> list[Operation]:
         *routes_datasets.OPERATIONS,
         *routes_scopes.operations(),
         *routes_entries.operations(),
+        *routes_budgets.OPERATIONS,
         *routes_consumers.OPERATIONS,
         *routes_sessions.OPERATIONS,
         *routes_keys.OPERATIONS,
@@ -47,7 +49,7 @@ def operations() -> list[Operation]:
 
 def build(state: State, *mounts: Mount) -> web.Application:
     """Return the application, with what else is mounted on it; `server.Runner` serves it."""
-    app = web.Application(client_max_size=MAX_BODY)
+    app = web.Application(client_max_size=MAX_BODY, middlewares=[outer.asked_by_name(state.names)])
     app[outer.METRICS] = state.metrics
     listed = operations()
     state.described = cache(lambda: _describe(listed, state.urls.admin))

@@ -14,9 +14,11 @@ import traceback
 from collections.abc import Awaitable, Callable, Iterator
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from store.api import problem
 from store.api.metrics import Metrics
+from store.authorities import OwnNames
 from store.errors import StoreError
 
 LOG = logging.getLogger("egret.admin")
@@ -95,6 +97,22 @@ def wrap(handler: Handler, traffic: Traffic) -> Handler:
         return answer
 
     return handle
+
+
+def asked_by_name(names: OwnNames) -> Middleware:
+    """Return the check that every request passes before its handler: one that names another host is not for us.
+
+    A stranger's page can have its name point here, and would then be of our origin.
+    """
+
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        given = request.headers.getall("Host", [])
+        if len(given) != 1 or not names.has(given[0]):
+            raise problem.Fault("host_unknown")
+        return await handler(request)
+
+    return check
 
 
 def new_id() -> str:

@@ -67,6 +67,7 @@ CODES: Mapping[str, tuple[int, str]] = {
     "body_too_large": (413, "The body is over the limit."),
     "unsupported_media_type": (415, "Send application/json in UTF-8, without Content-Encoding."),
     "expectation_failed": (417, "Only Expect: 100-continue is known."),
+    "host_unknown": (421, "This host name is none of ours; set admin.public_url, or add it to admin.host_names."),
     "invalid": (422, "The request breaks a rule; see errors."),
     "idempotency_key_reused": (422, "This Idempotency-Key was used for another request; take a new one."),
     "rate_limited": (429, "Too many requests; wait as Retry-After says."),
@@ -125,7 +126,8 @@ def of_store(error: errors.StoreError, request_id: str) -> web.Response:
         return response(Fault("internal"), request_id)
     problems = error.problems if isinstance(error, errors.Invalid) else ()
     if problems and all(each.code in _OF_STATE for each in problems):
-        return response(Fault("conflict", problems=problems), request_id)
+        fault = Fault("conflict", problems=problems, detail="What is stored forbids this; see errors.")
+        return response(fault, request_id)
     return _answer(status, document(status, error.code, error.detail, request_id, problems), headers_for(status))
 
 

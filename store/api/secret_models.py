@@ -58,7 +58,7 @@ Binding = Annotated[
         description="Of `sealed`: SHA-256 of HPKE's info in hex. With it, what was sealed for another version is told.",
     ),
 ]
-Note = Literal["value_short", "whitespace_edges", "looks_like_placeholder"]
+Note = Literal["value_short", "whitespace_edges", "looks_like_placeholder", "looks_like_address"]
 Noted = Annotated[
     list[Note], Field(max_length=8, description="Of `sealed`: warnings that only the client could see to give.")
 ]

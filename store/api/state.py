@@ -15,6 +15,7 @@ from store.api.page import Cursors
 from store.api.problem import Fault
 from store.api.readiness import Readiness
 from store.api.uploads import Uploads
+from store.authorities import OwnNames
 from store.errors import NotAuthenticated
 from store.vault import Vault
 from store.vault.keeper import Keeper
@@ -27,6 +28,8 @@ class Urls:
     admin: str
     proxy: str
     gateway: str
+    names: tuple[str, ...] = ()
+    """Further host names of the first door (`admin.host_names`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,7 @@ class State:
         self.vault = vault
         self.data = data
         self.urls = urls
+        self.names = OwnNames(urls.admin, urls.names)
         self.desk = Desk()
         self.keeper = Keeper(vault, self.desk.writer, data)
         self.metrics = Metrics()

@@ -5,6 +5,7 @@ POST is checked for where it comes from (`guard`), the cookie is SameSite=Strict
 be framed. Why a stored text cannot act: everything is escaped, there is no script, and the policy allows none.
 
     logins   who is logged in, in memory: an opaque cookie to the id of a live API key
+    confirming  the key asked again, before keys or members change
     once     what waits for the page after a form: a token, a key, what was done; sealed to that cookie
     names    ids to names; activity: rows of the log in words; lists: parts of lists, with signed cursors
     guard    same-origin check, form reading; multipart reads forms with files

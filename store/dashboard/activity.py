@@ -16,6 +16,7 @@ _USES: Final = {
     "use:tunnel": "tunnel",
     "use:token": "traded for a token",
     "use:unasked": "seen unasked",
+    "use:budget": "near a budget's end",
     "use:end": "ended",
 }
 _DEEDS: Final = {
@@ -28,6 +29,8 @@ _DEEDS: Final = {
     "sessions:revoke": "revoked a session",
     "keys:write": "changed keys",
     "keys:authenticate": "tried a key",
+    "keys:logout": "logged out everywhere",
+    "keys:sign_in": "signed in",
     "keys:report": "reported a key",
     "members:write": "changed members",
     "audit:acknowledge": "accepted a gap",

@@ -1,11 +1,14 @@
 """Adds the dashboard to the application."""
 
+from typing import TYPE_CHECKING
+
 from aiohttp import web
 
 from store.api.state import State
 from store.dashboard import (
     routes_ask,
     routes_audit,
+    routes_budgets,
     routes_consumers,
     routes_datasets,
     routes_entries,
@@ -16,20 +19,32 @@ from store.dashboard import (
     routes_scopes,
     routes_sessions,
     routes_start,
+    routes_trial,
 )
+from store.dashboard.confirming import AGAIN, START, confirmed
 from store.dashboard.logins import Logins
 from store.dashboard.visit import Page, Visit, handler
 from store.errors import NotFound
+
+if TYPE_CHECKING:
+    from store.dashboard.provider import Client
 
 _SCOPES = ("/shared", "/projects/{project}", "/projects/{project}/datasets/{dataset}")
 _KIND = "{kind:secrets|variables}"
 _VERB = "{verb:disable|enable|delete}"
 
 
-def mount(app: web.Application, state: State) -> None:
-    """Add pages and the actions of their forms."""
+def mount(app: web.Application, state: State, client: "Client | None" = None) -> None:
+    """Add pages and the actions of their forms; `client` is what we are to an identity provider, if there is one."""
     logins = Logins(secure=state.urls.admin.startswith("https:"))
-    routes_login.add(app, state, logins)
+    routes_login.add(app, state, logins, "" if client is None else START)
+    if client is not None:
+        from store.dashboard.provider import Provider  # noqa: PLC0415  # a client of HTTP, which few need
+        from store.dashboard.routes_sign_in import SignIn  # noqa: PLC0415
+
+        sign_in = SignIn(state, logins, Provider(client))
+        sign_in.add(app)
+        app.router.add_get(AGAIN, handler(state, logins, sign_in.again))
     for path, show, action in _uploads():
         app.router.add_route("POST", f"/dashboard{path}", handler(state, logins, show, upload=action))
     for method, path, show in _routes():
@@ -42,38 +57,43 @@ def _routes() -> list[tuple[str, str, Page]]:
         ("GET", "/", routes_scopes.home),
         ("GET", f"{dataset}/sessions/", routes_sessions.sessions_tab),
         ("GET", f"{dataset}/ask/", routes_ask.ask_page),
+        ("POST", f"{dataset}/{{kind:secrets}}/{{name}}/test", routes_trial.try_entry),
         ("POST", f"{dataset}/sessions", routes_sessions.open_session),
         ("GET", f"{dataset}/sessions/{{session}}/", routes_sessions.session_page),
+        ("GET", f"{dataset}/budgets/", routes_budgets.budgets_tab),
+        ("POST", f"{dataset}/budgets", routes_budgets.set_budget),
+        ("POST", f"{dataset}/budgets/remove", routes_budgets.remove_budget),
         ("GET", "/start/", routes_start.start_page),
         ("POST", "/start", routes_start.start),
         ("GET", f"{dataset}/sessions/{{session}}/watch/", routes_start.watch),
         ("POST", f"{dataset}/sessions/end", routes_leak.end_sessions),
         ("POST", f"{dataset}/sessions/{{session}}/revoke", routes_sessions.revoke_session),
         ("GET", "/keys/", routes_keys.keys),
-        ("POST", "/keys/", routes_keys.create_key),
+        ("POST", "/keys/", confirmed(routes_keys.create_key)),
         ("GET", "/keys/{key}/", routes_keys.key_page),
         ("GET", "/keys/{key}/leak/", routes_leak.key_leak),
         ("POST", "/keys/{key}/revoke", routes_keys.revoke_key),
         ("POST", "/keys/{key}/compromised", routes_keys.compromised),
-        ("POST", "/keys/{key}/permission", routes_keys.change_key),
-        ("POST", "/keys/{key}/rotate", routes_keys.rotate_key),
+        ("POST", "/keys/{key}/permission", confirmed(routes_keys.change_key)),
+        ("POST", "/keys/{key}/rotate", confirmed(routes_keys.rotate_key)),
         ("POST", "/keys/{key}/sessions/end", routes_keys.end_sessions),
         ("GET", "/audit/", routes_audit.audit),
         ("GET", "/audit/{kind:csv|jsonl}", routes_audit.export),
         ("POST", "/audit/verify", routes_audit.verify),
         ("POST", "/audit/gaps/{gap}/acknowledge", routes_audit.acknowledge),
         ("GET", "/members/", routes_members.members),
-        ("POST", "/members/", routes_members.add_member),
-        ("POST", "/members/{member}/role", routes_members.set_role),
+        ("POST", "/members/", confirmed(routes_members.add_member)),
+        ("POST", "/members/{member}/role", confirmed(routes_members.set_role, routes_members.gives_role)),
         ("POST", "/members/{member}/remove", routes_members.remove_member),
         ("POST", "/groups/", routes_members.create_group),
-        ("POST", "/groups/{group}/members", routes_members.join_group),
+        ("POST", "/groups/{group}/members", confirmed(routes_members.join_group)),
         ("POST", "/groups/{group}/members/{member}/leave", routes_members.leave_group),
         ("POST", "/groups/{group}/delete", routes_members.delete_group),
         ("GET", "/projects/{project}/consumers/", routes_scopes.consumers_tab),
         ("POST", "/projects/{project}/consumers", routes_consumers.declare),
         ("POST", "/projects/{project}/consumers/{consumer}/delete", routes_consumers.delete),
         ("POST", "/logout", routes_login.logout),
+        ("POST", "/logout/everywhere", routes_login.logout_everywhere),
     ]
     for scope in _SCOPES:
         entry = f"{scope}/{_KIND}/{{name}}"

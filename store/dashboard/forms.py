@@ -18,7 +18,8 @@ from store.records import EntryInfo
 KEPT = (
     "name", "hosts", "environment", "description", "label", "origins", "project", "email", "id", "secrets", "groups",
     "consumer", "provider", "access", "actions", "projects", "datasets", "sources", "consumers", "member", "say",
-    "immutable", "rotate_after", "role", "permission", "secret", "kind", "parameters", *FIELDS,
+    "immutable", "rotate_after", "role", "permission", "secret", "kind", "parameters",
+    "of", "unit", "per", "hard", "soft", *FIELDS,
 )  # fmt: skip
 """Fields that a refused form shows again."""
 

@@ -2,6 +2,9 @@
 
 The key itself is not kept. Each request asks the vault anew whether the key lives and what it may do, so revoking or
 narrowing a key reaches its logins at once. In memory: a restart logs everybody out.
+
+A login is confirmed for some minutes by showing the key, as the login itself does: what would outlast an open browser
+in strange hands (a key, a role) is only done meanwhile.
 """
 
 import hashlib
@@ -11,10 +14,12 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from store.access import Principal
 from store.dashboard.once import Once
 
 IDLE = 30 * 60.0
 LONGEST = 12 * 3600.0
+CONFIRMED = 10 * 60.0
 MAX_LOGINS = 10_000
 
 
@@ -23,9 +28,23 @@ class Login:
     """One login. Times are monotonic seconds."""
 
     key: str
+    era: int
+    """Of the principal's logins; one of an era before is over."""
     began: float
     seen: float
+    confirmed: float
+    subject: str = ""
+    """Who the identity provider said it was; "" where a key was shown."""
     once: Once = field(default_factory=Once)
+
+    @property
+    def lately(self) -> bool:
+        """Whether it was confirmed within the last minutes."""
+        return time.monotonic() - self.confirmed < CONFIRMED
+
+    def confirm(self) -> None:
+        """Take note that the key was shown, or that the person signed in anew."""
+        self.confirmed = time.monotonic()
 
 
 class Logins:
@@ -37,23 +56,22 @@ class Logins:
         self._secure = secure
         self._open: dict[str, Login] = {}
 
-    def begin(self, key: str, answer: web.StreamResponse) -> None:
-        """Log the key in: a fresh cookie, whatever was sent, so that none can be planted beforehand."""
+    def begin(self, principal: Principal, answer: web.StreamResponse, subject: str = "") -> None:
+        """Log a key in: a fresh cookie, whatever was sent, so that none can be planted beforehand."""
         now = time.monotonic()
         self._forget(now)
         token = secrets.token_urlsafe(32)
-        self._open[_hash(token)] = Login(key, now, now)
+        self._open[_hash(token)] = Login(principal.key, principal.logins_era, now, now, now, subject)
         answer.set_cookie(
             self._name, token, path="/", httponly=True, secure=self._secure, samesite="Strict", max_age=int(LONGEST)
         )
 
-    def key_of(self, request: web.Request) -> str | None:
-        """Return the id of the key that the request is logged in with."""
+    def find(self, request: web.Request) -> Login | None:
+        """Return the login of a request, which is used by that."""
         _, login = self._of(request)
-        if login is None:
-            return None
-        login.seen = time.monotonic()
-        return login.key
+        if login is not None:
+            login.seen = time.monotonic()
+        return login
 
     def keep(self, request: web.Request, slot: str, text: str) -> None:
         """Keep a text for a page that this login is sent to (`Once`)."""

@@ -14,7 +14,13 @@ from store.model import Scope
 from store.records import SessionInfo
 from store.vault import Vault
 
-_KNOWN = {"": "nobody", "init": "the setup of this store", "anyone": "who had the key", "key:local": "the operator"}
+_KNOWN = {
+    "": "nobody",
+    "init": "the setup of this store",
+    "anyone": "who had the key",
+    "key:local": "the operator",
+    "sign-in": "a sign-in",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,23 @@ _PLACES: Final[Mapping[Location, str]] = {
 }
 
 
+_MADE: Final = {
+    "token_misplaced": (
+        "It is traded for a token, which stands in headers and the URL alone.",
+        "Move the placeholder into a header such as Authorization.",
+    ),
+    "token_blocked": (
+        "The dataset's egress list does not let its token endpoint through.",
+        "Whoever may change the dataset can add the endpoint to its egress list.",
+    ),
+    "signing_key_misplaced": (
+        "It signs: its placeholder is the access key id in the header Authorization, or in a presigned URL.",
+        "Give the placeholder to the SDK as the access key id.",
+    ),
+}
+"""Of what is not written as it is: why not, and what would change it."""
+
+
 async def ask_page(visit: Visit) -> web.Response:
     """Show the form, and the verdict where something was asked."""
     asked = {name: text for name in FIELDS if (text := visit.request.query.get(name, "").strip())}
@@ -50,7 +67,9 @@ async def ask_page(visit: Visit) -> web.Response:
 def verdict(decision: Decision) -> str:
     """Return the answer in a line."""
     if decision.allowed:
-        return "Yes: the value is put in, and the request goes on."
+        done = decision.credential
+        what = "the value is put in" if done.written else "a token is put in" if done.traded else "it is signed"
+        return f"Yes: {what}, and the request goes on."
     if decision.carried:
         return "No value is put in: the placeholder goes on as it is written."
     return "No: the request is refused."
@@ -66,6 +85,8 @@ def because(decision: Decision) -> str:
         return f"The dataset's egress list does not let any request through to {host}."
     if decision.code == Denial.UNKNOWN:
         return "There is no secret of this name here that you may see and a session of yours could use."
+    if decision.code in _MADE:
+        return _MADE[decision.code][0]
     preset = preset_of(host.host)
     return {
         Obstacle.CLEARTEXT: f"It has no rules, and goes nowhere without TLS: {host}.",
@@ -80,6 +101,8 @@ def because(decision: Decision) -> str:
 
 def remedy(decision: Decision) -> str:
     """Say what would change it; "" where nothing has to."""
+    if decision.code in _MADE:
+        return _MADE[decision.code][1]
     return {
         "": "",
         "destination_blocked": "Whoever may change the dataset can add the host to its egress list.",

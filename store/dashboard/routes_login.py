@@ -5,10 +5,9 @@ from typing import Any
 
 from aiohttp import web
 
-from store.api.outer import REQUEST_ID
-from store.api.pipeline import admit
 from store.api.problem import Fault
 from store.api.state import State
+from store.dashboard.confirming import shown
 from store.dashboard.guard import read_form, same_origin
 from store.dashboard.logins import Logins
 from store.dashboard.view import asset, page, see_other
@@ -19,11 +18,11 @@ _NOBODY: Mapping[str, Any] = {"me": None, "told": None, "here": "", "link": link
 """What a page shows that needs no login."""
 
 
-def add(app: web.Application, state: State, logins: Logins) -> None:
-    """Add the routes that need no login."""
+def add(app: web.Application, state: State, logins: Logins, sign_in: str) -> None:
+    """Add the routes that need no login; `sign_in` is where one signs in at a provider, "" where there is none."""
 
     async def form(_: web.Request) -> web.Response:
-        return page("login", **_NOBODY, fault="")
+        return page("login", **_NOBODY, fault="", sign_in=sign_in)
 
     async def login(request: web.Request) -> web.Response:
         try:
@@ -31,7 +30,7 @@ def add(app: web.Application, state: State, logins: Logins) -> None:
             return await _login(request, state, logins)
         except NotAuthenticated:
             fault = "This key is unknown, expired or revoked."
-            return page("login", status=401, **_NOBODY, fault=fault)
+            return page("login", status=401, **_NOBODY, fault=fault, sign_in=sign_in)
         except (StoreError, Fault) as error:
             return failure(error, request)
 
@@ -53,17 +52,9 @@ def add(app: web.Application, state: State, logins: Logins) -> None:
 
 
 async def _login(request: web.Request, state: State, logins: Logins) -> web.Response:
-    address = request.remote or ""
-    key = (await read_form(request)).text("key")
-    noted = not state.failures.look(address)
-    try:
-        verb = state.vault.keys.authenticate
-        principal = await state.desk.read(verb, key, source=address, request_id=request[REQUEST_ID], note=noted)
-    except NotAuthenticated:
-        admit(state.failures.take(address))
-        raise
+    principal = await shown(state, request, (await read_form(request)).text("key"))
     answer = see_other(HOME)
-    logins.begin(principal.key, answer)
+    logins.begin(principal, answer)
     return answer
 
 
@@ -72,3 +63,9 @@ async def logout(visit: Visit) -> web.Response:
     answer = see_other(LOGIN)
     visit.logins.end(visit.request, answer)
     return answer
+
+
+async def logout_everywhere(visit: Visit) -> web.Response:
+    """End every login of the visitor: at other browsers, and at other stores."""
+    await visit.write(visit.state.vault.keys.end_logins)
+    return await logout(visit)

@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from store.dashboard.forms import trouble
+from store.dashboard.guard import Form
 from store.dashboard.routes_scopes import EVERY, Trouble
 from store.dashboard.visit import Visit
 from store.errors import Conflict, Forbidden, Invalid
@@ -54,6 +55,11 @@ async def set_role(visit: Visit) -> web.Response:
     except _REFUSED as error:
         return await members(visit, trouble(visit, "members", error))
     return visit.done(MEMBERS, "The role counts from the next request on.")
+
+
+def gives_role(form: Form) -> bool:
+    """Whether the form gives a role, and takes none away."""
+    return bool(form.text("role"))
 
 
 async def remove_member(visit: Visit) -> web.Response:

@@ -93,6 +93,7 @@ def _tabs(visit: Visit) -> Sequence[tuple[str, str, str]]:
         ("variables", "variables/", "Variables", "variables:read" in can),
         ("consumers", "consumers/", "Consumers", scope.level == "project" and "consumers:read" in can),
         ("sessions", "sessions/", "Sessions", bool(scope.dataset) and "sessions:read" in can),
+        ("budgets", "budgets/", "Budgets", bool(scope.dataset) and "datasets:read" in can),
         ("settings", "settings/", "Settings", True),
     ]
     return [(name, place, words) for name, place, words, shown in tabs if shown]

@@ -131,16 +131,18 @@ def handler(
 
 
 async def _principal(state: State, logins: Logins, request: web.Request) -> Principal | None:
-    key = logins.key_of(request)
-    if key is None:
+    login = logins.find(request)
+    if login is None:
         return None
     try:
         verb = state.vault.keys.resume
-        found = await state.desk.read(verb, key, source=request.remote or "", request_id=request[REQUEST_ID])
+        found = await state.desk.read(verb, login.key, source=request.remote or "", request_id=request[REQUEST_ID])
     except NotAuthenticated:
         return None
-    request[KEY_ID] = key
-    admit(state.keys.take(key))
+    if found.logins_era != login.era:
+        return None
+    request[KEY_ID] = login.key
+    admit(state.keys.take(login.key))
     return found
 
 

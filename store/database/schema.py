@@ -24,15 +24,15 @@ def _count(name: str, *, null: bool = False) -> "Column[int]":
     return Column(name, Number, nullable=null)
 
 
+def _place() -> "list[Column[str]]":
+    return [_text(name) for name in ("organisation", "project", "dataset")]
+
+
 _time = _count
 
 
 head = Table(
-    "head",
-    metadata,
-    Column("id", Small, primary_key=True),
-    _text("body"),
-    Column("signature", Octets, nullable=False),
+    "head", metadata, Column("id", Small, primary_key=True), _text("body"), Column("signature", Octets, nullable=False)
 )
 
 nodes = Table("nodes", metadata, Column("path", Words, primary_key=True), Column("body", Octets, nullable=False))
@@ -101,9 +101,7 @@ entries = Table(
     "entries",
     metadata,
     Column("id", Words, primary_key=True),
-    _text("organisation"),
-    _text("project"),
-    _text("dataset"),
+    *_place(),
     _text("kind"),
     _text("name"),
     _text("environment"),
@@ -154,9 +152,7 @@ sessions = Table(
     "sessions",
     metadata,
     Column("id", Words, primary_key=True),
-    _text("organisation"),
-    _text("project"),
-    _text("dataset"),
+    *_place(),
     _time("created_at"),
     _time("expires_at"),
     _time("last_used_at", null=True),
@@ -225,9 +221,7 @@ group_members = Table(
 shares = Table(
     "shares",
     metadata,
-    _text("organisation"),
-    _text("project"),
-    _text("dataset"),
+    *_place(),
     _text("groups"),
     PrimaryKeyConstraint("organisation", "project", "dataset"),
 )
@@ -247,9 +241,7 @@ audit = Table(
     metadata,
     Column("seq", Number, primary_key=True, autoincrement=False),
     _time("at"),
-    _text("organisation"),
-    _text("project"),
-    _text("dataset"),
+    *_place(),
     _text("action"),
     _text("outcome"),
     _text("body"),
@@ -269,14 +261,7 @@ marks = Table(
 """Repeatable requests (Idempotency-Key): `body` is the answer, as `signature` says; that is null until it is known."""
 Index("ix_marks_created_at", marks.c.created_at)
 
-spooled = Table(
-    "spooled",
-    metadata,
-    _text("spool"),
-    _count("seq"),
-    _text("body"),
-    PrimaryKeyConstraint("spool", "seq"),
-)
+spooled = Table("spooled", metadata, _text("spool"), _count("seq"), _text("body"), PrimaryKeyConstraint("spool", "seq"))
 """Lines of use from data planes that share no disk with a store; taken into `audit`, and deleted with that."""
 
 spools = Table(
@@ -288,6 +273,20 @@ spools = Table(
     Column("signature", Octets, nullable=False),
 )
 """Up to which line each was taken in, signed: a row that says more than was taken would hide lines of use."""
+
+spendings = Table(
+    "spendings",
+    metadata,
+    Column("id", Words, primary_key=True),
+    _text("organisation"),
+    _text("project"),
+    _text("dataset"),
+    _text("body"),
+    _time("over_at", null=True),
+    Column("signature", Octets, nullable=False),
+)
+"""What was drawn from budgets, signed: shown to people, and never asked by who counts."""
+Index("ix_spendings_scope", spendings.c.organisation, spendings.c.project, spendings.c.dataset)
 
 webhooks = Table("webhooks", metadata, Column("id", Words, primary_key=True), _count("seq"))
 """Up to which row of `audit` each was told what it wants; `id` is the hash of its URL."""

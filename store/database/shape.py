@@ -9,6 +9,7 @@ the count is compared in each writing transaction, and what is not ours is put r
 import logging
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import Connection, Table
@@ -80,15 +81,25 @@ def _words(sql: str) -> list[str]:
     return sorted(re.findall(r"\w+", sql.lower()))
 
 
+@cache
+def _wanted() -> tuple[list[tuple[Table, str, dict[str, tuple[str, bool]]]], dict[str, str]]:
+    """Return each table with its statement and columns, and the statements of the indexes: the same for every file."""
+    from sqlalchemy.dialects import sqlite  # noqa: PLC0415  # a store on PostgreSQL has no need of it
+
+    dialect = sqlite.dialect()
+    every = metadata.sorted_tables
+    tables = [(table, str(CreateTable(table).compile(dialect=dialect)), _of(table)) for table in every]
+    ours = [index for table in every for index in table.indexes]
+    return tables, {str(each.name): str(CreateIndex(each).compile(dialect=dialect)) for each in ours} | PARTIAL
+
+
 def _mend(connection: Connection) -> list[str]:
     run = connection.exec_driver_sql
-    ours = [index for table in metadata.sorted_tables for index in table.indexes]
-    indexes = {str(each.name): str(CreateIndex(each).compile(dialect=connection.dialect)) for each in ours} | PARTIAL
+    tables, indexes = _wanted()
     found = _drop_indexes(connection, indexes)
     there = {name.lower(): sql for name, sql in run("SELECT name, sql FROM sqlite_master WHERE type = 'table'")}
-    for table in metadata.sorted_tables:
-        wanted = str(CreateTable(table).compile(dialect=connection.dialect))
-        if _words(there.get(table.name, "")) != _words(wanted) or _columns(connection, table.name) != _of(table):
+    for table, wanted, columns in tables:
+        if _words(there.get(table.name, "")) != _words(wanted) or _columns(connection, table.name) != columns:
             _rebuild(connection, table, wanted, there=table.name in there)
             found.append(f"table {table.name}")
     return found + _make_indexes(connection, indexes)

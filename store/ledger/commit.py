@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 from store.database import rows
 from store.database.engine import Database
 from store.database.proofs import prove
-from store.database.schema import documents, head, nodes
+from store.database.schema import documents, head
 from store.database.schema import history as history_table
 from store.errors import KeyMismatch, Tampered, Unavailable
 from store.keys.keyring import ControlKeys
@@ -33,8 +33,6 @@ _RING = text("SELECT pg_notify(:channel, :revision)")
 MISSED: Final = 15.0
 """Age of the head in seconds from which a store asks its witnesses before it writes: it may have been put back with all
 that it remembers, as a machine's snapshot is."""
-
-
 _ROOT: Final = Scope("default")
 
 
@@ -51,10 +49,12 @@ class Transaction:
         self._recent = recent
         self.mirror = Mirror(connection, now, self.mended)
         root, verifier = bytes.fromhex(last.root), keys.public.verifier
-        self.vouched = Vouched(connection, root, verifier, recent, lambda path: self.mended(_ROOT, path, ["body"]))
+        mended, damaged = (lambda path: self.mended(_ROOT, path, ["body"])), (lambda path: self.damaged(_ROOT, path))
+        self.vouched = Vouched(connection, root, verifier, recent, mended=mended, damaged=damaged)
         """What the head that this transaction started from vouches for."""
         self._drafts: dict[Scope, Draft | None] = {}
         self._documents: dict[str, bytes | None] = {}
+        self._root = last.root
         self._events: list[audit.Event] = []
         self.signature = b""
         """The new head's, once finished."""
@@ -103,8 +103,7 @@ class Transaction:
         """Take a scope away: its manifest and its rows."""
         self._drafts[scope] = None
         self._documents[manifest_key(scope)] = None
-        if self.vouched.hash(stop_key(scope)) is not None:
-            self.drop_document(stop_key(scope))
+        self.drop_document(stop_key(scope))
         self.mirror.forget_scope(scope)
 
     def put_document(self, key: str, body: object) -> None:
@@ -118,6 +117,10 @@ class Transaction:
     def drop_document(self, key: str) -> None:
         """Withdraw a document: after the commit nobody can use its row again."""
         self._documents[key] = None
+
+    def uncover(self, path: str, lost: bytes) -> None:
+        """Put a node that was lost back, below what changed since, and change nothing else; raises `NodeLost`."""
+        self._root = self.vouched.keep(*tree.uncover(self.vouched.node, bytes.fromhex(self._root), path, lost))
 
     def log(self, event: audit.Event) -> None:
         """Add an audit row to this transaction."""
@@ -172,24 +175,17 @@ class Transaction:
         self._recent.alarms.sound(f"damaged, see `egret store repair`: {target} of {scope}")
 
     def _write_documents(self) -> str:
-        if not self._documents:
-            return self._last.root
         # Before the documents are written: a node may have to be made of them as they were.
-        changes = {key: None if body is None else digest(body) for key, body in self._documents.items()}
-        try:
-            root, bodies = tree.update(self.vouched.node, bytes.fromhex(self._last.root), changes)
-        except Tampered as error:
-            raise Unavailable(error.detail) from error
+        hashes = {key: None if body is None else digest(body) for key, body in self._documents.items()}
+        changes = {key: sha256 for key, sha256 in hashes.items() if sha256 or self.vouched.is_there(key)}
+        root, bodies = tree.update(self.vouched.node, bytes.fromhex(self._root), changes, self.vouched.before)
         for key, body in self._documents.items():
             if body is None:
                 rows.remove(self.connection, documents, key=key)
                 continue
             signature = self.keys.writer.sign(DOCUMENT, key.encode(), body)
             rows.put(self.connection, documents, {"key": key}, {"body": body, "signature": signature})
-        for path, node in bodies.items():
-            rows.put(self.connection, nodes, {"path": path}, {"body": node})
-            self._recent.wrote(path, node)
-        return root.hex()
+        return self.vouched.keep(root, bodies)
 
 
 def write_head(connection: Connection, new: Head, keys: ControlKeys) -> bytes:
@@ -215,6 +211,7 @@ class Ledger:
         self.keys = keys
         self.clock = clock
         self._seen: tuple[str, Head] | None = None
+        self._writing: Transaction | None = None
         self._held = False
         """Whether the witnesses were asked since the start."""
         self._recent = Recent()
@@ -226,8 +223,12 @@ class Ledger:
         with self.database.write() as connection:
             last = self.head(connection, lock=True)
             transaction = Transaction(connection, self.keys, last, int(self.clock() * 1000), self._recent)
-            yield transaction
-            new = transaction.finish()
+            self._writing = transaction
+            try:
+                yield transaction
+                new = transaction.finish()
+            finally:
+                self._writing = None
         # Commit, then the mark, then the answer: what somebody was told is never gone without being missed.
         if self._mark is not None and (new.size, new.audit_seq) != (last.size, last.audit_seq):
             self._mark.wrote(new, transaction.signature)
@@ -256,12 +257,7 @@ class Ledger:
 
     def document(self, connection: Connection, key: str) -> bytes | None:
         """Return a document that the head vouches for; raises `Tampered`."""
-        head = self.head(connection)
-
-        def node(path: str, expected: bytes) -> bytes:
-            return self._recent.node(connection, path, expected)
-
-        sha256 = believed_hash(node, head.root, key)
+        sha256 = self.hash(connection, key)
         if sha256 is None:
             return None
         fetch, verifier = (lambda name: rows.read_document(connection, name)), self.keys.public.verifier
@@ -269,13 +265,24 @@ class Ledger:
 
     def manifest(self, connection: Connection, scope: Scope) -> Kept | None:
         """Return a scope's manifest as the head vouches for it; raises `Tampered`."""
-        key, head = manifest_key(scope), self.head(connection)
-        sha256 = believed_hash(lambda path, expected: self._recent.node(connection, path, expected), head.root, key)
+        key = manifest_key(scope)
+        sha256 = self.hash(connection, key)
         if sha256 is None:
             return None
         verifier = self.keys.public.verifier
         fetch = lambda: believed(lambda name: rows.read_document(connection, name), key, sha256, verifier)  # noqa: E731
         return self._recent.manifests.recall(scope, sha256, fetch)
+
+    def hash(self, connection: Connection, key: str) -> str | None:
+        """Return the hash that the head vouches for under a key; raises `NodeLost`.
+
+        A transaction makes nodes that were edited anew on the way.
+        """
+        writing = self._writing
+        if writing is not None and writing.connection is connection:
+            return writing.vouched.hash(key)
+        root = self.head(connection).root
+        return believed_hash(lambda path, expected: self._recent.node(connection, path, expected), root, key)
 
     @property
     def alarms(self) -> Alarms:

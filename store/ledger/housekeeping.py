@@ -6,10 +6,11 @@ from typing import Any
 from sqlalchemy import Select, select
 
 from store.database import rows
-from store.database.schema import api_keys, entries, sessions
+from store.database.schema import api_keys, entries, sessions, spendings
 from store.errors import Tampered
 from store.ledger.commit import Ledger, Transaction
 from store.ledger.lists import Lists
+from store.ledger.spendings import forget_over
 from store.log.audit import Event
 from store.model import Scope
 from store.trust.entry import WINDOW
@@ -26,9 +27,11 @@ def tend(ledger: Ledger) -> int:
         now = int(ledger.clock() * 1000)
         expired = connection.execute(_expired(now)).scalars().all()
         deleted = connection.execute(_deleted(now)).mappings().all()
-    if not expired and not deleted:
+        over = connection.execute(_over(now)).first() is not None
+    if not expired and not deleted and not over:
         return 0
     with ledger.change() as transaction:
+        forget_over(transaction.connection, transaction.now)
         lists = Lists(transaction)
         for session in expired:
             _forget(transaction, lists, session)
@@ -52,6 +55,10 @@ def _forget(transaction: Transaction, lists: Lists, session: str) -> None:
 
 def _expired(now: int) -> Select[Any]:
     return select(sessions.c.id).where(sessions.c.expires_at < now - KEPT).limit(BATCH)
+
+
+def _over(now: int) -> Select[Any]:
+    return select(spendings.c.id).where(spendings.c.over_at < now).limit(1)
 
 
 def _deleted(now: int) -> Select[Any]:

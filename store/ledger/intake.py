@@ -22,6 +22,7 @@ from store.database import rows
 from store.database.cells import MOST
 from store.database.schema import entries, sessions, spooled, spools
 from store.errors import Tampered
+from store.ledger import spendings
 from store.ledger.commit import Ledger, Transaction
 from store.log.audit import Event
 from store.log.lines import Line, parse_line
@@ -81,7 +82,10 @@ class Intake:
         found = ((each, self._place(transaction, each)) for each in sorted({line.session for line in lines}))
         places = {session: place for session, place in found if place is not None}
         for line in lines:
-            transaction.log(_event(line, places[line.session].scope if line.session in places else _told(line)))
+            if line.spent is None:
+                transaction.log(_event(line, places[line.session].scope if line.session in places else _told(line)))
+        drawn = ((line, line.spent) for line in lines if line.spent is not None and line.session in places)
+        spendings.take(transaction, [(places[line.session].scope, spent) for line, spent in drawn])
         _count(transaction.connection, lines, places)
         _end(transaction, {line.session for line in lines if line.event == "end" and is_plain(line.session)})
         return lines
@@ -102,7 +106,7 @@ class Intake:
         return known[1]
 
     def _counted(self, lines: list[Line]) -> int:
-        self.taken.update(line.event for line in lines)
+        self.taken.update(line.event for line in lines if line.spent is None)
         return len(lines)
 
     def waits(self) -> bool:
@@ -132,8 +136,7 @@ def _end(transaction: Transaction, ids: Iterable[str]) -> None:
     """End sessions for all data planes, because one of them says that they are over (`limits.unasked_hits`)."""
     for id_ in sorted(ids):
         rows.remove(transaction.connection, sessions, id=id_)
-        if transaction.vouched.hash(session_key_of(id_)) is not None:  # whether a row lists it or not
-            transaction.drop_document(session_key_of(id_))
+        transaction.drop_document(session_key_of(id_))  # whether a row lists it or not
 
 
 def _fresh(transaction: Transaction, portion: Portion[Line]) -> list[Line]:

@@ -4,6 +4,7 @@ They decide nothing. But a row that is missing hides something from whom it conc
 shows what is not there: each is an alarm, and is put right. What a row counts (uses, last use) is nobody's word.
 """
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from store.checks import is_plain
 from store.database import rows
 from store.database.cells import STRANGE
 from store.database.schema import api_keys, consumers, group_members, groups, member_projects, members, sessions
-from store.errors import Tampered
+from store.errors import NodeLost, Tampered
 from store.ledger.commit import Transaction
 from store.ledger.mirror import FORGED, MISSING
 from store.lineage import Document, carries, document_key, is_group, is_in, member_of, opener_of
@@ -91,7 +92,8 @@ class Lists:
             self._transaction.damaged(Scope("default"), key)
             return
         for each in found:
-            self._mend(each)
+            with contextlib.suppress(Tampered):  # of what it hangs on: said where that is looked at
+                self._mend(each)
 
     def settle(self, kind: str, document: Document) -> None:
         """Write the rows of a document that was put in place just now."""
@@ -170,8 +172,11 @@ def look(buckets: Iterator[int]) -> Callable[[Transaction], None]:
     def work(transaction: Transaction) -> None:
         lists, seen = Lists(transaction), 0
         for number in buckets:
-            for key in transaction.vouched.bucket(number):
-                lists.hold(key)
+            try:
+                for key in transaction.vouched.bucket(number):
+                    lists.hold(key)
+                    seen += 1
+            except NodeLost:  # said by now; what else is in the round is looked at all the same
                 seen += 1
             if seen >= SLICE:
                 break

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Text, delete, func, literal, s
 
 from store.database import rows
 from store.database.cells import STRANGE
-from store.database.schema import entries, shares, versions
+from store.database.schema import entries, shares, spendings, versions
 from store.ledger.columns import entry_columns, scope_columns, scope_row, version_columns
 from store.model import Scope
 from store.trust.entry import EntryState
@@ -95,6 +95,7 @@ class Mirror:
         inside = select(entries.c.id).where(*rows.within(entries, scope))
         self._connection.execute(delete(versions).where(versions.c.entry.in_(inside)))
         self._connection.execute(delete(entries).where(*rows.within(entries, scope)))
+        self._connection.execute(delete(spendings).where(*rows.within(spendings, scope)))
         rows.remove(self._connection, shares, **rows.place(scope))
         table, key = scope_row(scope)
         rows.remove(self._connection, table, **key)

@@ -39,14 +39,19 @@ class Recent:
 
     def node(self, connection: Connection, path: str, expected: bytes) -> bytes:
         """Return a verified node; raises `Tampered`."""
-        with self._lock:
-            cached = self._nodes.look(path)
-        if cached is not None and cached[0] == expected:
-            return cached[1]
+        known = self.remembered(path, expected)
+        if known is not None:
+            return known
         body = tree.checked(rows.read_node(connection, path), expected)
         with self._lock:
             self._nodes.keep(path, (expected, body))
         return body
+
+    def remembered(self, path: str, expected: bytes) -> bytes | None:
+        """Return a node that is remembered."""
+        with self._lock:
+            cached = self._nodes.look(path)
+        return cached[1] if cached is not None and cached[0] == expected else None
 
     def wrote(self, path: str, body: bytes) -> None:
         """Remember a node that was written just now."""

@@ -5,7 +5,7 @@ documents, these for records and envelopes, each by its hash. So a backup of any
 edited does no harm.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from store.trust.signing import DOCUMENT, digest
 class Repaired:
     """What was mended, and what is still not there."""
 
+    heads: int = 0
     nodes: int = 0
     documents: int = 0
     envelopes: int = 0
@@ -45,9 +46,8 @@ def repair(ledger: Ledger, source: Path | None = None) -> Repaired:
     """
     done = Repaired()
     with copy_of(source) as backup:
+        _mend_tree(ledger, backup, done)
         with ledger.database.write() as here:
-            head = ledger.head(here, lock=True)
-            _Mender(ledger, here, backup, done).node("", bytes.fromhex(head.root))
             done.log, lost = mend_log(ledger, here, backup)
             done.left += [lost] if lost else []
         try:
@@ -66,13 +66,33 @@ def repair(ledger: Ledger, source: Path | None = None) -> Repaired:
     return done
 
 
+def _mend_tree(ledger: Ledger, backup: Connection | None, done: Repaired) -> None:
+    """Mend nodes and documents; nodes that were covered, as long as there are such, are put below what came since."""
+    while True:
+        with ledger.database.write() as here:
+            mender = _Mender(ledger, here, backup, done)
+            mender.node("", bytes.fromhex(ledger.head(here, lock=True).root))
+        if not mender.found:
+            done.left += mender.left
+            return
+        for path, body in mender.found.items():
+            with ledger.change() as transaction:
+                transaction.uncover(path, body)
+            done.nodes += 1
+
+
 class _Mender:
     """Mends the tree from its root down: whatever has the hash that is asked for is right, wherever it comes from."""
 
     def __init__(self, ledger: Ledger, here: Connection, backup: Connection | None, done: Repaired) -> None:
         self._verifier = ledger.keys.public.verifier
         self._here, self._backup, self._done = here, backup, done
-        self._made = tree.build({key: digest(body) for key, (body, _) in self._verified().items()})
+        hashes = {key: digest(body) for key, (body, _) in self._verified().items()}
+        self._hashes: Mapping[str, str | None] = hashes
+        self._made = tree.build(hashes)
+        self.found: dict[str, bytes] = {}
+        """What was lost and covered, by path."""
+        self.left: list[str] = []
 
     def node(self, path: str, expected: bytes) -> None:
         """Mend a node and what is below it."""
@@ -81,11 +101,14 @@ class _Mender:
         sources = (rows.read_node(self._here, path), self._made.get(path), self._there(rows.read_node, path))
         body = next((each for each in sources if each is not None and tree.node_hash(each) == expected), None)
         if body is None:
-            self._done.left.append(f"node {path or 'of the root'}")
+            self.left.append(f"node {path or 'of the root'}")
             return
         if body != sources[0]:
             rows.put(self._here, nodes, {"path": path}, {"body": body})
             self._done.nodes += 1
+        if (cover := tree.Cover.of(body)) is not None:
+            self._covered(path, cover)
+            return
         if path.count("/"):
             for key, sha256 in tree.parse_bucket(body).items():
                 self._document(key, sha256)
@@ -94,12 +117,32 @@ class _Mender:
             below = f"{path}/{step}" if path else f"{step}"
             self.node(below, body[step * 32 : step * 32 + 32])
 
+    def _covered(self, path: str, cover: tree.Cover) -> None:
+        """Look for what a cover stands for; the documents that changed since are mended in any case."""
+        for key, (now, _) in cover.changed.items():
+            if now != tree.NONE:
+                self._document(key, now)
+        before = {**self._hashes} | {key: self._before(key, then) for key, (_, then) in cover.changed.items()}
+        made = tree.build({key: sha256 for key, sha256 in before.items() if sha256 is not None})
+        for each in (made.get(path), self._there(rows.read_node, path)):
+            if each is not None and tree.node_hash(each) == cover.lost:
+                self.found[path] = each
+                return
+        self.left.append(f"node {path or 'of the root'}")
+
+    def _before(self, key: str, sha256: str) -> str | None:
+        """Return the hash that a document had before it changed: as it was noted then, or else as a backup has it."""
+        if sha256 != tree.NONE:
+            return sha256
+        theirs = self._there(rows.read_document, key)
+        return digest(theirs[0]) if theirs is not None and self._signed(key, *theirs) else None
+
     def _document(self, key: str, sha256: str) -> None:
         sources = (rows.read_document(self._here, key), self._there(rows.read_document, key))
         good = (each for each in sources if each is not None and digest(each[0]) == sha256)
         found = next((each for each in good if self._signed(key, *each)), None)
         if found is None:
-            self._done.left.append(f"document {key}")
+            self.left.append(f"document {key}")
         elif found != sources[0]:
             rows.put(self._here, documents, {"key": key}, {"body": found[0], "signature": found[1]})
             self._done.documents += 1

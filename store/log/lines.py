@@ -4,9 +4,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from store.budgets import Spent
 from store.model import Scope
 
-EVENTS = {"inject", "carry", "refuse", "tunnel", "unasked", "end", "token"}
+EVENTS = {"inject", "carry", "refuse", "tunnel", "unasked", "end", "token", "budget", "spent"}
 _BIG = 2**53
 """Above every sequence and time; a number that a column cannot hold would stop its spool for ever."""
 _KEPT = ("destination", "location", "method", "path", "code")
@@ -25,6 +26,8 @@ class Line:
     names: tuple[str, ...]
     request_id: str
     detail: Mapping[str, object] = field(default_factory=dict)
+    spent: Spent | None = None
+    """No use, but what was drawn from a budget so far."""
 
 
 def parse_line(raw: bytes | str, spool: str) -> Line | None:
@@ -43,6 +46,7 @@ def parse_line(raw: bytes | str, spool: str) -> Line | None:
             names,
             _text(members["request_id"]),
             {name: _text(members[name], 1024) for name in _KEPT if members.get(name)},
+            Spent.parse(members["spent"]) if members["event"] == "spent" else None,
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return None

@@ -38,6 +38,7 @@ def parse_session(body: bytes, sha256: str, id_: str) -> Session:
             max_requests=document["max_requests"],
             label=document["label"],
             sources=parse_networks(document.get("sources", ())),
+            consumer=document.get("consumer") or "",
         )
         return Session(document["token"], sha256, caller, opener_of(document), document)
     except (KeyError, TypeError, ValueError) as error:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from store.budgets import Budget
 from store.credential import secrets_of
 from store.kinds import Credential
 from store.model import Denial, Destination, Grant, Kind, Location, SecretValue, Use
@@ -89,6 +90,11 @@ class View:
     def egress(self) -> Mapping[str, object]:
         """The dataset's egress list."""
         return self._indexes[0].manifest.egress
+
+    @cached_property
+    def budgets(self) -> tuple[Budget, ...]:
+        """How much the dataset lets its sessions ask for."""
+        return self._indexes[0].manifest.budgets
 
     @property
     def strict_bodies(self) -> bool:
@@ -180,6 +186,19 @@ class View:
         rules = {rule.authority.rpartition("://")[2] for _, version in usable for rule in version.rules}
         return ["*"] if any(self._sight.free(entry, version) for entry, version in usable) else sorted(rules)
 
+    @cached_property
+    def credentials(self) -> Mapping[str, Credential]:
+        """Kind and parameters of each secret that the session may use, but those that are written as they are."""
+        usable = [(e, e.active) for e in self._effective() if e.kind is Kind.SECRET]
+        return {e.name: v.credential for e, v in usable if v is not None and not v.credential.written}
+
+    def grant(self, name: str) -> Grant | None:
+        """Return permission to use a secret where its rules allow it; None where the session may not use it at all."""
+        entry = self._find(Kind.SECRET, name)
+        if entry is None or entry.active is None:
+            return None
+        return StoredGrant(entry, entry.active, self._fetch, entry.name, entry.kind, entry.active.number)
+
     def about(self) -> dict[str, object]:
         """Return what code may know of its own session: names that it may use and where, and plain variables.
 
@@ -192,7 +211,12 @@ class View:
             "dataset": self.caller.dataset,
             "expires_at": dt.datetime.fromtimestamp(round(self.caller.expires_at, 3), dt.UTC).isoformat(),
             "secrets": [
-                {"name": entry.name, "hosts": canonical_rules(version.rules), "locations": sorted(version.locations)}
+                {
+                    "name": entry.name,
+                    "kind": version.credential.kind,
+                    "hosts": canonical_rules(version.rules),
+                    "locations": sorted(version.locations),
+                }
                 for entry, version in kinds[Kind.SECRET]
             ],
             "variables": {

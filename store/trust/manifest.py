@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+from store.budgets import Budget, parse_budgets
 from store.credential import endpoint_of
 from store.errors import Invalid, Tampered, Unavailable
 from store.kinds import WRITTEN, Credential
@@ -99,6 +100,7 @@ class Manifest:
     """When the scope was made (Unix milliseconds)."""
     sessions_era: int = 0
     """How often all of its sessions were ended."""
+    budgets: tuple[Budget, ...] = ()
 
 
 def parse(body: bytes, sha256: str, scope: Scope) -> Manifest:
@@ -121,6 +123,7 @@ def parse(body: bytes, sha256: str, scope: Scope) -> Manifest:
             _groups(document),
             document.get("created_at"),
             document.get("sessions_era", 0),
+            parse_budgets(document.get("budgets", ())),
         )
     except (KeyError, TypeError, ValueError, Invalid) as error:
         raise Tampered("a manifest is of another format") from error

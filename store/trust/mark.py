@@ -117,7 +117,7 @@ class HighWater:
             return
         now = Mark.of(head, signature)
         with mark_file.locked(self._path):
-            mark = self._read()
+            mark = self.believed()
             if mark is not None:
                 self._compare(mark, now, head, prove)
             elif not self._ask(now, head, prove) and not self._enroll:
@@ -150,7 +150,7 @@ class HighWater:
     def dismiss(self, head: Head, signature: bytes, prove: Prove) -> None:
         """Forget a fork that is over: the present head descends from the mark; raises `Forked` where it does not."""
         with mark_file.locked(self._path):
-            mark, now = self._read(), Mark.of(head, signature)
+            mark, now = self.believed(), Mark.of(head, signature)
             if mark is not None:
                 self._compare(mark, now, head, prove)
             self._fork.unlink(missing_ok=True)
@@ -161,7 +161,7 @@ class HighWater:
         The first one is what the store believes that holds it against its own.
         """
         with mark_file.locked(self._path):
-            mark = self._read()
+            mark = self.believed()
         if mark is None or mark.epoch < head.epoch:
             self.accept(head, signature)
         else:
@@ -177,7 +177,8 @@ class HighWater:
         """Whether there is a mark."""
         return os.path.lexists(self._path)
 
-    def _read(self) -> Mark | None:
+    def believed(self) -> Mark | None:
+        """Return what was believed last; None where there is no mark. Raises `Damaged`."""
         return _seen(self._path)
 
     def _ask(self, now: Mark, head: Head, prove: Prove) -> bool:

@@ -18,6 +18,7 @@ ENVELOPE = b"egret/envelope/v1"
 CHECKPOINT = b"egret/checkpoint/v1"
 ANSWER = b"egret/answer/v1"
 SPOOL = b"egret/spool/v1"
+SPENT = b"egret/spent/v1"
 
 
 def canonical(value: object) -> bytes:

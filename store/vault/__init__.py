@@ -8,6 +8,7 @@ Sync; call it from one thread at a time for writes (`store.database.writer.Write
     settings        get(p, scope)   change(p, scope, ScopeChange, if_match=)   defaults(p, scope)     of projects too
     datasets        create(p, project, Upload, id=)   get   list   replace(…, Upload, if_match=)   delete
                     change(…, ScopeChange, if_match=)   disable(…, disabled=True)
+    budgets         get(p, project, dataset) -> Budgeted   set(p, project, dataset, budgets, if_match=)
     files           put(p, scope, etag, keep)
                     expect(scope, etag)   finish(scope, etag, keep)            by who was shown an upload URL
     entries         put(p, scope, kind, NewEntry, if_match=, if_none_match=)   a new version, used at once
@@ -25,6 +26,7 @@ Sync; call it from one thread at a time for writes (`store.database.writer.Write
                     create(p, NewKey) -> (KeyInfo, key)   list   get   patch   revoke
                     rotate(p, id, overlap, sessions=) -> (KeyInfo, key)   end_sessions(p, id)   compromised(p, id)
                     recover_owner(p) -> key               the operator at the data folder alone
+    sign_ins        sign_in(Identity, life, source=, request_id=) -> Principal     whom an identity provider named
     log             list(p, LogQuery) -> Page   verify(p) -> Verdict   gaps(p)   acknowledge(p, gap, note)
     once            recall(mark) -> Answer | None   marked(mark, verb)   keep_answer(mark, Answer)     Idempotency-Key
     sealing_keys    active()   list(p)   register(p, public)   take_resealed(p, batch)   retire(p, kid)
@@ -57,6 +59,7 @@ from store.log.webhooks import Hooks, Webhook
 from store.trust.head import Head
 from store.trust.mark import CONTROL, DATA, MARK, HighWater, anchor_of
 from store.vault.asking import Asking, Decision, Question
+from store.vault.budgets import Budgets
 from store.vault.consumers import Consumers, Declaration
 from store.vault.datasets import Datasets, Upload
 from store.vault.entries import Entries
@@ -75,6 +78,7 @@ from store.vault.sealing_keys import Resealed, SealingKeys
 from store.vault.session_documents import NewSession
 from store.vault.sessions import Sessions
 from store.vault.settings import DEFAULTS_FOR, ScopeChange, Settings
+from store.vault.sign_ins import SignIns
 
 __all__ = [
     "DEFAULTS_FOR",
@@ -108,6 +112,7 @@ class Vault:
         self.projects = Projects(gate)
         self.settings = Settings(gate)
         self.datasets = Datasets(gate)
+        self.budgets = Budgets(gate)
         self.files = Files(gate)
         self.entries = Entries(gate)
         self.asking = Asking(gate)
@@ -116,6 +121,7 @@ class Vault:
         self.consumers = Consumers(gate)
         self.sessions = Sessions(gate)
         self.keys = Keys(gate)
+        self.sign_ins = SignIns(gate)
         self.log = Log(gate)
         self.once = Once(gate)
         self.sealing_keys = SealingKeys(gate)

@@ -4,7 +4,7 @@ What is told is what a session would meet that the asker opens now, in the envir
 named. What only the data plane knows is left out: which addresses a name resolves to, budgets, the operator's settings.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -13,7 +13,9 @@ from sqlalchemy import Connection
 from store.access import Principal
 from store.authorities import BadAuthority, egress_allows, parse_authority
 from store.checks import check_environment, check_name, problem
+from store.credential import endpoint_of
 from store.errors import NotFound
+from store.kinds import WRITTEN, Credential
 from store.model import Denial, Kind, Location, Scope, Use
 from store.roles import ADMIN, consumer_key
 from store.rules import Hosts, canonical_rules
@@ -58,10 +60,11 @@ class Decision:
     rules: Sequence[object] = ()
     locations: tuple[str, ...] = ()
     carried: bool = False
+    credential: Credential = WRITTEN
 
     @property
     def allowed(self) -> bool:
-        """Whether the value would be put in."""
+        """Whether the value, or what is made of it, would be put in."""
         return not self.code
 
 
@@ -87,13 +90,14 @@ class Asking(Verbs):
             entry = sight.find(question.kind, question.name)
             if entry is None or not self._visible(connection, principal, entry) or entry.active is None:
                 return Decision(Denial.UNKNOWN, use, carried=carried)
-            obstacle = sight.obstacle(entry, entry.active, use)
-            code = "" if obstacle is None else DENIALS[obstacle]
             active = entry.active
+            obstacle = sight.obstacle(entry, active, use)
+            code = _unfit(active.credential, use, egress) if obstacle is None else DENIALS[obstacle]
             serving = serving_rules(active, use)[-1] or active.rules
             rules: Hosts = canonical_rules(serving)
             locations = tuple(sorted(active.locations))
-            return Decision(code, use, obstacle, entry.scope, active.number, rules, locations, carried and bool(code))
+            stays = carried and bool(code)
+            return Decision(code, use, obstacle, entry.scope, active.number, rules, locations, stays, active.credential)
 
     def _index(self, connection: Connection, scope: Scope) -> Index:
         body = self._gate.ledger.document(connection, manifest_key(scope))
@@ -125,6 +129,17 @@ class Asking(Verbs):
         if found is None or not principal.sees(entry.scope):
             return False
         return ward(self._gate, connection, principal, entry.scope, f"{entry.kind}s").sees(found[0])
+
+
+def _unfit(credential: Credential, use: Use, egress: Mapping[str, object]) -> str:
+    """Return the code that what is not written as it is meets where a value could stand; "" where it fits."""
+    if credential.written:
+        return ""
+    endpoint = endpoint_of(credential)
+    if endpoint is not None and not egress_allows(egress, endpoint):
+        return "token_blocked"
+    signed = use.location is Location.HEADER and (credential.traded or use.header == "authorization")
+    return "" if signed or use.location is Location.URL else credential.misplaced
 
 
 def use_of(question: Question) -> Use:

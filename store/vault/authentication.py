@@ -5,16 +5,19 @@ member's key are read together with the member's own document at each request.
 """
 
 import hmac
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from store.access import Principal
 from store.database import rows
 from store.database.schema import api_keys
-from store.errors import NotAuthenticated, Tampered
+from store.errors import NodeLost, NotAuthenticated, Tampered
 from store.keys.tokens import API_KEY, keyed_hash, token_id
 from store.ledger.commit import Transaction
 from store.lineage import REPORTED, Document, Fetch, document_key, lives, member_of
 from store.log.audit import Event
 from store.model import Scope
+from store.roles import member_key
 from store.vault.gate import Gate, Verbs, fetching
 from store.vault.key_documents import end_leaked, end_unread, principal_of
 from store.vault.rights import admits
@@ -36,26 +39,55 @@ class Authentication(Verbs):
 
     def authenticate(self, api_key: str, *, source: str = "", request_id: str = "", note: bool = True) -> Principal:
         """Return the principal of a live key; raises `NotAuthenticated`, audited, for all others alike (`note`)."""
-        with self._gate.database.read() as connection:
-            fetch = fetching(self._gate.ledger, connection)
+        id_ = token_id(api_key, API_KEY) or "?"
+        with self._reading(id_) as fetch:
             known = _known(fetch, api_key, self._gate.keys.pepper)
             principal = None if known is None else self._principal(fetch, known, source, request_id)
             if principal is not None:
                 return principal
-            named = fetch(document_key(token_id(api_key, API_KEY) or "?"))
+            named = fetch(document_key(id_))
         if note:
             self._note_failure(named, source, request_id)
         raise NotAuthenticated(_UNKNOWN)
 
     def resume(self, key: str, *, source: str = "", request_id: str = "") -> Principal:
         """Return the principal of a key that was shown before (a login); raises `NotAuthenticated` once it ended."""
-        with self._gate.database.read() as connection:
-            fetch = fetching(self._gate.ledger, connection)
+        with self._reading(key) as fetch:
             found = fetch(document_key(key))
             principal = None if found is None else self._principal(fetch, found, source, request_id)
         if principal is None:
             raise NotAuthenticated(_UNKNOWN)
         return principal
+
+    def end_logins(self, principal: Principal) -> None:
+        """End every login of who asks, at every store: those of its member by any key, else those of its key.
+
+        No right is needed for that. Raises `NotAuthenticated` once it ended.
+        """
+        member = principal.member
+        key = document_key(principal.key) if member is None else member_key(principal.organisation, member.id)
+        with self._gate.ledger.change() as transaction:
+            document = fetching(self._gate.ledger, transaction.connection)(key)
+            if document is None:
+                raise NotAuthenticated(_UNKNOWN)
+            raised = {"logins_era": document.get("logins_era", 0) + 1, "revision": document["revision"] + 1}
+            transaction.put_document(key, {**document, **raised})
+            scope, target = Scope(principal.organisation), f"keys/{principal.key}"
+            who = principal.actor, principal.source, principal.request_id
+            transaction.log(Event("keys:logout", scope, target, "ok", *who))
+
+    @contextmanager
+    def _reading(self, key: str) -> Iterator[Fetch]:
+        """Give what reads documents; nodes on the way to a key that were edited are made anew first."""
+        ledger = self._gate.ledger
+        try:
+            with self._gate.database.read() as connection:
+                ledger.hash(connection, document_key(key))
+        except NodeLost:
+            with ledger.change() as transaction:
+                ledger.hash(transaction.connection, document_key(key))
+        with self._gate.database.read() as connection:
+            yield fetching(ledger, connection)
 
     def report_leaked(self, api_key: str, *, source: str = "", request_id: str = "") -> bool:
         """End a key by showing it: whoever finds one may, from anywhere, the last owner's and a rotated one too.

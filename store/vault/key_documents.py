@@ -61,6 +61,7 @@ def principal_of(document: Document, member: Member | None, source: str, request
         source=source,
         request_id=request_id,
         member=member,
+        logins_era=document.get("logins_era", 0) if member is None else member.logins_era,
     )
 
 
@@ -87,6 +88,7 @@ def fresh(transaction: Transaction, rights: Document, made_by: Document) -> dict
         "revision": 1,
         "superseded_at": None,
         "sessions_era": 0,
+        "logins_era": 0,
         "ended": None,
         "run": None,
         "nth": 0,

@@ -27,7 +27,7 @@ from store.roles import BY_GROUPS, INCLUDES, ROLES, Member, member_key, rank
 from store.trust.manifest import session_key_of
 from store.vault.gate import Verbs, check_match, fetching, find_scope, need_scope, nothing
 from store.vault.listing import decode_cursor, page
-from store.vault.rights import hold
+from store.vault.rights import hold, of_sign_in
 
 Document = dict[str, Any]
 
@@ -115,6 +115,9 @@ class Members(Verbs):
             _check(changed["name"], changed["email"], role, None)
             _need_rank(principal, home, document["role"], role)
             _hold_role(principal, home, member, document["role"], role)
+            if changed["email"] not in ("", document["email"]):
+                _need_rank(principal, home, *document["projects"].values())
+                hold(principal, of_sign_in(changed))  # whoever has this address signs in as the member
             return _keep(transaction, changed)
 
     def remove(self, principal: Principal, member: str, *, if_match: str | None = None) -> None:

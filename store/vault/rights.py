@@ -70,6 +70,16 @@ def hold(principal: Principal, made: Rights) -> None:
         raise Forbidden(" ".join(dict.fromkeys(map(sentence, over))))
 
 
+def of_sign_in(member: Mapping[str, Any]) -> Rights:
+    """Return the limits of a key by which a member signs in: none but its roles, which are asked at each request.
+
+    What only an owner's key does, an owner's does: a principal is denied it with the role.
+    """
+    level = "owner" if member["role"] == "owner" else "full"
+    none: dict[str, Any] = {"access": None, "projects": None, "datasets": None, "consumers": None, "sources": []}
+    return {"permission": level, "actions": sorted(LEVELS[level]), **none, "member": member["id"], "expires_at": 0}
+
+
 def expiry(principal: Principal, ttl: int | None, now: int) -> int | None:
     """Return when a new key ends (Unix ms): within a year, and not after its maker."""
     if ttl is None and principal.permission != "owner":
@@ -131,7 +141,8 @@ def _actions(wish: NewKey) -> frozenset[str]:
             raise problem(f"/actions/{index}", "action_invalid", "Actions are " + ", ".join(sorted(ACTIONS)) + ".")
     for index, area in enumerate(wish.access or ()):
         if area not in AREAS:
-            raise problem(f"/access/{index}", "access_invalid", "Areas are " + ", ".join(AREAS) + ".")
+            areas = ", ".join(sorted({*AREAS, *AREAS_ELSEWHERE}))
+            raise problem(f"/access/{index}", "access_invalid", f"Areas are {areas}.")
     granted = frozenset(wish.actions) if wish.permission == "restricted" else LEVELS[wish.permission]
     if wish.access is None:
         return granted

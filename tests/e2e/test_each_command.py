@@ -37,6 +37,9 @@ use each
 secret put KEY -d each -H api.example.com < {value}
 secret put KEY -d each -H api.example.com < {value}
 secret ls -d each
+budget set secret --name KEY --per day --hard 100 --soft 90 -d each
+budget ls -d each
+budget rm secret --name KEY --per day -d each
 secret info KEY -d each
 secret versions KEY -d each
 secret change KEY -d each --description words
@@ -119,7 +122,7 @@ logout
 ELSEWHERE = {
     "init": "e2e/test_serve.py", "serve": "e2e/test_serve.py", "store": "e2e/test_planes.py", "proxy": "e2e/test_planes.py",
     "gateway": "e2e/test_planes.py", "demo": "e2e/test_doctor.py", "doctor": "e2e/test_doctor.py", "install": "test_wheel.py",
-    "run": "e2e/test_run.py", "secret get": "e2e/test_cli.py", "audit tail": "e2e/test_first_steps.py", "keyring wrap": "store/keys/test_wrapping.py",
+    "run": "e2e/test_run.py", "secret test": "e2e/test_trial.py", "secret get": "e2e/test_cli.py", "audit tail": "e2e/test_first_steps.py", "keyring wrap": "store/keys/test_wrapping.py",
     "keyring unwrap": "store/keys/test_wrapping.py", "recovery restore": "egret/cli/test_recovery.py",
     "restore": "e2e/test_restore.py", "sidecar redirect": "e2e/test_sidecar.py", "sidecar serve": "e2e/test_sidecar.py", "trust-epoch": "e2e/test_restore.py",
 }  # fmt: skip

@@ -59,7 +59,7 @@ def test_the_quick_start(tmp_path):
         assert '"name":"ratings"' in out.replace(": ", ":")
         assert VALUE not in out + err
         assert list(work.iterdir()) == []
-        assert f"dashboard      http://127.0.0.1:{port}/" in err
+        assert f"dashboard      http://egret.localhost:{port}/\n" in err
 
 
 def test_every_shell_block_is_run():

@@ -15,12 +15,15 @@ import pytest
 from served import EGRET, wait_for
 from terminal import run_on_terminal
 
-from egret.sandbox import files, keeper, leftovers, machine
+from egret.sandbox import files, keeper, machine
 from egret.sandbox.bubblewrap import Bubblewrap, Inside
 from egret.sandbox.namespace import connector
 from egret.sandbox.system import Mounts
 
 pytestmark = pytest.mark.needs("bwrap", "nft")
+
+MARK = f"egret-stops-{os.getpid()}"
+"""Nobody else has it: what has it is ended."""
 
 SLOW = """#!/bin/sh
 echo $$ > {folder}/begun
@@ -59,8 +62,12 @@ def nothing_stays(egret, dataset, folder: Path) -> None:
     wait_for(lambda: not list((folder / "work").iterdir()), "an empty working folder")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL], ids=lambda n: n.name)
-def test_a_signal_while_the_sandbox_is_made(egret, dataset, environ, tmp_path, number):
+RUN, DOCTOR = ["run", "-d", "stops", "--", "touch", "ran"], ["doctor", "--sandbox"]
+SIGNALS = [(RUN, number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL)]
+
+
+@pytest.mark.parametrize(("command", "number"), [*SIGNALS, (DOCTOR, signal.SIGKILL)])
+def test_a_signal_while_the_sandbox_is_made(egret, dataset, environ, tmp_path, command, number):
     """To the whole group, as from a terminal: the command is not run, and no session, folder or process stays.
 
     bubblewrap took the end of our pipe for the word to go on: the command ran with nobody who waited for it.
@@ -69,11 +76,14 @@ def test_a_signal_while_the_sandbox_is_made(egret, dataset, environ, tmp_path, n
     slow.write_text(SLOW.format(folder=tmp_path, bwrap=machine.find().bwrap))
     slow.chmod(0o755)
     os.mkfifo(tmp_path / "gate")
-    words = [sys.executable, "-c", LATE, slow, "run", "-d", "stops", "--", "touch", "ran"]
+    words = [sys.executable, "-c", LATE, slow, *command]
     with subprocess.Popen(words, env=environ, cwd=tmp_path / "work", start_new_session=True) as process:
         begun = wait_for(lambda: (tmp_path / "begun").exists() and (tmp_path / "begun").read_text(), "bubblewrap")
         os.killpg(process.pid, number)
-        (tmp_path / "gate").write_text("go\n")
+        if number == signal.SIGKILL:
+            process.wait()  # and with it what was to become bubblewrap, which has lost its name in the script
+        else:
+            (tmp_path / "gate").write_text("go\n")
     assert process.returncode == (-number if number == signal.SIGKILL else 128 + number)
     wait_for(lambda: not Path("/proc", begun.strip()).exists(), "the end of bubblewrap")
     nothing_stays(egret, dataset, tmp_path)
@@ -101,12 +111,16 @@ def test_a_key_while_modules_are_loaded(argv):
     )
 
 
-def test_a_sandbox_that_is_given_up(tmp_path):
-    """Its PID 1 waits for a word, and takes the end of the pipe for one."""
+@pytest.mark.parametrize("signalled", [False, True])
+def test_a_sandbox_that_is_given_up(tmp_path, signalled):
+    """Its PID 1 waits for a word, and takes the end of the pipe for one; bubblewrap outside may have died before."""
     mounts = Mounts(["--bind", "/", "/"])
     inside = Inside("/usr/bin/touch", [str(tmp_path / "ran")], {"PATH": "/usr/bin"}, tmp_path, terminal=False)
-    started = Bubblewrap(machine.find(), mounts, inside, "egret-stops")
+    started = Bubblewrap(machine.find(), mounts, inside, MARK)
     init = started.child()
+    if signalled:
+        os.kill(started.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, started.pid, os.WEXITED | os.WNOWAIT)
     started.abandon()
     wait_for(lambda: not Path(f"/proc/{init}").exists(), "the end of PID 1 inside")
     assert not (tmp_path / "ran").exists()
@@ -123,7 +137,7 @@ def test_what_is_gone_since_the_look(tmp_path):
     (work / "below/.envrc").unlink()
     mounts = files.mount({}, shared, seen, kept_home=home, extra=[])
     inside = Inside("/usr/bin/touch", [str(work / "ran")], environ, work, terminal=False)
-    started = Bubblewrap(machine.find(), mounts, inside, "egret-stops")
+    started = Bubblewrap(machine.find(), mounts, inside, MARK)
     started.child()
     started.release()
     os.waitpid(started.pid, 0)
@@ -151,7 +165,7 @@ def test_what_was_typed_before_the_command_is_there():
     """bubblewrap, in whose group it came, has it still: it blocks what on a terminal is the command's."""
     mounts = Mounts(["--bind", "/", "/"])
     inside = Inside("/usr/bin/true", [], {}, Path("/"), terminal=True)
-    started = Bubblewrap(machine.find(), mounts, inside, "egret-stops")
+    started = Bubblewrap(machine.find(), mounts, inside, MARK)
     try:
         started.child()
         assert not keeper._has(started.pid, signal.SIGINT)
@@ -159,7 +173,6 @@ def test_what_was_typed_before_the_command_is_there():
         assert keeper._has(started.pid, signal.SIGINT) and not keeper._has(started.pid, signal.SIGQUIT)
     finally:
         started.abandon()
-        leftovers.end("egret-stops")  # as the watcher does: what had died of the signal leaves its PID 1 inside
 
 
 def test_who_makes_sockets_inside_holds_nothing_else():

@@ -1,18 +1,17 @@
-"""Connections out of the sandbox that know no proxy: captured, judged and injected like all others, or refused."""
+"""Connections out of the sandbox that know no proxy: captured, judged and injected like all others, or refused.
+
+`test_many_clients.py` runs many more clients, with the shims.
+"""
 
 import socket
 import sys
-from pathlib import Path
 
 import pytest
-from python_clients import separate
 from served import Egret
 from upstream import Upstream
-from websocket_route import websocket
 
 pytestmark = pytest.mark.needs("bwrap", "nft")
 
-CLIENTS = Path(__file__).parents[1] / "clients"
 VALUE = "sk-capture-5Rt7Yb3Nm"
 NAME = socket.gethostname()
 """A name that the proxy resolves to loopback, and that is not `localhost`, which is the sandbox's own."""
@@ -33,39 +32,9 @@ async def main():
 asyncio.run(main())
 """,
 }
-DIRECT["tornado"] = """
-import asyncio, sys
-from tornado.httpclient import AsyncHTTPClient, HTTPRequest
-async def main():
-    request = HTTPRequest(f"https://{sys.argv[1]}/tornado", headers={"X-Key": "#{SECRETS.TOKEN}"})
-    print((await AsyncHTTPClient().fetch(request)).code)
-asyncio.run(main())
-"""
-PHP = """
-$more = stream_context_create(["http" => ["header" => "X-Key: #{SECRETS.TOKEN}"]]);
-file_get_contents("https://" . $argv[1] . "/php", false, $more);
-echo $http_response_header[0];
-"""
-RUBY = r"""
-require "net/http"
-u = URI("https://#{ARGV[0]}/ruby")
-puts Net::HTTP.get_response(u, {"X-Key" => "\#{SECRETS.TOKEN}"}).code
-"""
-HTTP2 = """
-const http2 = require("http2")
-const client = http2.connect("https://" + process.argv[1])
-const stream = client.request({":path": "/http2", "x-key": "#{SECRETS.TOKEN}"})
-stream.on("response", fields => { console.log(fields[":status"]); client.destroy() })
-"""
 NODE = """
 const https = require("https")
 https.get("https://" + process.argv[1] + "/node", {headers: {"X-Key": "#{SECRETS.TOKEN}"}}, r => { console.log(r.statusCode); r.resume() })
-"""
-JAVA = """
-import java.net.*; import java.net.http.*;
-public class Direct { public static void main(String[] a) throws Exception {
-  var r = HttpRequest.newBuilder(URI.create("https://" + a[0] + "/java")).header("X-Key", "#{SECRETS.TOKEN}").build();
-  System.out.println(HttpClient.newHttpClient().send(r, HttpResponse.BodyHandlers.ofString()).statusCode()); } }
 """
 
 
@@ -119,74 +88,6 @@ def test_node(server, run):
     arrived(server, b"/node")
 
 
-@pytest.mark.needs("node")
-def test_nodes_http2(server, run):
-    """It knows no proxy and speaks HTTP/2 alone."""
-    server.target.forget()
-    assert run("--", "node", "-e", HTTP2, server.named).stdout == "200\n"
-    arrived(server, b"/http2")
-
-
-@pytest.mark.needs("ruby")
-def test_ruby(server, run):
-    """Net::HTTP goes by its variable for names that are not loopback, as none is in here."""
-    server.target.forget()
-    assert run("--", "ruby", "-e", RUBY, server.named).stdout == "200\n"
-    arrived(server, b"/ruby")
-
-
-@pytest.mark.needs("php")
-def test_phps_streams(server, run):
-    """They know no proxy; their roots come from the ini file."""
-    server.target.forget()
-    assert run("--", "php", "-r", PHP, server.named).stdout == "HTTP/1.1 200 OK"
-    arrived(server, b"/php")
-
-
-HTTPLIB2 = """
-import httplib2, sys
-print(httplib2.Http().request("https://" + sys.argv[1] + "/httplib2", headers={"X-Key": "#{SECRETS.TOKEN}"})[0].status)
-"""
-BUN = """
-const socket = new WebSocket("wss://" + process.argv[1] + "/bun", {headers: {"X-Key": "#{SECRETS.TOKEN}"}})
-socket.onopen = () => { console.log(200); process.exit(0) }
-socket.onerror = error => { console.log(error.message); process.exit(1) }
-"""
-DENO = """
-const answer = await fetch("https://" + Deno.args[0] + "/deno", {headers: {"X-Key": "#{SECRETS.TOKEN}"}})
-console.log(answer.status)
-"""
-
-
-def test_httplib2(server, run):
-    """With a bundle by certifi, and a proxy by a module of its own."""
-    server.target.forget()
-    python = separate()
-    done = run("--share", python.parents[1], "--", python, "-c", HTTPLIB2, server.named)
-    assert done.stdout == "200\n", done.stderr
-    arrived(server, b"/httplib2")
-
-
-RUNTIMES = {
-    "bun": ("@oven/bun-linux-*/bin/bun", ["-e", BUN]),
-    "deno": ("@deno/linux-*/deno", ["eval", "--quiet", DENO]),
-}
-
-
-@pytest.mark.parametrize("name", RUNTIMES)
-def test_other_runtimes(server, run, name):
-    """Bun's WebSocket, which asks no proxy; Deno's fetch."""
-    where, words = RUNTIMES[name]
-    found = next(iter((CLIENTS / "node" / "node_modules").glob(where)), None)
-    if found is None:
-        pytest.skip(f"needs {name}: run tools/system-parts")
-    server.target.forget()
-    server.target.routes[b"/bun"] = websocket
-    done = run("--share", found.parent, "--", found, *words, server.named, check=False)
-    assert done.stdout == "200\n", done.stderr
-    arrived(server, f"/{name}".encode())
-
-
 WORDED = {
     "redis-cli": (["-h", "db.example.com", "-p", "6379", "PING"], "egret: only HTTP"),
     "psql": (["-h", "db.example.com", "-U", "me", "-c", "select 1", "-w"], "egret: only HTTP"),
@@ -199,15 +100,6 @@ def test_databases_are_refused_in_their_words(run, tool):
     words, said = WORDED[tool]
     done = run("--", tool, *words, check=False)
     assert said in done.stdout + done.stderr.split("sandbox:", 1)[1]
-
-
-@pytest.mark.needs("javac")
-def test_java(server, run, tmp_path):
-    """HttpClient sends no credentials to a proxy; with capture it needs none."""
-    server.target.forget()
-    (tmp_path / "Direct.java").write_text(JAVA)
-    assert run("--", "java", "Direct.java", server.named, timeout=120).stdout == "200\n"
-    arrived(server, b"/java")
 
 
 def test_a_rule_that_does_not_hold(server, run):

@@ -1,12 +1,12 @@
 """Our CA and its leaves stand the strict checks of Python 3.13, Go, Node and Java, each by the variables of `egret run`."""
 
 import os
-import shutil
 import ssl
 import subprocess
 from pathlib import Path
 
 import pytest
+from programs import GO_RUN, program
 
 from egret.sandbox.environment import variables, write
 
@@ -56,10 +56,9 @@ def test_node(run):
 
 
 @pytest.mark.needs("go")
-def test_go(run, tmp_path):
+def test_go(run):
     """Go's x509 package, net/http with proxy and SSL_CERT_FILE from the environment."""
-    go = shutil.which("go") or "/usr/local/go/bin/go"
-    run(go, "run", CLIENTS / "go" / "main.go", GOFLAGS="-mod=mod", GO111MODULE="off", GOTOOLCHAIN="local")
+    run(program("go"), "run", CLIENTS / "go" / "main.go", **GO_RUN)
 
 
 @pytest.mark.needs("java", "javac")

@@ -99,7 +99,7 @@ def test_environment_trust_may_be_cleared(tmp_path):
 @pytest.mark.parametrize(
     ("text", "line", "says"),
     [
-        ("proxi: {}", "line 1", "unknown section proxi; allowed: store, admin, proxy"),
+        ("proxi: {}", "line 1", "unknown section proxi; allowed: store, admin, oidc, proxy"),
         ("proxy:\n  lisen: x", "line 2", "unknown key proxy.lisen; allowed: listen, public_url"),
         (f"proxy:\n\n  workers: {CANARY}", "line 3", "proxy.workers: must be a whole number from 1 to 64"),
         ("proxy: {workers: true}", "line 1", "whole number"),

@@ -2,7 +2,6 @@
 
 import datetime as dt
 import os
-import shutil
 import ssl
 import stat
 import subprocess
@@ -12,6 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from programs import GO_RUN, program
 from rawserver import RawServer
 
 from proxy.authority import Authority, AuthorityError, create, paths
@@ -164,16 +164,8 @@ def test_go_accepts(server, tmp_path):
     """Go's own verifier."""
     source = tmp_path / "main.go"
     source.write_text(GO)
-    environ = {**os.environ, "GOCACHE": str(tmp_path / "cache"), "GOFLAGS": "-mod=mod", "GO111MODULE": "off"}
-    out = run(
-        shutil.which("go") or "/usr/local/go/bin/go",
-        "run",
-        str(source),
-        str(paths(tmp_path)[1]),
-        f"https://localhost:{server.port}/",
-        env=environ,
-    )
-    assert out == "ok"
+    url = f"https://localhost:{server.port}/"
+    assert run(program("go"), "run", str(source), str(paths(tmp_path)[1]), url, env={**os.environ, **GO_RUN}) == "ok"
 
 
 JAVA = """

@@ -84,6 +84,7 @@ REVEALS = {
     "store/api/routes_datasets.py": 1,  # an organisation's first key, shown once
     "store/dashboard/routes_sessions.py": 1,  # a session's token, shown once
     "store/dashboard/routes_keys.py": 1,  # an API key, shown once
+    "store/dashboard/routes_trial.py": 1,  # the token of the session of a minute that tests a secret, for our own proxy
     "egret/cli/key.py": 1,  # the owner key, recovered by the operator
     "store/reader/view.py": 1,  # plain variables, told to their session
     "proxy/border/hits.py": 3,  # whether the value in an answer was sent with its request

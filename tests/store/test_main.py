@@ -1,6 +1,7 @@
 """`python -m store`, started as its supervisor starts it."""
 
 import base64
+import importlib.util
 import json
 import os
 import shutil
@@ -17,6 +18,8 @@ import pytest
 from served import wait_for
 from webhook_receiver import KEY, TOKEN, Receiver
 
+from egret.settings import SettingsError, load
+from store.__main__ import _client
 from store.operator.init import initialise
 
 
@@ -164,7 +167,7 @@ def test_a_request_under_way_is_finished(made):
     process = Process(data)
     body = b'{"value": "some-value-123"}'
     head = (
-        f"PUT /projects/default/secrets/LATE HTTP/1.1\r\nHost: x\r\nAuthorization: Api-Key {key}\r\n"
+        f"PUT /projects/default/secrets/LATE HTTP/1.1\r\nHost: localhost\r\nAuthorization: Api-Key {key}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     with socket.create_connection(("127.0.0.1", process.port)) as sock:
@@ -195,3 +198,58 @@ def test_the_head_stays_fresh(made):
         time.sleep(0.2)
     assert len(seen) >= 3
     assert process.stop()[0] == 0
+
+
+OIDC = {
+    "EGRET_OIDC__ISSUER": "https://id.example.com/realms/main",
+    "EGRET_OIDC__CLIENT_ID": "egret",
+    "EGRET_ADMIN__PUBLIC_URL": "https://egret.example.com/",
+}
+
+
+def test_what_we_are_to_an_identity_provider(tmp_path):
+    """Nothing where none is named; else what the configuration says, with the secret from its file."""
+    assert _client(load(None, {})) is None
+    file = tmp_path / "secret"
+    file.write_text("s3cret\n")
+    file.chmod(0o600)
+    more = {"EGRET_OIDC__CLIENT_SECRET_FILE": str(file), "EGRET_OIDC__TEAMS": "a=b=team-1,/x=team-2"}
+    made = _client(load(None, OIDC | more))
+    assert made.redirect_uri == "https://egret.example.com/dashboard/sign-in/done"
+    assert made.issuer == OIDC["EGRET_OIDC__ISSUER"] and made.client_id == "egret" and made.secret == "s3cret"
+    assert list(made.teams.items()) == [("a=b", "team-1"), ("/x", "team-2")]
+    assert _client(load(None, OIDC)).secret == ""
+    assert _client(load(None, OIDC | {"EGRET_ADMIN__PUBLIC_URL": "http://egret.localhost:8700"})) is not None
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"EGRET_ADMIN__PUBLIC_URL": "null"}, "set admin.public_url"),
+        ({"EGRET_ADMIN__PUBLIC_URL": "http://egret.example.com"}, "set admin.public_url to the https://"),
+        ({"EGRET_OIDC__CLIENT_ID": ""}, "oidc.client_id"),
+        ({"EGRET_OIDC__CLIENT_SECRET_FILE": "/nowhere/secret"}, "needs one line"),
+        ({"EGRET_OIDC__CLIENT_SECRET_FILE": "open"}, "chmod 600"),
+        ({"EGRET_OIDC__CLIENT_SECRET_FILE": "empty"}, "needs one line"),
+        ({"EGRET_OIDC__ISSUER": "http://id.example.com"}, "oidc.issuer: must be null, or an https"),
+        ({"EGRET_OIDC__SCOPES": "email"}, "oidc.scopes: must be a list of scopes, openid among them"),
+        ({"EGRET_OIDC__TEAMS": "platform"}, "oidc.teams: must be a list of GROUP=MEMBER"),
+        ({"EGRET_OIDC__TEAMS": "platform=a b"}, "oidc.teams"),
+        ({"EGRET_OIDC__CLIENT_ID": "two words"}, "oidc.client_id"),
+    ],
+)
+def test_an_identity_provider_that_cannot_be(tmp_path, monkeypatch, change, words):
+    """The start stops with the setting's name and the remedy."""
+    monkeypatch.chdir(tmp_path)
+    for name, mode in (("open", 0o644), ("empty", 0o600)):
+        Path(name).write_text("s3cret" if name == "open" else "\n")
+        Path(name).chmod(mode)
+    with pytest.raises(SettingsError, match=words):
+        _client(load(None, OIDC | change))
+
+
+def test_an_identity_provider_without_its_library(monkeypatch):
+    """The start says what to install."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(SettingsError, match=r"pip install 'egret-proxy\[oidc\]'"):
+        _client(load(None, OIDC))

@@ -22,6 +22,8 @@ from store.reader import Reader
 from store.records import Change, GroupGrant, NewEntry
 from store.vault import Vault
 
+pytestmark = pytest.mark.long
+
 LISTED = {
     ("datasets", "updated_at"), ("datasets", "updated_by"), ("entries", "provider"), ("entries", "description"),
     ("entries", "rotate_after"), ("entries", "created_at"), ("entries", "created_by"), ("entries", "updated_at"),

@@ -155,15 +155,28 @@ def test_a_document_of_another_class_is_a_damaged_one_or_the_same(world, column,
     vault.datasets.delete(owner, "default", dataset)
 
 
-@pytest.mark.parametrize(("table", "column"), [("nodes", "body"), ("head", "body")])
-def test_a_tree_or_head_of_another_class_is_refused_in_a_sentence(world, table, column):
-    vault, column = world.vault, metadata.tables[table].c[column]
+def test_a_head_of_another_class_is_refused_in_a_sentence(world):
+    vault, head = world.vault, metadata.tables["head"]
     for _ in range(2):
-        put_back = spoil(world, metadata.tables[table], column)
-        world.vault._gate.ledger._recent._nodes.clear()
+        put_back = spoil(world, head, head.c.body)
         with pytest.raises(Tampered):
             vault.keys.authenticate(world.key)
         with pytest.raises(StoreError):
             vault.keys.create(world.owner, NewKey("k", "full"))
         put_back()
     assert vault.keys.authenticate(world.key)
+
+
+def test_a_tree_of_another_class_is_made_anew(world):
+    vault, nodes = world.vault, metadata.tables["nodes"]
+    spoil(world, nodes, nodes.c.body)
+    vault._gate.ledger._recent._nodes.clear()
+    vault.alarms.clear()
+    assert vault.keys.authenticate(world.key)
+    assert [each for each in vault.alarms.present() if "nodes" in each]
+    vault.keys.create(world.owner, NewKey("k", "full"))
+    vault.sweep().whole()
+    vault._gate.ledger._recent._nodes.clear()
+    vault.alarms.clear()
+    vault.sweep().whole()
+    assert vault.alarms.present() == []

@@ -5,6 +5,7 @@ import json
 import socket
 import threading
 from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -36,16 +37,20 @@ class Answer:
 
 
 class Api:
-    """Serves until `close()`. Call it as `api("GET", "/keys/")`: the owner's key unless another is given."""
+    """Serves until `close()`. Call it as `api("GET", "/keys/")`: the owner's key unless another is given.
 
-    def __init__(self, folder: Path, rates: Rates | None = None, url: str | None = None):
+    `client` gives, for the dashboard's URL, what it is to an identity provider.
+    """
+
+    def __init__(self, folder: Path, rates: Rates | None = None, url: str | None = None, client=None):
         self.store = Store.make(folder, url)
         self.key = self.store.key
         (folder / "keys" / "public" / "ca.pem").write_bytes(b"-----BEGIN CERTIFICATE-----\n")
         self._sock = socket.create_server(("127.0.0.1", 0))
         self.port = self._sock.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        urls = Urls(self.url, "http://proxy.test:8080", "http://gateway.test:8081")
+        urls = Urls(self.url, "http://proxy.test:8080", "http://gateway.test:8081", names=("x",))
+        self._client = client and client(self.url)
         self.state = State(self.store.vault, folder, urls, run.own_key(folder), rates)
         self._ready, self._loop = threading.Event(), asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -58,7 +63,7 @@ class Api:
 
     async def _serve(self):
         self._stop = asyncio.Event()
-        runner = server.Runner(app.build(self.state, mount))
+        runner = server.Runner(app.build(self.state, partial(mount, client=self._client)))
         await runner.setup()
         await web.SockSite(runner, self._sock).start()
         self._ready.set()

@@ -119,12 +119,17 @@ def representations(raw: bytes) -> list[list[tuple[str, bytes, bytes]]]:
 
     A reader of its own (RFC 7541 6): what a library decodes does not tell how it was written.
     """
+    return [_fields(block) for block in heads(raw)]
+
+
+def heads(raw: bytes) -> list[bytes]:
+    """The field blocks that a client sent. The frames between them (acknowledgements, windows) have moments of their own."""
     blocks, at = [], len(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
     while at < len(raw):
         length, kind, flags = int.from_bytes(raw[at : at + 3]), raw[at + 3], raw[at + 4]
         if kind == 1:
             assert flags & 4, "no continuation is read here"
-            blocks.append(_fields(bytes(raw[at + 9 : at + 9 + length])))
+            blocks.append(bytes(raw[at + 9 : at + 9 + length]))
         at += 9 + length
     return blocks
 

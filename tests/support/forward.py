@@ -48,6 +48,7 @@ class Forward:
         routes=None,
         passthrough=(),
         reader=None,
+        pool=Pool,
         **limits,
     ):
         self.folder, self.engine = folder, Forward.engine
@@ -62,9 +63,9 @@ class Forward:
         self._loop.set_exception_handler(_unhandled)
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self.drain = self.run(self._start(resolve, allow_private, ports, passthrough))
+        self.drain = self.run(self._start(resolve, allow_private, ports, passthrough, pool))
 
-    async def _start(self, resolve, allow_private, ports, passthrough):
+    async def _start(self, resolve, allow_private, ports, passthrough, pool):
         self.socket = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self.port = self.socket.getsockname()[1]
         guard = AddressGuard(
@@ -72,7 +73,7 @@ class Forward:
         )
         spool, budgets = Spool(self.spool), Budgets(self.folder / "budgets", self.limits)
         services = Services(self.reader, guard, self.limits, spool, budgets, passthrough=frozenset(passthrough))
-        self.border = Border(services, Pool(guard, self.limits, [self.authority.path]))
+        self.border = Border(services, pool(guard, self.limits, [self.authority.path]))
         plane = SimpleNamespace(data=self.folder / "data", sock=self.socket, border=lambda: self.border)
         return await SERVE[self.engine](plane)
 

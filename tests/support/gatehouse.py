@@ -17,6 +17,7 @@ from certificates import Authority
 from memory import Reader
 from upstream import Upstream
 
+from egret.kinds import Address
 from proxy.__main__ import _unhandled
 from proxy.admission.budget import Budgets
 from proxy.admission.destination import AddressGuard
@@ -82,7 +83,11 @@ class Gatehouse:
         pool = Elsewhere(self.guard, self.limits, [self.authority.path, *self.trust])
         pool.ports = self.elsewhere
         self.border = Border(services, pool)
-        settings = SimpleNamespace(gateway=SimpleNamespace(public_url=self.public_url))
+        settings = SimpleNamespace(
+            gateway=SimpleNamespace(
+                public_url=self.public_url, host_names=("gw",), listen=Address("127.0.0.1", self.port)
+            )
+        )
         drain = await serve(SimpleNamespace(settings=settings, sock=self.sock, border=lambda: self.border))
         self._ready.set()
         await self._stop.wait()

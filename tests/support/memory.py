@@ -57,6 +57,7 @@ class View:
     key: object
     egress: dict = field(default_factory=dict)
     strict_bodies: bool = False
+    budgets: tuple = ()
     extra: tuple[tuple[str, bytes], ...] = ()
     all: tuple[Secret, ...] = ()
 
@@ -77,13 +78,21 @@ class View:
     def binds(self, destination: Destination) -> bool:
         return any(allows(_host(rule), destination) for secret in self.all for rule in secret.hosts)
 
+    @property
+    def credentials(self):
+        usable = [s for s in self.secrets.values() if s.kind is Kind.SECRET and not s.credential.written]
+        return {s.name: s.credential for s in usable}
+
+    def grant(self, name):
+        return self.secrets.get((Kind.SECRET, name))
+
     def about(self):
         usable = sorted(self.secrets.items(), key=lambda item: item[0])
         return {
             "dataset": self.caller.dataset,
             "expires_at": "2096-10-02T07:06:40+00:00",
             "secrets": [
-                {"name": name, "hosts": list(s.hosts), "locations": sorted(s.locations)}
+                {"name": name, "kind": s.credential.kind, "hosts": list(s.hosts), "locations": sorted(s.locations)}
                 for (kind, name), s in usable
                 if kind is Kind.SECRET
             ],
@@ -142,6 +151,7 @@ class Reader:
         self.sessions: dict[str, Caller] = {}
         self.secrets: dict[str, list[Secret]] = {}
         self.egress: dict[str, dict] = {}
+        self.budgets: dict[str, tuple] = {}
         self.strict: set[str] = set()
         self.rotated: dict[str, tuple[tuple[str, bytes], ...]] = {}
         self.fresh = True
@@ -197,7 +207,7 @@ class Reader:
         everything = tuple(self.secrets.get(where, ()))
         made = (
             caller, self.revision, tuple(map(id, everything)),
-            repr((self.egress.get(where), where in self.strict, self.rotated.get(where))),
+            repr((self.egress.get(where), self.budgets.get(where), where in self.strict, self.rotated.get(where))),
         )  # fmt: skip
         before = self._views.get(caller.session)
         if before is not None and before[0] == made:
@@ -205,7 +215,7 @@ class Reader:
         secrets = {(s.kind, s.name): s for s in everything if declared is None or s.name in declared}
         view = View(
             caller, secrets, (where, self.revision, declared), self.egress.get(where, {}), where in self.strict,
-            self.rotated.get(where, ()), everything,
+            self.budgets.get(where, ()), self.rotated.get(where, ()), everything,
         )  # fmt: skip
         self._views[caller.session] = made, view
         return view

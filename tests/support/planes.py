@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from certificates import Authority
-from served import Egret, free_ports
+from served import Egret, free_ports, init
 from upstream import Upstream
 
 
@@ -28,7 +28,7 @@ class Planes(Egret):
         self.config.write_text(f"{listen}egress: {{{self.private}}}\n{config}")
         self.processes = dict[str, subprocess.Popen]()
         self.key = ""
-        self.key = self.cli("init", "--data", str(self.data)).stdout.strip()
+        self.key = init(self.data)
 
     def begin(self, plane: str, words: list, **kwargs) -> None:
         """Start one; what it says is kept for `died`."""

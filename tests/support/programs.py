@@ -1,7 +1,9 @@
 """System programs that some tests need, and where they are."""
 
 import glob
+import os
 import shutil
+from pathlib import Path
 
 PROGRAMS = {
     "postgresql": ("/usr/lib/postgresql/*/bin/initdb", "initdb"),
@@ -21,6 +23,13 @@ PROGRAMS = {
     "bwrap": ("bwrap",),
     "nft": ("/usr/sbin/nft", "nft"),
 }
+
+GO_RUN = {
+    "GOCACHE": os.environ.get("GOCACHE") or str(Path.home() / ".cache" / "go-build"),
+    "GO111MODULE": "off",
+    "GOTOOLCHAIN": "local",
+}
+"""What `go run` needs in its environment. All share Go's own cache: its standard library takes a minute to compile."""
 
 
 def program(tool: str) -> str | None:

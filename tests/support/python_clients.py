@@ -24,9 +24,9 @@ def interpreters() -> list[str]:
     return list(found)
 
 
-def separate() -> Path:
+def separate(here: Path = HERE) -> Path:
     """Return the Python of a virtual environment with the clients of clients.txt; made once, in the cache folder."""
-    lock = (HERE / "clients.txt").read_bytes() + sys.version.encode()
+    lock = (here / "clients.txt").read_bytes() + sys.version.encode()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "egret-tests"
     folder = cache / f"python-{hashlib.sha256(lock).hexdigest()[:16]}"
     cache.mkdir(parents=True, exist_ok=True)
@@ -35,7 +35,7 @@ def separate() -> Path:
         if not (folder / "complete").exists():
             subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
             command = [folder / "bin" / "pip", "install", "-q", "--disable-pip-version-check", "--no-deps"]
-            command += ["--require-hashes", "-r", HERE / "clients.txt"]
+            command += ["--require-hashes", "-r", here / "clients.txt"]
             done = subprocess.run(command, capture_output=True, text=True, timeout=600)
             if done.returncode:
                 pytest.skip(f"pip could not install the clients: {done.stderr[-500:]}")

@@ -15,8 +15,12 @@ import sys
 import time
 from pathlib import Path
 
+import stores
 from certificates import Authority
 from upstream import Upstream
+
+from egret.sandbox.places import mark
+from proxy.authority import create
 
 EGRET = Path(sys.executable).with_name("egret")
 
@@ -46,6 +50,18 @@ def free_ports(count: int) -> list[int]:
     return found
 
 
+def init(data: Path) -> str:
+    """Do as `egret init`, and return the owner key; a process of its own takes a second and a half to import the store."""
+    before = os.umask(0o077)
+    try:
+        key = stores.found(data)
+        create(data)
+    finally:
+        os.umask(before)
+    mark(data)
+    return key
+
+
 class Egret:
     """Starts at construction. `key` is the owner key; `urls` come from the ready line."""
 
@@ -64,7 +80,7 @@ class Egret:
             + config.replace("@PRIVATE@", self.private)
         )
         self.environ = {**os.environ, "EGRET_PROXY__STATUS": "127.0.0.1:0", **self.homes, **(environ or {})}
-        self.key = self.cli("init", "--data", str(self.data)).stdout.strip()
+        self.key = init(self.data) if program == EGRET else self.cli("init", "--data", str(self.data)).stdout.strip()
         self.urls: dict[str, str] = {}
         self.start()
 
@@ -100,6 +116,7 @@ class Egret:
 
     def start(self) -> None:
         with (self.folder / "serve.out").open("w") as out, (self.folder / "serve.err").open("a") as err:
+            before = err.tell()
             self.process = subprocess.Popen(
                 [getattr(self, "program", EGRET), "serve", "--data", self.data, "--config", self.config],
                 stdout=out, stderr=err, env=self.environ,
@@ -107,6 +124,10 @@ class Egret:
 
         def ready():
             assert self.process.poll() is None, self.errors[-3000:]
+            if (
+                b"Ctrl-C ends it." not in (self.folder / "serve.err").read_bytes()[before:]
+            ):  # it says the last of its addresses after it is ready
+                return None
             return re.search(r"^ready (.*)$", (self.folder / "serve.out").read_text(), re.MULTILINE)
 
         try:

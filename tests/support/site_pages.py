@@ -116,7 +116,8 @@ class Api:
         return web.Response(text=text, content_type="text/javascript", headers={"Access-Control-Allow-Origin": "*"})
 
     async def _html(self, request):
-        page = "<!doctype html><title>evil</title><script>document.title='ran'</script>"
+        page = "<!doctype html><title>evil</title><script>document.title='ran';parent.postMessage('ran','*')</script>"
+        page += "<iframe srcdoc=x></iframe>"
         return web.Response(text=page, content_type="text/html")
 
     async def _socket(self, request):

@@ -268,14 +268,19 @@ def _listed(secrets: Any) -> list[Any]:
     return [pair for item in secrets for pair in ([item] if isinstance(item, str) else item.items())]
 
 
+def _read(path: Path) -> Any:
+    """Read YAML with libyaml where it is there: each worker reads all of it to collect, and Python takes seconds."""
+    return yaml.load(path.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
 @cache
 def load() -> tuple[Vector, ...]:
     """Read all vectors; raises when there are none, when one is malformed, or when two share an id."""
-    shared = {name: _secret(name, node) for name, node in yaml.safe_load((FOLDER / "secrets.yaml").read_text()).items()}
+    shared = {name: _secret(name, node) for name, node in _read(FOLDER / "secrets.yaml").items()}
     vectors = []
     for path in sorted(FOLDER.glob("*.yaml")):
         if path.name != "secrets.yaml":
-            document = yaml.safe_load(path.read_text())
+            document = _read(path)
             vectors += [_vector(dict(node), shared, document.get("each", {})) for node in document["vectors"]]
     ids = [vector.id for vector in vectors]
     if not ids or len(ids) != len(set(ids)):

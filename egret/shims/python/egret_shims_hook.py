@@ -1,9 +1,9 @@
 """A placeholder in a URL reaches the wire: `#{SECRETS.X}` becomes `%23%7BSECRETS.X%7D` before any parser sees it.
 
 Each library is patched when the program itself imports it, at the one place where its URLs are parsed (POINTS), so a
-program that imports none pays for one entry of sys.meta_path. Nothing but `sys` and `os` is imported at start. A
-library that is absent, or looks different in the version at hand, is left as it is. What holds no placeholder is passed
-on as the very object it was.
+program that imports none pays for one entry of sys.meta_path. Nothing but `sys`, `os` and `_thread` is imported at
+start. A library that is absent, or looks different in the version at hand, is left as it is. What holds no placeholder
+is passed on as the very object it was.
 
 Where a proxy is set, the libraries that ignore it are taken there as well (egret_shims_proxy), and those that bring
 roots of their own trust SSL_CERT_FILE. EGRET_SHIMS=urls leaves both alone, EGRET_SHIMS=off does nothing at all. Runs
@@ -13,6 +13,7 @@ an interpreter to have it without PYTHONPATH.
 
 import os
 import sys
+from _thread import get_ident
 
 POINTS = {
     # module: (attribute, position of the URL, its keyword); where the position is None, the URL is what is returned
@@ -184,17 +185,27 @@ def _say(what, error):
 class Finder:
     """Stands first on sys.meta_path, finds nothing by itself, and follows up on the modules in POINTS."""
 
+    def __init__(self):
+        self._asking = set()
+
     def find_spec(self, name, path=None, target=None):
         """Let the other finders find it, and have it patched when it has run."""
         if name not in POINTS and name not in PROXIED and name not in TRUSTING:
             return None
-        for finder in sys.meta_path:
-            find = getattr(finder, "find_spec", None)
-            spec = find(name, path, target) if find and finder is not self else None
-            if spec is not None:
-                _follow_up(spec.loader)
-                return spec
-        return None
+        ours = (get_ident(), name)
+        if ours in self._asking:  # one of the others is us again, in a wrapper (Mercurial's lazy imports)
+            return None
+        self._asking.add(ours)
+        try:
+            for finder in sys.meta_path:
+                find = getattr(finder, "find_spec", None)
+                spec = find(name, path, target) if find and finder is not self else None
+                if spec is not None:
+                    _follow_up(spec.loader)
+                    return spec
+            return None
+        finally:
+            self._asking.discard(ours)
 
 
 def _follow_up(loader):

@@ -33,6 +33,7 @@ _PROBE: Final = 64
 _BEGUN: Final = 4
 """Bytes by which most hits are told that none begins within."""
 _COMPARED: Final = 16
+_BLOCK: Final = 64
 _MODULUS: Final = secrets.randbits(127) << 1 | 1 << 127 | 1  # nobody knows which texts have one sum
 _Hit = tuple[int, int, int]
 """What was found, where it begins, where it ends."""
@@ -180,12 +181,20 @@ class _Compared:
         self._left -= len(value)
         if self._left >= 0:
             return hmac.compare_digest(self._text[start:end], value)
-        if not self._sums:
-            self._sums = list(accumulate(self._text, lambda before, byte: (before << 8 | byte) % _MODULUS, initial=0))
         if value not in self._known:
             self._known[value] = pow(256, len(value), _MODULUS), int.from_bytes(value) % _MODULUS
         length, known = self._known[value]
-        return (self._sums[end] - self._sums[start] * length - known) % _MODULUS == 0
+        return (self._sum(end) - self._sum(start) * length - known) % _MODULUS == 0
+
+    def _sum(self, end: int) -> int:
+        """Return the text up to there as one number, modulo."""
+        if not self._sums:
+            blocks = (int.from_bytes(self._text[at : at + _BLOCK]) for at in range(0, len(self._text), _BLOCK))
+            self._sums = list(
+                accumulate(blocks, lambda before, block: (before << 8 * _BLOCK | block) % _MODULUS, initial=0)
+            )
+        index, more = divmod(end, _BLOCK)
+        return self._sums[index] << 8 * more | int.from_bytes(self._text[end - more : end])
 
 
 def _anchor(text: bytes, size: int) -> int:

@@ -10,6 +10,7 @@ The token is in the path, which is why no line of a log ever holds a path.
 import asyncio
 import functools
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, Self, cast
 from urllib.parse import urlsplit
@@ -30,6 +31,7 @@ from proxy.engines.gateway.shim import PAGE, WORKER, page_script, served
 from proxy.engines.http1.connection import Connection
 from proxy.engines.http1.reply import Arrival
 from proxy.protocol import wire
+from store.authorities import OwnNames
 from store.model import Destination
 
 if TYPE_CHECKING:
@@ -42,16 +44,17 @@ _HEALTH: Final = ((b"Content-Type", b"text/plain"), (b"Cache-Control", b"no-stor
 
 
 class Site(NamedTuple):
-    """Where browsers find the gateway, if it was told; `prefix` is the path of that."""
+    """Where browsers find the gateway, if it was told; `prefix` is the path of that, `names` are its host names."""
 
     url: str | None
     prefix: str
+    names: OwnNames
 
     @classmethod
-    def of(cls, public_url: str | None) -> Self:
-        """Take `gateway.public_url`."""
+    def of(cls, public_url: str | None, names: Iterable[str]) -> Self:
+        """Take `gateway.public_url`, and further host names."""
         url = public_url.rstrip("/") if public_url else None
-        return cls(url, urlsplit(url).path if url else "")
+        return cls(url, urlsplit(url).path if url else "", OwnNames(url, names))
 
     def seen(self, asked: Index) -> str:
         """Return how a client reached us, for its own eyes only."""
@@ -117,6 +120,9 @@ class Page(Connection):
         target = arrival.target.removeprefix(self._site.prefix.encode())
         if (visit := self._visit) is not None and (path := visit.path(arrival, target)) is not None:
             return await self._visited(visit, path, arrival, trail, reply)
+        # A stranger's page whose name was made to point here would read the answers as its own (DNS rebinding).
+        if not self._site.names.has(b",".join(wire.values(arrival.fields, b"host")).decode("latin-1")):
+            raise Refused(Refusal("host_unknown"))
         if route := _ROUTE.fullmatch(target):
             *words, rest = route.groups()
             visit = self._visit = Visit.of(arrival, *words)
@@ -163,7 +169,8 @@ class Page(Connection):
             raise Refused(Refusal("bad_request"))
         destination = _destination(scheme, visit.authority)
         pages = cors.origins_of(view.caller.origins)
-        reply.mapping = Mapping(destination, path, visit.token, site.prefix, lambda: site.seen(asked), pages)
+        form = (first(asked, b"egret-form") or b"").decode("latin-1")
+        reply.mapping = Mapping(destination, path, visit.token, site.prefix, lambda: site.seen(asked), pages, form)
         wanted = Asked(arrival.method, path, arrival.fields, arrival.length)
         return await admit.addressed(
             self.services, trail, view, wanted, destination=destination, fields=visit.crossing, memory=visit.memory

@@ -33,6 +33,8 @@ class Mapping(NamedTuple):
     prefix: str
     url: Callable[[], str]
     pages: frozenset[str] = frozenset()
+    form: str = ""
+    """Where a redirect goes instead that answers a form: the page's own service worker, whose origin is in `pages`."""
 
     def fields(self, status: int, fields: Fields) -> Fields:
         """Map `Location`; one that is no http URL is left out.
@@ -42,12 +44,15 @@ class Mapping(NamedTuple):
         """
         if not any(map(_IS_LOCATION.__getitem__, [name for name, _ in fields])):
             return fields
-        base = self.prefix if status in REDIRECTS else self.url()
+        redirect = status in REDIRECTS
+        base = f"{self.prefix if redirect else self.url()}/s/{self.token}"
+        if redirect and origin_of(self.form.encode("latin-1", "replace")) in self.pages:
+            base = self.form
         mapped = []
         for name, value in fields:
             if not _IS_LOCATION[name]:
                 mapped.append((name, value))
-            elif (location := self._map(value.decode("latin-1"), f"{base}/s/{self.token}")) is not None:
+            elif (location := self._map(value.decode("latin-1"), base)) is not None:
                 mapped.append((name, location.encode("latin-1")))
         return tuple(mapped)
 

@@ -69,6 +69,8 @@ def test_the_right_command_is_printed(env):
     done = put(env, "KEY", VALUE, "-d", "my set", "-H", "a.example")
     assert b"egret secret put KEY --dataset 'my set' --host a.example --from-file FILE" in done.stderr
     assert VALUE.encode() not in put(env, VALUE, "KEY").stderr
+    done = put(env, "db/key", VALUE, "-e", "prod", "-g", "quants", "-p", "use", command=("kv", "put", "-s"))
+    assert b"egret kv put -s db/key --environment prod --group quants --permissions use --from-file" in done.stderr
 
 
 def test_a_value_in_argv_is_refused_without_credentials_too(env):

@@ -15,6 +15,7 @@ GONE = {
     "EGRET_API_KEY": "egk_owner", "EGRET_URL": "http://x", "EGRET_RUN__SANDBOX": "off", "SSH_AUTH_SOCK": "/tmp/x", "DOCKER_HOST": "unix:///x",
     "DBUS_SESSION_BUS_ADDRESS": "unix:path=/x", "DISPLAY": ":0", "WAYLAND_DISPLAY": "x", "XDG_RUNTIME_DIR": "/run/user/1", "KUBECONFIG": "/x",
     "WSL_INTEROP": "/run/x", "TMUX": "/tmp/x", "COPY": "my egk_owner", "XDG_CONFIG_HOME": "/home/x/.config", "TMPDIR": "/var/folders",
+    "GCE_METADATA_HOST": "10.0.0.1", "IDENTITY_ENDPOINT": "http://x", "IDENTITY_HEADER": "x", "MSI_SECRET": "x", "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://x",
 }  # fmt: skip
 PASS = {
     "PATH": "/bin", "LANG": "C.UTF-8", "TERM": "xterm", "EDITOR": "vi", "VIRTUAL_ENV": "/x", "PYTHONPATH": "/x", "NODE_ENV": "test", "CI": "true",

@@ -195,7 +195,9 @@ def test_data_in_an_installation_however_deep(user, depth):
             roots(command, user, path)
 
 
-@pytest.mark.parametrize("name", ["__pycache__", "dist-packages", "node_modules", "site-packages"])
+@pytest.mark.parametrize(
+    "name", ["__pycache__", "dist-packages", "node_modules", "site-packages", "share/doc", "share/man"]
+)
 def test_packages_are_not_looked_through(user, monkeypatch, name):
     """They are what takes the time of a start, and no place for data; what is beside them is looked at."""
     tool = program(user / "tool/bin/tool")
@@ -204,7 +206,8 @@ def test_packages_are_not_looked_through(user, monkeypatch, name):
     looked = []
     monkeypatch.setattr(places_of, "entries", lambda folder: looked.append(folder) or entries(folder))
     roots(tool, user)
-    assert {Path(folder).name for folder in looked} == {"tool", "bin", "lib", "beside"}
+    above = {"share"} if name.startswith("share/") else set()
+    assert {Path(folder).name for folder in looked} == {"tool", "bin", "lib", "beside"} | above
 
 
 def test_links_are_resolved_as_the_kernel_does(user):

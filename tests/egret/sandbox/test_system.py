@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from egret.sandbox.places import MARKER, data_home, hidden, holds, mark, within
-from egret.sandbox.system import Mounts, etc, tree
+from egret.sandbox.system import Mounts, etc, tree, trust
 
 
 @pytest.fixture
@@ -88,6 +88,16 @@ def test_our_own_files(tmp_path):
     passwd = next(text for text in texts if f":{tmp_path}/home:" in text)
     assert passwd.splitlines()[0].split(":")[2:6:3] == [str(os.getuid()), f"{tmp_path}/home"]
     assert any("127.0.1.1 sandbox" in text for text in texts)
+
+
+def test_the_bundle_of_roots(tmp_path, monkeypatch):
+    """Ours lies where the system's are that are there, at the ends of links, and nowhere else."""
+    known = ["/etc/hostname", "/etc/ssl/nothing-here.pem", str(tmp_path / "elsewhere.pem")]
+    (tmp_path / "elsewhere.pem").touch()
+    monkeypatch.setattr("egret.sandbox.system.KNOWN", [*known, known[0]])
+    mounts = Mounts()
+    trust(mounts, tmp_path / "ours.pem")
+    assert mounts.options == ["--ro-bind", str(tmp_path / "ours.pem"), os.path.realpath("/etc/hostname")]
 
 
 def test_the_marker(tmp_path):

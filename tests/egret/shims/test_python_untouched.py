@@ -196,6 +196,23 @@ def _bare(tmp_path):
     return tmp_path / "venv" / "bin" / "python"
 
 
+WRAPPED = """
+import sys
+class Lazy:
+    def __init__(self, finder): self.finder = finder
+    def find_spec(self, *words): return self.finder.find_spec(*words)
+sys.meta_path[:] = [Lazy(finder) for finder in sys.meta_path]
+import http.client
+print(hasattr(http.client.HTTPConnection.putrequest, "__wrapped__"))
+"""
+
+
+def test_finders_that_another_program_wraps():
+    """Ours asks the others, one of which is ours again: Mercurial does this to all, for imports that wait."""
+    done = run("-c", WRAPPED, environ=environment(clean()))
+    assert (done.stdout, done.stderr) == ("True\n", "")
+
+
 def test_the_pth_file_does_without_python_path(tmp_path):
     """For an image: the files in site-packages, no variable needed, isolated interpreters included."""
     python = _bare(tmp_path)

@@ -19,6 +19,9 @@ INTERNAL = {
     "cursor_invalid",
     "limit_invalid",
     "cross_site",
+    "member_unclear",
+    "sign_in_refused",
+    "provider_unavailable",
     "url_invalid",
 }
 """Not for clients: start-up, the data plane, what the API checks before the vault does, the dashboard."""

@@ -7,6 +7,8 @@ import logging
 
 import pytest
 
+pytestmark = pytest.mark.long
+
 CANARY = "canary-9f3Kq7Zp2Wx8"
 MARK = "mark-4Jd8Vn2Ls6"
 """Another canary, for headers: the first one may be a name of something by then."""

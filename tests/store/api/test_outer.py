@@ -7,6 +7,27 @@ from store.errors import Conflict, Tampered, Unavailable
 CANARY = "canary-9f3Kq7Zp2Wx8"
 
 
+@pytest.mark.parametrize(
+    "hosts",
+    [["evil.test"], ["evil.test:@"], ["127.0.0.1.evil.test:@"], ["localhost.evil.test"], ["127.1"], [""], ["@"], [],
+     ["127.0.0.1:@", "evil.test"], ["127.0.0.1:@", "127.0.0.1:@"], ["127.0.0.1:@,evil.test"], ["evil@127.0.0.1"]],
+)  # fmt: skip
+def test_who_asks_by_another_name_gets_nothing(shared, hosts):
+    """A page whose name was made to point here (DNS rebinding) reads and does nothing, whatever it knows."""
+    named = "".join(f"Host: {host.replace('@', str(shared.port), 1) if ':@' in host else host}\r\n" for host in hosts)
+    for line in ("GET /dashboard/login", "GET /healthz", "GET /nowhere", "GET /keys/", "DELETE /projects/default/"):
+        head = f"{line} HTTP/1.1\r\n{named}Authorization: Api-Key {shared.key}\r\nConnection: close\r\n\r\n"
+        status = shared.send(head.encode()).split(b" ", 2)[1]
+        assert status == b"421" or (status == b"400" and len(hosts) != 1), line
+    assert shared("GET", "/projects/default/").status == 200
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost:1", "[::1]:80", "EGRET.localhost", "egret.localhost.:8700"])
+def test_its_own_names(shared, host):
+    """Addresses, the names of loopback, in every spelling that clients use."""
+    assert shared("GET", "/healthz", headers={"Host": host}).status == 200
+
+
 def test_the_unforeseen_says_nothing(shared, monkeypatch, caplog):
     """An exception nobody foresaw is 500 without its text, on the wire and in the log; the log says where it arose."""
     caplog.set_level(logging.DEBUG)

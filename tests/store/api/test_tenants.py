@@ -6,7 +6,8 @@ import pytest
 
 VALUE = "canary-9f3Kq7Zp2Wx8"
 AREA = {"projects": "projects", "datasets": "datasets", "secrets": "secrets", "variables": "variables",
-        "sessions": "sessions", "keys": "keys", "audit": "audit", "members": "members", "consumers": "consumers"}  # fmt: skip
+        "sessions": "sessions", "keys": "keys", "audit": "audit", "members": "members", "consumers": "consumers",
+        "budgets": "datasets"}  # fmt: skip
 LEVELS = {
     "read_only": {area + ":read" for area in AREA.values()},
     "rater_only": {"sessions:open"},
@@ -95,6 +96,7 @@ def body_of(operation):
         "set_project_role": {"role": "viewer"},
         "rotate_key": {},
         "open_session": {},
+        "put_budgets": {"items": []},
         "acknowledge_gap": {},
         "create_organisation": {"id": "new", "name": "New"},
     }.get(name, {"name": "x"})

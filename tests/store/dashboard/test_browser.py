@@ -10,12 +10,16 @@ import pytest
 CLIENTS = Path(__file__).parents[2] / "clients" / "node"
 VALUE = "canary-9f3Kq7Zp2Wx8"
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-         "--disable-background-networking", "--disable-component-update"]  # fmt: skip
+         "--disable-background-networking", "--disable-component-update",
+         "--host-resolver-rules=MAP rebound.example 127.0.0.1"]  # fmt: skip
 
 TOO_WIDE = """[...document.querySelectorAll("main *")].filter(each => each.getBoundingClientRect().right > innerWidth)
   .map(each => each.outerHTML.slice(0, 200))"""
+OVER_EDGE = """[...document.querySelectorAll("td")].filter(each => each.scrollWidth > each.clientWidth + 1)
+  .map(each => each.outerHTML.slice(0, 200))"""
+"""Cells that write over their neighbours."""
 
-pytestmark = [pytest.mark.needs("chromium"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.needs("chromium"), pytest.mark.timeout(180), pytest.mark.long]
 
 
 @pytest.fixture(scope="module")
@@ -185,6 +189,8 @@ def test_axe_finds_nothing(visits, shared, scheme, width):
             source + "; axe.run().then(seen => seen.violations.map(each => [each.id, each.nodes[0].html]))"
         )
         assert found == [], page.url
+        page.evaluate("document.querySelectorAll('td > time').forEach(each => each.textContent = '46 minutes ago')")
+        assert page.evaluate(OVER_EDGE) == [], page.url
         if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
             assert page.evaluate(TOO_WIDE) == [], page.url
 
@@ -195,11 +201,14 @@ def test_axe_finds_nothing(visits, shared, scheme, width):
     made = shared.dataset(long, name=f"axe {scheme}", hosts=hosts, variables=[{"name": "REGION", "value": "e" * 90}])
     shared("PUT", f"/projects/default/consumers/{scheme}", {"name": "Nightly", "secrets": ["A" * 40]})
     shared("POST", "/members/", {"name": "Mia", "id": f"mia-{scheme}", "email": "mia@example.com", "role": "admin"})
+    budgets = [{"of": "secret", "name": "A" * 40, "unit": "bytes", "per": "day", "soft": 1, "hard": 2**50}]
+    budgets.append({"of": "dataset", "unit": "requests", "per": "month", "hard": 0})
+    shared("PUT", f"/projects/default/datasets/{made['id']}/budgets/", {"items": budgets})
     shared("POST", "/groups/", {"name": "Night", "id": f"night-{scheme}"})
     dataset = f"projects/default/datasets/{made['id']}/"
     asked = f"{dataset}ask/?name={'A' * 40}&url=https://"
     for path in ("", "shared/", "projects/default/", "projects/default/consumers/", dataset, f"{dataset}add/",
-                 f"{dataset}variables/", f"{dataset}settings/", f"{dataset}variables/REGION/",
+                 f"{dataset}variables/", f"{dataset}settings/", f"{dataset}budgets/", f"{dataset}variables/REGION/",
                  f"{dataset}ask/", f"{asked}api.example.com/", f"{asked}other.test/&where=body", f"{asked}other.test/{'x' * 90}",
                  f"{dataset}secrets/{'A' * 40}/leak/", f"keys/{shared.key.split('_')[1]}/leak/",
                  "start/", "keys/", f"keys/{shared.key.split('_')[1]}/", "members/", "audit/", "nowhere/"):  # fmt: skip
@@ -266,3 +275,34 @@ def test_another_origin_can_do_nothing(browser, shared):
     assert "by-evil" not in names
     context.close()
     server.shutdown()
+
+
+def test_a_host_name_of_its_own(visits, shared):
+    """By `egret.localhost` all works, and no other port of the machine gets the cookie; a strange name gets nothing."""
+    seen = []
+
+    class Neighbour(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            seen.append(self.headers["Cookie"])
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *args):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Neighbour)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    page = visits()
+    for name, reaches in (("egret.localhost", False), ("127.0.0.1", True)):
+        page.goto(f"http://{name}:{shared.port}/")
+        page.fill("input[name=key]", shared.key)
+        page.click("main button")
+        assert page.inner_text("h1") == "Datasets" and page.url.startswith(f"http://{name}:{shared.port}/dashboard/")
+        for neighbour in ("127.0.0.1", "localhost"):
+            page.goto(f"http://{neighbour}:{server.server_port}/")
+        assert any(each is not None and "egret=" in each for each in seen) is reaches
+    server.shutdown()
+    server.server_close()
+    answer = page.goto(f"http://rebound.example:{shared.port}/dashboard/login")
+    assert answer.status == 421 and page.locator("form").count() == 0

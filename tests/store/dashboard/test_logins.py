@@ -1,6 +1,7 @@
 import pytest
 from visitor import SAME, Visitor
 
+from store.access import local_operator
 from store.dashboard import logins
 
 
@@ -31,7 +32,7 @@ def test_over_tls_the_cookie_is_bound_to_the_host():
     from aiohttp import web
 
     answer = web.Response()
-    logins.Logins(secure=True).begin("key", answer)
+    logins.Logins(secure=True).begin(local_operator(), answer)
     cookie = answer.cookies["__Host-egret"]
     assert cookie["secure"] and not cookie["domain"] and cookie["path"] == "/"
 
@@ -59,6 +60,38 @@ def test_logging_out_ends_it_on_the_server(visitor):
     visitor.post("/dashboard/logout", {})
     visitor.cookie = old
     assert visitor.get("/dashboard/").status == 303
+
+
+def test_logging_out_everywhere(shared):
+    """Every browser of the key is logged out, also one that another store would know; other keys' are not."""
+    here, there, other = Visitor(shared), Visitor(shared), Visitor(shared)
+    made = shared("POST", "/keys/", {"name": "two browsers", "permission": "read_only"}).json
+    for each in (here, there):
+        each.log_in(made["key"])
+    other.log_in()
+    was = shared.store.vault.keys.resume(made["id"]).logins_era
+    cookie = here.cookie
+    answer = here.post("/dashboard/logout/everywhere", {})
+    assert answer.status == 303 and answer.headers["Location"] == "/dashboard/login"
+    here.cookie = cookie
+    assert [each.get("/dashboard/").status for each in (here, there, other)] == [303, 303, 200]
+    assert shared.store.vault.keys.resume(made["id"]).logins_era == was + 1
+    there.log_in(made["key"])
+    assert there.get("/dashboard/").status == 200
+    rows = shared("GET", "/audit/?action=keys:logout").json["items"]
+    assert [row["object"] for row in rows] == [f"keys/{made['id']}"]
+
+
+def test_a_member_logs_out_with_all_keys(shared):
+    """Where a key is a member's, the member's other keys are logged out too, and nobody else's."""
+    shared("POST", "/members/", {"name": "Out", "id": "out-1", "role": "viewer"})
+    shared("POST", "/members/", {"name": "In", "id": "in-1", "role": "viewer"})
+    owners = [Visitor(shared) for _ in range(3)]
+    for visitor, member in zip(owners, ("out-1", "out-1", "in-1"), strict=True):
+        visitor.log_in(shared.new_key(member=member, permission="full"))
+    owners[0].post("/dashboard/logout/everywhere", {})
+    assert [each.get("/dashboard/").status for each in owners] == [303, 303, 200]
+    assert shared("GET", "/members/out-1").json["role"] == "viewer"
 
 
 def test_a_revoked_key_ends_its_logins(shared):

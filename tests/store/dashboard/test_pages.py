@@ -156,7 +156,11 @@ def test_a_secret_is_labelled_renamed_and_found(shared, visitor, dataset):
     }
     assert visitor.post(path, form).status == 303
     page = visitor.get(dataset).body.decode()
-    assert "<span>our billing</span>" in page and '<option value="openai">' in page
+    assert (
+        '<th scope="col">Provider</th>' in page
+        and '<td data-th="Provider">our billing</td>' in page
+        and '<option value="openai">' in page
+    )
     assert visitor.post(f"{path}/LABELLED/about", {"environment": "", "name": "lower", "provider": "", "description": ""}).status == 422  # fmt: skip
     renamed = {"environment": "", "name": "RENAMED", "provider": "opennai", "description": "was LABELLED"}
     assert visitor.post(f"{path}/LABELLED/about", renamed).status == 303
@@ -289,6 +293,24 @@ def test_consumers_and_the_due_list(shared, visitor, dataset):
     assert visitor.get(dataset + "?q=%00").status == 422
 
 
+def test_budgets_by_forms(shared, visitor, dataset):
+    """Set, replaced, removed; a limit that is none is told with what was entered."""
+    form = {"of": "secret", "name": "A", "unit": "requests", "per": "day", "hard": "1000", "soft": ""}
+    page = visitor.follow(visitor.post(dataset + "budgets", form)).body
+    assert b"secret A" in page and b"1,000 requests" in page and b"per day" in page
+    page = visitor.follow(visitor.post(dataset + "budgets", {**form, "hard": "0", "soft": ""})).body
+    assert b"1,000" not in page and b"exhausted" in page
+    path = dataset.removeprefix("/dashboard") + "budgets/"
+    assert [each["hard"] for each in shared("GET", path).json["items"]] == [0]
+    refused = visitor.post(dataset + "budgets", {**form, "hard": "many"})
+    assert refused.status == 422 and b'value="many"' in refused.body
+    refused = visitor.post(dataset + "budgets", {**form, "of": "session"})
+    assert refused.status == 422
+    page = visitor.follow(visitor.post(dataset + "budgets/remove", form)).body
+    assert b"None: sessions may ask" in page
+    assert shared("GET", path).json["items"] == []
+
+
 def test_keys_are_limited_edited_and_rotated_by_forms(shared, visitor):
     """Every limit of the API; what is refused says why."""
     fields = {"name": "small", "permission": "restricted", "actions": "secrets:read audit:read", "access": "secrets",
@@ -418,6 +440,17 @@ def test_would_this_request_be_allowed(shared, visitor, dataset):
     page = visitor.get(ask.replace("header&", "body&", 1) + "https://other.test/x").body.decode()
     assert "the placeholder goes on as it is written" in page
     assert b"no secret of this name" in visitor.get(f"{dataset}ask/?name=NONE&url=https://a.test/").body
+    traded = {
+        "value": '{"client_id": "id", "client_secret": "canary-ask"}',
+        "kind": "oauth2_client",
+        "parameters": {"token_url": "https://auth.test/"},
+        "hosts": ["a.test"],
+    }
+    assert shared("PUT", f"{dataset.removeprefix('/dashboard')}secrets/CRM", traded).status == 201
+    made = ask.replace("name=A", "name=CRM") + "https://a.test/x"
+    assert b"Yes: a token is put in" in visitor.get(made).body
+    page = visitor.get(made.replace("header&", "body&", 1)).body
+    assert b"goes on as it is written" in page and b"Move the placeholder into a header" in page
     refused = visitor.get(ask + "nonsense%22%3E%3Cscript%3E")
     assert refused.status == 422 and b"Write a whole URL" in refused.body and b"<script>" not in refused.body
     assert b"Would this request be allowed?" in visitor.get(dataset).body

@@ -134,6 +134,26 @@ def test_a_row_that_is_missing_or_invented_is_an_alarm(store, name):
         assert not found(store, name, before)
 
 
+def test_what_is_damaged_keeps_nothing_beside_it_from_being_put_right(store):
+    """A member's document on whom keys and sessions hang, and a bucket of the tree with its document."""
+    table, documents = metadata.tables["documents"], rows_of(store, "documents")
+    before = rows_of(store, "api_keys")
+    run(store, update(table).where(table.c.key == "member/default/mia").values(body=b"{}"))
+    run(store, delete(metadata.tables["api_keys"]))
+    store.vault.sweep().whole()
+    there = rows_of(store, "api_keys")
+    assert 0 < len(there) < len(before)
+    run(store, *(update(table).where(table.c.key == row["key"]).values(body=row["body"]) for row in documents))
+    assert found(store, "api_keys", before)
+
+
+def test_a_node_that_the_store_remembers_is_written_again(store):
+    """Proxies read the rows."""
+    table, before = metadata.tables["nodes"], rows_of(store, "nodes")
+    run(store, update(table).where(table.c.body != b"").values(body=b"x"))
+    assert found(store, "nodes", before)
+
+
 def test_a_session_whose_row_says_that_it_ended_goes_on(store):
     """Rows end nothing; what ended by its own time is forgotten."""
     before = rows_of(store, "sessions")

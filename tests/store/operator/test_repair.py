@@ -1,17 +1,20 @@
 """`egret store repair`: what verifies is taken from any copy, and nothing else."""
 
 import contextlib
+import json
 
 import pysqlite3
 import pytest
 from early import age
 from stores import CANARY, secret, use
 
-from store.errors import KeyMismatch, StoreError, Unavailable
+from store.errors import KeyMismatch, StoreError, Tampered, Unavailable
 from store.model import Kind
 from store.operator.repair import repair
 from store.reader import Reader
 from store.records import NewEntry
+from store.trust.head import Head
+from store.trust.mark import CONTROL, DATA, MARK, HighWater, Mark
 from store.vault import Vault
 
 
@@ -38,6 +41,8 @@ def served(store):
 
 
 DAMAGE = {
+    "the head": "DELETE FROM head",
+    "the head's signature": "UPDATE head SET signature = zeroblob(64)",
     "nodes": "DELETE FROM nodes",
     "one node": "UPDATE nodes SET body = zeroblob(64) WHERE path LIKE '%/%'",
     "the project's manifest": "DELETE FROM documents WHERE key = 'manifest/default/default'",
@@ -73,6 +78,30 @@ def test_a_lost_tree_is_made_of_the_documents(backed):
     store.sql("DELETE FROM nodes")
     assert repair(store.data, store.url).nodes > 5
     assert served(store) == CANARY
+
+
+def test_a_head_is_taken_from_the_newest_mark_and_never_made(backed):
+    """Of the planes' marks; one that somebody wrote is not signed, and where there is none nothing is believed."""
+    store, _ = backed
+    good, signature = store.sql("SELECT body, signature FROM head")[0]
+    control, data = (store.data / plane / MARK for plane in (CONTROL, DATA))
+    data.parent.mkdir(exist_ok=True)
+    older = json.loads(json.loads(control.read_text())["body"]) | {"beat": 1}
+    data.write_text(json.dumps(json.loads(control.read_text()) | {"body": json.dumps(older)}))
+    store.sql("UPDATE head SET body = 'x'")
+    assert repair(store.data, store.url).heads == 1
+    (body,) = store.sql("SELECT body FROM head")[0]
+    assert json.loads(body)["history"] == json.loads(good)["history"]
+    control.unlink()
+    store.sql("UPDATE head SET body = 'x'")
+    with pytest.raises(Tampered):
+        repair(store.data, store.url)
+    control.write_bytes(Mark.of(Head(**json.loads(good)), b"").written())
+    with pytest.raises(Tampered):
+        repair(store.data, store.url)
+    data.unlink()
+    HighWater(store.data, CONTROL).accept(Head(**json.loads(good)), signature)
+    assert repair(store.data, store.url).heads == 1
 
 
 def test_what_no_copy_has_is_named(backed):
@@ -145,6 +174,7 @@ def downgraded(path):
     """The tables as the release before had them."""
     with contextlib.closing(pysqlite3.connect(path)) as database:
         database.execute("DROP TABLE webhooks")
+        database.execute("DROP TABLE spendings")
         database.execute("UPDATE alembic_version SET version_num = '0008'")
         database.commit()
 

@@ -195,8 +195,8 @@ def test_what_code_is_told_of_its_session(store, reader):
         "dataset": "ds",
         "expires_at": about["expires_at"],
         "secrets": [
-            {"name": "API_KEY", "hosts": narrowed, "locations": every},
-            {"name": "NOWHERE", "hosts": [], "locations": every},
+            {"name": "API_KEY", "kind": "static", "hosts": narrowed, "locations": every},
+            {"name": "NOWHERE", "kind": "static", "hosts": [], "locations": every},
         ],
         "variables": {"OURS": "für alle", "REGION": "eu-west-1"},
     }

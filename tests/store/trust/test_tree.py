@@ -1,14 +1,16 @@
 """The hash tree: what the root vouches for, and nothing else."""
 
+import contextlib
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store.errors import Tampered
+from store.errors import NodeLost, Tampered
 from store.trust import tree
 from store.trust.documents import believed_hash
 
-HASHES = st.integers(0, 3).map(lambda number: f"{number:064x}")
+HASHES = st.integers(1, 4).map(lambda number: f"{number:064x}")
 KEYS = st.integers(0, 300).map(lambda number: f"session/{number}")
 
 
@@ -71,6 +73,39 @@ def test_every_changed_node_is_noticed():
                 nodes.look("session/7")
             nodes[path] = good
     assert nodes.look("session/7") == "b" * 64
+
+
+@settings(max_examples=60)
+@given(st.dictionaries(KEYS, HASHES, min_size=1), st.dictionaries(KEYS, st.one_of(st.none(), HASHES)), st.data())
+def test_a_lost_node_holds_no_change_up_and_loses_nothing(content, changes, data):
+    """What changed counts at once, what nobody knows is refused, and all is there once the lost nodes come back."""
+    nodes = Nodes()
+    nodes.apply(content)
+    whole = dict(nodes)
+    for path in data.draw(st.sets(st.sampled_from(sorted(nodes)))):
+        nodes[path] = b"edited"
+    nodes.root, bodies = tree.update(nodes.fetch, nodes.root, changes, lambda key: content.get(key, tree.NONE))
+    nodes.update(bodies)
+    model = {**content, **changes}
+    for key in model:
+        with contextlib.suppress(NodeLost):
+            assert nodes.look(key) == model[key]
+    for key in changes:
+        assert nodes.look(key) == changes[key]
+    for path, body in whole.items():
+        if nodes[path] == b"edited":
+            nodes[path] = body
+    while covers := {path: cover for path, body in nodes.items() if (cover := tree.Cover.of(body)) is not None}:
+        path, cover = covers.popitem()
+        assert {key: before for key, (_, before) in cover.changed.items()} == {key: content.get(key, tree.NONE) for key in cover.changed}  # fmt: skip
+        with pytest.raises(NodeLost):
+            tree.uncover(nodes.fetch, nodes.root, path, b"something else")
+        nodes.root, bodies = tree.uncover(nodes.fetch, nodes.root, path, whole[path])
+        nodes.update(bodies)
+    assert {key: nodes.look(key) for key in model} == model
+    same = Nodes()
+    same.apply({key: sha256 for key, sha256 in model.items() if sha256 is not None})
+    assert same.root == nodes.root
 
 
 def test_the_writer_does_not_build_on_a_forged_node():

@@ -6,6 +6,11 @@ import pytest
 from people import OPS, group, member
 from stores import secret
 
+from proxy.core import inject
+from proxy.core.edit import Budget, Editor
+from proxy.core.message import Head
+from proxy.core.placeholder import Surface, find
+from proxy.core.refusal import Refused
 from store.authorities import egress_allows
 from store.errors import Forbidden, Invalid, NotFound
 from store.model import DEFAULT_LOCATIONS, Denial, Kind, Scope
@@ -132,3 +137,66 @@ def test_variables_are_asked_for_too(store, asked):
     entry = NewEntry("REGION", secret().value, hosts=None)
     store.vault.entries.put(store.owner, store.scope(), Kind.VARIABLE, entry)
     assert asked("REGION", "http://anywhere.example.org/", kind=Kind.VARIABLE).allowed
+
+
+CLIENT = b'{"client_id": "id-7", "client_secret": "canary-ask-7Rk2Lw9Qx"}'
+AWS_KEY = b'{"access_key_id": "AKIA2222222222222222", "secret_access_key": "canary+ask/9Zq4Nd8Vb2Xc5Mf7Hj3Kt6Lp1Rw0Y"}'
+HEADS = {
+    "CRM": (b"Bearer #{SECRETS.CRM}", "token"),
+    "CLOUD": (
+        b"AWS4-HMAC-SHA256 Credential=#{SECRETS.CLOUD}/20261122/us-east-1/s3/aws4_request, "
+        b"SignedHeaders=host;x-amz-date, Signature=" + b"0" * 64,
+        "signing_key",
+    ),
+}
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("name", HEADS)
+def test_what_is_not_written_as_it_is(store, reader, name, strict):
+    """What signs or is traded stands where the data plane's own plan and editor let it, and is told so."""
+    url = "https://s3.us-east-1.amazonaws.com/b/k"
+    where = {"token_url": "https://auth.example.com/token"}
+    hosts = ["s3.us-east-1.amazonaws.com"]
+    entries = [
+        secret("CRM", CLIENT, hosts, kind="oauth2_client", parameters=where),
+        secret("CLOUD", AWS_KEY, hosts, kind="aws"),
+    ]
+    store.dataset(*entries, strict_bodies=strict)
+    view = reader.view(store.caller(reader))
+
+    def decided(place, header):
+        target, fields, text = b"/b/k", [(b"Host", b"s3.us-east-1.amazonaws.com")], HEADS[name][0]
+        asked = Question(name, url, "GET", place, header)
+        if place == "header":
+            fields += [(header.encode(), text), (b"X-Amz-Date", b"20261122T000000Z")]
+            head = Head("GET", target, tuple(fields), use_of(asked).destination)
+            try:
+                return (inject.plan(head, view).names != (name,) and "not planned") or ""
+            except Refused as refused:
+                return refused.refusal.code
+        editor = Editor(view, use_of(asked), Budget(1 << 20), strict=strict)
+        data, surface = b'"#{SECRETS.%s}"' % name.encode(), Surface.JSON if place == "body" else Surface.MESSAGE
+        try:
+            editor.apply(data, find(data, surface), surface)
+        except Refused as refused:
+            return refused.refusal.code
+        return editor.carried[name]
+
+    for place, header in PLACES:
+        if place == "url":
+            continue
+        told = store.vault.asking.ask(store.owner, store.scope(), Question(name, url, "GET", place, header))
+        assert told.code == decided(place, header), (place, header)
+        assert told.carried == (bool(told.code) and place in {"body", "message"} and not strict)
+    assert store.vault.asking.ask(store.owner, store.scope(), Question(name, url, location="url")).allowed
+
+
+def test_a_token_endpoint_is_on_the_egress_list(store):
+    """As the proxy asks it before a token is made."""
+    where = {"token_url": "https://auth.example.com/token"}
+    entry = secret("CRM", CLIENT, kind="oauth2_client", parameters=where)
+    for allow, code in ((["api.example.com"], "token_blocked"), (["api.example.com", "auth.example.com"], "")):
+        store.dataset(entry, dataset=f"ds{len(allow)}", egress={"allow": allow})
+        question = Question("CRM", "https://api.example.com/")
+        assert store.vault.asking.ask(store.owner, store.scope(f"ds{len(allow)}"), question).code == code

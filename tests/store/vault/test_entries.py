@@ -108,6 +108,8 @@ def test_odd_values_are_kept_byte_for_byte(store, reader, value):
         (b"changeme-please", ["a.example.com"], {"looks_like_placeholder"}),
         (b"#{SECRETS.OTHER_ONE}", ["a.example.com"], {"looks_like_placeholder"}),
         (b"aaaaaaaaaaaa", ["a.example.com"], {"looks_like_placeholder"}),
+        (b"wss://[2001:db8::1]:8443/", ["a.example.com"], {"looks_like_address"}),
+        (b"https://hooks.example.com/T0/B1", ["a.example.com"], set()),
         (CANARY, ["a.example.com"], set()),
     ],
 )

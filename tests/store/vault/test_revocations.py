@@ -4,43 +4,48 @@ Each is ended by its id, and stays so when what was there is put back, byte for 
 """
 
 import contextlib
+import itertools
 import json
 
 import pysqlite3
 import pytest
+from postgres import cluster
 from sqlalchemy import delete, insert, select
 from stores import Store, _engine, secret
 
+from store.access import local_operator
 from store.database.schema import metadata
-from store.errors import StoreError, Unavailable
+from store.errors import StoreError, Tampered
 from store.operator.acceptance import accept_epoch
+from store.operator.repair import repair
 from store.operator.restore import restore
 from store.reader import Reader
 from store.records import GroupGrant
+from store.trust.manifest import stop_key
 from store.trust.tree import bucket_of
 from store.vault import Declaration, NewKey, NewMember, NewSession, Vault
 
-LISTS = ("sessions", "api_keys", "members", "member_projects", "groups", "group_members", "shares", "consumers", "documents")  # fmt: skip
+LISTS = ("sessions", "api_keys", "members", "member_projects", "groups", "group_members", "shares", "consumers", "documents", "nodes")  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    made = Store.make(tmp_path_factory.mktemp("revocations") / "data")
-    made.dataset(secret())
-    made.vault.keys.create(made.owner, NewKey("another way in", "owner"))
-    yield made
-    made.close()
+@contextlib.contextmanager
+def watching(store):
+    """A data plane that starts now."""
+    reader = Reader(store.url, store.data, max_stale=3600)
+    try:
+        with contextlib.suppress(StoreError):
+            reader.start()
+        store.eyes = reader
+        yield
+    finally:
+        reader.close()
 
 
 def serves(store, token):
-    reader = Reader(store.url, store.data, max_stale=3600)
     try:
-        reader.start()
-        return bool(reader.view(reader.caller(token)))
+        return bool(store.eyes.view(store.eyes.caller(token)))
     except StoreError:
         return False
-    finally:
-        reader.close()
 
 
 def enters(store, key, group=""):
@@ -68,8 +73,10 @@ def session(store):
 
 
 def sessions_of_a_dataset(store):
-    key, row, _, alive = session(store)
-    return key, row, lambda: store.vault.sessions.revoke_all(store.owner, "default", "ds"), alive
+    store.dataset(secret(), dataset="own")
+    info, token = store.vault.sessions.open(store.owner, "default", "own", NewSession())
+    end = lambda: store.vault.sessions.revoke_all(store.owner, "default", "own")  # noqa: E731
+    return f"session/{info.id}", f"sessions WHERE id = '{info.id}'", end, lambda: serves(store, token.reveal().decode())
 
 
 def session_that_a_proxy_ended(store):
@@ -157,15 +164,17 @@ def group(store):
 
 def share(store):
     """Of a dataset of its own: its manifest is what is damaged."""
-    number = store.sql("SELECT count(*) FROM datasets")[0][0]
-    name, group = f"shared{number}", store.vault.groups.create(store.owner, "Ops").id
+    name, group = "shared", store.vault.groups.create(store.owner, "Ops").id
     store.dataset(secret(), dataset=name)
     scope = store.scope(name)
     store.vault.groups.grant(store.owner, scope, GroupGrant(group, ("metadata", "use")))
 
     def granted():
-        store.vault.sweep().whole()
+        gate = store.vault._gate
         try:
+            with gate.database.read() as connection:
+                if gate.ledger.document(connection, stop_key(scope)) is not None:
+                    return False  # nothing of it is used until what was stopped is done
             return bool(store.vault.groups.grants(store.owner, scope))
         except StoreError:
             return False
@@ -175,8 +184,7 @@ def share(store):
 
 
 def consumer(store):
-    number = store.sql("SELECT count(*) FROM audit")[0][0]
-    name = f"plugin{number}"
+    name = "plugin"
     store.vault.consumers.declare(store.owner, "default", name, Declaration("Plugin", ["API_KEY"]))
     _, token = a_session(store, consumer=name)
     row = f"consumers WHERE id = '{name}'"
@@ -185,8 +193,7 @@ def consumer(store):
 
 
 def dataset(store):
-    number = store.sql("SELECT count(*) FROM audit")[0][0]
-    name = f"gone{number}"
+    name = "gone"
     store.dataset(secret(), dataset=name)
     token = store.token(name)
     row = f"datasets WHERE id = '{name}'"
@@ -214,9 +221,27 @@ def unlisted(store, document):
     store.sql("DELETE FROM documents WHERE key = :key", key=document)
 
 
-def node(store, document):
+def bucket(store, document, above=()):
     a, b = bucket_of(document)
-    store.sql("UPDATE nodes SET body = :body WHERE path = :path", body=b"", path=f"{a}/{b}")
+    for path in (*above, f"{a}/{b}"):
+        store.sql("UPDATE nodes SET body = :body WHERE path = :path", body=b"", path=path)
+
+
+def branch(store, document):
+    bucket(store, document, [f"{bucket_of(document)[0]}"])
+
+
+def root(store, document):
+    bucket(store, document, ["", f"{bucket_of(document)[0]}"])
+
+
+def neighbour(store, document):
+    """Edit another document of the same bucket: this one is whole, but the bucket cannot be made anew."""
+    edited(store, neighbour_of(document))
+
+
+def neighbour_of(document):
+    return next(key for n in itertools.count() if bucket_of(key := f"next/{n}") == bucket_of(document))
 
 
 DAMAGE = {
@@ -227,8 +252,14 @@ DAMAGE = {
     "document gone": ((unlisted, 0),),
     "both edited": ((edited, 0), (moved, 1)),
     "both gone": ((unlisted, 0), (gone, 1)),
-    "node": ((node, 0),),
+    "node": ((bucket, 0),),
 }
+DAMAGE |= {
+    f"{node.__name__} and {document.__name__}": ((node, 0), (document, 0))
+    for node in (bucket, branch, root)
+    for document in (edited, unlisted, neighbour)
+}
+"""Of the last nine nothing in the database says what was there: only a backup has it."""
 
 
 def kept(store):
@@ -247,58 +278,94 @@ def put_back(store, before):
                 connection.execute(insert(table), [row])
 
 
-@pytest.mark.parametrize("damage", DAMAGE)
-@pytest.mark.parametrize("thing", ENDED, ids=[each.__name__ for each in ENDED])
-def test_an_end_is_neither_blocked_nor_hidden(store, thing, damage):
-    """By a store that starts on it, which has nothing in memory; an alarm says that something was damaged."""
-    document, row, end, alive = thing(store)
-    assert alive()
+def alive(store, things):
+    """Return which of the things are, to a store that starts and a data plane that starts."""
+    store.vault.close()
+    store.vault = Vault.open(store.url, store.data)
+    with watching(store):
+        return [name for name, (*_, alive) in things.items() if alive()]
+
+
+def all_ended(store, damage, *, started):
+    """Damage and then end everything, each by a store that has nothing in memory (`started`) or by one that runs."""
+    store.dataset(secret())
+    store.vault.keys.create(store.owner, NewKey("another way in", "owner"))
+    things = {thing.__name__: thing(store) for thing in ENDED}
+    with store.vault._gate.ledger.change() as transaction:
+        for document, *_ in things.values() if "neighbour" in damage else ():
+            transaction.put_document(neighbour_of(document), {})
+    assert alive(store, things) == list(things)
+    yield
     before = kept(store)
-    store.vault.close()
-    for how, what in DAMAGE[damage]:
-        how(store, (document, row)[what])
-    store.vault = Vault.open(store.url, store.data)
-    end()
-    whole = {name: rows for name, rows in before.items() if name != "documents"}
-    of_it = [each for each in before["documents"] if each["key"] == document]
-    put_back(store, {**whole, "documents": of_it})
-    assert not alive()
-    store.vault.close()
-    if document.startswith("manifest/"):  # a manifest that comes back is the one that the head vouches for, or nothing
+    for document, row, *_ in things.values():
+        for how, what in DAMAGE[damage]:
+            how(store, (document, row)[what])
+    owner = store.owner
+    if started:
+        store.vault.close()
         store.vault = Vault.open(store.url, store.data)
-        return
-    after = kept(store)["documents"]
-    names = {each["key"]: each for each in after} | {document: of_it[0]}
-    put_back(store, {"documents": [names[document]]})
-    store.vault = Vault.open(store.url, store.data)
-    assert not alive()
-    repair_documents(store, after)
-
-
-def repair_documents(store, after):
-    """Leave the store whole for the next one."""
-    with _engine(store.url).begin() as connection:
-        table = metadata.tables["documents"]
-        connection.execute(delete(table))
-        connection.execute(insert(table), after)
-
-
-def test_what_no_copy_has_is_refused_in_words(store):
-    """A node whose documents are gone too: nothing below is used, and its end waits for the repair, as it says."""
-    document, _, end, alive = session(store)
-    before = kept(store)["documents"]
-    store.vault.close()
-    node(store, document)
-    unlisted(store, document)
-    store.vault = Vault.open(store.url, store.data)
-    with pytest.raises(Unavailable, match="egret store repair"):
+        try:
+            store.vault.keys.authenticate(store.key)
+        except Tampered:  # it is below a node that is lost: the operator makes another
+            key = store.vault.keys.recover_owner(local_operator()).reveal().decode()
+            store.owner = store.vault.keys.authenticate(key)
+    loud = False
+    for *_, end, _ in things.values():
+        if started:
+            store.vault.close()
+            store.vault = Vault.open(store.url, store.data)
         end()
-    assert not alive()
-    put_back(store, {"documents": before})
+        loud = loud or bool(store.vault.alarms.present())
+    assert loud or damage.startswith(("nothing", "row", "document", "both"))
+    store.owner = owner
+    assert alive(store, things) == []
+    after = kept(store)
+    for back in (LISTS[:-2], LISTS[:-1], LISTS):  # what lists, what was signed, then the tree as well
+        put_back(store, {name: before[name] for name in back})
+        assert alive(store, things) == []
+    put_back(store, {name: after[name] for name in ("documents", "nodes")})
+    yield
+    assert alive(store, things) == []
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_an_end_is_neither_blocked_nor_hidden(tmp_path, damage):
+    """Nor does a repair undo it, which brings all else back from a backup."""
+    store = Store.make(tmp_path / "data")
+    steps = all_ended(store, damage, started=True)
+    next(steps)
+    token = store.token()
+    store.vault.backup(tmp_path / "backup.db")
+    next(steps)
     store.vault.close()
-    store.vault = Vault.open(store.url, store.data)
-    end()
-    assert not alive()
+    assert repair(store.data, store.url, tmp_path / "backup.db").left == []
+    assert alive(store, {"a bystander": (lambda: serves(store, token),)})
+    assert list(steps) == []
+    store.close()
+
+
+PAIRS = list(DAMAGE)[-9::4]
+
+
+@pytest.mark.parametrize("damage", PAIRS)
+def test_nor_while_the_store_runs(tmp_path, damage):
+    """It has some of the tree in memory, which proxies have not."""
+    store = Store.make(tmp_path / "data")
+    for _ in all_ended(store, damage, started=False):
+        pass
+    store.close()
+
+
+@pytest.mark.needs("postgresql")
+@pytest.mark.parametrize(("damage", "started"), zip(PAIRS, (False, False, True), strict=True))
+def test_nor_on_postgresql(tmp_path, damage, started):
+    """The same there."""
+    name = f"ends{PAIRS.index(damage)}"
+    store = Store.make(tmp_path / "data", cluster().url(name))
+    for _ in all_ended(store, damage, started=started):
+        pass
+    store.close()
+    cluster().drop(name)
 
 
 def test_a_backup_that_hides_documents_brings_no_session_back(tmp_path):
@@ -317,7 +384,8 @@ def test_a_backup_that_hides_documents_brings_no_session_back(tmp_path):
     accept_epoch(store.url, store.data)
     put_back(store, {"documents": hidden})
     store.vault = Vault.open(store.url, store.data)
-    assert not serves(store, token)
+    with watching(store):
+        assert not serves(store, token)
     assert not enters(store, made)
     assert enters(store, store.key)
     store.close()

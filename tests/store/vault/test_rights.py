@@ -143,7 +143,16 @@ def test_every_member_of_a_document_is_judged(store):
     document = json.loads(bytes(store.sql("SELECT body FROM documents WHERE key = :key", key=f"session/{session.id}")[0][0]))  # fmt: skip
     assert document.keys() == SESSION_LIMITS | SESSION_SAYS_NO_RIGHT
     assert CASES.keys() == LIMITS.keys() <= {*store.owner.limits}
-    assert set(Member.__slots__) == {"id", "organisation", "role", "projects", "groups"}
+    assert set(Member.__slots__) == {"id", "organisation", "role", "projects", "groups", "logins_era"}
+
+
+def test_logging_out_everywhere_grants_nothing(store):
+    """A key that did can be changed, rotated and made keys with as before."""
+    made, text = store.vault.keys.create(store.owner, NewKey("k", "full"))
+    who = store.vault.keys.authenticate(text.reveal().decode())
+    store.vault.keys.end_logins(who)
+    assert store.vault.keys.patch(who, made.id, KeyChange(name="renamed")).name == "renamed"
+    assert store.vault.keys.rotate(who, made.id)[0].permission == "full"
 
 
 def test_what_nobody_judged_is_refused(store):
@@ -179,7 +188,7 @@ def test_nothing_made_has_more_than_its_maker(store, limit, verb):
 
 @pytest.mark.parametrize("limit", ["access", "actions", "consumers", "sources"])
 def test_a_limited_key_raises_no_member(store, limit):
-    """By a role or a group: the member's keys have none of its limits. What is lowered is lowered."""
+    """By a role, a group or an address to sign in with: the member's keys have none of its limits. What is lowered is."""
     scene = Scene(store, limit)
     members = store.vault.members
     low, _ = members.create(scene.who, NewMember("low", id="low")), store.vault.groups.create(store.owner, "Ops", "ops")
@@ -188,12 +197,13 @@ def test_a_limited_key_raises_no_member(store, limit):
         lambda: members.patch(scene.who, "low", MemberChange(role="admin")),
         lambda: members.set_role(scene.who, "default", "low", "admin"),
         lambda: members.join(scene.who, "ops", "low"),
+        lambda: members.patch(scene.who, "low", MemberChange(email="mine@example.com")),
     ):
         with pytest.raises(Forbidden):
             attempt()
     assert members.get(store.owner, "low").etag == low.etag
-    members.patch(store.owner, "low", MemberChange(role="admin"))
-    assert members.patch(scene.who, "low", MemberChange(role="")).role is None
+    members.patch(store.owner, "low", MemberChange(role="admin", email="low@example.com"))
+    assert members.patch(scene.who, "low", MemberChange(role="", email="")).role is None
 
 
 def test_a_wider_key_is_widened_by_its_equal_alone(store):

@@ -1,4 +1,4 @@
-/* Egret's service worker: for what a page script cannot reach, which is markup, CSS, fonts, import() and frames' images.
+/* Egret's service worker: for what a page script cannot reach, which is markup, CSS, fonts, import(), forms and frames' images.
    A file of the app's own, say /egret-sw.js, has one line,
 
      importScripts('https://gateway.example/egret-sw.js');
@@ -15,12 +15,12 @@
   const encode = (text) => text.replace(PLACEHOLDER, (_, braces, angles) => `%23%7B${braces || angles}%7D`);
   const bases = new Map();
 
-  const ask = (client) =>
+  const ask = (client, ticket) =>
     new Promise((done) => {
       const { port1, port2 } = new MessageChannel();
       port1.onmessage = ({ data }) => done(data);
       setTimeout(done, 10_000);
-      client.postMessage({ egret: 'base' }, [port2]);
+      client.postMessage({ egret: 'base', ticket }, [port2]);
     });
   const baseOf = async (id) => {
     const client = await self.clients.get(id);
@@ -47,10 +47,43 @@
     return fetch(there, { method, headers, cache, signal, body, mode: 'cors', credentials: 'omit' });
   };
 
+  /* A form, which the page's script sent here: FORMS, its ticket, and where to. What comes back is shown, and nothing
+     more: with an origin of its own, no script, no form. A redirect comes back here, or to the page's own server. */
+  const FORMS = `${self.registration.scope}egret-form/`;
+  const TICKET = 36;
+  const HEAD = FORMS.length + TICKET;
+  const KEPT = ['Content-Type', 'Content-Disposition', 'Content-Language'];
+  const send = async (request) => {
+    const ticket = request.url.slice(FORMS.length, HEAD);
+    const pages = await self.clients.matchAll({ type: 'window' });
+    const told = pages.map((each) => ask(each, ticket).then((base) => base || Promise.reject()));
+    const base = await Promise.any(told).catch(() => undefined);
+    if (!base) return Response.error();
+    const { method, headers: given } = request;
+    const headers = { 'Egret-Form': request.url.slice(0, HEAD) };
+    for (const name of ['Accept', 'Content-Type']) if (given.has(name)) headers[name] = given.get(name);
+    const body = method === 'GET' ? undefined : await request.arrayBuffer();
+    const there = base + encode(request.url.slice(HEAD + 1));
+    const answer = await fetch(there, { method, headers, body, redirect: 'manual', credentials: 'omit' });
+    if (answer.type === 'opaqueredirect') return answer;
+    const shown = new Headers({
+      'Content-Security-Policy': "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:",
+      'X-Content-Type-Options': 'nosniff',
+      'Referrer-Policy': 'no-referrer',
+      'Cache-Control': 'no-store',
+    });
+    for (const name of KEPT) if (answer.headers.has(name)) shown.set(name, answer.headers.get(name));
+    return new Response(answer.body, { status: answer.status, headers: shown });
+  };
+
   self.addEventListener('install', () => self.skipWaiting());
   self.addEventListener('activate', (event) => event.waitUntil(self.clients.claim()));
   self.addEventListener('fetch', (event) => {
     const { origin, pathname } = new URL(event.request.url);
+    if (event.request.mode === 'navigate' && event.request.url.startsWith(FORMS)) {
+      event.stopImmediatePropagation();
+      return event.respondWith(send(event.request));
+    }
     /* The page script's own requests are there already. */
     if (event.request.url.search(PLACEHOLDER) < 0 || origin === self.origin || /\/s\/egs_[^/]+\//.test(pathname)) return;
     event.stopImmediatePropagation();

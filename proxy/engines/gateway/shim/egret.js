@@ -7,7 +7,7 @@
    fragment. What the page reads back (Response.url and the like) is what it wrote. Everything else stays as it is.
 
      data-hosts="api.example.com *.example.org"   these hosts instead of the session's; "*" is all of them
-     data-worker="/egret-sw.js"                   a service worker for what a script cannot reach: CSS, markup, import()
+     data-worker="/egret-sw.js"                   a service worker for what a script cannot reach: CSS, markup, import(), forms
 
    docs/gateway.md says what works, what cannot, and why. No value is ever here: values are put in beyond the gateway. */
 (function install(world, base, here, hosts, helper) {
@@ -32,6 +32,7 @@
   /* What went out cut, once for each place, with what to do instead. */
   const LOAD = 'set its property in a script, or load egret-sw.js';
   const ASK = 'use fetch()';
+  const FORM = 'use fetch(), or load egret-sw.js';
   const OWN = "nothing is put in on the way to the page's own server";
   const told = new Set();
   const warn = (where, what, remedy) => {
@@ -81,11 +82,11 @@
   const same = (before, after) => (types?.isScriptURL(before) ? trust(after) : after);
 
   /* Three ways in: what a constructor is given, what a method is given, what a getter gives. */
-  const construct = (name, change) => {
+  const construct = (name, change, make = Reflect.construct) => {
     const Native = world[name];
     if (!Native) return;
     const Ours = new Proxy(Native, {
-      construct: (_, given, as) => Reflect.construct(Native, change(given), as === Ours ? Native : as),
+      construct: (_, given, as) => make(Native, change(given), as === Ours ? Native : as),
     });
     Native.prototype.constructor = Ours;
     world[name] = Ours;
@@ -225,11 +226,11 @@
       if (!frame[mark] && frame.location.href === 'about:blank') install(frame, base, here, hosts);
     } catch { /* of another origin */ }
   };
-  for (const key of ['contentWindow', 'contentDocument'])
+  for (const [key, view] of [['contentWindow', (got) => got], ['contentDocument', (got) => got?.defaultView]])
     property(proto('HTMLIFrameElement'), key, (native) => ({
       get() {
         const got = native.get.call(this);
-        join(got?.defaultView ?? got);
+        join(view(got));
         return got;
       },
     }));
@@ -243,36 +244,73 @@
   };
   const look = ({ target, type }) => {
     const click = type === 'click';
-    const element = click ? target.closest?.('[href],[formaction]') : !silent(target.localName) && target;
-    for (const name of ['src', 'href', 'srcset', 'poster', 'data', 'formaction'])
+    const element = click ? target.closest?.('[href]') : !silent(target.localName) && target;
+    for (const name of ['src', 'href', 'srcset', 'poster', 'data'])
       for (const text of element?.getAttribute?.(name)?.split(name === 'srcset' ? /[\s,]+/ : /$/) ?? [])
         click ? cut(text, 'a navigation', ASK) : cut(text, element.localName, LOAD);
   };
   for (const type of ['load', 'error', 'click']) page.addEventListener(type, look, true);
+  /* WebKit has no entry of an import() that fails: what a script in the markup says is read. */
+  const IMPORT = /\bimport\b[^;'"`]*['"`]([^'"`]+)/g;
+  const read = (node) => {
+    if (node.localName !== 'script' || node.src || (helper && workers.controller)) return;
+    for (const [, text] of node.textContent.matchAll(IMPORT)) cut(text, 'script', LOAD);
+  };
+  new world.MutationObserver((records) => records.forEach((each) => each.addedNodes.forEach(read))).observe(page, { childList: true, subtree: true });
+
+  /* Forms: a service worker is asked for navigations within its own origin alone. So one with a placeholder is sent to
+     a path of the worker's, which says where to; the ticket tells the worker whose session that is. */
+  let forms; /* the path, once the worker runs */
+  const diverted = new WeakSet();
+  const fields = Object.getOwnPropertyDescriptor(proto('HTMLFormElement'), 'elements').get;
+  const divert = (form, by) => {
+    const [element, name] = by?.hasAttribute('formaction') ? [by, 'formaction'] : [form, 'action'];
+    const action = element.getAttribute(name);
+    if (!has(action ?? '') && ![...fields.call(form)].some(({ value }) => has(value ?? ''))) return;
+    const there = NativeURL.canParse(encode(action), folder()) && new NativeURL(encode(action), folder());
+    if (!forms || !there || !foreign(there) || there.username) return by && cut(action, 'a form', FORM);
+    diverted.add(form);
+    element.setAttribute(name, forms + there.href.replace('://', '/'));
+    setTimeout(() => (diverted.delete(form), element.setAttribute(name, action))); /* it was read by then */
+  };
+  patch(proto('HTMLFormElement'), 'submit', (given, form) => (divert(form), given));
+  world.addEventListener('submit', (event) => event.defaultPrevented || divert(event.target, event.submitter));
+  /* Entries are asked for by `new FormData(form)` too, which sends nothing. */
+  let building = 0;
+  construct('FormData', (given) => given, (...all) => {
+    building++;
+    try {
+      return Reflect.construct(...all);
+    } finally {
+      building--;
+    }
+  });
   page.addEventListener('formdata', ({ target, formData }) => {
     const action = target.getAttribute('action') ?? '';
-    cut(action, 'a form', ASK);
-    if ([...formData.values()].some(has)) cut(`${action}#{VARS.X}`, 'a form', ASK);
+    if (!building && !diverted.has(target) && [action, ...formData.values()].some(has)) cut(`${action}#{VARS.X}`, 'a form', FORM);
   }, true);
-  world.navigation?.addEventListener('navigate', ({ destination }) => cut(destination.url, 'a navigation', ASK));
+  world.navigation?.addEventListener('navigate', ({ destination: { url } }) => forms && url.startsWith(forms) || cut(url, 'a navigation', ASK));
   construct('SharedWorker', (given) => (warn('anything', 'a SharedWorker', 'use a Worker'), given));
   patch(world, 'open', (given) => (cut(given[0], 'a navigation', ASK), given));
 
   /* The service worker asks each page which gateway is its own: it is one for all of them, and keeps nothing. */
   const workers = page.defaultView?.isSecureContext && own === world.origin && world.navigator.serviceWorker;
   if (!workers) return helper && warn('anything', 'a service worker', 'serve the page over https, in a frame with allow-same-origin');
+  const ticket = world.crypto.randomUUID();
   workers.addEventListener('message', (event) => {
     if (event.data?.egret !== 'base') return;
     event.stopImmediatePropagation();
+    if (event.data.ticket) return event.data.ticket === ticket && event.ports[0].postMessage(base);
     reached = true;
     event.ports[0].postMessage(base);
   });
   if (!helper) return;
   workers.startMessages();
   workers.getRegistration(helper).then((before) =>
-    workers.register(helper).then(() => {
+    workers.register(helper).then(({ scope }) => {
       /* Until the first visit's worker runs, nothing was reached: once more. */
-      if (!before?.active) workers.addEventListener('controllerchange', () => world.location.reload(), { once: true });
+      if (before?.active) forms = workers.controller && `${scope}egret-form/${ticket}/`;
+      else workers.addEventListener('controllerchange', () => world.location.reload(), { once: true });
     }),
   ).catch(() => warn('anything', 'a service worker', `let ${helper} say importScripts of the gateway's egret-sw.js`));
 })(

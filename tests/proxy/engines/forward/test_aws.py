@@ -21,6 +21,7 @@ from draw import Draw
 from forward import Forward
 from stores import Store, secret
 
+from egret.trial import Failed, identity
 from proxy.border import endpoints
 from store.kinds import Credential
 
@@ -115,6 +116,27 @@ def test_a_presigned_url(aws):
     second = client(aws, "s3", signature_version="s3").generate_presigned_url("get_object", Params={"Bucket": "b", "Key": "k"})  # fmt: skip
     assert "AWSAccessKeyId=" in second and fetch(aws, second)[1] == "signature_unsupported"
     clean(aws)
+
+
+def test_whose_a_key_is(aws, monkeypatch):
+    """`egret secret test` asks STS through the proxy, as code would, where the key's hosts, services and the cloud let it."""
+    proxy, ca = f"http://{aws.token}:x@127.0.0.1:{aws.port}", aws.ca.read_bytes()
+    hosts = [f"{name}:{aws.cloud.port}" for name in NAMES]
+    said = identity(proxy, ca, "KEY", hosts)
+    assert said == {"name": "KEY", "kind": "aws", "endpoint": hosts[3], "identity": "arn:aws:iam::123456789012:user/x"}
+    assert identity(proxy, ca, "KEY", [{"host": f"*.us-east-1.amazonaws.com:{aws.cloud.port}"}]) == said
+    clean(aws)
+    for name, wanted, rules in (
+        ("NARROW", "signature_scope", hosts),
+        ("TEXT", "signing_key_needed", hosts),
+        ("KEY", "add the host sts.", hosts[:3]),
+    ):
+        with pytest.raises(Failed, match=wanted):
+            identity(proxy, ca, name, rules)
+    assert len(aws.cloud.log) == 2
+    monkeypatch.setattr(aws.cloud, "secret", SECRET[::-1])
+    with pytest.raises(Failed, match="does not take the key"):
+        identity(proxy, ca, "KEY", hosts)
 
 
 def fetch(made, url):

@@ -16,7 +16,7 @@ ASK = "Egret-Session: 1\r\n"
 WHOLE = {
     "dataset": "d1",
     "expires_at": "2096-10-02T07:06:40+00:00",
-    "secrets": [{"name": "API_KEY", "hosts": ["api.example.com"], "locations": ["header"]}],
+    "secrets": [{"name": "API_KEY", "kind": "static", "hosts": ["api.example.com"], "locations": ["header"]}],
     "variables": {"REGION": "eu-1"},
 }
 
@@ -127,6 +127,7 @@ def test_http2(proxy):
         assert client.ask("/session", ("egret-session", "1"), body=b"x", method="GET").code == "session_not_shown"
         answer = client.ask("/session", ("egret-session", "1"), method="POST", body=b"{}")
         assert (answer.code, answer.get(b"allow")) == ("method_not_allowed", b"GET, HEAD")
+        assert client.ask("/secrets/API_KEY/test", ("egret-session", "1"), method="POST").code == "test_unsupported"
         grpc = client.ask("/a.B/C", ("content-type", "application/grpc"), method="POST", body=b"")
         assert grpc.get(b"grpc-status") == b"5"
         assert not client.closed

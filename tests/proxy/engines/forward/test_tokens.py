@@ -1,6 +1,9 @@
 """A secret that is traded: code writes its placeholder, the API gets a token, and neither token nor secret comes back."""
 
+import datetime as dt
+import json
 import threading
+import time
 
 import http2
 import pytest
@@ -81,6 +84,79 @@ def test_the_endpoints_own_answers_are_searched(proxy):
     clean(proxy, got)
     put(proxy, token_url=f"https://{HOST}:{proxy.issuer.port}/page")  # an endpoint that shows what it was asked
     assert code(proxy.get(proxy.token, "/api", BEARER)) == "token_unavailable"
+
+
+def trial(proxy, name="API", *fields, method="POST", token=None):
+    """What the test of a secret says: a document, or the refusal's code."""
+    lines = [f"{method} http://egret.internal/secrets/{name}/test HTTP/1.1", "Host: egret.internal", *(fields or ("Egret-Session: 1",))]  # fmt: skip
+    lines += [f"Proxy-Authorization: Bearer {token or proxy.token}", "Content-Length: 0"]
+    answer = proxy.raw("\r\n".join(lines).encode() + b"\r\n\r\n")
+    clean(proxy, answer)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return json.loads(body) if head.startswith(b"HTTP/1.1 200") else code(answer)
+
+
+def test_a_secret_is_tested(proxy):
+    """A token is made, as for a request, and used by those that come; its end and scopes are told, in words that were sealed."""
+    said = trial(proxy)
+    where = f"{HOST}:{proxy.issuer.port}"
+    assert [said[each] for each in ("name", "kind", "endpoint", "scopes", "granted")] == ["API", "oauth2_client", where, ["a", "b"], ["a"]]  # fmt: skip
+    made, ends = (dt.datetime.fromisoformat(said[each]).timestamp() for each in ("made_at", "expires_at"))
+    assert abs(ends - made - 3600) <= 1 and abs(made - time.time()) < 60
+    assert trial(proxy) == said and len(proxy.issuer.tokens) == 1, "which is new enough"
+    assert proxy.get(proxy.token, "/api", BEARER).startswith(b"HTTP/1.1 200")
+    assert len(proxy.issuer.tokens) == 1
+    lines = [line for line in proxy.audit() if line["event"] == "token"]
+    assert (lines[-1]["secrets"], lines[-1]["destination"]) == (["API"], where)
+    proxy.border.tokens.clock = lambda: time.monotonic() + 70
+    assert trial(proxy)["name"] == "API" and len(proxy.issuer.tokens) == 2, "one that was revoked is found out"
+    proxy.border.tokens.clock = time.monotonic
+    shown = {"access_token": "x" * 32, "token_type": "Bearer", "expires_in": 90, "scope": f"b {SECRET} {'x' * 32}"}
+    put(proxy)
+    proxy.issuer.instead.append(answer(shown))
+    assert trial(proxy)["granted"] == ["b"], "an endpoint that shows what it was sent"
+
+
+FAULTS = {
+    "token_refused": answer({"error": SECRET}, status=b"401 " + SECRET.encode()),
+    "token_unavailable": answer({"access_token": SECRET}),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_secret_that_fails_the_test(proxy, fault):
+    """Whose fault it is, without a byte of the answer; the endpoint is not asked again at once."""
+    proxy.issuer.instead.append(FAULTS[fault])
+    assert trial(proxy) == trial(proxy) == fault
+    assert len(proxy.issuer.log) == 1
+
+
+def test_a_token_goes_on_where_the_next_is_not_given(proxy):
+    """A test of what was revoked takes nothing from code whose token still works."""
+    trial(proxy)
+    proxy.border.tokens.clock = lambda: time.monotonic() + 70
+    proxy.issuer.instead.append(FAULTS["token_refused"])
+    assert trial(proxy) == "token_refused"
+    assert proxy.get(proxy.token, "/api", BEARER).startswith(b"HTTP/1.1 200") and len(proxy.issuer.tokens) == 1
+    proxy.border.tokens.clock = time.monotonic
+
+
+def test_who_may_test_and_what(proxy):
+    """Code of the session, for what it may use; not pages, and nothing that is written or signed with."""
+    proxy.reader.put("TEXT", b"text-canary-1", proxy.upstream.origin)
+    proxy.reader.put("KEY", b"{}", proxy.upstream.origin, credential=Credential("aws"))
+    assert trial(proxy, "TEXT") == trial(proxy, "KEY") == "test_unsupported"
+    assert trial(proxy, "NOBODY") == "unknown_secret"
+    assert trial(proxy, token=proxy.reader.open(declared=frozenset({"TEXT"}))) == "unknown_secret"
+    assert trial(proxy, "API", "Egret-Session: 2") == trial(proxy, "API", "Egret-Session: 1", "Origin: null") == "session_not_shown"  # fmt: skip
+    assert trial(proxy, token=proxy.reader.open(origins=("https://app.test",))) == trial(proxy, "api") == "not_found"
+    assert trial(proxy, method="GET") == "method_not_allowed"
+    proxy.reader.egress["d1"] = {"default": "deny", "allow": [proxy.upstream.origin]}
+    proxy.reader.moved()
+    assert trial(proxy) == "token_blocked"
+    del proxy.reader.egress["d1"]
+    proxy.reader.moved()
+    assert proxy.issuer.log == []
 
 
 def test_many_wait_for_one(proxy):

@@ -20,6 +20,7 @@ from upstream import response
 from proxy.border.upload import PIECE
 from proxy.core import found, inject, searches, socket_message
 from proxy.core.verdicts import Verdicts
+from store.budgets import Budget
 from store.model import Location
 
 FAULT = "fault-canary-text"
@@ -65,6 +66,8 @@ ELSEWHERE = {
     "border.border.Border._prepared",
     "border.border.Border.close",
     "border.border.Border.later",
+    "border.trial._moment",
+    "border.trial.tried",
     "border.upload.Upload.hold",
     "border.bridge.Bridge._crash",
     "border.bridge.Bridge.end",
@@ -86,6 +89,10 @@ ELSEWHERE = {
     "border.link.Link.ended",
     "border.link.Link.pause_writing",
     "border.link.Link.resume_writing",
+    "border.metered.Metered.cut",
+    "border.metered.Metered.interim",
+    "border.metered.Metered.room",
+    "border.metered.MeteredBody.whole",
     "border.messages.WebSocket._refused",
     "border.messages.WebSocket.end",
     "border.messages.never",
@@ -180,6 +187,7 @@ def gate():
     with Gatehouse(idle_timeout=2.0, response_timeout=2.0, drain_timeout=1.0) as house:
         house.up.routes |= {b"/ws": serve(script), b"/pieces": pieces, b"/long": lengthy, b"/half": half}
         house.reader.put("KEY", house.KEY, house.up.origin, locations=frozenset(Location))
+        house.reader.budgets["d1"] = tuple(Budget("session", unit, "ever", 1 << 40) for unit in ("bytes", "tokens"))
         yield house
 
 

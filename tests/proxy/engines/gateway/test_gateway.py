@@ -215,6 +215,18 @@ def test_token_never_goes_up(gate, name):
     assert gate.up.log[-1].header("X-One") == b"1"
 
 
+@pytest.mark.parametrize("host", ["evil.test", "gw.evil.test", "127.1", "", "gw@127.0.0.1"])
+def test_who_asks_by_another_name_gets_nothing(gate, host):
+    """A page whose name was made to point here (DNS rebinding) is of the gateway's origin, which CORS does not stop."""
+    before = len(gate.up.log)
+    for path in (gate.path("/"), f"/s/{gate.token}/egret.js", "/egret-sw.js", "/healthz"):
+        # The first is served on the same connection: what is known of it does not cover the second.
+        head = f"GET {path} HTTP/1.1\r\nHost: {{}}\r\nOrigin: {ORIGIN}\r\nConnection: {{}}\r\n\r\n"
+        raw = gate.raw((head.format("gw", "keep-alive") + head.format(host, "close")).encode())
+        assert raw.startswith(b"HTTP/1.1 200") and raw.count(b"HTTP/1.1 421") == 1 and b"host_unknown" in raw
+    assert len(gate.up.log) == before + 1
+
+
 def test_shim_is_no_service_worker(gate):
     """On a shared origin it would sit between the app and everything under the token's path."""
     status, fields, _ = gate.get(f"/s/{gate.token}/egret.js", {"Service-Worker": "script"}, raw=True)

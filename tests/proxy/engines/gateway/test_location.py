@@ -109,3 +109,25 @@ def test_public_url_with_a_path():
         assert (status, fields["Location"]) == (302, "/egret" + gate.path("/there"))
         assert gate.get(gate.path("/go"), raw=True)[0] == 302
         assert gate.get("/egret/s/x/egret.js", raw=True)[0] == 200
+
+
+FORM = "https://app.test/egret-form/ticket"
+
+
+@pytest.mark.parametrize(
+    ("form", "status", "location", "expected"),
+    [
+        (FORM, 303, "/there?t=#{SECRETS.X}", f"{FORM}/https/api.example.com/there?t=%23%7BSECRETS.X%7D"),
+        (FORM, 307, "https://other.example/x", f"{FORM}/https/other.example/x"),
+        (FORM, 302, "https://app.test/thanks", "https://app.test/thanks"),
+        (FORM, 201, "/there", "https://gw.test/s/egs_t/https/api.example.com/there"),
+        ("https://evil.test/", 303, "/there", "/s/egs_t/https/api.example.com/there"),
+        ("https://app.test@evil.test/", 303, "/there", "/s/egs_t/https/api.example.com/there"),
+        ("null", 303, "/there", "/s/egs_t/https/api.example.com/there"),
+        ("ŝ", 303, "/there", "/s/egs_t/https/api.example.com/there"),
+    ],
+)
+def test_a_form_is_redirected_to_its_pages_worker(form, status, location, expected):
+    """By a redirect alone, and only within an origin of the session: nobody is sent elsewhere by a header."""
+    mapping = Mapping(HERE, b"/a", "egs_t", "", lambda: "https://gw.test", frozenset({"https://app.test"}), form)
+    assert mapping.fields(status, ((b"Location", location.encode()),)) == ((b"Location", expected.encode()),)
