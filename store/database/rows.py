@@ -49,6 +49,12 @@ def read_head(connection: Connection, *, lock: bool = False) -> tuple[str, bytes
     return (row[0], row[1]) if row else None
 
 
+def add_head(connection: Connection) -> None:
+    """Put an empty row in the place of a head that is gone, for writers to lock; waits for one who does the same."""
+    statement = _inserting(connection.dialect.name)(head).on_conflict_do_nothing()
+    connection.execute(statement, {"id": 1, "body": "", "signature": b""})
+
+
 def read_node(connection: Connection, path: str) -> bytes | None:
     """Return a tree node's body."""
     return connection.execute(_NODE, {"path": path}).scalar()
@@ -138,14 +144,20 @@ def over(connection: Connection, table: Table, many: Sequence[Mapping[str, objec
     connection.execute(_over(connection.dialect.name, table), [dict(each) for each in many])
 
 
-@cache
-def _over(dialect: str, table: Table) -> Insert:
+def _inserting(dialect: str) -> Any:  # noqa: ANN401 - each database's own `insert`
     # PostgreSQL's takes as long to import as a tenth of all that a process imports.
     if dialect == "sqlite":
-        from sqlalchemy.dialects.sqlite import insert  # noqa: PLC0415
-    else:
-        from sqlalchemy.dialects.postgresql import insert  # type: ignore[assignment]  # noqa: PLC0415
-    statement = insert(table)
+        from sqlalchemy.dialects import sqlite  # noqa: PLC0415
+
+        return sqlite.insert
+    from sqlalchemy.dialects import postgresql  # noqa: PLC0415
+
+    return postgresql.insert
+
+
+@cache
+def _over(dialect: str, table: Table) -> Insert:
+    statement = _inserting(dialect)(table)
     new = {column.name: statement.excluded[column.name] for column in table.columns if not column.primary_key}
     made: Insert = statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=new)
     return made

@@ -1,6 +1,5 @@
 """The mark of a store in a place of its own: what was put back with the database and its marks is told from there."""
 
-from store.database import rows
 from store.database.proofs import prove
 from store.errors import Unavailable
 from store.ledger.commit import Ledger
@@ -17,10 +16,10 @@ class Anchor:
     def move(self) -> None:
         """Move it to the present head; one that another store has moved further is left there."""
         with self._ledger.database.read() as connection:
-            head, row = self._ledger.head(connection), rows.read_head(connection)
+            head = self._ledger.head(connection)
+            signature = head.sign(self._ledger.keys.writer)  # not the row's, which may be what somebody edited
             try:
-                if row is not None:
-                    self._mark.follow(head, row[1], lambda old, new: prove(connection, old, new))
+                self._mark.follow(head, signature, lambda old, new: prove(connection, old, new))
             except Behind:
                 self.fault = ""
             except (OSError, Unavailable):

@@ -9,13 +9,13 @@ from sqlalchemy import Connection, text
 
 from store.database import rows
 from store.database.engine import Database
-from store.database.proofs import prove
 from store.database.schema import documents, head
 from store.database.schema import history as history_table
-from store.errors import KeyMismatch, Tampered, Unavailable
+from store.errors import Tampered
 from store.keys.keyring import ControlKeys
 from store.ledger import stops
 from store.ledger.alarms import Alarms
+from store.ledger.heads import Heads
 from store.ledger.manifests import Draft, Kept
 from store.ledger.mirror import Mirror
 from store.ledger.recent import Recent
@@ -30,9 +30,6 @@ from store.trust.mark import HighWater
 from store.trust.signing import DOCUMENT, canonical, digest
 
 _RING = text("SELECT pg_notify(:channel, :revision)")
-MISSED: Final = 15.0
-"""Age of the head in seconds from which a store asks its witnesses before it writes: it may have been put back with all
-that it remembers, as a machine's snapshot is."""
 _ROOT: Final = Scope("default")
 
 
@@ -206,14 +203,10 @@ class Ledger:
         mark: HighWater | None = None,
     ) -> None:
         self.database = database
-        self._mark = mark
-        """What this store believed last; None for what an operator does on purpose (`init`, `restore`)."""
         self.keys = keys
         self.clock = clock
-        self._seen: tuple[str, Head] | None = None
+        self._heads = Heads(database, keys.public, keys.writer, clock, mark)
         self._writing: Transaction | None = None
-        self._held = False
-        """Whether the witnesses were asked since the start."""
         self._recent = Recent()
         database.shape.report = self._recent.alarms.sound
 
@@ -221,39 +214,21 @@ class Ledger:
     def change(self) -> Iterator[Transaction]:
         """One transaction; commits on success."""
         with self.database.write() as connection:
-            last = self.head(connection, lock=True)
+            last, lost = self._heads.locked(connection)
             transaction = Transaction(connection, self.keys, last, int(self.clock() * 1000), self._recent)
+            if lost:
+                transaction.mended(_ROOT, "head", ["body"])
             self._writing = transaction
             try:
                 yield transaction
                 new = transaction.finish()
             finally:
                 self._writing = None
-        # Commit, then the mark, then the answer: what somebody was told is never gone without being missed.
-        if self._mark is not None and (new.size, new.audit_seq) != (last.size, last.audit_seq):
-            self._mark.wrote(new, transaction.signature)
-        self._seen = (new.body(), new)
+        self._heads.wrote(last, new, transaction.signature)
 
     def head(self, connection: Connection, *, lock: bool = False) -> Head:
-        """Return the verified head; a lower revision than seen before is a database put back under our feet.
-
-        Only a writer can tell: a reader's snapshot may be older than a commit that happened meanwhile.
-        """
-        row = rows.read_head(connection, lock=lock)
-        if row is None:
-            raise KeyMismatch("The database has no head: it is not a store of Egret, or not a whole one.")
-        seen = self._seen[1] if self._seen is not None and self._seen[0] == row[0] else None
-        found = seen or Head.read(*row, self.keys.public.verifier, self.keys.public.store_id)
-        if lock and self._mark is not None and (not self._held or self.clock() - found.issued_at / 1000 > MISSED):
-            self._mark.hold(found, row[1], lambda old, new: prove(connection, old, new))
-            self._held = True
-        if seen is not None:
-            return seen
-        if lock and self._seen is not None and _before(found, self._seen[1]):
-            raise Unavailable("The database went back in time while the store was running; restart it after a restore.")
-        if lock and self._mark is not None:
-            self._mark.check(found, row[1], lambda old, new: prove(connection, old, new))
-        return found
+        """Return the verified head; with `lock` as a writer does, whom nothing older satisfies (`Heads.locked`)."""
+        return self._heads.locked(connection)[0] if lock else self._heads.read(connection)
 
     def document(self, connection: Connection, key: str) -> bytes | None:
         """Return a document that the head vouches for; raises `Tampered`."""
@@ -293,7 +268,3 @@ class Ledger:
         """Renew the head, so that the data plane knows that the store is alive."""
         with self.change():
             pass
-
-
-def _before(one: Head, other: Head) -> bool:
-    return (one.epoch, one.beat) < (other.epoch, other.beat)

@@ -1,6 +1,5 @@
 """`egret store repair`: on the host, beside a stopped store."""
 
-from base64 import b64decode
 from contextlib import suppress
 from pathlib import Path
 
@@ -8,14 +7,14 @@ from store.database import rows
 from store.database.engine import Database
 from store.database.lock import only
 from store.database.migrations import migrate
-from store.database.schema import head as head_table
-from store.errors import StoreError, Tampered
-from store.keys.keyring import ControlKeys, PublicKeys
-from store.ledger.commit import Ledger
+from store.errors import Tampered
+from store.keys.keyring import ControlKeys
+from store.ledger.commit import Ledger, write_head
+from store.ledger.heads import newest
 from store.ledger.repair import Repaired
 from store.ledger.repair import repair as mend
 from store.trust.head import Head
-from store.trust.mark import CONTROL, DATA, HighWater
+from store.trust.mark import CONTROL, DATA, MARK, HighWater
 
 
 def repair(data: Path, url: str, source: Path | None = None) -> Repaired:
@@ -27,7 +26,7 @@ def repair(data: Path, url: str, source: Path | None = None) -> Repaired:
                 migrate(connection)
             database.shape.settle()
             keys = ControlKeys.load(data)
-            heads = _mend_head(database, keys.public, data)
+            heads = _mend_head(database, keys, data)
             done = mend(Ledger(database, keys), source)
             done.heads = heads
             return done
@@ -35,7 +34,7 @@ def repair(data: Path, url: str, source: Path | None = None) -> Repaired:
             database.close()
 
 
-def _mend_head(database: Database, keys: PublicKeys, data: Path) -> int:
+def _mend_head(database: Database, keys: ControlKeys, data: Path) -> int:
     """Take a head that does not verify, or is gone, from the newest mark of this folder; returns how many (0 or 1).
 
     A mark holds the head that was believed last, with its signature, and is never ahead of the database.
@@ -43,16 +42,9 @@ def _mend_head(database: Database, keys: PublicKeys, data: Path) -> int:
     with database.write() as connection:
         stored = rows.read_head(connection)
         with suppress(Tampered):
-            if stored is not None and Head.read(*stored, keys.verifier, keys.store_id):
+            if stored is not None and Head.read(*stored, keys.public.verifier, keys.public.store_id):
                 return 0
-        found = list[tuple[Head, bytes]]()
-        for plane in (CONTROL, DATA):
-            with suppress(StoreError):
-                if (mark := HighWater(data, plane).believed()) is not None:
-                    signature = b64decode(mark.signature)
-                    found.append((Head.read(mark.body, signature, keys.verifier, keys.store_id), signature))
-        if not found:
-            return 0
-        head, signature = max(found, key=lambda each: (each[0].epoch, each[0].size, each[0].beat))
-        rows.put(connection, head_table, {"id": 1}, {"body": head.body(), "signature": signature})
-        return 1
+        head = newest(HighWater(data, CONTROL, [data / DATA / MARK]).known(), keys.public)
+        if head is not None:
+            write_head(connection, head, keys)
+        return int(head is not None)

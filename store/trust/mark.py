@@ -18,6 +18,7 @@ import base64
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final, Self
@@ -176,6 +177,14 @@ class HighWater:
     def there(self) -> bool:
         """Whether there is a mark."""
         return os.path.lexists(self._path)
+
+    def known(self) -> list[Mark]:
+        """Return the marks of this plane and of its witnesses, as far as they can be read."""
+        found = list[Mark]()
+        for path in (self._path, *self._witnesses):
+            with suppress(Damaged):
+                found += filter(None, [_seen(path)])
+        return found
 
     def believed(self) -> Mark | None:
         """Return what was believed last; None where there is no mark. Raises `Damaged`."""

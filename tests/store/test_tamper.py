@@ -14,6 +14,7 @@ from store.reader import Reader
 from store.records import NewEntry
 from store.trust.head import Head
 from store.trust.signing import DOCUMENT, Writer
+from store.vault import Vault
 
 
 def write(store, *statements):
@@ -217,14 +218,22 @@ def test_a_running_reader_notices_and_recovers(store, token, reader):
     eventually(lambda: reader.view(caller).resolve(Kind.SECRET, "API_KEY", use()).open().reveal() == CANARY)
 
 
-def test_the_writer_stops_at_a_forged_head(store):
-    """The store does not sign over what it did not write."""
-    store.dataset()
+def test_a_forged_head_is_not_signed_over(store, token):
+    """A running store writes on from the head that it wrote, with an alarm; one that starts is told what to do."""
+    forged = ('UPDATE head SET body=replace(body, \'"root":"\', \'"root":"0\')', "DELETE FROM head")
+    for edit in forged:
+        write(store, edit)
+        store.put(secret(hosts=["api.example.com"]))
+        assert attempt(store, token) == CANARY
+        assert any("head" in each for each in store.vault.alarms.present())
+        store.vault.alarms.clear()
+    actions = [line.body["action"] for line in store.vault.log.list(store.owner).items]
+    assert actions.count("store:mend") == len(forged)
     write(store, 'UPDATE head SET body=replace(body, \'"root":"\', \'"root":"0\')')
+    write(store, "UPDATE nodes SET body=zeroblob(2048) WHERE path=''")
+    store.vault.close()
     with pytest.raises(Tampered):
-        store.put(secret())
-    with pytest.raises(Tampered):
-        store.vault.beat()
+        Vault.open(store.url, store.data)
 
 
 def test_an_api_key_cannot_be_raised_in_the_database(store):

@@ -6,7 +6,7 @@ import pytest
 from stores import Store, secret
 
 from store.errors import Unavailable
-from store.ledger.commit import MISSED
+from store.ledger.heads import MISSED
 from store.operator.acceptance import accept_epoch
 from store.operator.restore import restore
 from store.reader import Reader

@@ -132,9 +132,9 @@ def test_many_spools_are_taken_in_one_transaction(store, reader):
     store.dataset(secret(), secret("OTHER", b"other-value-123"))
     caller = store.caller(reader)
     spools = [spooled(store, caller, ("inject", ("API_KEY", "OTHER")), ("carry", ("OTHER",))) for _ in range(10)]
-    before = store.vault._gate.ledger._seen[1].beat
+    before = store.vault.audit_head().beat
     assert store.vault.intake(store.data).take() == 20
-    assert store.vault._gate.ledger._seen[1].beat == before + 1
+    assert store.vault.audit_head().beat == before + 1
     assert (store.info().use_count, store.info("OTHER").use_count) == (10, 10)
     assert store.vault.log.verify(store.owner).ok
     for spool in spools:

@@ -235,6 +235,22 @@ def root(store, document):
     bucket(store, document, ["", f"{bucket_of(document)[0]}"])
 
 
+def headless(store, document):
+    store.sql("DELETE FROM head")
+
+
+def forged(store, document):
+    store.sql("UPDATE head SET body = replace(body, :one, :two)", one='"beat":', two='"beat":9')
+
+
+def foreign(store, document):
+    store.sql("UPDATE head SET body = replace(body, :one, :two)", one='"store_id":"', two='"store_id":"0')
+
+
+HEADS = (headless, forged, foreign)
+"""Done again before each end: the next commit writes a whole head."""
+
+
 def neighbour(store, document):
     """Edit another document of the same bucket: this one is whole, but the bucket cannot be made anew."""
     edited(store, neighbour_of(document))
@@ -253,6 +269,7 @@ DAMAGE = {
     "both edited": ((edited, 0), (moved, 1)),
     "both gone": ((unlisted, 0), (gone, 1)),
     "node": ((bucket, 0),),
+    **{head.__name__: ((head, 0),) for head in HEADS},
 }
 DAMAGE |= {
     f"{node.__name__} and {document.__name__}": ((node, 0), (document, 0))
@@ -314,6 +331,9 @@ def all_ended(store, damage, *, started):
         if started:
             store.vault.close()
             store.vault = Vault.open(store.url, store.data)
+        for how, _ in DAMAGE[damage]:
+            if how in HEADS:
+                how(store, None)
         end()
         loud = loud or bool(store.vault.alarms.present())
     assert loud or damage.startswith(("nothing", "row", "document", "both"))
@@ -328,7 +348,7 @@ def all_ended(store, damage, *, started):
     assert alive(store, things) == []
 
 
-@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("damage", list(DAMAGE))
 def test_an_end_is_neither_blocked_nor_hidden(tmp_path, damage):
     """Nor does a repair undo it, which brings all else back from a backup."""
     store = Store.make(tmp_path / "data")
@@ -345,9 +365,15 @@ def test_an_end_is_neither_blocked_nor_hidden(tmp_path, damage):
 
 
 PAIRS = list(DAMAGE)[-9::4]
+DAMAGE |= {
+    "head and root": ((headless, 0), (root, 0)),
+    "head, root and documents": ((forged, 0), (root, 0), (edited, 0)),
+}
+"""For a store that runs: one that starts has nothing that says which head it was."""
+RUNNING = (*PAIRS, *(head.__name__ for head in HEADS), *list(DAMAGE)[-2:])
 
 
-@pytest.mark.parametrize("damage", PAIRS)
+@pytest.mark.parametrize("damage", RUNNING)
 def test_nor_while_the_store_runs(tmp_path, damage):
     """It has some of the tree in memory, which proxies have not."""
     store = Store.make(tmp_path / "data")
@@ -357,10 +383,13 @@ def test_nor_while_the_store_runs(tmp_path, damage):
 
 
 @pytest.mark.needs("postgresql")
-@pytest.mark.parametrize(("damage", "started"), zip(PAIRS, (False, False, True), strict=True))
+@pytest.mark.parametrize(
+    ("damage", "started"),
+    [*zip(PAIRS, (False, False, True), strict=True), ("headless", False), ("headless", True), ("foreign", False)],
+)
 def test_nor_on_postgresql(tmp_path, damage, started):
     """The same there."""
-    name = f"ends{PAIRS.index(damage)}"
+    name = f"ends_{list(DAMAGE).index(damage)}_{started}".lower()
     store = Store.make(tmp_path / "data", cluster().url(name))
     for _ in all_ended(store, damage, started=started):
         pass
