@@ -181,6 +181,7 @@ def _environ(
     chosen: "Plan",
     shims: bool,
 ) -> dict[str, str]:
+    from egret.sandbox import stand_in  # noqa: PLC0415
     from egret.sandbox.environment import of_clouds, reserved, variables  # noqa: PLC0415
     from egret.sandbox.levels import Level  # noqa: PLC0415
     from egret.sandbox.writable import Unshareable  # noqa: PLC0415
@@ -201,7 +202,8 @@ def _environ(
         fail(str(error), USAGE)
     proxy_url, captured = chosen.proxy_url(session["proxy_url"]), chosen.level is Level.FULL
     made = variables(proxy_url, files, inside, base, captured=captured)
-    made |= of_clouds(proxy_url, {item["name"]: item.get("kind", "static") for item in about["secrets"]})
+    kinds = {item["name"]: item.get("kind", "static") for item in about["secrets"]}
+    made |= of_clouds(proxy_url, kinds) | stand_in.write(folder, kinds)
     return with_shims(made) if shims else made
 
 

@@ -5,9 +5,10 @@ is not forwarded. Nothing here touches a value. An engine says by which way a re
 `tunnelled` (inside CONNECT, which `connect` granted), or `addressed` (by the gateway's URL, which holds the token).
 """
 
+import time
 from typing import Final, NamedTuple
 
-from proxy.admission import hops, identity, internal
+from proxy.admission import hops, identity, internal, stand_in
 from proxy.admission.admitted import Admitted, Asked, Memory, counted, reach, searched
 from proxy.admission.destination import parse_authority
 from proxy.admission.internal import Shown
@@ -80,7 +81,7 @@ async def tunnelled(
         reach(view, destination)
     fields = plain_host(hops.request_fields(asked.fields, tunnel=True), destination)
     admitted = await _admit(services, trail, view, asked, path=path, fields=fields)
-    if isinstance(admitted, Admitted):
+    if isinstance(admitted, Admitted) and admitted.own is None:
         memory.asked, memory.admitted = asked, admitted  # no call: it is counted, and not yet closed by anybody
     return admitted
 
@@ -153,7 +154,7 @@ async def addressed(
     named = str(destination).rpartition("://")[2].encode()
     fields = ((b"Host", named), *fields)
     admitted = await _admit(services, trail, view, asked, path=asked.target, fields=fields, page=True)
-    if isinstance(admitted, Admitted):
+    if isinstance(admitted, Admitted) and admitted.own is None:
         memory.asked, memory.admitted = asked, admitted  # no call: it is counted, and not yet closed by anybody
     return admitted
 
@@ -199,13 +200,20 @@ async def _admit(
     if tells(path) or tells(destination.host.encode()):
         raise Refused(Refusal("session_exposed"))
     fields = untold(fields)
+    if view.credentials:
+        fields = stand_in.spelled(fields)
     scrubber = services.searches.scrubber(view, destination)
     if scrubber is None:
         view, scrubber = await searched(services, view, destination)
     if not scrubber.empty:
         fields = searchable(fields)
     head = Head(trail.method, path, fields, destination, websocket)
-    return counted(services, trail, view, head, length=asked.length, scrubber=scrubber)
+    own = None
+    if view.credentials and not page and not view.caller.origins:
+        head, own = stand_in.own(view, head, time.time()) or (head, None)
+    admitted = counted(services, trail, view, head, length=asked.length, scrubber=scrubber)
+    admitted.own = own
+    return admitted
 
 
 def _again(services: Services, trail: Trail, memory: Memory, last: Admitted, asked: Asked, *, path: bytes) -> Admitted:

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from proxy.admission.accounts import Account
 from proxy.admission.services import Services, View, log
+from proxy.admission.stand_in import Own
 from proxy.admission.trail import Trail, secrets_among
 from proxy.core import inject
 from proxy.core.body import Rewriter, rewriter
@@ -43,6 +44,8 @@ class Admitted:
     plan: Plan
     rewriter: Rewriter | None
     scrubber: Scrubber
+    own: Own | None = None
+    """What may answer it instead of the upstream, given its body."""
     open: bool = True
 
     async def again(self) -> None:

@@ -23,6 +23,7 @@ from proxy.border.incoming import Incoming
 from proxy.border.lane import Key, Lane, Stale
 from proxy.border.metered import Metered
 from proxy.border.outgoing import Outgoing
+from proxy.border.shown import answered, write
 from proxy.border.trial import tried
 from proxy.border.upload import Upload
 from proxy.core.refusal import Refusal, Refused
@@ -50,11 +51,7 @@ async def carry(
     if isinstance(admitted, Shown):
         if admitted.trial is not None:
             admitted = await tried(border.tokens, admitted.trial)
-        client.head(200, b"OK", admitted.fields, sized=True)
-        if not admitted.bare:
-            client.piece(admitted.body)
-        client.last(())
-        trail.owned(200)
+        write(client, trail, admitted)
     else:
         await Exchange(border, admitted, client, http2=http2, expects=expects).run()
 
@@ -115,8 +112,9 @@ class Exchange:
         self._task = asyncio.current_task()
         self._border.open.add(self)
         try:
-            if admitted.plan.making or admitted.plan.signing is not None:
-                await self._ready()
+            first = admitted.plan.making or admitted.plan.signing is not None or admitted.own is not None
+            if first and await self._ready():
+                return
             key = admitted.plan.signing
             if upload is not None or key is not None:
                 began = clock()
@@ -170,15 +168,21 @@ class Exchange:
             self._failure = failure
             self._task.cancel()
 
-    async def _ready(self) -> None:
-        """Have the tokens that the request asks for, and what signs it; raises `Refused`."""
+    async def _ready(self) -> bool:
+        """Have the tokens that the request asks for, and what signs it; raises `Refused`. True: it is answered."""
         admitted = self.admitted
+        own, admitted.own = admitted.own, None
+        if own is not None:
+            self._proceed()
+            if await answered(own, self._client, admitted.trail, self._upload):
+                return True
         if admitted.plan.making:
             began = clock()
             await self._border.tokens.fill(admitted)
             admitted.trail.waited += clock() - began
         if admitted.plan.signing is not None:
             await signing.ready(admitted, admitted.plan.signing)
+        return False
 
     async def _prepare(self, upload: Upload | None) -> None:
         admitted = self.admitted
@@ -189,14 +193,19 @@ class Exchange:
             return
         resizes = rewriter is not None and rewriter.resizes
         holds = key is not None and signing.holds_body(admitted, key)
-        if self._expects and (resizes or holds):
-            # The body is ours to change, and its length to tell, or it is to be hashed: it is needed first.
-            self._expects = False
-            self._client.interim(100, b"Continue", ())
-        await (upload.hold() if holds else upload.prepare(resizes=resizes))
+        if resizes or holds:  # the body is ours to change, and its length to tell, or it is to be hashed
+            self._proceed()
+        if not upload.held:
+            await (upload.hold() if holds else upload.prepare(resizes=resizes))
         if key is not None:
             closed(signing.judge, admitted, key, upload.all)
         self._expects = self._expects and not upload.whole
+
+    def _proceed(self) -> None:
+        """Have a client that waits for it send its body."""
+        if self._expects:
+            self._expects = False
+            self._client.interim(100, b"Continue", ())
 
     async def _attempt(self, lane: Lane) -> None:
         """Cross the border: values exist between `outgoing` and the lane."""

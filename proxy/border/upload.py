@@ -52,6 +52,7 @@ class Upload:
         "_source",
         "_task",
         "digest",
+        "held",
         "repeatable",
         "whole",
     )
@@ -59,6 +60,8 @@ class Upload:
     def __init__(self, source: Source, length: int, limits: Limits, *, encoded: bool) -> None:
         self.whole = False
         self.repeatable = True
+        self.held = False
+        """Whether all of it was read, in memory or into a file."""
         self._length = length
         self._data = b""
         self._source = source
@@ -103,7 +106,7 @@ class Upload:
                     break
                 await self._source.more()
             self.digest, self._data = held.digest, held.beginning()
-            self.whole = not held.overflows
+            self.whole, self.held = not held.overflows, True
             if held.overflows:
                 self._held = held
         finally:

@@ -50,3 +50,19 @@ def test_default_credentials_of_javascript(run):
     if not (NODE / "node_modules/@azure/identity").exists():
         pytest.skip("needs the packages of tests/clients/node: run tools/system-parts")
     assert run("--share", NODE, "--", "node", NODE / "identity.cjs") == SAID
+
+
+KEYS = """
+import json, os
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+file = json.load(open(os.environ["EGRET_KEY_FILE_GCP"]))
+assert file["private_key"] == open(os.environ["EGRET_STAND_IN_KEY"]).read()
+print(load_pem_private_key(file["private_key"].encode(), None).key_size, file["client_email"], file["token_uri"])
+"""
+
+
+def test_stand_in_keys(run):
+    """In the sandbox there is a key to sign with, and a key file for each account, new in each run."""
+    said = run("--", sys.executable, "-c", KEYS)
+    assert said == "2048 #{SECRETS.GCP} https://oauth2.googleapis.com/token"
+    assert run("--", "sh", "-c", 'cat "$EGRET_STAND_IN_KEY"') != run("--", "sh", "-c", 'cat "$EGRET_STAND_IN_KEY"')

@@ -95,6 +95,12 @@ class Clouds(Upstream):
         return answer({"access_token": self.tokens[-1], "token_type": "Bearer", "expires_in": 3599})
 
     def _microsoft(self, request: Request) -> bytes:
+        if request.head.startswith(b"GET "):  # what its libraries ask before anything else
+            base = "https://login.microsoftonline.com/contoso.example"
+            return answer({
+                "issuer": f"{base}/v2.0", "authorization_endpoint": f"{base}/oauth2/v2.0/authorize", "token_endpoint": f"{base}/oauth2/v2.0/token",
+                "tenant_discovery_endpoint": f"{base}/v2.0/.well-known/openid-configuration", "metadata": [],
+            })  # fmt: skip
         given = dict(parse_qsl(request.body.decode(), strict_parsing=True))
         assert request.head.startswith(b"POST /contoso.example/oauth2/v2.0/token HTTP/1.1")
         known = {"grant_type": "client_credentials", "client_id": "0-1", "client_secret": SECRET, **self.wants}
