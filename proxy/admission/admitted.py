@@ -86,6 +86,8 @@ class Memory:
         last = self.admitted
         if last is None or last.view is not view or asked.fields is not self.asked.fields:
             return None
+        if view.credentials and asked.target != self.asked.target:  # it may be a token endpoint: see `stand_in`
+            return None
         return last if asked.method == self.asked.method else None
 
 

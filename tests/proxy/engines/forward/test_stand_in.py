@@ -219,6 +219,10 @@ def test_expectations_and_connections_are_kept(made):
             before = len(made.clouds.log)
             sock.sendall(head.format("Content-Length: 3").encode() + b"x=y")
             assert receive(sock).startswith(b"HTTP/1.1 400") and len(made.clouds.log) == before + 1
+            same = head.format(f"Content-Length: {len(form)}").encode() + form
+            for path in (b"/elsewhere", b"/token", b"/elsewhere"):  # the very same fields
+                sock.sendall(same.replace(b"/token", path, 1))
+                assert (b"#{SECRETS.GCP}" in receive(sock)) is (path == b"/token")
 
 
 def test_a_jwt_that_names_a_secret_is_its_placeholder(made):
