@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from store.kinds import WRITTEN, Credential
 from store.model import Kind, Scope, SecretValue
+from store.people import GroupGrant
 
 Rule = str | Mapping[str, object]
 
@@ -27,7 +28,7 @@ class NewEntry:
     noted: Sequence[str] = ()
     """Codes of `store.checks.NOTES` that the client found in a value it sealed."""
     keep_versions: int | None = None
-    groups: "Sequence[GroupGrant] | None" = None
+    groups: Sequence[GroupGrant] | None = None
     """What groups may do with it; None leaves as is."""
     kind: str | None = None
     """What is done with the value; None: `static`. With `parameters` it becomes a `store.kinds.Credential`."""
@@ -44,7 +45,7 @@ class Change:
     description: str | None = None
     rotate_after: str | None = None
     keep_versions: int | None = None
-    groups: "Sequence[GroupGrant] | None" = None
+    groups: Sequence[GroupGrant] | None = None
     name: str | None = None
 
 
@@ -84,7 +85,7 @@ class EntryInfo:
     warnings: tuple[Warned, ...] = ()
     value: str | None = None
     keep_versions: int = 10
-    groups: "tuple[GroupGrant, ...]" = ()
+    groups: tuple[GroupGrant, ...] = ()
     credential: Credential = WRITTEN
     """What is done with the value of the version in use."""
 
@@ -248,70 +249,3 @@ class Page[T]:
 
     items: tuple[T, ...]
     next: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class MemberInfo:
-    """A member of an organisation. `role` is the one in the organisation, `projects` those in projects."""
-
-    id: str
-    name: str
-    email: str
-    role: str | None
-    projects: Mapping[str, str]
-    groups: tuple[str, ...]
-    created_at: float
-    created_by: str
-    etag: str
-    state: str = "active"
-    """Or damaged: its document does not verify, and its keys and sessions are refused."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProjectMember:
-    """A member with a role in a project; `organisation_role` counts there too when it is higher."""
-
-    id: str
-    name: str
-    role: str | None
-    organisation_role: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class GroupInfo:
-    """A group of members."""
-
-    id: str
-    name: str
-    members: tuple[str, ...]
-    created_at: float
-    created_by: str
-    etag: str
-    state: str = "active"
-    """Or damaged: its document does not verify, and it gives its members nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class GroupGrant:
-    """What a group may do: with one entry, or with everything in a scope."""
-
-    group: str
-    permissions: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ConsumerInfo:
-    """A named consumer and the secrets that it declares."""
-
-    id: str
-    project: str
-    name: str
-    description: str
-    secrets: tuple[str, ...]
-    created_at: float
-    created_by: str
-    updated_at: float
-    updated_by: str
-    etag: str
-    state: str = "active"
-    """Or damaged: its document does not verify, and its sessions are refused."""

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from store.api.fields import Id, Label, Model, Out, Patch, Time, Word
-from store.records import GroupGrant
+from store.people import GroupGrant
 
 RoleName = Literal["owner", "admin", "developer", "viewer"]
 PermissionName = Literal["metadata", "write", "use"]

@@ -22,7 +22,7 @@ from store.api.member_models import (
 from store.api.operation import Operation, Reply, registrar
 from store.api.page import PageQuery
 from store.api.routes_entries import PREFIXES, scope_of
-from store.records import GroupGrant
+from store.people import GroupGrant
 from store.vault import MemberChange, NewMember
 
 OPERATIONS: list[Operation] = []

@@ -11,7 +11,8 @@ from store.api.hosts import Hosts, plain
 from store.api.member_models import GrantIn, GrantOut
 from store.api.values import Readable, Sealed, Value
 from store.model import SecretValue
-from store.records import Change, EntryInfo, GroupGrant, NewEntry
+from store.people import GroupGrant
+from store.records import Change, EntryInfo, NewEntry
 
 LocationName = Literal["header", "url", "body", "message", "widened"]
 """The last one stands where locations were named that go beyond a preset's; alone it is all of them."""

@@ -13,8 +13,9 @@ from store.dashboard.visit import Undo, Visit, link_to
 from store.errors import Conflict, Invalid, Problem
 from store.kinds import parameters_of
 from store.model import Kind, SecretValue
+from store.people import GroupGrant
 from store.presets import told
-from store.records import Change, EntryInfo, GroupGrant, NewEntry
+from store.records import Change, EntryInfo, NewEntry
 
 _KINDS = {"secrets": Kind.SECRET, "variables": Kind.VARIABLE}
 _REFUSED = (Invalid, Conflict)

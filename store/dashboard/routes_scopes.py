@@ -13,7 +13,8 @@ from store.dashboard.routes_audit import open_gaps
 from store.dashboard.visit import Visit
 from store.errors import Problem
 from store.model import Kind
-from store.records import ConsumerInfo, DatasetInfo, EntryInfo, ProjectInfo
+from store.people import ConsumerInfo
+from store.records import DatasetInfo, EntryInfo, ProjectInfo
 from store.rules import Hosts
 from store.vault import DEFAULTS_FOR, Listing
 

@@ -19,7 +19,8 @@ from store.dashboard.view import see_other
 from store.dashboard.visit import Visit, link_to
 from store.errors import Conflict, Forbidden, Invalid
 from store.model import Kind, SecretValue
-from store.records import ConsumerInfo, SessionInfo
+from store.people import ConsumerInfo
+from store.records import SessionInfo
 from store.vault import Listing, NewSession
 
 _FINE = Trouble()

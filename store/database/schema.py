@@ -5,8 +5,6 @@ The data plane believes four of them, each verified: `head` (signed), `history` 
 `versions` it takes envelopes by their hash. All else is the control plane's working set.
 """
 
-from functools import cache
-
 from sqlalchemy import Column, Index, MetaData, PrimaryKeyConstraint, Table
 
 from store.database.cells import Number, Octets, Small, Words
@@ -278,9 +276,7 @@ spendings = Table(
     "spendings",
     metadata,
     Column("id", Words, primary_key=True),
-    _text("organisation"),
-    _text("project"),
-    _text("dataset"),
+    *_place(),
     _text("body"),
     _time("over_at", null=True),
     Column("signature", Octets, nullable=False),
@@ -290,18 +286,3 @@ Index("ix_spendings_scope", spendings.c.organisation, spendings.c.project, spend
 
 webhooks = Table("webhooks", metadata, Column("id", Words, primary_key=True), _count("seq"))
 """Up to which row of `audit` each was told what it wants; `id` is the hash of its URL."""
-
-
-@cache
-def whole() -> MetaData:
-    """Return the tables with their partial indexes as well.
-
-    These are described in the words of both databases, and PostgreSQL's take as long to import as all tables: only who
-    makes or compares tables needs them.
-    """
-    live = entries.c.deleted_at.is_(None)
-    columns = ("organisation", "project", "dataset", "kind", "name", "environment")
-    named = [entries.c[name] for name in columns]
-    Index("ux_entries_live", *named, unique=True, sqlite_where=live, postgresql_where=live)
-    Index("ix_entries_deleted", entries.c.deleted_at, sqlite_where=~live, postgresql_where=~live)
-    return metadata

@@ -26,7 +26,7 @@ PARTIAL: Final = {
     "(organisation, project, dataset, kind, name, environment) WHERE deleted_at IS NULL",
     "ix_entries_deleted": "CREATE INDEX ix_entries_deleted ON entries (deleted_at) WHERE deleted_at IS NOT NULL",
 }
-"""Those of `schema.whole`, which takes long to import."""
+"""Those of `store.database.whole`, which takes long to import."""
 _RUNS: Final = "type IN ('trigger', 'view') OR (type = 'table' AND coalesce(rootpage, 0) = 0)"
 """What has no pages of its own: a virtual table is a module's to answer for, as a view is a query's."""
 _ASIDE: Final = "egret_aside"

@@ -56,6 +56,7 @@ from store.ledger.sweep import Sweep
 from store.ledger.upgrade import upgrade
 from store.log.checkpoints import Checkpoints
 from store.log.webhooks import Hooks, Webhook
+from store.people import MemberChange, NewMember
 from store.trust.head import Head
 from store.trust.mark import CONTROL, DATA, MARK, HighWater, anchor_of
 from store.vault.asking import Asking, Decision, Question
@@ -69,7 +70,7 @@ from store.vault.groups import Groups
 from store.vault.keys import KeyChange, Keys
 from store.vault.listing import Listing
 from store.vault.log import Log, LogQuery, Verdict, gap_waits
-from store.vault.members import MemberChange, Members, NewMember
+from store.vault.members import Members
 from store.vault.once import Answer, Once
 from store.vault.organisations import Organisations
 from store.vault.projects import Projects

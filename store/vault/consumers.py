@@ -18,7 +18,8 @@ from store.database import rows
 from store.database.schema import consumers, sessions
 from store.errors import NotFound, Tampered
 from store.model import Scope
-from store.records import ConsumerInfo, Page
+from store.people import ConsumerInfo
+from store.records import Page
 from store.roles import consumer_key
 from store.trust.manifest import session_key_of
 from store.vault.gate import Verbs, check_match, find_scope, need_scope, nothing

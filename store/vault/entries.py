@@ -17,7 +17,8 @@ from store.ledger.commit import Transaction
 from store.ledger.manifests import Draft, Key
 from store.ledger.stops import Stop
 from store.model import NAME, Kind, Scope
-from store.records import Change, EntryInfo, GroupGrant, NewEntry, Page, VersionInfo, Warned
+from store.people import GroupGrant
+from store.records import Change, EntryInfo, NewEntry, Page, VersionInfo, Warned
 from store.trust.entry import EntryState
 from store.vault.changes import listed_of, narrowed, need_version, renamed
 from store.vault.defaults import Default, default_of

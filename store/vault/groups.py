@@ -16,7 +16,8 @@ from store.keys.tokens import random_text
 from store.ledger.commit import Transaction
 from store.ledger.stops import Stop
 from store.model import Scope
-from store.records import GroupGrant, GroupInfo, Page
+from store.people import GroupGrant, GroupInfo
+from store.records import Page
 from store.roles import group_key
 from store.vault.gate import Verbs, check_match, fetching, need_draft, nothing
 from store.vault.listing import decode_cursor, page

@@ -7,7 +7,6 @@ change of role is felt by the next of either.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select
@@ -22,7 +21,8 @@ from store.keys.tokens import random_text
 from store.ledger.commit import Ledger, Transaction
 from store.lineage import is_group
 from store.model import Scope
-from store.records import MemberInfo, Page, ProjectMember
+from store.people import MemberChange, MemberInfo, NewMember, ProjectMember
+from store.records import Page
 from store.roles import BY_GROUPS, INCLUDES, ROLES, Member, member_key, rank
 from store.trust.manifest import session_key_of
 from store.vault.gate import Verbs, check_match, fetching, find_scope, need_scope, nothing
@@ -30,25 +30,6 @@ from store.vault.listing import decode_cursor, page
 from store.vault.rights import hold, of_sign_in
 
 Document = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class NewMember:
-    """A member to be. `role` is the one in the organisation; None: only what projects give."""
-
-    name: str
-    email: str = ""
-    role: str | None = None
-    id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class MemberChange:
-    """A change; None leaves as is, `role` "" takes the role in the organisation away."""
-
-    name: str | None = None
-    email: str | None = None
-    role: str | None = None
 
 
 class Members(Verbs):

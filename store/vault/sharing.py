@@ -19,7 +19,7 @@ from store.ledger.commit import Transaction
 from store.ledger.manifests import Kept
 from store.lineage import Fetch, is_group
 from store.model import Kind, Scope
-from store.records import GroupGrant
+from store.people import GroupGrant
 from store.roles import PERMISSIONS, pack, unpack
 from store.trust.entry import EntryState
 from store.vault.gate import Gate, fetching, nothing

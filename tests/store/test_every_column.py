@@ -17,8 +17,8 @@ from store.database.marks import Mark
 from store.database.schema import audit, metadata
 from store.errors import Conflict, NotAuthenticated, StoreError
 from store.model import Denial, Kind
+from store.people import GroupGrant
 from store.reader import Reader
-from store.records import GroupGrant
 from store.vault import Answer, Declaration, KeyChange, NewKey, NewMember, NewSession, Vault
 from store.vault.once import Reused
 

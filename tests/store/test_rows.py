@@ -18,8 +18,9 @@ from egret.sealed import Before, Sealing, rules_of
 from store.database.schema import metadata
 from store.errors import Conflict, NotFound, StoreError
 from store.model import Denial, Kind, Scope, SecretValue
+from store.people import GroupGrant
 from store.reader import Reader
-from store.records import Change, GroupGrant, NewEntry
+from store.records import Change, NewEntry
 from store.vault import Vault
 
 pytestmark = pytest.mark.long

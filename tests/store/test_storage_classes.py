@@ -15,7 +15,8 @@ from tables import BELIEVED, LISTS, LOG, WORKING
 from store.database.schema import metadata
 from store.errors import NotAuthenticated, NotFound, StoreError, Tampered
 from store.model import Kind
-from store.records import Change, GroupGrant
+from store.people import GroupGrant
+from store.records import Change
 from store.vault import Declaration, Listing, LogQuery, NewKey, NewMember, NewSession
 
 NUMBERS = ("x'ff00'", "'zz'", "1.5", "9223372036854775807", "-5")

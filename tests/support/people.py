@@ -1,7 +1,7 @@
 """Members and groups of a store, with shortcuts that tests read well with."""
 
 from store.model import Kind
-from store.records import GroupGrant
+from store.people import GroupGrant
 from store.vault import NewKey, NewMember
 
 OPS = [GroupGrant("ops", ("metadata", "use"))]

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from store.database.schema import whole
+from store.database.whole import whole
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -12,7 +12,7 @@ from stores import CANARY, Store, secret
 from store.database import engine as database
 from store.database.engine import Database, wal_is_safe
 from store.database.migrations import migrate
-from store.database.schema import whole
+from store.database.whole import whole
 from store.errors import KeyMismatch, Unavailable
 from store.vault import Vault
 

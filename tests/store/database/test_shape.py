@@ -7,7 +7,8 @@ from sqlalchemy.schema import CreateIndex
 from stores import Store, secret
 
 from store.database import shape
-from store.database.schema import entries, whole
+from store.database.schema import entries
+from store.database.whole import whole
 from store.errors import NotAuthenticated
 from store.model import Kind
 from store.records import Change

@@ -6,7 +6,8 @@ from stores import CANARY, secret, use
 
 from store.errors import Conflict
 from store.model import Kind, SecretValue
-from store.records import Change, GroupGrant, NewEntry
+from store.people import GroupGrant
+from store.records import Change, NewEntry
 from store.vault import Vault
 
 DAY = 86_400

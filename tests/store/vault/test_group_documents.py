@@ -8,8 +8,9 @@ from store.errors import Conflict, Forbidden, NotFound
 from store.model import Denial, Kind
 from store.operator.acceptance import accept_epoch
 from store.operator.restore import restore
+from store.people import GroupGrant
 from store.reader import Reader
-from store.records import Change, GroupGrant
+from store.records import Change
 from store.vault import MemberChange, NewKey, Vault
 
 FORGED = "INSERT INTO groups (organisation, id, name, created_at, created_by, revision) VALUES ('default', 'forged', 'x', 1, 'x', 1)"  # fmt: skip

@@ -6,7 +6,8 @@ from stores import secret
 
 from store.errors import Conflict, Forbidden, NotFound
 from store.model import Kind
-from store.records import Change, GroupGrant
+from store.people import GroupGrant
+from store.records import Change
 from store.vault import Listing
 
 

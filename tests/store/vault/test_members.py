@@ -9,7 +9,8 @@ from stores import eventually, secret, use
 from store.access import local_operator
 from store.errors import Conflict, Forbidden, Invalid, NotAuthenticated, NotFound
 from store.model import Denial, Kind
-from store.records import Change, GroupGrant
+from store.people import GroupGrant
+from store.records import Change
 from store.vault import KeyChange, LogQuery, MemberChange, NewKey, NewMember, NewSession, Upload
 
 

@@ -189,7 +189,7 @@ def test_what_somebody_made_is_found_by_their_email(store):
 
 def test_a_group_that_may_write_one_entry_makes_no_new_name(store):
     """To rename is to make one: the right to what is there is not enough."""
-    from store.records import GroupGrant
+    from store.people import GroupGrant
 
     store.vault.groups.create(store.owner, "Ops", "ops")
     store.dataset(secret("OLD", groups=[GroupGrant("ops", ("write",))]))

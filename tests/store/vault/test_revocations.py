@@ -19,8 +19,8 @@ from store.errors import StoreError, Tampered
 from store.operator.acceptance import accept_epoch
 from store.operator.repair import repair
 from store.operator.restore import restore
+from store.people import GroupGrant
 from store.reader import Reader
-from store.records import GroupGrant
 from store.trust.manifest import stop_key
 from store.trust.tree import bucket_of
 from store.vault import Declaration, NewKey, NewMember, NewSession, Vault
