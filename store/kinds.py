@@ -11,7 +11,9 @@ from typing import Any, Final, Self
 STATIC: Final = "static"
 """Of a value that is written as it is."""
 AWS: Final = "aws"
-"""Of a key that requests are signed with."""
+"""Of a key that requests to AWS are signed with."""
+HMAC: Final = "hmac"
+"""Of a key that requests are signed with by a template (`store.templates`)."""
 OAUTH2_CLIENT: Final = "oauth2_client"
 """Of an OAuth 2.0 client's credentials, which are traded for access tokens (RFC 6749 4.4)."""
 AZURE_CLIENT: Final = "azure_client"
@@ -22,8 +24,8 @@ GCP_SERVICE_ACCOUNT: Final = "gcp_service_account"
 """Of a service account of Google's, whose key signs for tokens."""
 TRADED: Final = (OAUTH2_CLIENT, AZURE_CLIENT, GITHUB_APP, GCP_SERVICE_ACCOUNT)
 """Of what is sent to a token endpoint alone; what is written is the token that comes back."""
-KINDS: Final = (STATIC, AWS, *TRADED)
-LISTS: Final = frozenset({"services", "regions", "repositories", "permissions"})
+KINDS: Final = (STATIC, AWS, HMAC, *TRADED)
+LISTS: Final = frozenset({"services", "regions", "repositories", "permissions", "payload", "format"})
 """Parameters that are lists; any other is one text."""
 
 

@@ -31,6 +31,7 @@ PARTS: Final = {
         Part("secret_access_key", "Secret access key"),
         Part("session_token", "Session token", needed=False),
     ),
+    "hmac": (Part("key_id", "Key id", hidden=False, needed=False), Part("secret", "Secret")),
     "oauth2_client": (Part("client_id", "Client id", hidden=False), Part("client_secret", "Client secret")),
     "azure_client": (
         Part("tenant_id", "Tenant id", hidden=False),
@@ -81,7 +82,9 @@ def of_variables(kind: str, first: str) -> bytes | None:
 
 
 def of_text(kind: str, raw: bytes) -> bytes:
-    """Return the value in a file's bytes: as they are, or a profile of `~/.aws/credentials`."""
+    """Return the value in a file's bytes: as they are, a profile of AWS, or a bare secret that signs."""
+    if kind == "hmac" and not raw.lstrip().startswith(b"{"):
+        return _value({"secret": raw.decode("utf-8", "replace")})  # what is no text has no such characters
     if kind != "aws" or not raw.lstrip().startswith(b"["):
         return raw
     parser = configparser.RawConfigParser(strict=True)

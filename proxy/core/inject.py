@@ -23,7 +23,9 @@ from proxy.core.message import Fields, Head
 from proxy.core.placeholder import Occurrence, Surface, find, may_hold
 from proxy.core.refusal import Refusal, Refused
 from proxy.core.shape import rounded
+from store.kinds import HMAC
 from store.model import Denial, Grant, Kind, Location, Resolver, Use
+from store.templates import Template, template_of
 
 _RULES: Final = {Denial.UNKNOWN: 0, Denial.DESTINATION: 1, Denial.LOCATION: 2}
 _FIT: Final = 3
@@ -46,11 +48,11 @@ Key = tuple[Kind, str, Location, str]
 
 @dataclass(frozen=True, slots=True)
 class Signing:
-    """A head that is to be signed with a key: what the client signed, and where it names the key."""
+    """A head that is to be signed with a key: what the client signed, or a template, and where it names the key."""
 
     grant: Grant = field(repr=False)
-    claim: sigv4.Claim
-    key: Key
+    claim: sigv4.Claim | Template
+    keys: frozenset[Key]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +98,8 @@ class Plan:
     def _open(self, occurrence: Occurrence, surface: Surface, location: Location, header: str = "") -> bytes:
         """Open, encode, count. A head that changed after planning finds no grant, and fails closed."""
         key = (occurrence.kind, occurrence.name, location, header)
-        if self.signing is not None and self.signing.key == key:
-            return b""  # the whole of what it stands in is written by who signs
+        if self.signing is not None and key in self.signing.keys:
+            return b"-"  # the whole of what it stands in is written by who signs
         grant = self.grants.get(key)
         if grant is None:
             raise Refused(Refusal("internal"))
@@ -148,7 +150,7 @@ def _dotted(segment: bytes) -> bool:
 
 
 type _Place = tuple[Occurrence, Location, str, bytes]
-"""An occurrence, and the text that it stands in where that can be an AWS signature; else b""."""
+"""An occurrence, and the text that it stands in where that can be a signature; else b""."""
 
 
 def _in_target(head: Head) -> Iterator[_Place]:
@@ -194,6 +196,7 @@ def plan(head: Head, resolver: Resolver, limits: Limits = DEFAULT, *, before: He
         key = (occurrence.kind, occurrence.name, location, header)
         scope = bool(text) and sigv4.is_scope(text, occurrence, location, header)
         if (key, scope) in decided:
+            refusals += _astray(signings, text, occurrence, key)
             continue
         decided.add((key, scope))
         asked = asked or (head.after(before.fields, location) if before else head.use(location))
@@ -210,24 +213,54 @@ def plan(head: Head, resolver: Resolver, limits: Limits = DEFAULT, *, before: He
             (grants if decision.credential.written else making)[key] = decision
         else:
             try:
-                signings.append(Signing(decision, sigv4.read(head, text, occurrence, location), key))
+                signings.append(_signing(head, decision, text, occurrence, key))
             except Refused as refused:
                 refusals.append((_FIT, refused.refusal))
         uses.append((decision, use))
     misplaced = _misplaced(head, found)
     if misplaced is not None:
         refusals.append((_RULES[Denial.LOCATION], misplaced))
-    if len(signings) > 1:
+    signing = _one(signings)
+    if signings and signing is None:
         refusals.append((_FIT, Refusal("signature_malformed", signings[0].grant.name)))
     if refusals:
         raise Refused(min(refusals, key=lambda pair: pair[0])[1])
     names = tuple(dict.fromkeys(grant.name for grant, _ in uses))
-    signing = signings[0] if signings else None
     return Plan(grants, Budget(limits.expansion_bytes), found, names, tuple(uses), signing, tuple(making.items()))
+
+
+def _signing(head: Head, grant: Grant, text: bytes, occurrence: Occurrence, key: Key) -> Signing:
+    """Return what signs a head; raises `Refused` where it cannot, or the key is named elsewhere."""
+    if grant.credential.kind != HMAC:
+        return Signing(grant, sigv4.read(head, text, occurrence, key[2]), frozenset({key}))
+    template = template_of(grant.credential.parameters)
+    if not template.names(text, occurrence.start, key[2], key[3]):
+        raise Refused(Refusal(grant.credential.misplaced, grant.name))
+    return Signing(grant, template, frozenset({key}))
+
+
+def _astray(signings: Sequence[Signing], text: bytes, occurrence: Occurrence, key: Key) -> list[tuple[int, Refusal]]:
+    """Refuse a name that was decided about at its place, and stands at another of the same location, too."""
+    found = [each for each in signings if key in each.keys and isinstance(each.claim, Template)]
+    placed = all(each.claim.names(text, occurrence.start, key[2], key[3]) for each in found)  # type: ignore[union-attr]
+    return [] if placed else [(_FIT, Refusal("signing_key_misplaced", occurrence.name))]
+
+
+def _one(signings: Sequence[Signing]) -> Signing | None:
+    """Return what signs a head: one signature, and perhaps the id of its very key beside it."""
+    if not signings:
+        return None
+    first = signings[0]
+    same = all(each.claim == first.claim and each.grant.name == first.grant.name for each in signings)
+    if len(signings) > 1 and not (same and isinstance(first.claim, Template)):
+        return None
+    return replace(first, keys=frozenset[Key]().union(*(each.keys for each in signings)))
 
 
 def _misused(grant: Grant, *, scope: bool, trailer: bool) -> Refusal | None:
     """Say what is wrong with a text where a key belongs, or a key where a text does. A variable is public."""
+    if grant.credential.kind == HMAC and not trailer:
+        return None  # its template says where it belongs
     if grant.credential.written or (grant.credential.traded and not trailer):
         return Refusal("signing_key_needed", grant.name) if scope and grant.kind is Kind.SECRET else None
     return None if scope and not trailer else Refusal(grant.credential.misplaced, grant.name)

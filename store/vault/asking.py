@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from store.access import Principal
 from store.authorities import BadAuthority, egress_allows, parse_authority
 from store.checks import check_environment, check_name, problem
-from store.credential import endpoint_of
+from store.credential import endpoint_of, fits
 from store.errors import NotFound
 from store.kinds import WRITTEN, Credential
 from store.model import Denial, Kind, Location, Scope, Use
@@ -138,8 +138,7 @@ def _unfit(credential: Credential, use: Use, egress: Mapping[str, object]) -> st
     endpoint = endpoint_of(credential)
     if endpoint is not None and not egress_allows(egress, endpoint):
         return "token_blocked"
-    signed = use.location is Location.HEADER and (credential.traded or use.header == "authorization")
-    return "" if signed or use.location is Location.URL else credential.misplaced
+    return "" if fits(credential, use) else credential.misplaced
 
 
 def use_of(question: Question) -> Use:

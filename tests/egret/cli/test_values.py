@@ -187,6 +187,30 @@ def test_a_client_comes_in_parts(env, server, how):
     assert again.returncode == 2 and server.puts == [], "it is no list"
 
 
+SIGNER = {"key_id": "kid-7", "secret": "k3Vq9xPw2LmN8rT5yB1/" * 2}
+
+
+@pytest.mark.parametrize("how", ["stdin", "bare", "variables", "prompt"])
+def test_a_key_that_signs_comes_in_parts(env, server, how):
+    """As JSON, the secret alone, from variables or asked for; parts of its template stay in their order."""
+    parts = ["timestamp", "text:.", "body", "text:."]
+    args = ["KEY", "--kind", "hmac", *(word for part in parts for word in ("--parameter", f"payload={part}"))]
+    args += ["--parameter", "signature_in=header:X-A", "--parameter", "timestamp_in=header:X-B"]
+    expected = {"secret": SIGNER["secret"]} if how == "bare" else SIGNER
+    if how == "prompt":
+        answers = [("Key id of KEY", SIGNER["key_id"]), ("Secret:", SIGNER["secret"])]
+        code, shown = run_on_terminal([EGRET, "secret", "put", *args], answers, env)
+        assert code == 0 and SIGNER["secret"] not in shown, shown
+    else:
+        env |= {f"HOOK_{name.upper()}": part for name, part in SIGNER.items()}
+        more = ["--from-env", "HOOK_KEY_ID"] if how == "variables" else []
+        given = SIGNER["secret"] + "\n" if how == "bare" else json.dumps(SIGNER)
+        done = put(env, *args, *more, stdin=given.encode())
+        assert done.returncode == 0, done.stderr
+    assert json.loads(sent(server)) == expected
+    assert json.loads(server.puts[0].body)["parameters"]["payload"] == parts
+
+
 def test_other_credentials_come_in_parts(env, server, tmp_path):
     """By the names that their tools have for them; a key from its file."""
     azure = {"tenant_id": "contoso.example", "client_id": "0-1", "client_secret": CLIENT["client_secret"]}

@@ -141,7 +141,10 @@ def test_variables_are_asked_for_too(store, asked):
 
 CLIENT = b'{"client_id": "id-7", "client_secret": "canary-ask-7Rk2Lw9Qx"}'
 AWS_KEY = b'{"access_key_id": "AKIA2222222222222222", "secret_access_key": "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"}'
+HOOK = b'{"secret": "canary-ask-hook-4Tn8Yb2Vc6", "key_id": "kid-7"}'
+SIGNED = {"payload": ["body"], "signature_in": "header:X-Key", "key_id_in": "query:key"}
 HEADS = {
+    "HOOK": (b"#{SECRETS.HOOK}", "signing_key"),
     "CRM": (b"Bearer #{SECRETS.CRM}", "token"),
     "CLOUD": (
         b"AWS4-HMAC-SHA256 Credential=#{SECRETS.CLOUD}/20261122/us-east-1/s3/aws4_request, "
@@ -161,6 +164,7 @@ def test_what_is_not_written_as_it_is(store, reader, name, strict):
     entries = [
         secret("CRM", CLIENT, hosts, kind="oauth2_client", parameters=where),
         secret("CLOUD", AWS_KEY, hosts, kind="aws"),
+        secret("HOOK", HOOK, hosts, kind="hmac", parameters=SIGNED),
     ]
     store.dataset(*entries, strict_bodies=strict)
     view = reader.view(store.caller(reader))
