@@ -5,19 +5,33 @@
     static          any value; written where its placeholder stands
     aws             {"access_key_id", "secret_access_key", "session_token"?}; requests are signed with it
     hmac            {"key_id"?, "secret"}; requests are signed with it by a template (`store.templates`)
+    client_certificate   {"certificate", "private_key"}, in PEM; shown by connections, and written nowhere
     oauth2_client   {"client_id", "client_secret"}; traded for a token at `token_url`, and the token is written
     azure_client    {"tenant_id", "client_id", "client_secret"}; traded at Microsoft's
     github_app      {"app_id", "private_key"}; signs for a token of an installation at GitHub's
     gcp_service_account   the JSON key file; signs for a token at Google's
 """
 
+import datetime as dt
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from store.client_certificates import CERTIFICATE, PRIVATE_KEY, WORDS, Unfit, check
 from store.errors import Invalid
 from store.forms import CLOUDS, FORMS, GITHUB, GOOGLE, Form, located
-from store.kinds import AWS, AZURE_CLIENT, GCP_SERVICE_ACCOUNT, GITHUB_APP, HMAC, KINDS, STATIC, Credential
+from store.kinds import (
+    AWS,
+    AZURE_CLIENT,
+    CLIENT_CERTIFICATE,
+    GCP_SERVICE_ACCOUNT,
+    GITHUB_APP,
+    HMAC,
+    KINDS,
+    PRESENTS,
+    STATIC,
+    Credential,
+)
 from store.model import Destination, Location, SecretValue, Use
 from store.private_keys import rsa_key
 from store.templates import fault, template_of
@@ -87,6 +101,9 @@ def check_parts(kind: str, value: bytes, pointer: str, parameters: Mapping[str, 
     found = parts_of(kind, value, pointer)
     if kind == HMAC and parameters:
         _check_signer(found, parameters, pointer)
+    if kind == CLIENT_CERTIFICATE:
+        _check_shown(found, pointer)
+        return
     key = found.get("private_key")
     try:
         if key is not None:
@@ -107,12 +124,21 @@ def _check_signer(found: Mapping[str, str], parameters: Mapping[str, object], po
         raise fault(pointer, "secret_invalid", f"The member secret has {words}.") from None
 
 
+def _check_shown(found: Mapping[str, str], pointer: str) -> None:
+    try:
+        check(found[CERTIFICATE], found[PRIVATE_KEY], dt.datetime.now(dt.UTC))
+    except Unfit as error:
+        raise fault(pointer, error.code, WORDS[error.code]) from None
+
+
 def fits(credential: Credential, use: Use) -> bool:
     """Whether what is not written as it is may stand at a place, as far as its name tells."""
     if credential.kind == HMAC:
         places = template_of(credential.parameters).places
         names = {each.name.lower() for each in places if each.location is Location.HEADER}
         return use.header in names if use.location is Location.HEADER else use.location in {e.location for e in places}
+    if credential.kind == CLIENT_CERTIFICATE:
+        return use.location is Location.HEADER and use.header == PRESENTS and use.destination.secure
     signed = use.location is Location.HEADER and (credential.traded or use.header == "authorization")
     return signed or use.location is Location.URL
 

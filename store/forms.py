@@ -6,7 +6,16 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from store.authorities import BadAuthority, parse_authority
-from store.kinds import AWS, AZURE_CLIENT, GCP_SERVICE_ACCOUNT, GITHUB_APP, HMAC, OAUTH2_CLIENT, STATIC
+from store.kinds import (
+    AWS,
+    AZURE_CLIENT,
+    CLIENT_CERTIFICATE,
+    GCP_SERVICE_ACCOUNT,
+    GITHUB_APP,
+    HMAC,
+    OAUTH2_CLIENT,
+    STATIC,
+)
 from store.model import Destination, own
 from store.templates import ALGORITHMS, CLOCKS, ENCODINGS, KNOWN, SECRET_ENCODINGS, check, fault, parts, place, spelling
 
@@ -150,6 +159,13 @@ FORMS: Final = {
             "timestamp": _among(CLOCKS),
         },
         whole=check,
+    ),
+    CLIENT_CERTIFICATE: Form(
+        {
+            "certificate": (re.compile(r"[ -~\s]{64,65536}", re.ASCII), "a certificate in PEM, then its chain"),
+            "private_key": (re.compile(r"[ -~\s]{64,65536}", re.ASCII), "its private key in PEM"),
+        },
+        secret=("private_key",),
     ),
     OAUTH2_CLIENT: Form(
         {

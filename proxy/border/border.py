@@ -104,6 +104,7 @@ class Border:
 
     def _look(self) -> None:
         self.tokens.look()
+        self.pool.renew()
         for each in list(self.open):
             self._each(each.moved, each)
 

@@ -90,7 +90,7 @@ class Outgoing:
     def _head(self, length: int | None) -> None:
         admitted = self.admitted
         head, plan = admitted.head, admitted.plan
-        if plan.names:
+        if plan.names and plan.certificate is None:  # or it was said before the connection was made
             admitted.trail.used(plan)
         target, fields = plan.write(head)
         if admitted.length != 0 or length != 0:

@@ -8,7 +8,7 @@ of the rules is the one that is told (unknown name before destination before loc
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
@@ -23,9 +23,9 @@ from proxy.core.message import Fields, Head
 from proxy.core.placeholder import Occurrence, Surface, find, may_hold
 from proxy.core.refusal import Refusal, Refused
 from proxy.core.shape import rounded
-from store.kinds import HMAC
+from store.kinds import CLIENT_CERTIFICATE, HMAC, PRESENTS, Credential
 from store.model import Denial, Grant, Kind, Location, Resolver, Use
-from store.templates import Template, template_of
+from store.templates import Template, plain, template_of
 
 _RULES: Final = {Denial.UNKNOWN: 0, Denial.DESTINATION: 1, Denial.LOCATION: 2}
 _FIT: Final = 3
@@ -69,6 +69,8 @@ class Plan:
     names: tuple[str, ...] = ()
     uses: tuple[tuple[Grant, Use], ...] = field(default=(), repr=False)
     signing: Signing | None = None
+    certificate: Grant | None = field(default=None, repr=False)
+    """Of what the connection shows to the upstream."""
     making: tuple[tuple[Key, Grant], ...] = field(default=(), repr=False)
 
     def given(self, tokens: Sequence[Grant]) -> "Plan":
@@ -79,7 +81,7 @@ class Plan:
     def write(self, head: Head) -> tuple[bytes, Fields]:
         """Return target and fields with the values in place; raises `Refused`. At the border only."""
         self.budget.head = 0
-        if not self.grants and not self.making:
+        if not self.grants and not self.making and self.certificate is None:
             return head.target, head.fields
         return self._target(head) if b"S." in head.target else head.target, self.fields(head)
 
@@ -91,9 +93,11 @@ class Plan:
         found = self.found if self.found.head is head else search(head)
         fields = list(head.fields)
         for place, header, part in found.parts:
+            if header == PRESENTS:
+                continue
             write = partial(self._open, surface=part.surface, location=Location.HEADER, header=header)
             fields[place] = (fields[place][0], part.write(write))
-        return tuple(fields)
+        return tuple(fields) if self.certificate is None else tuple([pair for pair in fields if not _presents(pair[0])])
 
     def _open(self, occurrence: Occurrence, surface: Surface, location: Location, header: str = "") -> bytes:
         """Open, encode, count. A head that changed after planning finds no grant, and fails closed."""
@@ -186,6 +190,7 @@ def plan(head: Head, resolver: Resolver, limits: Limits = DEFAULT, *, before: He
     """
     asked: Use | None = None
     grants: dict[Key, Grant] = {}
+    shown: dict[Key, Grant] = {}
     uses: list[tuple[Grant, Use]] = []
     refusals: list[tuple[int, Refusal]] = []
     signings: list[Signing] = []
@@ -205,12 +210,14 @@ def plan(head: Head, resolver: Resolver, limits: Limits = DEFAULT, *, before: He
         if isinstance(decision, Denial):
             refusals.append((_RULES[decision], Refusal(decision.value, occurrence.name)))
             continue
-        misused = _misused(decision, scope=scope and before is None, trailer=before is not None)
+        alone = header == PRESENTS and text.strip(b" \t") == text[occurrence.start : occurrence.end]
+        misused = _misused(decision, head, scope=scope and before is None, trailer=before is not None, alone=alone)
         if misused is not None:
             refusals.append((_FIT, misused))
             continue
-        if decision.credential.written or decision.credential.traded:
-            (grants if decision.credential.written else making)[key] = decision
+        into = _kept(decision.credential, grants, making, shown)
+        if into is not None:
+            into[key] = decision
         else:
             try:
                 signings.append(_signing(head, decision, text, occurrence, key))
@@ -221,12 +228,36 @@ def plan(head: Head, resolver: Resolver, limits: Limits = DEFAULT, *, before: He
     if misplaced is not None:
         refusals.append((_RULES[Denial.LOCATION], misplaced))
     signing = _one(signings)
-    if signings and signing is None:
-        refusals.append((_FIT, Refusal("signature_malformed", signings[0].grant.name)))
+    refusals += _doubtful(head, signings, signing, shown)
     if refusals:
         raise Refused(min(refusals, key=lambda pair: pair[0])[1])
     names = tuple(dict.fromkeys(grant.name for grant, _ in uses))
-    return Plan(grants, Budget(limits.expansion_bytes), found, names, tuple(uses), signing, tuple(making.items()))
+    one = next(iter(shown.values()), None)
+    budget = Budget(limits.expansion_bytes)
+    return Plan(grants, budget, found, names, tuple(uses), signing, one, tuple(making.items()))
+
+
+def _presents(name: bytes) -> bool:
+    """Whether a field is the one that names a certificate, as any server reads it."""
+    return len(name) == len(PRESENTS) and plain(name) == PRESENTS.encode()
+
+
+def _kept(credential: Credential, *groups: dict[Key, Grant]) -> dict[Key, Grant] | None:
+    """Return where a grant is kept: of `groups`, what is written, traded or shown; None for what signs."""
+    written, traded, shown = groups
+    if credential.kind == CLIENT_CERTIFICATE:
+        return shown
+    return written if credential.written else traded if credential.traded else None
+
+
+def _doubtful(
+    head: Head, signings: Sequence[Signing], signing: Signing | None, shown: Mapping[Key, Grant]
+) -> Iterator[tuple[int, Refusal]]:
+    """Refuse what says two things at once, and a field for certificates that names none."""
+    if signings and signing is None:
+        yield _FIT, Refusal("signature_malformed", signings[0].grant.name)
+    if len(shown) > 1 or (not shown and any(_presents(name) for name, _ in head.fields)):
+        yield _FIT, Refusal("client_certificate_misplaced", next((name for _, name, *_ in shown), None))
 
 
 def _signing(head: Head, grant: Grant, text: bytes, occurrence: Occurrence, key: Key) -> Signing:
@@ -257,8 +288,11 @@ def _one(signings: Sequence[Signing]) -> Signing | None:
     return replace(first, keys=frozenset[Key]().union(*(each.keys for each in signings)))
 
 
-def _misused(grant: Grant, *, scope: bool, trailer: bool) -> Refusal | None:
+def _misused(grant: Grant, head: Head, *, scope: bool, trailer: bool, alone: bool) -> Refusal | None:
     """Say what is wrong with a text where a key belongs, or a key where a text does. A variable is public."""
+    if grant.credential.kind == CLIENT_CERTIFICATE:
+        fits = alone and not trailer and head.destination.secure
+        return None if fits else Refusal(grant.credential.misplaced, grant.name)
     if grant.credential.kind == HMAC and not trailer:
         return None  # its template says where it belongs
     if grant.credential.written or (grant.credential.traded and not trailer):

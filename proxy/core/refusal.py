@@ -144,6 +144,14 @@ CODES: Final[dict[str, Code]] = {
         "This proxy lacks the library that signs requests to AWS.",
         "Ask the operator to install the extra: pip install 'egret-proxy[aws]'.",
     ),
+    "client_certificate_misplaced": Code(
+        403,
+        "Client certificate at another place",
+        "A client certificate is shown by the connection, and written into no request; or the field "
+        "Egret-Client-Certificate holds something else.",
+        "Send the header Egret-Client-Certificate with the placeholder of one secret of kind client_certificate and "
+        "nothing beside it, over TLS; it is taken out on the way.",
+    ),
     "token_misplaced": Code(
         403,
         "Token at another place",

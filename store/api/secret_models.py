@@ -18,18 +18,24 @@ LocationName = Literal["header", "url", "body", "message", "widened"]
 Locations = Annotated[list[LocationName], Field(min_length=1, max_length=8)]
 _TEXT: JsonDict = {"type": "string"}
 _NONE: JsonDict = {"type": "null"}
+_SIGNS = (
+    "payload", "format", "signature_in", "timestamp_in", "key_id_in", "algorithm", "encoding", "secret_encoding",
+    "timestamp",
+)  # fmt: skip
 _PARAMETERS = (
+    "template", *_SIGNS,
     "services", "regions", "token_url", "scope", "audience", "client_auth", "cloud", "installation_id", "repositories",
     "permissions", "api_url",
 )  # fmt: skip
 
 
 def _with(kind: str, *named: str, needed: str = "") -> JsonDict:
-    """Return what an upload of a kind looks like: with these parameters, and one of them needed."""
+    """Return what an upload of a kind looks like: with these parameters, and some of them (words) needed."""
     others: JsonDict = {name: _NONE for name in _PARAMETERS if name not in named}
     if not needed:
         return {"required": ["kind"], "properties": {"kind": {"const": kind}, "parameters": {"properties": others}}}
-    said: JsonDict = {"type": "object", "required": [needed], "properties": {**others, needed: _TEXT}}
+    there: JsonDict = {name: {"type": ["string", "array"]} for name in needed.split()}
+    said: JsonDict = {"type": "object", "required": [*there], "properties": {**others, **there}}
     return {"required": ["kind", "parameters"], "properties": {"kind": {"const": kind}, "parameters": said}}
 
 
@@ -39,8 +45,10 @@ ONE_OF: JsonDict = {
         {"required": ["sealed"], "properties": {"value": _NONE, "sealed": _TEXT}},
     ],
     "anyOf": [
-        {"properties": {"kind": {"enum": ["static", "aws", None]}, "parameters": _NONE}},
+        {"properties": {"kind": {"enum": ["static", "aws", "client_certificate", None]}, "parameters": _NONE}},
         _with("aws", "services", "regions"),
+        _with("hmac", "template", needed="template"),
+        _with("hmac", *_SIGNS, needed="payload signature_in"),
         _with("oauth2_client", "token_url", "scope", "audience", "client_auth", needed="token_url"),
         _with("azure_client", "scope", "cloud", needed="scope"),
         _with("github_app", "installation_id", "repositories", "permissions", "api_url", needed="installation_id"),
@@ -62,8 +70,10 @@ Note = Literal["value_short", "whitespace_edges", "looks_like_placeholder", "loo
 Noted = Annotated[
     list[Note], Field(max_length=8, description="Of `sealed`: warnings that only the client could see to give.")
 ]
-_DONE = "What is done with the value: written as it is, signed with, or traded for a token."
-KindName = Literal["static", "aws", "hmac", "oauth2_client", "azure_client", "github_app", "gcp_service_account"]
+_DONE = "What is done with the value: written as it is, signed with, shown by connections, or traded for a token."
+KindName = Literal[
+    "static", "aws", "hmac", "client_certificate", "oauth2_client", "azure_client", "github_app", "gcp_service_account"
+]
 Words = Annotated[list[Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]{0,63}$")]], Field(min_length=1, max_length=64)]
 Url = Annotated[str, shape(r"^https://[a-z][a-z0-9]{0,20}(\.[a-z]{2,20}){1,4}(:[1-9][0-9]{0,3})?(/[!\"$-~]{0,1024})?$")]
 Text = Annotated[str, shape("^[!-~]+( [!-~]+)*$", maxLength=1024)]

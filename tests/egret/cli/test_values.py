@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import shown
+from certificates import Authority
 from clouds import PEM, VALUES
 from opening_server import OpeningServer
 from terminal import run_on_terminal
@@ -209,6 +211,27 @@ def test_a_key_that_signs_comes_in_parts(env, server, how):
         assert done.returncode == 0, done.stderr
     assert json.loads(sent(server)) == expected
     assert json.loads(server.puts[0].body)["parameters"]["payload"] == parts
+
+
+@pytest.mark.parametrize("how", ["json", "one file", "prompt"])
+def test_a_client_certificate_comes_in_parts(env, server, tmp_path, how):
+    """As JSON, as one PEM file in whatever order, or as two files that are asked for."""
+    parts = {name: text.strip() for name, text in shown.credentials(Authority(tmp_path), "client-a").items()}
+    args = ["KEY", "--kind", "client_certificate"]
+    if how == "prompt":
+        for name, text in parts.items():
+            (tmp_path / name).write_text(text)
+        answers = [("certificate and its chain of KEY", str(tmp_path / "certificate")), ("File of the private key", str(tmp_path / "private_key"))]  # fmt: skip
+        code, told = run_on_terminal([EGRET, "secret", "put", *args], answers, env)
+        assert code == 0 and parts["private_key"][40:80] not in told, told
+    else:
+        path = tmp_path / "both.pem"
+        path.write_text(
+            json.dumps(parts) if how == "json" else f"# mine\n{parts['private_key']}\n{parts['certificate']}\n"
+        )
+        done = put(env, *args, "--from-file", str(path))
+        assert done.returncode == 0, done.stderr
+    assert json.loads(sent(server)) == parts
 
 
 def test_other_credentials_come_in_parts(env, server, tmp_path):
