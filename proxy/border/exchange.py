@@ -216,7 +216,8 @@ class Exchange:
         handshake = Handshake(admitted.head, admitted.plan) if admitted.head.websocket else None
         digest = signing.EMPTY if upload is None else upload.digest
         outgoing = Outgoing(admitted, lane, handshake, digest, expects=self._expects)
-        await outgoing.ahead(None if upload is None else upload.hashed)
+        if admitted.plan.signing is not None:
+            await outgoing.ahead(None if upload is None else upload.hashed)
         incoming = self._incoming = Incoming(admitted, lane, client, self._hits, expects=outgoing.expects)
         if upload is None:
             outgoing.bare()

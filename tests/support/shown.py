@@ -9,6 +9,7 @@ import threading
 import h2.config
 import h2.connection
 import h2.events
+import h2.exceptions
 from certificates import Authority
 from upstream import Request, Upstream, response
 
@@ -79,7 +80,10 @@ class GuardedHttp2:
                 threading.Thread(target=self._serve, args=(conn,), daemon=True).start()
 
     def _serve(self, conn: socket.socket) -> None:
-        with contextlib.suppress(OSError), self._context.wrap_socket(conn, server_side=True) as tls:
+        with (
+            contextlib.suppress(OSError, h2.exceptions.ProtocolError),
+            self._context.wrap_socket(conn, server_side=True) as tls,
+        ):
             told = json.dumps(seen(tls)).encode()
             made = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
             made.initiate_connection()
