@@ -104,9 +104,9 @@ class Border:
 
     def _look(self) -> None:
         self.tokens.look()
-        self.pool.renew()
         for each in list(self.open):
             self._each(each.moved, each)
+        self.pool.renew()
 
     def _sweep(self) -> None:
         self._timer = self._loop.call_later(SWEEP, self._sweep)

@@ -231,7 +231,17 @@ def test_a_certificate_of_the_real_store(engine, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "where", ["pool.present", "pool.parts_of", "pool.upstream_context", "exchange.Presented", "tls.sealed"]
+    "where",
+    [
+        "pool.present",
+        "pool.parts_of",
+        "pool.upstream_context",
+        "pool.Pool._shows",
+        "pool.Pool._shown",
+        "exchange.Presented",
+        "exchange.Exchange._kept_by",
+        "tls.sealed",
+    ],
 )
 def test_a_fault_sends_nothing(proxy, monkeypatch, where):
     """In any step: a refusal without a word of the fault, nothing at the upstream, and the next one works."""
@@ -241,10 +251,30 @@ def test_a_fault_sends_nothing(proxy, monkeypatch, where):
 
     module, _, name = where.partition(".")
     with monkeypatch.context() as patch:
-        patch.setattr(importlib.import_module(f"proxy.border.{module}"), name, fails)
+        owner = importlib.import_module(f"proxy.border.{module}")
+        holder, _, last = name.rpartition(".")
+        patch.setattr(getattr(owner, holder) if holder else owner, last, fails)
         assert status(ask(proxy, MARK % "CERT")) == b"HTTP/1.1 500 internal"
     assert proxy.server.received == b""
     assert told(ask(proxy, MARK % "CERT"))["who"] == "client-a"
+
+
+def test_a_fault_in_closing_them_shields_nobody(proxy, monkeypatch):
+    """A session that is revoked ends all the same, and who may not use the certificate does not get it."""
+
+    def fails(*_):
+        raise RuntimeError("fault-canary-text")
+
+    ask(proxy, MARK % "CERT")
+    other = proxy.reader.open(declared=frozenset())
+    monkeypatch.setattr(pool.Pool, "renew", fails)
+    with proxy.tunnel(proxy.token, proxy.server.origin) as sock:
+        head = f"POST / HTTP/1.1\r\nHost: {proxy.server.origin}\r\n{MARK % 'CERT'}\r\nContent-Length: 9\r\n\r\n1"
+        sock.sendall(head.encode())
+        wait_for(lambda: proxy.border.open)
+        proxy.reader.revoke(proxy.token)
+        assert b" 200 " not in sock.recv(65536)
+    assert told(ask(proxy, token=other))["who"] is None
 
 
 def test_a_value_that_its_client_sealed_wrongly(proxy):

@@ -164,7 +164,8 @@ def test_a_key_of_the_real_store(engine, tmp_path):
     "where",
     [
         "mac.made", "mac.written", "mac._opened", "mac._laid", "mac._put", "mac._said", "mac._encoded", "mac.parts_of",
-        "signing.holds_body", "upload.Upload.hold", "upload.Upload.hashed", "held.Held.write",
+        "signing.holds_body", "upload.Upload.hold", "upload.Upload.hashed",
+        "outgoing.Outgoing.ahead", "held.Held.write",
     ],
 )  # fmt: skip
 def test_a_fault_sends_nothing(proxy, monkeypatch, where):
