@@ -124,9 +124,9 @@ def _checked(entry: object, pointer: str) -> Document:
     if entry.get("sealed") is None:
         value = _bytes(entry.get("value"), f"{pointer}/value")
         check_value(value, f"{pointer}/value")
-        kind = _credential(entry, pointer).kind
-        check_parts(kind, value, f"{pointer}/value")
-        for name, each in product(("provider", "description"), secrets_of(kind, SecretValue(value))):
+        made = _credential(entry, pointer)
+        check_parts(made.kind, value, f"{pointer}/value", made.parameters)
+        for name, each in product(("provider", "description"), secrets_of(made.kind, SecretValue(value))):
             check_beside(entry.get(name), each.reveal(), f"{pointer}/{name}")
     return entry
 

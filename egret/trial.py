@@ -3,7 +3,8 @@
 The value is opened where it always is, in the data plane: it is asked through a session of a moment, which may use this
 one secret, and ends with the test. So who may test is who may open such a session, all of the secret's rules hold, and
 the audit has what it has of any use. Of a secret that is traded a token is made (docs/credentials-oauth2.md); with an
-AWS key STS is asked who it is, where the key's hosts let it.
+AWS key STS is asked who it is, where the key's hosts let it; of a client certificate its end is told. Of others only
+their API can tell.
 """
 
 import contextlib
@@ -54,6 +55,8 @@ def _examined(proxy_url: str, ca: bytes, name: str) -> Document:
     kind = known[name].get("kind")
     if kind == "static":
         raise Failed(f"{name} is a text, which only its API can judge: try it with a request (egret run)")
+    if kind == "hmac":
+        raise Failed(f"{name} signs requests, which only its API can judge: try it with one (egret run)")
     if kind == "aws":
         return identity(proxy_url, ca, name, known[name]["hosts"])
     url = f"http://egret.internal/secrets/{name}/test"

@@ -4,21 +4,37 @@
 
     static          any value; written where its placeholder stands
     aws             {"access_key_id", "secret_access_key", "session_token"?}; requests are signed with it
+    hmac            {"key_id"?, "secret"}; requests are signed with it by a template (`store.templates`)
+    client_certificate   {"certificate", "private_key"}, in PEM; shown by connections, and written nowhere
     oauth2_client   {"client_id", "client_secret"}; traded for a token at `token_url`, and the token is written
     azure_client    {"tenant_id", "client_id", "client_secret"}; traded at Microsoft's
     github_app      {"app_id", "private_key"}; signs for a token of an installation at GitHub's
     gcp_service_account   the JSON key file; signs for a token at Google's
 """
 
+import datetime as dt
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from store.client_certificates import CERTIFICATE, PRIVATE_KEY, WORDS, Unfit, check
 from store.errors import Invalid
-from store.forms import CLOUDS, FORMS, GITHUB, GOOGLE, Form, fault, located
-from store.kinds import AWS, AZURE_CLIENT, GCP_SERVICE_ACCOUNT, GITHUB_APP, KINDS, STATIC, Credential
-from store.model import Destination, SecretValue
+from store.forms import CLOUDS, FORMS, GITHUB, GOOGLE, Form, located
+from store.kinds import (
+    AWS,
+    AZURE_CLIENT,
+    CLIENT_CERTIFICATE,
+    GCP_SERVICE_ACCOUNT,
+    GITHUB_APP,
+    HMAC,
+    KINDS,
+    PRESENTS,
+    STATIC,
+    Credential,
+)
+from store.model import Destination, Location, SecretValue, Use
 from store.private_keys import rsa_key
+from store.templates import fault, template_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +63,10 @@ def parse_credential(kind: str | None, parameters: Mapping[str, object] | None, 
         hint = f"Kind {kind} needs one of scope (for an access token) and audience (for an identity token)."
         raise fault(f"{pointer}/parameters", "parameter_required", hint)
     read = form.parameters
-    return Credential(kind, {name: read[name](said, f"{pointer}/parameters/{name}") for name, said in given.items()})
+    made = {name: read[name](said, f"{pointer}/parameters/{name}") for name, said in given.items()}
+    if form.whole is not None:
+        form.whole(made, f"{pointer}/parameters")
+    return Credential(kind, made)
 
 
 def endpoint_of(credential: Credential) -> Destination | None:
@@ -72,17 +91,56 @@ def url_of(credential: Credential) -> str:
     return GOOGLE if credential.kind == GCP_SERVICE_ACCOUNT else str(said["token_url"])
 
 
-def check_parts(kind: str, value: bytes, pointer: str) -> None:
-    """Check that a value has the parts that its kind wants; raises `Invalid`, which never repeats any of it."""
+def check_parts(kind: str, value: bytes, pointer: str, parameters: Mapping[str, object] | None = None) -> None:
+    """Check that a value has the parts that its kind wants, with its parameters, which were checked.
+
+    Raises `Invalid`, which never repeats any of it.
+    """
     if not FORMS[kind].members:
         return
-    key = parts_of(kind, value, pointer).get("private_key")
+    found = parts_of(kind, value, pointer)
+    if kind == HMAC and parameters:
+        _check_signer(found, parameters, pointer)
+    if kind == CLIENT_CERTIFICATE:
+        _check_shown(found, pointer)
+        return
+    key = found.get("private_key")
     try:
         if key is not None:
             rsa_key(key)
     except ValueError:
         words = FORMS[kind].members["private_key"][1]
         raise fault(pointer, "private_key_invalid", f"The member private_key has {words}.") from None
+
+
+def _check_signer(found: Mapping[str, str], parameters: Mapping[str, object], pointer: str) -> None:
+    made = template_of(parameters)
+    if made.names_key and "key_id" not in found:
+        raise fault(pointer, "key_id_required", "What is written has the key's id: give the member key_id.")
+    try:
+        made.key(found["secret"])
+    except ValueError:
+        words = f"text of {made.secret_encoding}, as the parameters or the template say"
+        raise fault(pointer, "secret_invalid", f"The member secret has {words}.") from None
+
+
+def _check_shown(found: Mapping[str, str], pointer: str) -> None:
+    try:
+        check(found[CERTIFICATE], found[PRIVATE_KEY], dt.datetime.now(dt.UTC))
+    except Unfit as error:
+        raise fault(pointer, error.code, WORDS[error.code]) from None
+
+
+def fits(credential: Credential, use: Use) -> bool:
+    """Whether what is not written as it is may stand at a place, as far as its name tells."""
+    if credential.kind == HMAC:
+        places = template_of(credential.parameters).places
+        names = {each.name.lower() for each in places if each.location is Location.HEADER}
+        return use.header in names if use.location is Location.HEADER else use.location in {e.location for e in places}
+    if credential.kind == CLIENT_CERTIFICATE:
+        return use.location is Location.HEADER and use.header == PRESENTS and use.destination.secure
+    signed = use.location is Location.HEADER and (credential.traded or use.header == "authorization")
+    return signed or use.location is Location.URL
 
 
 def parts_of(kind: str, value: bytes, pointer: str = "/value") -> dict[str, str]:

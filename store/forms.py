@@ -1,14 +1,23 @@
 """What each kind wants of a value and of its parameters, in patterns and words."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from store.authorities import BadAuthority, parse_authority
-from store.errors import Invalid, Problem
-from store.kinds import AWS, AZURE_CLIENT, GCP_SERVICE_ACCOUNT, GITHUB_APP, OAUTH2_CLIENT, STATIC
+from store.kinds import (
+    AWS,
+    AZURE_CLIENT,
+    CLIENT_CERTIFICATE,
+    GCP_SERVICE_ACCOUNT,
+    GITHUB_APP,
+    HMAC,
+    OAUTH2_CLIENT,
+    STATIC,
+)
 from store.model import Destination, own
+from store.templates import ALGORITHMS, CLOCKS, ENCODINGS, KNOWN, SECRET_ENCODINGS, check, fault, parts, place, spelling
 
 _MOST: Final = 64
 _URL: Final = re.compile(r"https://([^/?#@\s\\]{1,255})(/[!\"$-~]{0,1536})?", re.ASCII)
@@ -46,6 +55,8 @@ class Form:
     parameters: Mapping[str, Callable[[object, str], _Said]] = field(default_factory=dict)
     needed: frozenset[str] = frozenset()
     """Parameters that there must be."""
+    whole: Callable[[Mapping[str, object], str], None] | None = None
+    """What else is checked of the parameters, when each is read."""
 
 
 def _list(pattern: str, such_as: str) -> Callable[[object, str], list[str]]:
@@ -99,6 +110,13 @@ def _one(hint: str, pattern: str) -> Callable[[object, str], str]:
 
 
 _way: Final = _one("basic (the client's id and secret in the Authorization header) or post (in the form)", "basic|post")
+
+
+def _among(names: Iterable[str]) -> Callable[[object, str], str]:
+    listed = [*names]
+    return _one(f"{', '.join(listed[:-1])} or {listed[-1]}", "|".join(listed))
+
+
 _SECRET_TEXT: Final = re.compile(r"[ -~]{8,4096}", re.ASCII), "8 to 4,096 printable ASCII characters"
 _PEM: Final = (
     re.compile(
@@ -119,6 +137,35 @@ FORMS: Final = {
         frozenset({"session_token"}),
         ("secret_access_key", "session_token"),
         {"services": _words, "regions": _words},
+    ),
+    HMAC: Form(
+        {
+            "key_id": (re.compile(r"[!-~]{1,512}", re.ASCII), "1 to 512 ASCII characters without blanks"),
+            "secret": _SECRET_TEXT,
+        },
+        frozenset({"key_id"}),
+        # Of some APIs the id alone lets read: it is none that answers may show.
+        ("secret", "key_id"),
+        {
+            "template": _among(KNOWN),
+            "payload": parts,
+            "format": spelling,
+            "signature_in": place,
+            "timestamp_in": place,
+            "key_id_in": place,
+            "algorithm": _among(ALGORITHMS),
+            "encoding": _among(ENCODINGS),
+            "secret_encoding": _among(SECRET_ENCODINGS),
+            "timestamp": _among(CLOCKS),
+        },
+        whole=check,
+    ),
+    CLIENT_CERTIFICATE: Form(
+        {
+            "certificate": (re.compile(r"[ -~\s]{64,65536}", re.ASCII), "a certificate in PEM, then its chain"),
+            "private_key": (re.compile(r"[ -~\s]{64,65536}", re.ASCII), "its private key in PEM"),
+        },
+        secret=("private_key",),
     ),
     OAUTH2_CLIENT: Form(
         {
@@ -174,8 +221,3 @@ FORMS: Final = {
         {"scope": _text, "audience": _text},
     ),
 }
-
-
-def fault(pointer: str, code: str, detail: str) -> Invalid:
-    """Return what an upload is refused with."""
-    return Invalid(Problem(pointer, code, detail))

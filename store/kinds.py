@@ -1,4 +1,4 @@
-"""What is done with a secret's value: written as it is, signed with, or traded for a token that is written.
+"""What is done with a secret's value: written as it is, signed with, shown, or traded for a token that is written.
 
 `kind` in the API, with its `parameters`.
 """
@@ -11,7 +11,11 @@ from typing import Any, Final, Self
 STATIC: Final = "static"
 """Of a value that is written as it is."""
 AWS: Final = "aws"
-"""Of a key that requests are signed with."""
+"""Of a key that requests to AWS are signed with."""
+HMAC: Final = "hmac"
+"""Of a key that requests are signed with by a template (`store.templates`)."""
+CLIENT_CERTIFICATE: Final = "client_certificate"
+"""Of a certificate and its key, which a connection shows (RFC 8446 4.4.2), and no request has."""
 OAUTH2_CLIENT: Final = "oauth2_client"
 """Of an OAuth 2.0 client's credentials, which are traded for access tokens (RFC 6749 4.4)."""
 AZURE_CLIENT: Final = "azure_client"
@@ -22,8 +26,10 @@ GCP_SERVICE_ACCOUNT: Final = "gcp_service_account"
 """Of a service account of Google's, whose key signs for tokens."""
 TRADED: Final = (OAUTH2_CLIENT, AZURE_CLIENT, GITHUB_APP, GCP_SERVICE_ACCOUNT)
 """Of what is sent to a token endpoint alone; what is written is the token that comes back."""
-KINDS: Final = (STATIC, AWS, *TRADED)
-LISTS: Final = frozenset({"services", "regions", "repositories", "permissions"})
+KINDS: Final = (STATIC, AWS, HMAC, CLIENT_CERTIFICATE, *TRADED)
+PRESENTS: Final = "egret-client-certificate"
+"""The field in which a request says which certificate its connection shows; it is taken out."""
+LISTS: Final = frozenset({"services", "regions", "repositories", "permissions", "payload", "format"})
 """Parameters that are lists; any other is one text."""
 
 
@@ -52,6 +58,8 @@ class Credential:
     @property
     def misplaced(self) -> str:
         """The code for what is not written as it is, where only such is."""
+        if self.kind == CLIENT_CERTIFICATE:
+            return "client_certificate_misplaced"
         return "token_misplaced" if self.traded else "signing_key_misplaced"
 
     def fields(self) -> dict[str, object]:

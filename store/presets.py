@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from store.kinds import AWS, STATIC, TRADED
+from store.kinds import AWS, CLIENT_CERTIFICATE, HMAC, STATIC, TRADED
 from store.model import WIDENED, Location, Use
 from store.providers import Provider, load_providers, met
 from store.records import Warned
@@ -99,6 +99,10 @@ def _allowed(rule: DestinationRule, locations: Sequence[str]) -> str:
 def _done(kind: str, rule: DestinationRule, locations: Sequence[str]) -> str:
     if kind == AWS:
         return _signed(locations)
+    if kind == CLIENT_CERTIFICATE:
+        return "connections show the certificate, where a request asks for it; the key is sent nowhere"
+    if kind == HMAC:
+        return "it signs requests by its template; the key itself is sent nowhere"
     if kind not in TRADED:
         return _allowed(rule, locations)
     return "a token that it is traded for, " + _allowed(rule, [each for each in locations if each not in _STREAMED])

@@ -27,7 +27,8 @@ OTHERS = {
     "certifi": ("egret.trust", "proxy.border.tls", "store.dashboard.provider"),
     "click": ("egret.cli", "egret.demo"),
     "cryptography": (
-        "egret.echo", "egret.sandbox.stand_in", "egret.trust", "store.dashboard", "store.keys", "store.private_keys", "store.reader", "store.trust",
+        "egret.echo", "egret.sandbox.stand_in", "egret.trust", "store.client_certificates", "store.dashboard", "store.keys",
+        "store.private_keys", "store.reader", "store.trust",
         "proxy.authority", "proxy.engines.express",
     ),
     "h2": ("proxy.border", "proxy.engines.mitm", "proxy.protocol"),

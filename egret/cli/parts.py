@@ -2,6 +2,7 @@
 
 import configparser
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -10,6 +11,8 @@ import click
 
 from egret.cli.common import USAGE, fail
 from egret.settings import environment
+
+_BLOCK: Final = re.compile(r"-----BEGIN ([A-Z ]+)-----.*?-----END \1-----", re.DOTALL)
 
 
 class Part(NamedTuple):
@@ -30,6 +33,11 @@ PARTS: Final = {
         Part("access_key_id", "Access key id", hidden=False),
         Part("secret_access_key", "Secret access key"),
         Part("session_token", "Session token", needed=False),
+    ),
+    "hmac": (Part("key_id", "Key id", hidden=False, needed=False), Part("secret", "Secret")),
+    "client_certificate": (
+        Part("certificate", "File of the certificate and its chain", hidden=False, file=True),
+        Part("private_key", "File of the private key", hidden=False, file=True),
     ),
     "oauth2_client": (Part("client_id", "Client id", hidden=False), Part("client_secret", "Client secret")),
     "azure_client": (
@@ -81,7 +89,11 @@ def of_variables(kind: str, first: str) -> bytes | None:
 
 
 def of_text(kind: str, raw: bytes) -> bytes:
-    """Return the value in a file's bytes: as they are, or a profile of `~/.aws/credentials`."""
+    """Return the value in a file's bytes: as they are, a profile of AWS, or a bare secret that signs."""
+    if kind == "hmac" and not raw.lstrip().startswith(b"{"):
+        return _value({"secret": raw.decode("utf-8", "replace")})  # what is no text has no such characters
+    if kind == "client_certificate" and not raw.lstrip().startswith(b"{"):
+        return _value(_pem(raw.decode("utf-8", "replace")))
     if kind != "aws" or not raw.lstrip().startswith(b"["):
         return raw
     parser = configparser.RawConfigParser(strict=True)
@@ -95,6 +107,13 @@ def of_text(kind: str, raw: bytes) -> bytes:
         fail("the file has several profiles and none is called default; leave the one that is meant", USAGE)
     section = parser[name]
     return _value({part.name: section.get(f"aws_{part.name}", "") for part in PARTS[kind]})
+
+
+def _pem(text: str) -> dict[str, str]:
+    """Return certificates and key of one file, in the order of each."""
+    whole = [found[0] for found in _BLOCK.finditer(text)]
+    keys = [each for each in whole if "PRIVATE KEY-----" in each]
+    return {"certificate": "\n".join(each for each in whole if each not in keys), "private_key": "\n".join(keys)}
 
 
 def _value(parts: Mapping[str, str]) -> bytes:

@@ -50,8 +50,13 @@ def kind_options(function: Any) -> Any:  # noqa: ANN401  # click's
     return function
 
 
-_KIND = "What is done with the value: static (it is written), aws (requests are signed), or a kind traded for tokens."
-_PARAMETER = "Of its kind: regions=us-east-1, services=s3; token_url=https://…, scope=…; repeat for several."
+_KIND = (
+    "What is done with it: static (it is written), aws or hmac (requests are signed), client_certificate (connections "
+    "show it), or a kind traded for tokens."
+)
+_PARAMETER = (
+    "Of its kind: regions=us-east-1, services=s3; template=github; token_url=https://…, scope=…; repeat for several."
+)
 
 
 def parameters_given(words: Sequence[str]) -> dict[str, str | list[str]] | None:
@@ -119,6 +124,11 @@ def put(
     With --kind aws the value is JSON with access_key_id, secret_access_key and session_token, or ~/.aws/credentials
     (--from-file), or AWS's variables (--from-env AWS_ACCESS_KEY_ID); on a terminal its parts are asked for.
 
+    With --kind hmac it is the secret, or JSON with secret and key_id; --parameter template=github (slack, stripe,
+    binance, …) says how requests are signed, or payload, signature_in and others do: docs/credentials-hmac.md.
+
+    With --kind client_certificate it is JSON with certificate and private_key, or both in one PEM file (--from-file).
+
     With --kind oauth2_client it is JSON with client_id and client_secret, traded at --parameter token_url=https://…;
     azure_client has tenant_id besides, github_app has app_id and private_key, gcp_service_account is the JSON key file.
     """
@@ -181,7 +191,7 @@ def get(client: "Client", where: "Area", name: str, environment: str) -> None:
 @in_dataset
 @talks
 def try_(client: "Client", /, *, name: str, environment: str, dataset: str, project: str) -> None:
-    """Have a token made of NAME, and show until when it is good and for what; of an AWS key, whose it is.
+    """Have a token made of NAME, and show its end and what it is for; of an AWS key, whose; of a certificate, its end.
 
     Neither value nor token is shown. It is asked through a session of a moment, in the dataset: all rules hold, and the
     audit tells of it. Exits with 1 where the provider does not take it, or one of its rules does not let it be asked.

@@ -159,8 +159,8 @@ def _planned(services: Services, trail: Trail, view: View, head: Head) -> Plan:
 
 
 def _rewriter(services: Services, view: View, head: Head, plan: Plan, *, length: int) -> Rewriter | None:
-    """Decide how the body will be searched; not at all where its hash is signed."""
-    if plan.signing is not None:
+    """Decide how the body will be searched; not at all where it is signed."""
+    if plan.signing is not None and plan.signing.claim.keeps_body:
         return None
     if length == 0 and not head.values(b"content-encoding"):
         return None

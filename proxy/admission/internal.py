@@ -29,6 +29,7 @@ from proxy.admission.services import Services, View
 from proxy.core.message import Fields, Head
 from proxy.core.refusal import Refusal, Refused
 from store.errors import StoreError
+from store.kinds import CLIENT_CERTIFICATE
 from store.model import OWN_HOST, Grant
 
 SESSION: Final = b"/session"
@@ -43,7 +44,7 @@ FIELDS: Final[Fields] = (
 
 
 class Trial(NamedTuple):
-    """A secret that is traded for tokens, and for whom one is to be made."""
+    """A secret that is traded for tokens, and for whom one is to be made; or a certificate, whose end is told."""
 
     view: View
     grant: Grant
@@ -92,7 +93,7 @@ def _trial(view: View, name: str) -> Trial:
     grant = view.grant(name)
     if grant is None:
         raise Refused(Refusal("unknown_secret", name))
-    if not grant.credential.traded:
+    if not grant.credential.traded and grant.credential.kind != CLIENT_CERTIFICATE:
         raise Refused(Refusal("test_unsupported", name))
     return Trial(view, grant)
 

@@ -106,6 +106,7 @@ class Border:
         self.tokens.look()
         for each in list(self.open):
             self._each(each.moved, each)
+        self.pool.renew()
 
     def _sweep(self) -> None:
         self._timer = self._loop.call_later(SWEEP, self._sweep)

@@ -20,7 +20,7 @@ from proxy.border.client import Client, Gone
 from proxy.border.closed import closed
 from proxy.border.hits import Hits
 from proxy.border.incoming import Incoming
-from proxy.border.lane import Key, Lane, Stale
+from proxy.border.lane import Key, Lane, Presented, Stale
 from proxy.border.metered import Metered
 from proxy.border.outgoing import Outgoing
 from proxy.border.shown import answered, write
@@ -67,8 +67,8 @@ class Exchange:
         "_expects",
         "_failure",
         "_hits",
+        "_http2",
         "_incoming",
-        "_key",
         "_lane",
         "_metered",
         "_sent",
@@ -87,7 +87,7 @@ class Exchange:
             self._metered = client = Metered(client, account, admitted.trail.method, admitted.services.limits)
         self._client = client
         self._expects = expects
-        self._key = Key(admitted.caller.scope, admitted.head.destination, http2 and not admitted.head.websocket)
+        self._http2 = http2 and not admitted.head.websocket
         self._upload: Upload | None = None
         if admitted.length != 0:
             encoded = bool(admitted.head.values(b"content-encoding"))
@@ -121,10 +121,11 @@ class Exchange:
                 await self._prepare(upload)
                 trail.waited += clock() - began
             while True:  # once more on a new connection when a kept one turned out to be closed
-                self._lane = None if fresh else pool.ready(self._key, repeatable=repeatable)
+                kept = self._kept_by()
+                self._lane = None if fresh else pool.ready(kept, repeatable=repeatable)
                 if self._lane is None:
                     began = clock()
-                    self._lane = await pool.lane(self._key, admitted.caller, repeatable=repeatable, fresh=fresh)
+                    self._lane = await pool.lane(kept, admitted.caller, repeatable=repeatable, fresh=fresh)
                     trail.waited += clock() - began
                 try:
                     await self._attempt(self._lane)
@@ -147,6 +148,14 @@ class Exchange:
                 self._let_go(whole=False)
             finally:
                 self._border.open.discard(self)
+
+    def _kept_by(self) -> Key:
+        """Return what a connection must be kept by. That it shows a certificate is in the audit before it does."""
+        admitted, shown = self.admitted, self.admitted.plan.certificate
+        if shown is not None:
+            admitted.trail.used(admitted.plan)
+        presents = None if shown is None else Presented(shown.identity, shown)
+        return Key(admitted.caller.scope, admitted.head.destination, self._http2, presents)
 
     def _ending(self, error: BaseException) -> BaseException:
         """Say what ends it. What is not foreseen is a refusal; no more than its class is ever logged."""
@@ -216,6 +225,8 @@ class Exchange:
         handshake = Handshake(admitted.head, admitted.plan) if admitted.head.websocket else None
         digest = signing.EMPTY if upload is None else upload.digest
         outgoing = Outgoing(admitted, lane, handshake, digest, expects=self._expects)
+        if admitted.plan.signing is not None:
+            await outgoing.ahead(None if upload is None else upload.hashed)
         incoming = self._incoming = Incoming(admitted, lane, client, self._hits, expects=outgoing.expects)
         if upload is None:
             outgoing.bare()

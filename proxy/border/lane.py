@@ -5,6 +5,7 @@ a body with a length, or in pieces until its end.
 """
 
 import asyncio
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
 from proxy.border.client import Body, Ends
@@ -12,7 +13,7 @@ from proxy.border.link import Link
 from proxy.core.message import Fields
 from proxy.core.refusal import Refusal, Refused
 from proxy.protocol import wire
-from store.model import Destination, Scope
+from store.model import Destination, Grant, Scope
 
 LAST: Final = b"0\r\n\r\n"
 BODILESS: Final = frozenset({204, 304})
@@ -35,12 +36,21 @@ class Answer(NamedTuple):
     length: int
 
 
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """A client certificate that a connection shows: of one version of a secret, which `identity` is the hash of."""
+
+    identity: str
+    grant: Grant = field(compare=False, repr=False)
+
+
 class Key(NamedTuple):
-    """What a connection is kept by. `http2`: it may speak that, if the upstream does."""
+    """What a connection is kept by. `http2`: it may speak that, if the upstream does. `presents`: what it shows."""
 
     scope: Scope
     destination: Destination
     http2: bool = False
+    presents: Presented | None = None
 
 
 class Lane(Protocol):

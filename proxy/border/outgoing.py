@@ -5,11 +5,13 @@ that cannot change keeps its own, and any other is sent until its end. Nothing i
 raises `Refused`, and the lane that had a part of the message is cut.
 """
 
+import time
 from dataclasses import dataclass
 
 from proxy.admission import hops
 from proxy.admission.admitted import Admitted
 from proxy.admission.session import untold
+from proxy.border import mac
 from proxy.border.closed import closed
 from proxy.border.lane import Lane
 from proxy.border.signing import EMPTY, sign
@@ -18,6 +20,7 @@ from proxy.core.message import Fields
 from proxy.core.refusal import Refusal, Refused
 from proxy.protocol.handshake import Handshake
 from proxy.protocol.wire import CHUNKED, with_length
+from store.templates import Template
 
 
 @dataclass(slots=True)
@@ -32,12 +35,21 @@ class Outgoing:
     expects: bool = False
     """Whether the upstream is asked if it wants the body, before the client sends it (RFC 9110 10.1.1)."""
     taken: int = 0
+    made: mac.Made | None = None
+    """Of a request that is signed by a template: its signature."""
 
     @property
     def resizes(self) -> bool:
         """Whether the body's length may change."""
         rewriter = self.admitted.rewriter
         return rewriter is not None and rewriter.resizes
+
+    async def ahead(self, body: mac.Body | None) -> None:
+        """Sign by a template, before anything is written, since a long body takes its time; raises `Refused`."""
+        signing, head = self.admitted.plan.signing, self.admitted.head
+        if signing is not None and isinstance(signing.claim, Template):
+            target, fields = self.admitted.plan.write(head)
+            self.made = await mac.made(signing, head.method, target, fields, body, time.time())
 
     def rewrite(self, data: bytes) -> bytes:
         """Return a piece of the body, rewritten; raises `Refused`."""
@@ -78,12 +90,14 @@ class Outgoing:
     def _head(self, length: int | None) -> None:
         admitted = self.admitted
         head, plan = admitted.head, admitted.plan
-        if plan.names:
+        if plan.names and plan.certificate is None:  # or it was said before the connection was made
             admitted.trail.used(plan)
         target, fields = plan.write(head)
         if admitted.length != 0 or length != 0:
             fields = with_length(fields, length)
-        if plan.signing is not None:
+        if plan.signing is not None and self.made is not None:
+            target, fields = mac.written(plan.signing, self.made, target, fields)
+        elif plan.signing is not None:
             target, fields = sign(plan.signing, head, target, fields, self.digest)
         if self.handshake is not None:
             fields = self.handshake.ask(fields)

@@ -12,16 +12,20 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
+from weakref import WeakValueDictionary
 
 import aiohappyeyeballs
 
 from proxy.admission.destination import AddressGuard, Pinned
 from proxy.admission.turns import Turns
-from proxy.border.lane import H1Lane, Key, Lane, Up
+from proxy.border.lane import H1Lane, Key, Lane, Presented, Up
 from proxy.border.shared import Shared
-from proxy.border.tls import upstream_context
+from proxy.border.tls import present, upstream_context
 from proxy.core.limits import Limits
 from proxy.core.refusal import Refusal, Refused
+from store.client_certificates import CERTIFICATE, PRIVATE_KEY
+from store.credential import parts_of
+from store.errors import Invalid
 from store.model import Caller, Destination
 
 IDLE: Final = 15.0
@@ -47,12 +51,15 @@ class Pool:
     def __init__(self, guard: AddressGuard, limits: Limits, trust: Sequence[Path] = ()) -> None:
         self._guard = guard
         self._limits = limits
+        self._trust = trust
         self._contexts = {
             False: upstream_context(trust, ["http/1.1"]),
             True: upstream_context(trust, ["h2", "http/1.1"]),
         }
         self._kept: dict[Key, deque[Up]] = {}
         self._sessions: dict[Key, tuple[ssl.SSLSession, float]] = {}
+        # They hold keys, so they live as long as connections do that show them.
+        self._showing: WeakValueDictionary[Key, ssl.SSLContext] = WeakValueDictionary()
         self._turns = Turns()
         self._shared = Shared(self.dial, limits)
         self._closed = False
@@ -120,6 +127,15 @@ class Pool:
                     up.close()
             if not kept:
                 del self._kept[key]
+
+    def renew(self) -> None:
+        """Keep no connection that shows a certificate: a secret may have been rotated, or taken away."""
+        self._shared.renew()
+        for key in [key for key in self._kept if key.presents is not None]:
+            for up in self._kept.pop(key):
+                if up.idle:
+                    up.idle = False
+                    up.close()
 
     def close(self) -> None:
         """Close what is kept; what is in use closes when it is given back."""
@@ -193,15 +209,34 @@ class Pool:
         session, verified = self._sessions.get(key, (None, 0.0))
         if time.monotonic() >= verified + SESSION_AGE:
             session = None
+        context = self._contexts[key.http2] if key.presents is None else await self._shows(key, key.presents)
         try:
             async with asyncio.timeout(self._limits.tls_timeout):
-                await up.secure(self._contexts[key.http2], name=key.destination.host, session=session)
+                await up.secure(context, name=key.destination.host, session=session)
         except (ssl.SSLError, ssl.CertificateError):
             raise Refused(Refusal("upstream_tls")) from None
         except OSError:
             raise Refused(Refusal("upstream_unreachable")) from None
         resumed = up.tls is not None and up.tls.session_reused
         up.verified = key, verified if resumed else time.monotonic()
+
+    async def _shows(self, key: Key, presents: Presented) -> ssl.SSLContext:
+        """Return a context of its own for a certificate; raises `Refused`."""
+        found = self._showing.get(key)
+        if found is None:
+            grant = presents.grant
+            try:
+                parts = parts_of(grant.credential.kind, grant.open().reveal())
+                found = await asyncio.to_thread(self._shown, key.http2, parts[CERTIFICATE], parts[PRIVATE_KEY])
+            except (Invalid, ValueError, ssl.SSLError):  # sealed by its client, which the store cannot look into
+                raise Refused(Refusal("value_not_encodable", grant.name)) from None
+            self._showing[key] = found
+        return found
+
+    def _shown(self, http2: bool, certificate: str, private_key: str) -> ssl.SSLContext:  # noqa: FBT001
+        context = upstream_context(self._trust, ["h2", "http/1.1"] if http2 else ["http/1.1"])
+        present(context, certificate, private_key)
+        return context
 
     def remember(self, up: Up) -> None:
         """Keep the TLS session of a connection that is over, for its destination; its tickets have come by now.
@@ -211,6 +246,8 @@ class Pool:
         if up.verified is None or up.tls is None or (session := up.tls.session) is None:
             return
         key, verified = up.verified
+        if key.presents is not None:
+            return  # a session stands for the certificate that began it
         while len(self._sessions) >= SESSIONS:
             self._sessions.pop(next(iter(self._sessions)))
         self._sessions[key] = session, verified

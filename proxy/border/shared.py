@@ -93,6 +93,12 @@ class Shared:
                 if not connection.lanes and connection.since < limit:
                     connection.close()
 
+    def renew(self) -> None:
+        """Close, after its last lane, what shows a certificate."""
+        for key in [key for key in self._open if key.presents is not None]:
+            for connection in list(self._open[key]):
+                connection.leave()
+
     def close(self) -> None:
         """Close what is idle; what is in use closes after its last lane."""
         self._closed = True

@@ -1,5 +1,7 @@
 """Signs a request anew with a real key, over exactly what its client signed: AWS's Signature Version 4, by botocore.
 
+Of a request that is signed by a template (`proxy.border.mac`), it says whether the body is needed for that.
+
 What is signed is what leaves: path and query as they are on the wire, the client's list of fields as they are sent, the
 hash that the client declared, or that of the body as it came. The date is ours, and so is the security token.
 """
@@ -28,17 +30,21 @@ _ALWAYS: Final = frozenset({"host", "x-amz-date", "x-amz-content-sha256", "x-amz
 
 async def ready(admitted: Admitted, signing: Signing) -> None:
     """Make sure that a request can be signed, before its body is asked for; raises `Refused`."""
-    await asyncio.to_thread(_endpoint, admitted.head, signing)  # the first time it reads files
+    if isinstance(signing.claim, Claim):
+        await asyncio.to_thread(_endpoint, admitted.head, signing)  # the first time it reads files
 
 
 def holds_body(admitted: Admitted, signing: Signing) -> bool:
     """Whether all of the body is needed before the head: it is to be hashed, or says which call it is."""
-    return admitted.length != 0 and (not signing.claim.payload or aws_calls.wants_body(signing.claim.service))
+    claim = signing.claim
+    if not isinstance(claim, Claim):
+        return admitted.length != 0 and claim.keeps_body
+    return admitted.length != 0 and (not claim.payload or aws_calls.wants_body(claim.service))
 
 
 def judge(admitted: Admitted, signing: Signing, body: bytes | None) -> None:
     """Refuse a call that answers with credentials. `body`: all of it; None where it is not at hand."""
-    if aws_calls.hands_out(signing.claim.service, admitted.head, body):
+    if isinstance(signing.claim, Claim) and aws_calls.hands_out(signing.claim.service, admitted.head, body):
         raise Refused(Refusal("signed_action_refused", signing.grant.name))
 
 
@@ -52,8 +58,14 @@ def sign(signing: Signing, head: Head, target: bytes, fields: Fields, digest: st
     return signed(signing, key, endpoint, head, target, fields, digest, time.time())
 
 
+def _claim(signing: Signing) -> Claim:
+    if not isinstance(signing.claim, Claim):
+        raise Refused(Refusal("internal"))
+    return signing.claim
+
+
 def _endpoint(head: Head, signing: Signing) -> Entry:
-    claim, parameters = signing.claim, signing.grant.credential.parameters
+    claim, parameters = _claim(signing), signing.grant.credential.parameters
     allowed = claim.service in parameters.get("services", (claim.service,))
     allowed = allowed and claim.region in parameters.get("regions", (claim.region,))
     try:
@@ -69,7 +81,7 @@ def signed(  # noqa: PLR0917
     signing: Signing, key: AwsKey, endpoint: Entry, head: Head, target: bytes, fields: Fields, digest: str, now: float
 ) -> tuple[bytes, Fields]:
     """Sign; pure. `now`: Unix seconds."""
-    claim, name = signing.claim, signing.grant.name
+    claim, name = _claim(signing), signing.grant.name
     token = b"" if key.token is None else key.token.reveal()
     signer = _signers()[endpoint.plain](key, claim, time.strftime(DATE, time.gmtime(now)))
     fields = tuple([pair for pair in fields if pair[0].lower() not in _OURS])

@@ -113,6 +113,13 @@ class Upload:
             if self._held is None:
                 held.close()
 
+    async def hashed(self, update: Callable[[bytes], None]) -> None:
+        """Give all of it to what hashes it, after `hold` and before `send`."""
+        update(self._data)
+        for piece in () if self._held is None else self._held.rest():
+            update(piece)
+            await self._source.breathe()
+
     async def send(self, outgoing: Outgoing, lane: Lane) -> None:
         """Send all of it that is here, and the head before it; raises `Refused`."""
         if not self.whole:

@@ -8,7 +8,7 @@ of the rules is the one that is told (unknown name before destination before loc
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
@@ -23,7 +23,9 @@ from proxy.core.message import Fields, Head
 from proxy.core.placeholder import Occurrence, Surface, find, may_hold
 from proxy.core.refusal import Refusal, Refused
 from proxy.core.shape import rounded
+from store.kinds import CLIENT_CERTIFICATE, HMAC, PRESENTS, Credential
 from store.model import Denial, Grant, Kind, Location, Resolver, Use
+from store.templates import Template, plain, template_of
 
 _RULES: Final = {Denial.UNKNOWN: 0, Denial.DESTINATION: 1, Denial.LOCATION: 2}
 _FIT: Final = 3
@@ -46,11 +48,11 @@ Key = tuple[Kind, str, Location, str]
 
 @dataclass(frozen=True, slots=True)
 class Signing:
-    """A head that is to be signed with a key: what the client signed, and where it names the key."""
+    """A head that is to be signed with a key: what the client signed, or a template, and where it names the key."""
 
     grant: Grant = field(repr=False)
-    claim: sigv4.Claim
-    key: Key
+    claim: sigv4.Claim | Template
+    keys: frozenset[Key]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,8 @@ class Plan:
     names: tuple[str, ...] = ()
     uses: tuple[tuple[Grant, Use], ...] = field(default=(), repr=False)
     signing: Signing | None = None
+    certificate: Grant | None = field(default=None, repr=False)
+    """Of what the connection shows to the upstream."""
     making: tuple[tuple[Key, Grant], ...] = field(default=(), repr=False)
 
     def given(self, tokens: Sequence[Grant]) -> "Plan":
@@ -77,7 +81,7 @@ class Plan:
     def write(self, head: Head) -> tuple[bytes, Fields]:
         """Return target and fields with the values in place; raises `Refused`. At the border only."""
         self.budget.head = 0
-        if not self.grants and not self.making:
+        if not self.grants and not self.making and self.certificate is None:
             return head.target, head.fields
         return self._target(head) if b"S." in head.target else head.target, self.fields(head)
 
@@ -89,15 +93,17 @@ class Plan:
         found = self.found if self.found.head is head else search(head)
         fields = list(head.fields)
         for place, header, part in found.parts:
+            if header == PRESENTS:
+                continue
             write = partial(self._open, surface=part.surface, location=Location.HEADER, header=header)
             fields[place] = (fields[place][0], part.write(write))
-        return tuple(fields)
+        return tuple(fields) if self.certificate is None else tuple([pair for pair in fields if not _presents(pair[0])])
 
     def _open(self, occurrence: Occurrence, surface: Surface, location: Location, header: str = "") -> bytes:
         """Open, encode, count. A head that changed after planning finds no grant, and fails closed."""
         key = (occurrence.kind, occurrence.name, location, header)
-        if self.signing is not None and self.signing.key == key:
-            return b""  # the whole of what it stands in is written by who signs
+        if self.signing is not None and key in self.signing.keys:
+            return b"-"  # the whole of what it stands in is written by who signs
         grant = self.grants.get(key)
         if grant is None:
             raise Refused(Refusal("internal"))
@@ -148,7 +154,7 @@ def _dotted(segment: bytes) -> bool:
 
 
 type _Place = tuple[Occurrence, Location, str, bytes]
-"""An occurrence, and the text that it stands in where that can be an AWS signature; else b""."""
+"""An occurrence, and the text that it stands in where that can be a signature; else b""."""
 
 
 def _in_target(head: Head) -> Iterator[_Place]:
@@ -184,6 +190,7 @@ def plan(head: Head, resolver: Resolver, limits: Limits = DEFAULT, *, before: He
     """
     asked: Use | None = None
     grants: dict[Key, Grant] = {}
+    shown: dict[Key, Grant] = {}
     uses: list[tuple[Grant, Use]] = []
     refusals: list[tuple[int, Refusal]] = []
     signings: list[Signing] = []
@@ -194,6 +201,7 @@ def plan(head: Head, resolver: Resolver, limits: Limits = DEFAULT, *, before: He
         key = (occurrence.kind, occurrence.name, location, header)
         scope = bool(text) and sigv4.is_scope(text, occurrence, location, header)
         if (key, scope) in decided:
+            refusals += _astray(signings, text, occurrence, key)
             continue
         decided.add((key, scope))
         asked = asked or (head.after(before.fields, location) if before else head.use(location))
@@ -202,32 +210,91 @@ def plan(head: Head, resolver: Resolver, limits: Limits = DEFAULT, *, before: He
         if isinstance(decision, Denial):
             refusals.append((_RULES[decision], Refusal(decision.value, occurrence.name)))
             continue
-        misused = _misused(decision, scope=scope and before is None, trailer=before is not None)
+        alone = header == PRESENTS and text.strip(b" \t") == text[occurrence.start : occurrence.end]
+        misused = _misused(decision, head, scope=scope and before is None, trailer=before is not None, alone=alone)
         if misused is not None:
             refusals.append((_FIT, misused))
             continue
-        if decision.credential.written or decision.credential.traded:
-            (grants if decision.credential.written else making)[key] = decision
+        into = _kept(decision.credential, grants, making, shown)
+        if into is not None:
+            into[key] = decision
         else:
             try:
-                signings.append(Signing(decision, sigv4.read(head, text, occurrence, location), key))
+                signings.append(_signing(head, decision, text, occurrence, key))
             except Refused as refused:
                 refusals.append((_FIT, refused.refusal))
         uses.append((decision, use))
     misplaced = _misplaced(head, found)
     if misplaced is not None:
         refusals.append((_RULES[Denial.LOCATION], misplaced))
-    if len(signings) > 1:
-        refusals.append((_FIT, Refusal("signature_malformed", signings[0].grant.name)))
+    signing = _one(signings)
+    refusals += _doubtful(head, signings, signing, shown)
     if refusals:
         raise Refused(min(refusals, key=lambda pair: pair[0])[1])
     names = tuple(dict.fromkeys(grant.name for grant, _ in uses))
-    signing = signings[0] if signings else None
-    return Plan(grants, Budget(limits.expansion_bytes), found, names, tuple(uses), signing, tuple(making.items()))
+    one = next(iter(shown.values()), None)
+    budget = Budget(limits.expansion_bytes)
+    return Plan(grants, budget, found, names, tuple(uses), signing, one, tuple(making.items()))
 
 
-def _misused(grant: Grant, *, scope: bool, trailer: bool) -> Refusal | None:
+def _presents(name: bytes) -> bool:
+    """Whether a field is the one that names a certificate, as any server reads it."""
+    return len(name) == len(PRESENTS) and plain(name) == PRESENTS.encode()
+
+
+def _kept(credential: Credential, *groups: dict[Key, Grant]) -> dict[Key, Grant] | None:
+    """Return where a grant is kept: of `groups`, what is written, traded or shown; None for what signs."""
+    written, traded, shown = groups
+    if credential.kind == CLIENT_CERTIFICATE:
+        return shown
+    return written if credential.written else traded if credential.traded else None
+
+
+def _doubtful(
+    head: Head, signings: Sequence[Signing], signing: Signing | None, shown: Mapping[Key, Grant]
+) -> Iterator[tuple[int, Refusal]]:
+    """Refuse what says two things at once, and a field for certificates that names none."""
+    if signings and signing is None:
+        yield _FIT, Refusal("signature_malformed", signings[0].grant.name)
+    if len(shown) > 1 or (not shown and any(_presents(name) for name, _ in head.fields)):
+        yield _FIT, Refusal("client_certificate_misplaced", next((name for _, name, *_ in shown), None))
+
+
+def _signing(head: Head, grant: Grant, text: bytes, occurrence: Occurrence, key: Key) -> Signing:
+    """Return what signs a head; raises `Refused` where it cannot, or the key is named elsewhere."""
+    if grant.credential.kind != HMAC:
+        return Signing(grant, sigv4.read(head, text, occurrence, key[2]), frozenset({key}))
+    template = template_of(grant.credential.parameters)
+    if not template.names(text, occurrence.start, key[2], key[3]):
+        raise Refused(Refusal(grant.credential.misplaced, grant.name))
+    return Signing(grant, template, frozenset({key}))
+
+
+def _astray(signings: Sequence[Signing], text: bytes, occurrence: Occurrence, key: Key) -> list[tuple[int, Refusal]]:
+    """Refuse a name that was decided about at its place, and stands at another of the same location, too."""
+    found = [each for each in signings if key in each.keys and isinstance(each.claim, Template)]
+    placed = all(each.claim.names(text, occurrence.start, key[2], key[3]) for each in found)  # type: ignore[union-attr]
+    return [] if placed else [(_FIT, Refusal("signing_key_misplaced", occurrence.name))]
+
+
+def _one(signings: Sequence[Signing]) -> Signing | None:
+    """Return what signs a head: one signature, and perhaps the id of its very key beside it."""
+    if not signings:
+        return None
+    first = signings[0]
+    same = all(each.claim == first.claim and each.grant.name == first.grant.name for each in signings)
+    if len(signings) > 1 and not (same and isinstance(first.claim, Template)):
+        return None
+    return replace(first, keys=frozenset[Key]().union(*(each.keys for each in signings)))
+
+
+def _misused(grant: Grant, head: Head, *, scope: bool, trailer: bool, alone: bool) -> Refusal | None:
     """Say what is wrong with a text where a key belongs, or a key where a text does. A variable is public."""
+    if grant.credential.kind == CLIENT_CERTIFICATE:
+        fits = alone and not trailer and head.destination.secure
+        return None if fits else Refusal(grant.credential.misplaced, grant.name)
+    if grant.credential.kind == HMAC and not trailer:
+        return None  # its template says where it belongs
     if grant.credential.written or (grant.credential.traded and not trailer):
         return Refusal("signing_key_needed", grant.name) if scope and grant.kind is Kind.SECRET else None
     return None if scope and not trailer else Refusal(grant.credential.misplaced, grant.name)

@@ -86,9 +86,10 @@ CODES: Final[dict[str, Code]] = {
     "signing_key_misplaced": Code(
         403,
         "Signing key at another place",
-        "The secret is an AWS key: requests are signed with it, and it is written nowhere.",
-        "Give an AWS SDK the placeholder as AWS_ACCESS_KEY_ID and any text as AWS_SECRET_ACCESS_KEY, and let it sign "
-        "(Signature Version 4, in the Authorization header or presigned; no POST policy).",
+        "The secret is a key that requests are signed with, and it is written nowhere.",
+        "An AWS key: give an AWS SDK the placeholder as AWS_ACCESS_KEY_ID and any text as AWS_SECRET_ACCESS_KEY, and "
+        "let it sign (Signature Version 4, in the Authorization header or presigned; no POST policy). A key of kind "
+        "hmac: put the placeholder where its template has the signature or the key id (egret secret info).",
     ),
     "signing_key_needed": Code(
         403,
@@ -106,8 +107,10 @@ CODES: Final[dict[str, Code]] = {
     "signature_malformed": Code(
         400,
         "Signature not understood",
-        "The request's AWS signature is not in the form of Signature Version 4, or is there twice.",
-        "Let an AWS SDK sign the request, and change nothing of it afterwards.",
+        "The request's AWS signature is not in the form of Signature Version 4, or is there twice, as is a "
+        "field that is signed.",
+        "Let an AWS SDK sign the request, and change nothing of it afterwards; with a key of kind hmac, send one "
+        "signature and each field once.",
     ),
     "signature_scope": Code(
         403,
@@ -132,14 +135,22 @@ CODES: Final[dict[str, Code]] = {
     "signed_body_too_large": Code(
         413,
         "Body too large to be hashed",
-        "The request declares no hash of its body, which is over 64 MiB.",
-        "Declare it in X-Amz-Content-Sha256 (UNSIGNED-PAYLOAD where the service takes that), or upload in parts.",
+        "The request's body is to be signed, declares no hash that could be signed for it, and is over 64 MiB.",
+        "Upload in parts; to AWS, declare it in X-Amz-Content-Sha256 (UNSIGNED-PAYLOAD where the service takes that).",
     ),
     "signing_unavailable": Code(
         503,
         "Cannot sign",
         "This proxy lacks the library that signs requests to AWS.",
         "Ask the operator to install the extra: pip install 'egret-proxy[aws]'.",
+    ),
+    "client_certificate_misplaced": Code(
+        403,
+        "Client certificate at another place",
+        "A client certificate is shown by the connection, and written into no request; or the field "
+        "Egret-Client-Certificate holds something else.",
+        "Send the header Egret-Client-Certificate with the placeholder of one secret of kind client_certificate and "
+        "nothing beside it, over TLS; it is taken out on the way.",
     ),
     "token_misplaced": Code(
         403,
@@ -171,7 +182,7 @@ CODES: Final[dict[str, Code]] = {
         422,
         "Not tested here",
         "The secret is not traded for tokens, so there is none to make.",
-        "Test an AWS key with `egret secret test`, and a text by a request to its API.",
+        "Test an AWS key with `egret secret test`, and a text or a template's key by a request to its API.",
     ),
     "method_not_allowed": Code(
         405,

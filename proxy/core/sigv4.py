@@ -9,7 +9,7 @@ import calendar
 import re
 import time
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 from proxy.core.message import Head
 from proxy.core.placeholder import Occurrence
@@ -60,6 +60,9 @@ class Claim:
     payload: str = ""
     ends: int | None = None
     lives: int = 0
+
+    keeps_body: ClassVar = True
+    """Whether the body leaves as it came: its hash is signed."""
 
 
 def is_scope(text: bytes, occurrence: Occurrence, location: Location, header: str) -> bool:

@@ -13,9 +13,9 @@ from sqlalchemy import Connection
 from store.access import Principal
 from store.authorities import BadAuthority, egress_allows, parse_authority
 from store.checks import check_environment, check_name, problem
-from store.credential import endpoint_of
+from store.credential import endpoint_of, fits
 from store.errors import NotFound
-from store.kinds import WRITTEN, Credential
+from store.kinds import CLIENT_CERTIFICATE, PRESENTS, WRITTEN, Credential
 from store.model import Denial, Kind, Location, Scope, Use
 from store.roles import ADMIN, consumer_key
 from store.rules import Hosts, canonical_rules
@@ -133,13 +133,14 @@ class Asking(Verbs):
 
 def _unfit(credential: Credential, use: Use, egress: Mapping[str, object]) -> str:
     """Return the code that what is not written as it is meets where a value could stand; "" where it fits."""
+    shown = credential.kind == CLIENT_CERTIFICATE
+    foreign = Credential(CLIENT_CERTIFICATE).misplaced if use.header == PRESENTS and not shown else ""
     if credential.written:
-        return ""
+        return foreign
     endpoint = endpoint_of(credential)
     if endpoint is not None and not egress_allows(egress, endpoint):
         return "token_blocked"
-    signed = use.location is Location.HEADER and (credential.traded or use.header == "authorization")
-    return "" if signed or use.location is Location.URL else credential.misplaced
+    return foreign if fits(credential, use) else credential.misplaced
 
 
 def use_of(question: Question) -> Use:

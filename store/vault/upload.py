@@ -94,7 +94,7 @@ def check(kind: Kind, entry: NewEntry, pointer: str, kid: bytes) -> Ready:
     credential = run(lambda: _credential(kind, entry, pointer)) or WRITTEN
     if kind is Kind.SECRET and entry.value is not None:
         raw = entry.value.reveal()
-        run(lambda: check_parts(credential.kind, raw, f"{pointer}/value"))
+        run(lambda: check_parts(credential.kind, raw, f"{pointer}/value", credential.parameters))
         for name, part in product(("provider", "description"), secrets_of(credential.kind, entry.value)):
             run(partial(check_beside, getattr(entry, name), part.reveal(), f"{pointer}/{name}"))
     provider = entry.provider

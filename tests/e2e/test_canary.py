@@ -6,17 +6,20 @@ memory image of the store's process; in none of the forms that encodings give it
 
 import base64
 import contextlib
+import hmac
 import json
 import os
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+import shown
 from memory_image import count
 from served import Egret, code, wait_for
 
 VALUE = "cAnArY/7+sweep=Wq9&Zx3 Lm5"
 SECOND = "cAnArY-second-2Rt6Yh8Nb4"
+SIGNS = "cAnArY-signs-7Gf3Kp9Wd5Lz"
 MISPLACED = "cAnArY-misplaced+4Kw7Dz1"
 """Written where no value belongs, in URLs and names: not looked for in memory, where a parser may keep what it read."""
 
@@ -24,6 +27,8 @@ MISPLACED = "cAnArY-misplaced+4Kw7Dz1"
 @pytest.fixture(scope="module")
 def egret(tmp_path_factory):
     with Egret(tmp_path_factory.mktemp("egret")) as it:
+        it.shown = shown.credentials(it.authority, "client-a")
+        LINES.update(shown.lines(it.shown["private_key"])[:2])  # the last is short
         yield it
 
 
@@ -38,12 +43,14 @@ def forms(value: str) -> set[bytes]:
     return found
 
 
-SEALED = forms(VALUE) | forms(SECOND)
+SEALED = forms(VALUE) | forms(SECOND) | forms(SIGNS)
 FORMS = SEALED | forms(MISPLACED)
+LINES: set[bytes] = set()
+"""Of the private key of a client certificate, which is made with the servers."""
 
 
 def assert_clean(where: str, data: bytes) -> None:
-    for form in FORMS:
+    for form in FORMS | LINES:
         assert form not in data, f"{where}: {form!r}"
 
 
@@ -58,6 +65,16 @@ def used(egret):
     base = f"/projects/default/datasets/{dataset['id']}"
     put = egret.cli("secret", "put", "SECOND", "-d", dataset["id"], "-H", hosts[0], input=SECOND + "\n")
     seen.append(("cli", (put.stdout + put.stderr).encode()))
+    hook = {
+        "value": json.dumps({"secret": SIGNS}),
+        "kind": "hmac",
+        "parameters": {"template": "github"},
+        "hosts": hosts,
+    }
+    api("PUT", f"{base}/secrets/HOOK", hook)
+    api("PUT", f"{base}/secrets/HOOK", {**hook, "parameters": {"template": "okx"}})
+    shows = {"value": json.dumps(egret.shown), "kind": "client_certificate", "hosts": hosts}
+    api("PUT", f"{base}/secrets/MINE", shows)
     session = egret.session(dataset, origins=["https://app.test"])
     token = session["token"]
     get = lambda *args, **kwargs: seen.append((str(args), egret.get(token, *args, **kwargs)))  # noqa: E731
@@ -73,6 +90,10 @@ def used(egret):
     get("/json", "Content-Type: application/json", body=document, method="POST")
     get("/status/500", "X: #{SECRETS.CANARY}")
     get("/echo", "X: #{SECRETS.UNKNOWN} #{SECRETS.CANARY}")
+    get("/echo", "X-Hub-Signature-256: #{SECRETS.HOOK}", body=b"hello", method="POST")
+    get("/echo", "X: #{SECRETS.HOOK}")
+    get("/echo", "Egret-Client-Certificate: #{SECRETS.MINE}")
+    get("/echo", "X: #{SECRETS.MINE}")
     # values where they do not belong: in names, in URLs, in broken documents
     api("PUT", f"{base}/secrets/CANARY", {"value": VALUE, "hosts": ["http://"]})
     api("PUT", f"{base}/secrets/CANARY", {"value": VALUE, MISPLACED: MISPLACED})
@@ -102,7 +123,10 @@ def test_the_round_was_real(egret, used):
     assert SECOND.encode() in received
     assert base64.b64encode(b"user:" + VALUE.encode()) in received
     assert json.dumps({"key": VALUE}).encode() in received
-    assert len(egret.upstream.log) == 8
+    assert len(egret.upstream.log) == 10
+    signed = hmac.new(SIGNS.encode(), b"hello", "sha256").hexdigest()
+    assert egret.upstream.log[8].header("X-Hub-Signature-256").decode() == f"sha256={signed}"
+    assert SIGNS.encode() not in received and b"cert" not in egret.upstream.log[9].head.lower()
     assert code(used[-1][1]) in {"session_invalid", ""}
 
 
@@ -145,7 +169,7 @@ def test_memory_of_the_store(egret, used):
     control = b"egret.db"
     assert count(pid, control)[control] > 0
     # The last cycles are collected with the next heartbeats.
-    wait_for(lambda: not any(count(pid, *SEALED).values()), "a memory without values")
+    wait_for(lambda: not any(count(pid, *SEALED, *LINES).values()), "a memory without values")
 
 
 def test_memory_is_really_searched(egret, used):

@@ -242,6 +242,18 @@ def test_what_is_told_of_a_signing_key(locations, line):
     assert "signs nothing" in told(["s3.eu-west-1.amazonaws.com"], ["body"], "aws")
 
 
+def test_what_is_told_of_a_key_that_signs_by_a_template():
+    """Where it stands is its template's."""
+    said = "at api.example.com it signs requests by its template; the key itself is sent nowhere"
+    assert told(["api.example.com"], sorted(Location), "hmac") == said
+
+
+def test_what_is_told_of_a_client_certificate():
+    """A request asks for it; nothing is written."""
+    said = "at api.example.com connections show the certificate, where a request asks for it; the key is sent nowhere"
+    assert told(["api.example.com"], sorted(Location), "client_certificate") == said
+
+
 def test_what_is_told_of_what_is_traded():
     """The token stands where a value would, but in no body and no message."""
     hosts, locations = ["api.example.com", "api.groq.com"], sorted(Location)

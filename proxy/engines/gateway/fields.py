@@ -9,6 +9,7 @@ from typing import Final
 from proxy.admission import hops
 from proxy.core.message import Fields
 from proxy.core.verdicts import Verdicts
+from store.kinds import PRESENTS
 
 _OF_THE_PAGE: Final = frozenset(
     {b"cookie", b"cookie2", b"origin", b"referer", b"dnt", b"service-worker", b"purpose", b"upgrade-insecure-requests"}
@@ -64,6 +65,8 @@ def crossing(fields: Iterable[tuple[bytes, bytes]]) -> Fields:
 
 def _stays(name: bytes) -> bool:
     name = name.lower()
+    if name == PRESENTS.encode():  # it ends at the border
+        return False
     return name in _OF_THE_HOP or name in _OF_THE_PAGE or name in _OF_A_FRONT or name.startswith(_PREFIXES)
 
 

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import shown
+from certificates import Authority
 from clouds import PEM, VALUES
 from opening_server import OpeningServer
 from terminal import run_on_terminal
@@ -185,6 +187,51 @@ def test_a_client_comes_in_parts(env, server, how):
     server.forget()
     again = put(env, *args, "--parameter", f"token_url={url}", stdin=json.dumps(CLIENT).encode())
     assert again.returncode == 2 and server.puts == [], "it is no list"
+
+
+SIGNER = {"key_id": "kid-7", "secret": "k3Vq9xPw2LmN8rT5yB1/" * 2}
+
+
+@pytest.mark.parametrize("how", ["stdin", "bare", "variables", "prompt"])
+def test_a_key_that_signs_comes_in_parts(env, server, how):
+    """As JSON, the secret alone, from variables or asked for; parts of its template stay in their order."""
+    parts = ["timestamp", "text:.", "body", "text:."]
+    args = ["KEY", "--kind", "hmac", *(word for part in parts for word in ("--parameter", f"payload={part}"))]
+    args += ["--parameter", "signature_in=header:X-A", "--parameter", "timestamp_in=header:X-B"]
+    expected = {"secret": SIGNER["secret"]} if how == "bare" else SIGNER
+    if how == "prompt":
+        answers = [("Key id of KEY", SIGNER["key_id"]), ("Secret:", SIGNER["secret"])]
+        code, shown = run_on_terminal([EGRET, "secret", "put", *args], answers, env)
+        assert code == 0 and SIGNER["secret"] not in shown, shown
+    else:
+        env |= {f"HOOK_{name.upper()}": part for name, part in SIGNER.items()}
+        more = ["--from-env", "HOOK_KEY_ID"] if how == "variables" else []
+        given = SIGNER["secret"] + "\n" if how == "bare" else json.dumps(SIGNER)
+        done = put(env, *args, *more, stdin=given.encode())
+        assert done.returncode == 0, done.stderr
+    assert json.loads(sent(server)) == expected
+    assert json.loads(server.puts[0].body)["parameters"]["payload"] == parts
+
+
+@pytest.mark.parametrize("how", ["json", "one file", "prompt"])
+def test_a_client_certificate_comes_in_parts(env, server, tmp_path, how):
+    """As JSON, as one PEM file in whatever order, or as two files that are asked for."""
+    parts = {name: text.strip() for name, text in shown.credentials(Authority(tmp_path), "client-a").items()}
+    args = ["KEY", "--kind", "client_certificate"]
+    if how == "prompt":
+        for name, text in parts.items():
+            (tmp_path / name).write_text(text)
+        answers = [("certificate and its chain of KEY", str(tmp_path / "certificate")), ("File of the private key", str(tmp_path / "private_key"))]  # fmt: skip
+        code, told = run_on_terminal([EGRET, "secret", "put", *args], answers, env)
+        assert code == 0 and parts["private_key"][40:80] not in told, told
+    else:
+        path = tmp_path / "both.pem"
+        path.write_text(
+            json.dumps(parts) if how == "json" else f"# mine\n{parts['private_key']}\n{parts['certificate']}\n"
+        )
+        done = put(env, *args, "--from-file", str(path))
+        assert done.returncode == 0, done.stderr
+    assert json.loads(sent(server)) == parts
 
 
 def test_other_credentials_come_in_parts(env, server, tmp_path):

@@ -3,6 +3,8 @@
 import itertools
 
 import pytest
+import shown
+from certificates import Authority
 from people import OPS, group, member
 from stores import secret
 
@@ -132,6 +134,12 @@ def test_what_cannot_be_asked(store, asked, question):
     assert question["url"] not in str(caught.value.problems)
 
 
+def test_a_text_in_the_field_for_certificates(asked):
+    """It is refused there, whatever the rules say: the field is Egret's."""
+    told = asked("PLAIN", location="header", header="Egret-Client-Certificate")
+    assert told.code == "client_certificate_misplaced"
+
+
 def test_variables_are_asked_for_too(store, asked):
     """They are public, and go anywhere unless they name destinations."""
     entry = NewEntry("REGION", secret().value, hosts=None)
@@ -141,7 +149,11 @@ def test_variables_are_asked_for_too(store, asked):
 
 CLIENT = b'{"client_id": "id-7", "client_secret": "canary-ask-7Rk2Lw9Qx"}'
 AWS_KEY = b'{"access_key_id": "AKIA2222222222222222", "secret_access_key": "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"}'
+HOOK = b'{"secret": "canary-ask-hook-4Tn8Yb2Vc6", "key_id": "kid-7"}'
+SIGNED = {"payload": ["body"], "signature_in": "header:X-Key", "key_id_in": "query:key"}
 HEADS = {
+    "MINE": (b"#{SECRETS.MINE}", "client_certificate"),
+    "HOOK": (b"#{SECRETS.HOOK}", "signing_key"),
     "CRM": (b"Bearer #{SECRETS.CRM}", "token"),
     "CLOUD": (
         b"AWS4-HMAC-SHA256 Credential=#{SECRETS.CLOUD}/20261122/us-east-1/s3/aws4_request, "
@@ -153,7 +165,7 @@ HEADS = {
 
 @pytest.mark.parametrize("strict", [False, True])
 @pytest.mark.parametrize("name", HEADS)
-def test_what_is_not_written_as_it_is(store, reader, name, strict):
+def test_what_is_not_written_as_it_is(store, reader, tmp_path, name, strict):
     """What signs or is traded stands where the data plane's own plan and editor let it, and is told so."""
     url = "https://s3.us-east-1.amazonaws.com/b/k"
     where = {"token_url": "https://auth.example.com/token"}
@@ -161,6 +173,8 @@ def test_what_is_not_written_as_it_is(store, reader, name, strict):
     entries = [
         secret("CRM", CLIENT, hosts, kind="oauth2_client", parameters=where),
         secret("CLOUD", AWS_KEY, hosts, kind="aws"),
+        secret("MINE", shown.value(Authority(tmp_path), "client-a"), hosts, kind="client_certificate"),
+        secret("HOOK", HOOK, hosts, kind="hmac", parameters=SIGNED),
     ]
     store.dataset(*entries, strict_bodies=strict)
     view = reader.view(store.caller(reader))
@@ -183,13 +197,14 @@ def test_what_is_not_written_as_it_is(store, reader, name, strict):
             return refused.refusal.code
         return editor.carried[name]
 
-    for place, header in PLACES:
+    for place, header in [*PLACES, ("header", "egret-client-certificate")]:
         if place == "url":
             continue
         told = store.vault.asking.ask(store.owner, store.scope(), Question(name, url, "GET", place, header))
         assert told.code == decided(place, header), (place, header)
         assert told.carried == (bool(told.code) and place in {"body", "message"} and not strict)
-    assert store.vault.asking.ask(store.owner, store.scope(), Question(name, url, location="url")).allowed
+    whole = store.vault.asking.ask(store.owner, store.scope(), Question(name, url, location="url"))
+    assert whole.allowed is (name != "MINE")
 
 
 def test_a_token_endpoint_is_on_the_egress_list(store):

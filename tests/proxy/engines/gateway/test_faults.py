@@ -45,14 +45,15 @@ OTHERS = {
     "proxy.engines.http1.forward",
     "proxy.border.endpoints",
     "proxy.border.held",
+    "proxy.border.mac",
     "proxy.border.signing",
     "proxy.border.endpoint",
     "proxy.border.given",
     "proxy.border.shelf",
     "proxy.border.tokens",
 }
-"""Ways that no browser takes, or that are the same for all; a fault in each: forward/test_faults.py, forward/test_aws.py of
-signatures, border/test_tokens.py of tokens."""
+"""Ways that no browser takes, or that are the same for all; a fault in each: forward/test_faults.py, forward/test_aws.py and
+forward/test_hmac.py of signatures, border/test_tokens.py of tokens."""
 
 # Not on the way of a request, or only when something else happens too; each has tests of its own.
 ELSEWHERE = {
@@ -67,7 +68,9 @@ ELSEWHERE = {
     "border.border.Border.close",
     "border.border.Border.later",
     "border.trial._moment",
+    "border.trial._shown",
     "border.trial.tried",
+    "border.upload.Upload.hashed",
     "border.upload.Upload.hold",
     "border.bridge.Bridge._crash",
     "border.bridge.Bridge.end",
@@ -99,9 +102,14 @@ ELSEWHERE = {
     "border.outgoing.Outgoing._trailers",
     "border.pool.Pool.kept",
     "engines.http1.server.Server._numbers",
+    "border.outgoing.Outgoing.ahead",
+    "border.pool.Pool._shown",
+    "border.pool.Pool._shows",
     "border.pool.Pool.close",
+    "border.pool.Pool.renew",
     "border.pool.Pool.sweep",
     "border.tls.policy",
+    "border.tls.present",
     "border.tls.upstream_context",
     "engines.gateway.connection.Site.of",
     "engines.gateway.connection.Site.seen",
