@@ -32,6 +32,11 @@ PARTS: Final = {
         Part("session_token", "Session token", needed=False),
     ),
     "oauth2_client": (Part("client_id", "Client id", hidden=False), Part("client_secret", "Client secret")),
+    "oauth2_refresh": (
+        Part("client_id", "Client id", hidden=False),
+        Part("client_secret", "Client secret", needed=False),
+        Part("refresh_token", "Refresh token"),
+    ),
     "azure_client": (
         Part("tenant_id", "Tenant id", hidden=False),
         Part("client_id", "Client id", hidden=False),

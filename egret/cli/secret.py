@@ -120,7 +120,8 @@ def put(
     (--from-file), or AWS's variables (--from-env AWS_ACCESS_KEY_ID); on a terminal its parts are asked for.
 
     With --kind oauth2_client it is JSON with client_id and client_secret, traded at --parameter token_url=https://…;
-    azure_client has tenant_id besides, github_app has app_id and private_key, gcp_service_account is the JSON key file.
+    oauth2_refresh has a refresh_token besides, azure_client a tenant_id, github_app has app_id and private_key;
+    gcp_service_account is the JSON key file.
     """
     policy["groups"], policy["parameters"] = groups_given(group, permissions), parameters_given(parameters)
     document = client.put_secret(where, name, value(), **given(**policy))

@@ -42,6 +42,7 @@ ONE_OF: JsonDict = {
         {"properties": {"kind": {"enum": ["static", "aws", None]}, "parameters": _NONE}},
         _with("aws", "services", "regions"),
         _with("oauth2_client", "token_url", "scope", "audience", "client_auth", needed="token_url"),
+        _with("oauth2_refresh", "token_url", "scope", "client_auth", "reuse", needed="token_url"),
         _with("azure_client", "scope", "cloud", needed="scope"),
         _with("github_app", "installation_id", "repositories", "permissions", "api_url", needed="installation_id"),
         _with("gcp_service_account", "scope", needed="scope"),
@@ -63,7 +64,9 @@ Noted = Annotated[
     list[Note], Field(max_length=8, description="Of `sealed`: warnings that only the client could see to give.")
 ]
 _DONE = "What is done with the value: written as it is, signed with, or traded for a token."
-KindName = Literal["static", "aws", "oauth2_client", "azure_client", "github_app", "gcp_service_account"]
+KindName = Literal[
+    "static", "aws", "oauth2_client", "oauth2_refresh", "azure_client", "github_app", "gcp_service_account"
+]
 Words = Annotated[list[Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]{0,63}$")]], Field(min_length=1, max_length=64)]
 Url = Annotated[str, shape(r"^https://[a-z][a-z0-9]{0,20}(\.[a-z]{2,20}){1,4}(:[1-9][0-9]{0,3})?(/[!\"$-~]{0,1024})?$")]
 Text = Annotated[str, shape("^[!-~]+( [!-~]+)*$", maxLength=1024)]
