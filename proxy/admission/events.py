@@ -143,11 +143,14 @@ class Spool:
         self.close()
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         name = f"{time.time_ns():x}-{os.getpid()}-{secrets.token_hex(4)}"
-        file = os.open(
-            self._folder / f"{name}.jsonl", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640
-        )  # the folder decides
+        path = self._folder / f"{name}.jsonl"
+        unready = path.with_suffix(".new")
+        file = os.open(unready, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640)  # the folder decides
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            unready.rename(
+                path
+            )  # before its lock is held, its taker would see an empty one that is sealed, and delete it
         except OSError:
             os.close(file)
             raise
