@@ -152,7 +152,9 @@ def _tell(document: "Mapping[str, Any]") -> None:
 def list_(client: "Client", where: "Area", *, due: bool, **query: str | None) -> None:
     """List secrets, without values."""
     query["due"] = "true" if due else None
-    rows(client.secrets(where, **{name: value for name, value in query.items() if value}), COLUMNS)
+    found = list(client.secrets(where, **{name: value for name, value in query.items() if value}))
+    rows(found, COLUMNS)
+    warn({"secrets": found}, of="needs_login")
 
 
 environment_option = click.option("--environment", "-e", default="", help="The one of this environment.")

@@ -91,6 +91,8 @@ class Refreshing:
     def __init__(self, services: Services, pool: Pool) -> None:
         self._services, self._pool = services, pool
         self.wall: Callable[[], float] = time.time
+        self.trading: set[asyncio.Task[Got]] = set()
+        """What has a turn."""
 
     async def token(self, grant: Grant, caller: Caller, needs: Needs) -> Got | None:
         """Return a token; None: nothing is needed any more, or of this version. Raises `Passing`, `Refused`."""
@@ -104,7 +106,10 @@ class Refreshing:
                 if (got := self._another(grant, standing.lease, needs)) is not None:
                     return got
                 if (told := wish.granted(standing.lease)) is not None:
-                    return await self._traded(grant, caller, told, wish.at + LASTS - PATIENCE, needs)
+                    task = asyncio.create_task(self._traded(grant, caller, told, wish.at + LASTS - PATIENCE, needs))
+                    self.trading.add(task)
+                    task.add_done_callback(self.trading.discard)
+                    return await task
                 if standing.spent:
                     raise Refused(Refusal("needs_login"))
                 if clock() > ends:

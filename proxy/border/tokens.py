@@ -185,6 +185,11 @@ class Tokens:
             self._swept = now
             self._shelf.sweep(time.time())
 
+    async def settled(self, seconds: float) -> None:
+        """Wait for refresh tokens that are being traded: one that is cut short there needs a login."""
+        if self._refreshing.trading:
+            await asyncio.wait(self._refreshing.trading, timeout=seconds)
+
     def close(self) -> None:
         """Make no more."""
         if self._timer is not None:

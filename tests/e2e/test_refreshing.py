@@ -52,7 +52,8 @@ def test_one_login_for_all_processes(tmp_path):
         refused = egret.cli("secret", "test", "API", "-d", dataset["id"], check=False)
         assert refused.returncode == 1 and "refresh token" in refused.stderr, refused.stderr
         wait_for(lambda: "needs_login" in {each["code"] for each in egret.api("GET", path)[1]["warnings"]}, "a warning")
-        listed = egret.cli("secret", "ls", "-d", dataset["id"]).stdout
+        listed = egret.cli("secret", "ls", "-d", dataset["id"]).stderr
+        assert "API: Its refresh token is used up" in listed
         rows = {row["action"] for row in egret.api("GET", "/audit/")[1]["items"]}
         assert {"store:rotate", "store:needs_login", "use:token"} <= rows
         egret.stop()

@@ -26,7 +26,6 @@ from proxy.border.border import Border
 from proxy.core.limits import Limits
 from proxy.core.message import Head
 from proxy.core.refusal import Refused
-from store.leases import LASTS
 from store.ledger import housekeeping
 from store.reader import Reader
 
@@ -119,19 +118,11 @@ class Taking:
                 self._take()
 
     def late(self) -> None:
-        """Let the time of every turn go by, and have the store look."""
+        """Have the store look for turns that are over by time; with `store.ledger.leases.LASTS` at 0 each is."""
         with self.lock:
             self._take()
-            ledger = self.store.vault._gate.ledger
-            clock = ledger.clock
-            self.store.later(LASTS + 1)
-            housekeeping.tend(ledger)
-            ledger.clock = clock
-            self.store.vault.beat()
-
-    def beat(self) -> None:
-        with self.lock:
-            self.store.vault.beat()
+            time.sleep(0.002)  # a turn ends with a millisecond, and that has to be over
+            housekeeping.tend(self.store.vault._gate.ledger)
 
     def close(self) -> None:
         self._over.set()
@@ -195,11 +186,6 @@ class RefreshHouse:
     def spent(self, session: str) -> bool:
         """Whether the store says that it is used up."""
         return self.reader.leases.standing(self.services.entering(session).grant("API")).spent
-
-    async def settled(self):
-        """Until nothing is being made."""
-        while pending := [each.task for each in self.tokens._kept.values() if each.task is not None]:
-            await asyncio.wait(pending)
 
     def close(self):
         with contextlib.suppress(Refused):

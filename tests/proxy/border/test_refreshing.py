@@ -22,6 +22,7 @@ from upstream import response
 from proxy.admission.events import Event, SpoolError
 from proxy.border import refreshing
 from store.errors import Conflict, NotFound
+from store.ledger import leases as leases_of_the_store
 from store.log.shipping import Shipper
 from store.model import Kind, SecretValue
 from store.records import Change
@@ -234,6 +235,7 @@ async def test_a_login_that_the_provider_ended(site):
     site.put()
     await until(lambda: not house.spent(site.session))
     assert await house.token(site.session) == site.issuer.tokens[-1] and site.issuer.calls == calls + 1
+    await until(lambda: site.info().version == 4)
     actions = [row.body["action"] for row in site.store.vault.log.list(site.store.owner).items]
     assert (actions.count("store:needs_login"), actions.count("store:rotate")) == (1, 2)
 
@@ -298,6 +300,7 @@ async def test_what_changes_while_the_endpoint_answers(site, change):
 async def test_a_turn_that_nobody_ends(site, monkeypatch):
     """Its proxy has died: the others wait, and after its time the secret needs a login. A word that comes late still counts."""
     monkeypatch.setattr(refreshing, "TURN", 0.3)
+    monkeypatch.setattr(leases_of_the_store, "LASTS", 0.0)
     dead, alive = site.house(), site.house()
     grant = dead.services.entering(site.session).grant("API")
     leases = dead.reader.leases
@@ -339,6 +342,32 @@ async def brief(sleep, seconds):
     await sleep(min(seconds, 0.05))
 
 
+async def test_a_proxy_that_ends_cuts_nothing_short(site):
+    """It waits for the answer, and for the disk; one that is cut short all the same says that a login is needed."""
+    house = site.house()
+    site.issuer.gate.clear()
+    waiting = asyncio.create_task(house.token(site.session))
+    await until(lambda: site.issuer.log)
+    ending = asyncio.create_task(house.border.settled(60))
+    await asyncio.sleep(0)
+    assert not ending.done()
+    site.issuer.gate.set()
+    await ending
+    house.border.close()
+    await asyncio.wait([waiting])
+    await until(lambda: site.info().version == 2 and site.codes() == [])
+    other, calls = site.house(), len(site.issuer.log)
+    site.put()
+    site.issuer.gate.clear()
+    waiting = asyncio.create_task(other.token(site.session))
+    await until(lambda: len(site.issuer.log) > calls)
+    await other.border.settled(0)
+    other.border.close()
+    waiting.cancel()
+    await until(lambda: site.codes() == ["needs_login"])
+    site.issuer.gate.set()
+
+
 async def test_only_a_data_plane_is_believed(site):
     """Nor is what is sealed for other rules, another number, or another secret; the database holds nothing in plain."""
     house = site.house()
@@ -361,7 +390,6 @@ async def test_only_a_data_plane_is_believed(site):
         house.spool.write(Event("lease", lease=made.made(asked, None, value)))
         await until(lambda: site.codes() == ["needs_login"])
         assert site.info().version == number + 2
-    await house.settled()
 
 
 async def test_nothing_shows_a_token(site, caplog):
@@ -380,8 +408,9 @@ async def test_nothing_shows_a_token(site, caplog):
     assert len(site.issuer.secrets) > 5
 
 
-async def test_killed_at_each_line(site):
+async def test_killed_at_each_line(site, monkeypatch):
     """Between the intent and the disk: either the store has the newest refresh token, or it says that a login is needed."""
+    monkeypatch.setattr(leases_of_the_store, "LASTS", 0.0)
     words = [site.folder, site.store.data, site.store.url, site.authority.path, site.session]
     script = Path(__file__).parents[2] / "support" / "refresh_killed.py"
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -406,4 +435,3 @@ async def test_killed_at_each_line(site):
     victim.stdin.close()
     await victim.wait()
     assert went["token", -signal.SIGKILL] > 3 and went["needs_login", -signal.SIGKILL] > 3, went
-    print(dict(went), number)
