@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from stores import eventually, secret
+from stores import Store, eventually, secret
 
 from proxy.admission.events import Event, Spool
 from store.errors import Conflict
@@ -12,7 +12,9 @@ from store.leases import FREE, LASTS, SPENT, STALE, Shared, lease_key
 from store.ledger import housekeeping
 from store.log.spools import MAX_LINE
 from store.model import Kind, SecretValue
+from store.operator.restore import restore
 from store.records import Change
+from store.vault import Vault
 
 PARAMETERS = {"token_url": "https://auth.example.com/token"}
 TOKEN = Shared("Y29weQ==", "00" * 8, 1, 2, 3)
@@ -227,3 +229,22 @@ def test_the_longest_line_is_taken(plane, store):
     plane.say(made)
     assert max(map(len, (store.data / "spool").glob("*.jsonl").__next__().read_bytes().split(b"\n"))) < MAX_LINE
     assert store.info("API").version == 2 and plane.fresh(2).open().reveal() == longest
+
+
+@pytest.mark.parametrize("rotated", [True, False])
+def test_a_restore_sends_no_old_refresh_token(tmp_path, rotated):
+    """One that was rotated since the backup is used up; one that was not is as good as before."""
+    store = Store.make(tmp_path / "data")
+    reader = store.reader()
+    plane = Plane(store, reader)
+    store.vault.backup(tmp_path / "backup.db")
+    if rotated:
+        asked, grant = plane.turn(), plane.grant
+        plane.say(reader.leases.successor(grant).made(asked, TOKEN, SecretValue(value("refresh-token-2"))))
+    plane.spool.close()
+    reader.close()
+    store.close()
+    assert restore(store.data, tmp_path / "backup.db", store.data / "egret.db")[1]
+    store.vault = Vault.open(store.url, store.data)
+    assert (store.info("API").version, plane.codes()) == (1, ["needs_login"] if rotated else [])
+    store.close()
