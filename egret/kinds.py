@@ -306,7 +306,7 @@ def _webhook(raw: object) -> str:
 
 
 def _action(raw: object) -> str:
-    if not isinstance(raw, str) or not re.fullmatch(r"[a-z]+(?::[a-z]+)?", raw):
+    if not isinstance(raw, str) or not re.fullmatch(r"[a-z]+(?::[a-z_]+)?", raw):
         raise Rejected
     return raw
 

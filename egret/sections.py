@@ -42,7 +42,7 @@ RATE: Final = whole(0, 10_000_000)
 WAIT: Final = seconds(0.1, 86_400)
 TOLD: Final = (
     "use:refuse", "use:unasked", "use:budget", "use:end", "keys:write", "keys:report", "members:write",
-    "store:mend", "store:gap", "store:restore",
+    "store:mend", "store:gap", "store:restore", "store:needs_login",
 )  # fmt: skip
 
 

@@ -7,6 +7,7 @@
     hmac            {"key_id"?, "secret"}; requests are signed with it by a template (`store.templates`)
     client_certificate   {"certificate", "private_key"}, in PEM; shown by connections, and written nowhere
     oauth2_client   {"client_id", "client_secret"}; traded for a token at `token_url`, and the token is written
+    oauth2_refresh  {"client_id", "client_secret"?, "refresh_token"}; traded alike, and written anew when it is replaced
     azure_client    {"tenant_id", "client_id", "client_secret"}; traded at Microsoft's
     github_app      {"app_id", "private_key"}; signs for a token of an installation at GitHub's
     gcp_service_account   the JSON key file; signs for a token at Google's

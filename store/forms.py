@@ -14,6 +14,7 @@ from store.kinds import (
     GITHUB_APP,
     HMAC,
     OAUTH2_CLIENT,
+    OAUTH2_REFRESH,
     STATIC,
 )
 from store.model import Destination, own
@@ -110,6 +111,12 @@ def _one(hint: str, pattern: str) -> Callable[[object, str], str]:
 
 
 _way: Final = _one("basic (the client's id and secret in the Authorization header) or post (in the form)", "basic|post")
+_reuse: Final = _one(
+    "refused (a refresh token that was used is never sent again) or accepted (the provider takes it)",
+    "refused|accepted",
+)
+# RFC 6749 A.1 and A.2; a shorter secret could not be searched for in answers.
+_CLIENT_ID: Final = re.compile(r"[ -~]{1,1024}", re.ASCII), "1 to 1,024 printable ASCII characters"
 
 
 def _among(names: Iterable[str]) -> Callable[[object, str], str]:
@@ -169,13 +176,24 @@ FORMS: Final = {
     ),
     OAUTH2_CLIENT: Form(
         {
-            # RFC 6749 A.1 and A.2; a shorter secret could not be searched for in answers.
-            "client_id": (re.compile(r"[ -~]{1,1024}", re.ASCII), "1 to 1,024 printable ASCII characters"),
+            "client_id": _CLIENT_ID,
             "client_secret": _SECRET_TEXT,
         },
         secret=("client_secret",),
         parameters={"token_url": _url, "scope": _text, "audience": _text, "client_auth": _way},
         needed=frozenset({"token_url"}),
+    ),
+    OAUTH2_REFRESH: Form(
+        {
+            "client_id": _CLIENT_ID,
+            "client_secret": _SECRET_TEXT,
+            # RFC 6749 A.17. With the largest of all parts a line of `store.leases` is still one that a spool takes.
+            "refresh_token": (re.compile(r"[ -~]{8,8192}", re.ASCII), "8 to 8,192 printable ASCII characters"),
+        },
+        frozenset({"client_secret"}),
+        ("client_secret", "refresh_token"),
+        {"token_url": _url, "scope": _text, "client_auth": _way, "reuse": _reuse},
+        frozenset({"token_url"}),
     ),
     AZURE_CLIENT: Form(
         {

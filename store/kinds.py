@@ -18,13 +18,15 @@ CLIENT_CERTIFICATE: Final = "client_certificate"
 """Of a certificate and its key, which a connection shows (RFC 8446 4.4.2), and no request has."""
 OAUTH2_CLIENT: Final = "oauth2_client"
 """Of an OAuth 2.0 client's credentials, which are traded for access tokens (RFC 6749 4.4)."""
+OAUTH2_REFRESH: Final = "oauth2_refresh"
+"""Of a refresh token with its client, which are traded for access tokens, and may be replaced by that (RFC 6749 6)."""
 AZURE_CLIENT: Final = "azure_client"
 """Of an application of Microsoft's, which is one."""
 GITHUB_APP: Final = "github_app"
 """Of a GitHub App, whose key signs for tokens of an installation."""
 GCP_SERVICE_ACCOUNT: Final = "gcp_service_account"
 """Of a service account of Google's, whose key signs for tokens."""
-TRADED: Final = (OAUTH2_CLIENT, AZURE_CLIENT, GITHUB_APP, GCP_SERVICE_ACCOUNT)
+TRADED: Final = (OAUTH2_CLIENT, OAUTH2_REFRESH, AZURE_CLIENT, GITHUB_APP, GCP_SERVICE_ACCOUNT)
 """Of what is sent to a token endpoint alone; what is written is the token that comes back."""
 KINDS: Final = (STATIC, AWS, HMAC, CLIENT_CERTIFICATE, *TRADED)
 PRESENTS: Final = "egret-client-certificate"
@@ -54,6 +56,16 @@ class Credential:
     def traded(self) -> bool:
         """Whether a token that the value is traded for goes there."""
         return self.kind in TRADED
+
+    @property
+    def refreshed(self) -> bool:
+        """Whether trading the value may use it up: a new one comes with the token."""
+        return self.kind == OAUTH2_REFRESH
+
+    @property
+    def forgiving(self) -> bool:
+        """Whether the provider takes a refresh token that was used before, as its owner says."""
+        return self.parameters.get("reuse") == "accepted"
 
     @property
     def misplaced(self) -> str:

@@ -40,6 +40,11 @@ PARTS: Final = {
         Part("private_key", "File of the private key", hidden=False, file=True),
     ),
     "oauth2_client": (Part("client_id", "Client id", hidden=False), Part("client_secret", "Client secret")),
+    "oauth2_refresh": (
+        Part("client_id", "Client id", hidden=False),
+        Part("client_secret", "Client secret", needed=False),
+        Part("refresh_token", "Refresh token"),
+    ),
     "azure_client": (
         Part("tenant_id", "Tenant id", hidden=False),
         Part("client_id", "Client id", hidden=False),

@@ -130,7 +130,8 @@ def put(
     With --kind client_certificate it is JSON with certificate and private_key, or both in one PEM file (--from-file).
 
     With --kind oauth2_client it is JSON with client_id and client_secret, traded at --parameter token_url=https://…;
-    azure_client has tenant_id besides, github_app has app_id and private_key, gcp_service_account is the JSON key file.
+    oauth2_refresh has a refresh_token besides, azure_client a tenant_id, github_app has app_id and private_key;
+    gcp_service_account is the JSON key file.
     """
     policy["groups"], policy["parameters"] = groups_given(group, permissions), parameters_given(parameters)
     document = client.put_secret(where, name, value(), **given(**policy))
@@ -161,7 +162,9 @@ def _tell(document: "Mapping[str, Any]") -> None:
 def list_(client: "Client", where: "Area", *, due: bool, **query: str | None) -> None:
     """List secrets, without values."""
     query["due"] = "true" if due else None
-    rows(client.secrets(where, **{name: value for name, value in query.items() if value}), COLUMNS)
+    found = list(client.secrets(where, **{name: value for name, value in query.items() if value}))
+    rows(found, COLUMNS)
+    warn({"secrets": found}, of="needs_login")
 
 
 environment_option = click.option("--environment", "-e", default="", help="The one of this environment.")

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from store.budgets import Spent
+from store.leases import Told
 from store.model import Destination, Scope
 
 ROTATE_BYTES: Final = 8 << 20
@@ -66,6 +67,8 @@ class Event:
     request_id: str = ""
     spent: Spent | None = None
     """With `spent`: no use, but what was drawn from a budget so far."""
+    lease: Told | None = None
+    """With `lease`: no use, but what is said about a lease of a refresh token."""
 
 
 class Spool:
@@ -80,9 +83,12 @@ class Spool:
         self._sequence = 0
         self._size = 0
 
-    def write(self, event: Event) -> None:
-        """Write one line; raises `SpoolError`."""
-        if self.held():
+    def write(self, event: Event, *, synced: bool = False) -> None:
+        """Write one line; raises `SpoolError`.
+
+        `synced`: on return it is on the disk, and outlives a power cut; it is written even where no more are accepted.
+        """
+        if self.held() and not synced:
             raise SpoolError("held")
         try:
             if self._file < 0 or self._size >= ROTATE_BYTES:
@@ -91,6 +97,7 @@ class Spool:
             whose = _whose(event.session, event.scope)
             what = _what(event.event, event.secrets, event.code)
             more = "" if event.spent is None else f',"spent":{json.dumps(event.spent)}'
+            more += "" if event.lease is None else f',"lease":{json.dumps(event.lease.fields())}'
             where = _where(event.destination, event.location, event.method[:32])
             line = (
                 f'{{"spool":"{self._id}","seq":{self._sequence},"time":{time.time():.3f},{whose},{what},{where},'
@@ -100,10 +107,21 @@ class Spool:
             if written != len(line):
                 os.ftruncate(self._file, self._size)  # half a line must not swallow the next one
                 raise SpoolError("short write")
+            if synced:
+                self._sync()
         except OSError as error:
             raise SpoolError("cannot write") from error
         self._size += written
         self._sequence += 1
+
+    def _sync(self) -> None:
+        """Have the file and its name on the disk."""
+        os.fsync(self._file)
+        folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
     def size(self) -> int:
         """Return how many bytes of spools are on the disk, those of other processes of the folder included."""
@@ -125,11 +143,14 @@ class Spool:
         self.close()
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         name = f"{time.time_ns():x}-{os.getpid()}-{secrets.token_hex(4)}"
-        file = os.open(
-            self._folder / f"{name}.jsonl", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640
-        )  # the folder decides
+        path = self._folder / f"{name}.jsonl"
+        unready = path.with_suffix(".new")
+        file = os.open(unready, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640)  # the folder decides
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            unready.rename(
+                path
+            )  # before its lock is held, its taker would see an empty one that is sealed, and delete it
         except OSError:
             os.close(file)
             raise

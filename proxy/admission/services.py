@@ -18,7 +18,7 @@ from store.errors import NotAuthenticated, StoreError
 from store.kinds import Credential
 from store.model import Caller, Destination, Grant, Resolver
 from store.reach import Stored, Traded
-from store.reader import Locker
+from store.reader import Leases, Locker
 
 log = logging.getLogger("egret.proxy")
 
@@ -96,6 +96,10 @@ class Reader(Protocol):
 
     def view(self, caller: Caller) -> View:
         """Return the fresh effective set; raises `store.errors`."""
+
+    @property
+    def leases(self) -> Leases:
+        """Whose turn it is to trade refresh tokens."""
 
     def locker(self, kid: bytes) -> Locker | None:
         """Return what encrypts for all processes that have an opening key."""

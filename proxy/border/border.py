@@ -63,6 +63,10 @@ class Border:
         self.tokens.close()
         self.pool.close()
 
+    async def settled(self, seconds: float) -> None:
+        """Wait for what must not be cut short, for at most so long."""
+        await self.tokens.settled(seconds)
+
     def _numbers(self) -> Iterator[Watched]:
         """Say what there is now (`proxy.status`)."""
         kinds = Counter(each.kind for each in self.open)

@@ -4,7 +4,8 @@ Nothing of an answer leaves here but a token that is one, and how it ended.
 """
 
 import time
-from typing import Final
+from collections.abc import Callable, Collection
+from typing import Final, NamedTuple
 
 from proxy.border.lane import Answer, H1Lane, Key
 from proxy.border.pool import Pool
@@ -16,6 +17,12 @@ from proxy.protocol.wire import with_length
 from store.kinds import Credential
 from store.model import Destination, Scope
 
+PATIENCE: Final = 10.0
+"""Seconds that making a token takes at most, with all that is tried again."""
+PAUSES: Final = (0.25, 1.0)
+"""Seconds before it is tried again, after what may pass."""
+EARLY: Final = 300.0
+"""Seconds before its end from which on a token is renewed, or a fifth of its life."""
 MOST: Final = 64 << 10
 """Bytes of an answer's head, and of its body."""
 _INTERIM: Final = 8
@@ -31,8 +38,59 @@ class Passing(Exception):
         self.after = after
 
 
+def times(answered: Answered, began: float) -> tuple[int, int, int]:
+    """Return when a token was made, is renewed and ends, in Unix seconds; `began`: when it was asked for."""
+    early = min(EARLY, answered.seconds / 5)
+    return int(began), int(began + answered.seconds - early), int(began + answered.seconds)
+
+
+class Said(NamedTuple):
+    """An endpoint's answer. It may hold what is secret."""
+
+    status: int
+    fields: Fields
+    body: bytes
+
+    def __repr__(self) -> str:
+        return "Said(…)"
+
+    @property
+    def passes(self) -> bool:
+        """Whether it is no answer yet: it may be otherwise in a moment."""
+        return self.status >= 500 or self.status == _TOO_MANY
+
+    @property
+    def after(self) -> int:
+        """Seconds that it asks for, if it does."""
+        said = wire.values(self.fields, b"retry-after")
+        return min(int(said[0][:4]), _LONGEST_WAIT) if said and said[0].isdigit() else 0
+
+
 async def call(pool: Pool, scope: Scope, endpoint: Destination, asked: Asked, credential: Credential) -> Answered:
     """Ask for a token; raises `Passing`, `Refused`."""
+    said = await post(pool, scope, endpoint, asked, {200, 201})
+    if said.passes:
+        raise Passing(said.after)
+    if refuses(credential, said.status):
+        raise Refused(Refusal("token_refused"))
+    try:
+        return read(credential, said.status, said.body, time.time())
+    except Unfit:
+        raise Refused(Refusal("token_unavailable")) from None
+
+
+async def post(  # noqa: PLR0917
+    pool: Pool,
+    scope: Scope,
+    endpoint: Destination,
+    asked: Asked,
+    whole: Collection[int],
+    leaves: Callable[[], object] = bool,
+) -> Said:
+    """Ask once, and return the answer, with the body of one whose status is in `whole`; raises `Passing`, `Refused`.
+
+    `leaves` is called right before the request does.
+    """
     try:
         up = await pool.dial(Key(scope, endpoint))
     except Refused as refused:
@@ -43,23 +101,16 @@ async def call(pool: Pool, scope: Scope, endpoint: Destination, asked: Asked, cr
         raise Refused(Refusal(code)) from None
     lane = H1Lane(up, Key(scope, endpoint))
     try:
+        leaves()
         _send(lane, endpoint, asked)
         answer = await _head(lane)
-        body = await _body(lane, answer) if answer.status in {200, 201} else b""
+        return Said(answer.status, answer.fields, await _body(lane, answer) if answer.status in whole else b"")
     except Refused:  # the connection, or what is no HTTP
         raise Passing from None
     except wire.Malformed:
         raise Refused(Refusal("token_unavailable")) from None
     finally:
         lane.release(whole=False)
-    if answer.status >= 500 or answer.status == _TOO_MANY:
-        raise Passing(_after(answer.fields))
-    if refuses(credential, answer.status):
-        raise Refused(Refusal("token_refused"))
-    try:
-        return read(credential, answer.status, body, time.time())
-    except Unfit:
-        raise Refused(Refusal("token_unavailable")) from None
 
 
 def _send(lane: H1Lane, endpoint: Destination, asked: Asked) -> None:
@@ -93,8 +144,3 @@ async def _body(lane: H1Lane, answer: Answer) -> bytes:
         if lane.body.ended:
             return bytes(body)
         await lane.more()
-
-
-def _after(fields: Fields) -> int:
-    said = wire.values(fields, b"retry-after")
-    return min(int(said[0][:4]), _LONGEST_WAIT) if said and said[0].isdigit() else 0

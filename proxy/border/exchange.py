@@ -28,6 +28,7 @@ from proxy.border.trial import tried
 from proxy.border.upload import Upload
 from proxy.core.refusal import Refusal, Refused
 from proxy.protocol.handshake import Handshake
+from store.model import Grant
 
 NEVER: Final = float("inf")
 
@@ -67,8 +68,8 @@ class Exchange:
         "_expects",
         "_failure",
         "_hits",
-        "_http2",
         "_incoming",
+        "_key",
         "_lane",
         "_metered",
         "_sent",
@@ -87,7 +88,7 @@ class Exchange:
             self._metered = client = Metered(client, account, admitted.trail.method, admitted.services.limits)
         self._client = client
         self._expects = expects
-        self._http2 = http2 and not admitted.head.websocket
+        self._key = Key(admitted.caller.scope, admitted.head.destination, http2 and not admitted.head.websocket)
         self._upload: Upload | None = None
         if admitted.length != 0:
             encoded = bool(admitted.head.values(b"content-encoding"))
@@ -121,7 +122,7 @@ class Exchange:
                 await self._prepare(upload)
                 trail.waited += clock() - began
             while True:  # once more on a new connection when a kept one turned out to be closed
-                kept = self._kept_by()
+                kept = self._key if admitted.plan.certificate is None else self._showing(admitted.plan.certificate)
                 self._lane = None if fresh else pool.ready(kept, repeatable=repeatable)
                 if self._lane is None:
                     began = clock()
@@ -149,13 +150,10 @@ class Exchange:
             finally:
                 self._border.open.discard(self)
 
-    def _kept_by(self) -> Key:
-        """Return what a connection must be kept by. That it shows a certificate is in the audit before it does."""
-        admitted, shown = self.admitted, self.admitted.plan.certificate
-        if shown is not None:
-            admitted.trail.used(admitted.plan)
-        presents = None if shown is None else Presented(shown.identity, shown)
-        return Key(admitted.caller.scope, admitted.head.destination, self._http2, presents)
+    def _showing(self, grant: Grant) -> Key:
+        """Return what a connection is kept by that shows a certificate; this is in the audit before it does."""
+        self.admitted.trail.used(self.admitted.plan)
+        return self._key._replace(presents=Presented(grant.identity, grant))
 
     def _ending(self, error: BaseException) -> BaseException:
         """Say what ends it. What is not foreseen is a refusal; no more than its class is ever logged."""

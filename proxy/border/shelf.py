@@ -46,12 +46,16 @@ class Shelf:
         self._known: set[str] = set()
         self._changed = 0
 
-    def put(self, identity: str, token: Shelved) -> None:
-        """Write a file, whole; raises `OSError`. It is no news here."""
-        name = f"{identity}.{secrets.token_hex(8)}"
+    def put(self, identity: str, token: Shelved, mark: str = "") -> None:
+        """Write a file, whole; raises `OSError`. It is no news here.
+
+        `mark`: 16 hexadecimal digits that another process gives the same token; of both there is one file.
+        """
+        drawn = secrets.token_hex(8)
+        name = f"{identity}.{mark or drawn}"
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self._folder / name
-        unready = path.with_name(f".{name}")
+        unready = path.with_name(f".{identity}.{drawn}")
         text = json.dumps({**token._asdict(), "copy": b64encode(token.copy).decode(), "kid": token.kid.hex()})
         try:
             with open(os.open(unready, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:  # noqa: PTH123

@@ -6,6 +6,7 @@ a value that was rotated out.
 """
 
 import asyncio
+import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -16,9 +17,10 @@ from proxy.admission.events import Event, SpoolError
 from proxy.admission.meters import Watched
 from proxy.admission.services import Services, View, log
 from proxy.border import endpoint
-from proxy.border.endpoint import Passing
+from proxy.border.endpoint import PATIENCE, PAUSES, Passing, times
 from proxy.border.given import ELDER, Given, Kept, Token
 from proxy.border.pool import Pool
+from proxy.border.refreshing import Refreshing
 from proxy.border.shelf import Shelf, Shelved
 from proxy.core.inject import Plan
 from proxy.core.refusal import Refusal, Refused
@@ -27,18 +29,13 @@ from proxy.core.trading import Answered, ask
 from store.authorities import egress_allows
 from store.credential import endpoint_of
 from store.errors import Invalid
-from store.model import Caller, Destination, Grant
+from store.leases import Shared
+from store.model import Caller, Destination, Grant, SecretValue
 from store.reach import Stored
 from store.reader import Locker
 
-PATIENCE: Final = 10.0
-"""Seconds that making a token takes at most, with all that is tried again."""
-PAUSES: Final = (0.25, 1.0)
-"""Seconds before it is tried again, after what may pass."""
 LONGEST_BACKOFF: Final = 60.0
 """Seconds for which a failure is the answer, without asking the endpoint; the first time one, then twice as many."""
-EARLY: Final = 300.0
-"""Seconds before its end from which on a token is renewed, or a fifth of its life."""
 LAST: Final = 5.0
 """Seconds before its end from which on it is not used any more."""
 DOUBT: Final = 60.0
@@ -47,7 +44,7 @@ IDLE: Final = 600.0
 """Seconds after which a token that nobody used is not kept for use."""
 POLL: Final = 0.1
 """Seconds between looks at what other processes have made."""
-RESULTS: Final = ("made", "refused", "blocked", "unavailable")
+RESULTS: Final = ("made", "refused", "blocked", "unavailable", "needs_login")
 
 
 class Tokens:
@@ -58,7 +55,9 @@ class Tokens:
     ) -> None:
         self._services, self._pool, self._changed, self._shelf = services, pool, changed, shelf
         self.clock: Callable[[], float] = time.monotonic
+        self.wall: Callable[[], float] = time.time
         self._locker = Locker()
+        self._refreshing = Refreshing(services, pool)
         self._kept: dict[str, Kept] = {}
         self._marks = 0
         self._swept = 0.0
@@ -105,7 +104,11 @@ class Tokens:
         if live is None or now >= live.ends - LAST or (now >= live.made + DOUBT and self._room(kept, now)):
             await self._wait(view, grant)
         if kept.live is None:
-            raise Refused(Refusal("token_unavailable", grant.name))
+            view = self._services.view(view.caller)
+            newer = view.grant(grant.name)
+            if newer is None or newer.identity == grant.identity:
+                raise Refused(Refusal("token_unavailable", grant.name))
+            return await self.renewed(view, newer)
         return kept.live, kept.granted
 
     @staticmethod
@@ -182,6 +185,11 @@ class Tokens:
             self._swept = now
             self._shelf.sweep(time.time())
 
+    async def settled(self, seconds: float) -> None:
+        """Wait for refresh tokens that are being traded: one that is cut short there needs a login."""
+        if self._refreshing.trading:
+            await asyncio.wait(self._refreshing.trading, timeout=seconds)
+
     def close(self) -> None:
         """Make no more."""
         if self._timer is not None:
@@ -200,18 +208,21 @@ class Tokens:
 
     def _begin(self, kept: Kept, grant: Grant, view: View) -> None:
         """Begin; it goes on without the request that happened to start it."""
-        task = asyncio.get_running_loop().create_task(self._made(kept, grant, view))
+        task = asyncio.get_running_loop().create_task(self._made(kept, grant, view, _Needs(self, kept, grant, view)))
         kept.task = task
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _made(self, kept: Kept, grant: Grant, view: View) -> None:
+    async def _made(self, kept: Kept, grant: Grant, view: View, needs: "_Needs") -> None:
         """Make a token, or take note why there is none. Raises nothing: who waits looks."""
         began, wait, result = self.clock(), 0.0, "made"
         try:
-            async with asyncio.timeout(PATIENCE):
-                answered = await self._asked(grant, view.caller)
-            self._keep(kept, grant, answered, self.clock() - began, view)
+            if grant.credential.refreshed:
+                result = await self._refreshed(kept, grant, view, needs)
+            else:
+                async with asyncio.timeout(PATIENCE):
+                    answered = await self._asked(grant, view.caller)
+                self._keep(kept, grant, answered, self.clock() - began, view)
         except Refused as refused:
             kept.refusal = refused.refusal
         except Passing as passing:
@@ -227,20 +238,50 @@ class Tokens:
             kept.failures += 1
             kept.again = self.clock() + max(wait, min(2.0 ** (kept.failures - 1), LONGEST_BACKOFF))
             result = kept.refusal.code.removeprefix("token_")
-        self._ended[result if result in RESULTS else "unavailable"] += 1
+        if result:
+            self._ended[result if result in RESULTS else "unavailable"] += 1
+
+    async def _refreshed(self, kept: Kept, grant: Grant, view: View, needs: "_Needs") -> str:
+        """Keep a token that a refresh token was traded for, here or by another data plane; returns how that ended.
+
+        Where another version is in use by now, nothing is kept: who waits looks again. Raises `Passing`, `Refused`.
+        """
+        got = await self._refreshing.token(grant, view.caller, needs)
+        kept.refusal, kept.failures, kept.again = None, 0, 0.0
+        if got is None:
+            return ""
+        mark = hashlib.sha256(got.shared.copy.encode()).hexdigest()[:16]
+        self._shelve(kept, grant, got.token, got.shared[2:], view, mark)
+        kept.granted = got.granted
+        return "made" if got.called else ""
+
+    def search(self, kept: Kept, grant: Grant, token: SecretValue, view: View) -> None:
+        """Have every process search for a new refresh token, which is never written: as a token that is over."""
+        now = int(self.wall())
+        try:
+            self._shelve(kept, grant, token, (now, now, now), view)
+        except OSError as error:
+            log.error("tokens: a file in state/tokens cannot be written (%s)", error.strerror)
 
     def _keep(self, kept: Kept, grant: Grant, answered: Answered, took: float, view: View) -> None:
         """Keep a token for use, before which every process hears that there is more to search for."""
-        kid = next((each.kid for each in view.traded if each.identity == grant.identity), b"")
-        locker, began = self._services.reader.locker(kid), time.time() - took
-        early = min(EARLY, answered.seconds / 5)
-        times = int(began), int(began + answered.seconds - early), int(began + answered.seconds)
-        bare = Shelved(b"", kid, *times)
-        shelved = bare._replace(copy=(locker or self._locker).lock(answered.token, bare.binding(grant.identity)))
-        if self._shelf is not None and locker is not None:
-            self._shelf.put(grant.identity, shelved)
-        self._use(kept, self._token(grant.identity, shelved, locker or self._locker))
+        self._shelve(kept, grant, answered.token, times(answered, self.wall() - took), view)
         kept.refusal, kept.failures, kept.again, kept.granted = None, 0, 0.0, answered.granted
+
+    def _shelve(  # noqa: PLR0917
+        self, kept: Kept, grant: Grant, token: SecretValue, times: tuple[int, int, int], view: View, mark: str = ""
+    ) -> None:
+        """Use and search for a token, here and in the folder's other processes. `times`: see `endpoint.times`.
+
+        `mark`: what tells it from others, where several processes may have the same.
+        """
+        kid = next((each.kid for each in view.traded if each.identity == grant.identity), b"")
+        locker = self._services.reader.locker(kid)
+        bare = Shelved(b"", kid, *times)
+        shelved = bare._replace(copy=(locker or self._locker).lock(token, bare.binding(grant.identity)))
+        if self._shelf is not None and locker is not None:
+            self._shelf.put(grant.identity, shelved, mark)
+        self._use(kept, self._token(grant.identity, shelved, locker or self._locker))
 
     def _use(self, kept: Kept, token: Token) -> None:
         now = self.clock()
@@ -253,7 +294,7 @@ class Tokens:
         self._changed()
 
     def _token(self, identity: str, shelved: Shelved, locker: Locker) -> Token:
-        wall = self.clock() - time.time()
+        wall = self.clock() - self.wall()
         times = shelved.made + wall, shelved.renews + wall, shelved.ends + wall
         return Token(shelved.copy, shelved.binding(identity), locker, *times)
 
@@ -309,6 +350,26 @@ class Tokens:
             raise Refused(Refusal("internal")) from None
         self._services.meters.lines += 1
         return await endpoint.call(self._pool, caller.scope, where, asked, grant.credential)
+
+
+class _Needs:
+    """Who wants a token, and what there was at that moment: another process may make one before it is begun."""
+
+    def __init__(self, tokens: Tokens, kept: Kept, grant: Grant, view: View) -> None:
+        self._tokens, self._kept, self._grant, self._view, self._live = tokens, kept, grant, view, kept.live
+
+    def met(self) -> bool:
+        """Whether another process of the folder has made one meanwhile (`Tokens.hear`)."""
+        return self._kept.live is not None and self._kept.live is not self._live
+
+    def held(self, shared: Shared) -> bool:
+        """Whether it is one that is kept, or was."""
+        times = b" %d %d %d" % shared[2:]
+        return any(token.binding.endswith(times) for token, _ in self._kept.tokens(self._tokens.clock()))
+
+    def search(self, token: SecretValue) -> None:
+        """Have it searched for."""
+        self._tokens.search(self._kept, self._grant, token, self._view)
 
 
 def _allows(view: View, grant: Grant) -> bool:

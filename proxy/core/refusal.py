@@ -178,6 +178,12 @@ CODES: Final[dict[str, Code]] = {
         "and its lifetime.",
         "Wait for the time in Retry-After; if it lasts, check the secret's parameters and the provider's status.",
     ),
+    "needs_login": Code(
+        403,
+        "Login needed",
+        "The secret's refresh token is used up or refused, so no token can be made of it; it is not tried again.",
+        "Log in at the provider, and store the new refresh token: egret secret put NAME --kind oauth2_refresh.",
+    ),
     "test_unsupported": Code(
         422,
         "Not tested here",

@@ -15,7 +15,8 @@ from urllib.parse import quote_plus, urlencode
 
 from proxy.core.message import Fields
 from store.credential import parts_of, target_of, url_of
-from store.kinds import AZURE_CLIENT, GCP_SERVICE_ACCOUNT, GITHUB_APP, Credential
+from store.forms import FORMS
+from store.kinds import AZURE_CLIENT, GCP_SERVICE_ACCOUNT, GITHUB_APP, OAUTH2_REFRESH, Credential
 from store.model import SecretValue
 from store.private_keys import signed
 
@@ -53,6 +54,13 @@ class Answered(NamedTuple):
     granted: tuple[str, ...] | None = None
 
 
+class Renewed(NamedTuple):
+    """A refresh token that came in the place of the one that was sent; `value`: all of a secret with it."""
+
+    token: SecretValue
+    value: SecretValue
+
+
 class Unfit(Exception):
     """The answer has no token in the one form. Says nothing of it."""
 
@@ -69,11 +77,13 @@ def ask(credential: Credential, value: SecretValue, now: float) -> Asked:
     if credential.kind == GCP_SERVICE_ACCOUNT:
         return _form(target, {"grant_type": _JWT, "assertion": _account(credential, parts, int(now))})
     form = {"grant_type": "client_credentials"}
+    if credential.kind == OAUTH2_REFRESH:
+        form = {"grant_type": "refresh_token", "refresh_token": parts["refresh_token"]}
     form |= {name: str(said[name]) for name in ("scope", "audience") if name in said}
     if credential.kind == AZURE_CLIENT:
         form |= {name: parts[name] for name in ("client_id", "client_secret")}
         return _form(f"/{parts['tenant_id']}/oauth2/v2.0/token", form)
-    if said.get("client_auth") == "post":
+    if said.get("client_auth") == "post" or "client_secret" not in parts:  # RFC 6749 3.2.1: who has none says its id
         return _form(target, form | parts)
     # RFC 6749 2.3.1: both are encoded as in a form, first
     pair = f"{quote_plus(parts['client_id'])}:{quote_plus(parts['client_secret'])}"
@@ -123,6 +133,34 @@ def _encoded(part: Mapping[str, object]) -> str:
 def refuses(credential: Credential, status: int) -> bool:
     """Whether an endpoint says with this status that it does not take the credential."""
     return status in (_APPS_REFUSES if credential.kind == GITHUB_APP else _REFUSES)
+
+
+def renewed(credential: Credential, value: SecretValue, body: bytes) -> Renewed | None:
+    """Return the new refresh token that a successful answer holds (RFC 6749 6), whatever else it says; None: none.
+
+    Raises `Unfit` for an answer that may hold one which cannot be told, or kept.
+    """
+    parts = parts_of(credential.kind, value.reveal())
+    try:
+        found = json.loads(body.decode(), object_pairs_hook=_once)
+        token = found.get("refresh_token")
+    except (ValueError, AttributeError, RecursionError):
+        raise Unfit from None
+    if token is None or token == "" or token == parts["refresh_token"]:
+        return None
+    if not isinstance(token, str) or FORMS[credential.kind].members["refresh_token"][0].fullmatch(token) is None:
+        raise Unfit
+    whole = json.dumps({**parts, "refresh_token": token}).encode()
+    return Renewed(SecretValue(token.encode()), SecretValue(whole))
+
+
+def grant_ended(status: int, body: bytes) -> bool:
+    """Whether an endpoint says that the refresh token is no good any more (RFC 6749 5.2)."""
+    try:
+        found = json.loads(body.decode(), object_pairs_hook=_once)
+    except (ValueError, RecursionError):
+        return False
+    return status in _REFUSES and isinstance(found, dict) and found.get("error") == "invalid_grant"
 
 
 def read(credential: Credential, status: int, body: bytes, now: float) -> Answered:

@@ -66,7 +66,7 @@ _ALL: Final = (
     Metric("upstream_dials", COUNTER, "Connections to upstreams that were made."),
     Metric("tokens_kept", GAUGE, "Tokens in use that secrets were traded for: docs/credentials-oauth2.md."),
     Metric(
-        "token_calls", COUNTER, "How making a token ended: made, refused, blocked, unavailable.",
+        "token_calls", COUNTER, "How making a token ended: made, refused, blocked, unavailable, needs_login.",
         ("result",),
     ),
     Metric("searches_built", COUNTER, "Searches for values in answers that were built."),

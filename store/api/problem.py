@@ -56,6 +56,7 @@ CODES: Mapping[str, tuple[int, str]] = {
     "immutable": (409, "The dataset's secrets change by a new upload (PUT) only."),
     "disabled": (409, "The dataset is disabled; enable it first."),
     "version_destroyed": (409, "The version's value is gone for ever."),
+    "version_spent": (409, "The version's refresh token is used up."),
     "damaged": (409, "What is kept of it does not verify; revoke it."),
     "last_owner": (409, "It is the last owner key; rotate it instead."),
     "in_use": (409, "Something names it still; take it off there first."),

@@ -51,6 +51,7 @@ ONE_OF: JsonDict = {
         _with("hmac", "template", needed="template"),
         _with("hmac", *_SIGNS, needed="payload signature_in"),
         _with("oauth2_client", "token_url", "scope", "audience", "client_auth", needed="token_url"),
+        _with("oauth2_refresh", "token_url", "scope", "client_auth", "reuse", needed="token_url"),
         _with("azure_client", "scope", "cloud", needed="scope"),
         _with("github_app", "installation_id", "repositories", "permissions", "api_url", needed="installation_id"),
         _with("gcp_service_account", "scope", needed="scope"),
@@ -73,7 +74,15 @@ Noted = Annotated[
 ]
 _DONE = "What is done with the value: written as it is, signed with, shown by connections, or traded for a token."
 KindName = Literal[
-    "static", "aws", "hmac", "client_certificate", "oauth2_client", "azure_client", "github_app", "gcp_service_account"
+    "static",
+    "aws",
+    "hmac",
+    "client_certificate",
+    "oauth2_client",
+    "oauth2_refresh",
+    "azure_client",
+    "github_app",
+    "gcp_service_account",
 ]
 Words = Annotated[list[Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]{0,63}$")]], Field(min_length=1, max_length=64)]
 Url = Annotated[str, shape(r"^https://[a-z][a-z0-9]{0,20}(\.[a-z]{2,20}){1,4}(:[1-9][0-9]{0,3})?(/[!\"$-~]{0,1024})?$")]

@@ -36,6 +36,8 @@ _DEEDS: Final = {
     "audit:acknowledge": "accepted a gap",
     "init": "set up",
     "store:init": "set up the store",
+    "store:rotate": "kept a new refresh token",
+    "store:needs_login": "found that a login is needed",
 }
 _OUTCOMES: Final = {"ok": "done", "denied": "refused", "forbidden": "not allowed", "not_found": "not found"}
 

@@ -12,6 +12,7 @@ import zlib
 from dataclasses import dataclass
 
 from store.model import SecretValue
+from store.trust.signing import frame
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _ID, _SECRET, _CRC = 12, 32, 6
@@ -63,3 +64,12 @@ def token_id(token: str, prefix: str) -> str | None:
 def keyed_hash(token: str, key: bytes) -> str:
     """HMAC-SHA256 in hex: without the key file, a stolen database verifies nothing."""
     return hmac.new(key, token.encode(), hashlib.sha256).hexdigest()
+
+
+def vouch(key: bytes, purpose: bytes, message: bytes) -> str:
+    """Return what proves that a plane of the store says this: HMAC-SHA256 in hex, under a key of its purpose.
+
+    `key` is the one of session tokens, which the planes have and nobody else.
+    """
+    own = hmac.new(key, frame(purpose, b"vouch"), hashlib.sha256).digest()
+    return hmac.new(own, message, hashlib.sha256).hexdigest()

@@ -8,6 +8,7 @@ from sqlalchemy import Select, select
 from store.database import rows
 from store.database.schema import api_keys, entries, sessions, spendings
 from store.errors import Tampered
+from store.ledger import leases
 from store.ledger.commit import Ledger, Transaction
 from store.ledger.lists import Lists
 from store.ledger.spendings import forget_over
@@ -28,7 +29,8 @@ def tend(ledger: Ledger) -> int:
         expired = connection.execute(_expired(now)).scalars().all()
         deleted = connection.execute(_deleted(now)).mappings().all()
         over = connection.execute(_over(now)).first() is not None
-    if not expired and not deleted and not over:
+        ended = leases.ended(connection, now)
+    if not expired and not deleted and not over and not ended:
         return 0
     with ledger.change() as transaction:
         forget_over(transaction.connection, transaction.now)
@@ -37,7 +39,8 @@ def tend(ledger: Ledger) -> int:
             _forget(transaction, lists, session)
         for entry in deleted:
             _erase(transaction, entry)
-    return len(expired) + len(deleted)
+        leases.end(transaction, ended)
+    return len(expired) + len(deleted) + len(ended)
 
 
 def _forget(transaction: Transaction, lists: Lists, session: str) -> None:

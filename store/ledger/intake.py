@@ -22,7 +22,7 @@ from store.database import rows
 from store.database.cells import MOST
 from store.database.schema import entries, sessions, spooled, spools
 from store.errors import Tampered
-from store.ledger import spendings
+from store.ledger import leases, spendings
 from store.ledger.commit import Ledger, Transaction
 from store.log.audit import Event
 from store.log.lines import Line, parse_line
@@ -82,10 +82,11 @@ class Intake:
         found = ((each, self._place(transaction, each)) for each in sorted({line.session for line in lines}))
         places = {session: place for session, place in found if place is not None}
         for line in lines:
-            if line.spent is None:
+            if line.is_use:
                 transaction.log(_event(line, places[line.session].scope if line.session in places else _told(line)))
         drawn = ((line, line.spent) for line in lines if line.spent is not None and line.session in places)
         spendings.take(transaction, [(places[line.session].scope, spent) for line, spent in drawn])
+        leases.take(transaction, [line.told for line in lines if line.told is not None])
         _count(transaction.connection, lines, places)
         _end(transaction, {line.session for line in lines if line.event == "end" and is_plain(line.session)})
         return lines
@@ -106,7 +107,7 @@ class Intake:
         return known[1]
 
     def _counted(self, lines: list[Line]) -> int:
-        self.taken.update(line.event for line in lines if line.spent is None)
+        self.taken.update(line.event for line in lines if line.is_use)
         return len(lines)
 
     def waits(self) -> bool:

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from store.budgets import Spent
+from store.leases import Told
 from store.model import Scope
 
-EVENTS = {"inject", "carry", "refuse", "tunnel", "unasked", "end", "token", "budget", "spent"}
+EVENTS = {"inject", "carry", "refuse", "tunnel", "unasked", "end", "token", "budget", "spent", "lease"}
 _BIG = 2**53
 """Above every sequence and time; a number that a column cannot hold would stop its spool for ever."""
 _KEPT = ("destination", "location", "method", "path", "code")
@@ -28,6 +29,13 @@ class Line:
     detail: Mapping[str, object] = field(default_factory=dict)
     spent: Spent | None = None
     """No use, but what was drawn from a budget so far."""
+    told: Told | None = None
+    """No use, but what is said about a lease."""
+
+    @property
+    def is_use(self) -> bool:
+        """Whether it is for the log."""
+        return self.spent is None and self.told is None
 
 
 def parse_line(raw: bytes | str, spool: str) -> Line | None:
@@ -47,6 +55,7 @@ def parse_line(raw: bytes | str, spool: str) -> Line | None:
             _text(members["request_id"]),
             {name: _text(members[name], 1024) for name in _KEPT if members.get(name)},
             Spent.parse(members["spent"]) if members["event"] == "spent" else None,
+            Told.parse(members["lease"]) if members["event"] == "lease" else None,
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return None

@@ -2,7 +2,7 @@
 
 A backup brings rights back that were taken for a reason. Sessions end, all of them. Keys, members and consumers stand
 as they stood last, and are gone where they were gone; so are datasets, secrets and destroyed versions; what was
-disabled or narrowed stays so. Of the replaced store only what verifies counts.
+disabled or narrowed stays so, and a refresh token that is used up. Of the replaced store only what verifies counts.
 """
 
 import json
@@ -101,4 +101,16 @@ def _narrowed(state: EntryState, was: EntryState, *, whole: bool) -> EntryState:
         elif later is not None and later.sha256 == version.sha256 and later.rules != version.rules:
             narrowed = replace(version, rules=later.rules)
             state = replace(state, versions=tuple(narrowed if v is version else v for v in state.versions))
+    state = _spent(state, was)
     return replace(state, state="disabled") if was.state == "disabled" else state
+
+
+def _spent(state: EntryState, was: EntryState) -> EntryState:
+    """Return an entry whose refresh tokens are used up that were, or of which that is not known any more."""
+    used = [
+        replace(each, spent=True)
+        for each in state.versions
+        if each.credential.refreshed and ((later := was.version(each.number)) is None or later.spent)
+    ]
+    kept = {each.number: each for each in (*state.versions, *used)}
+    return replace(state, versions=tuple(kept[number] for number in sorted(kept)))

@@ -14,6 +14,7 @@ from store.keys.tokens import SESSION, keyed_hash, token_id
 from store.keys.wrapping import Unlock
 from store.lineage import is_in
 from store.model import Caller, Scope
+from store.reader.leases import Leases
 from store.reader.session import Session, parse_session
 from store.reader.source import Away, Look, Moved, Source
 from store.reader.standing import Standings
@@ -58,6 +59,7 @@ class Reader:
         self._standings = Standings()
         self._indexes: Bounded[Scope, Seen[Index]] = Bounded(2_000)
         self._views: Bounded[str, View] = Bounded(50_000)
+        self.leases = Leases(self._public, self._session_key, self._look, self._index)
         self.alarms = 0
         """How often something in the store did not verify, or the store was not to be had."""
 

@@ -35,7 +35,7 @@ type Fields = Mapping[str, Any]
 class VersionState:
     """One version that is kept. `sealed` is what its envelope is bound to, `rules` what narrowing left of it.
 
-    `name`: the name that it is bound to, where the entry was renamed since.
+    `name`: the name that it is bound to, where the entry was renamed since. `spent`: a refresh token that is used up.
     """
 
     number: int
@@ -46,6 +46,7 @@ class VersionState:
     retired_at: int | None = None
     name: str = ""
     credential: Credential = WRITTEN
+    spent: bool = False
 
     def fields(self) -> dict[str, object]:
         """Return it as it stands in lines and records."""
@@ -58,6 +59,7 @@ class VersionState:
         }
         made |= {"name": self.name} if self.name else {}
         made |= self.credential.fields()
+        made |= {"spent": True} if self.spent else {}
         return made if self.rules == self.sealed else {**made, "narrowed": self.rules}
 
     @classmethod
@@ -67,7 +69,7 @@ class VersionState:
         now_hosts, now_locations = fields.get("narrowed", fields["sealed"])
         sealed, rules = (hosts, locations), (now_hosts, now_locations)
         stated = fields["number"], fields["sha256"], fields["kid"], sealed, rules, fields["retired_at"]
-        return cls(*stated, fields.get("name", ""), Credential.of(fields))
+        return cls(*stated, fields.get("name", ""), Credential.of(fields), fields.get("spent", False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,12 @@ class EntryState:
     versions: tuple[VersionState, ...] = ()
     keep: int = KEEP_VERSIONS
     revision: int = 0
+
+    @property
+    def needs_login(self) -> bool:
+        """Whether nothing can be traded for the active version any more, until another is stored."""
+        active = self.version(self.active)
+        return active is not None and active.spent
 
     @property
     def key(self) -> tuple[str, str, str]:

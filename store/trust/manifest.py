@@ -56,6 +56,8 @@ class Version:
     name: str = ""
     """The name that it was sealed for, where its entry was renamed since."""
     credential: Credential = WRITTEN
+    spent: bool = False
+    """Whether it is a refresh token that is used up (`store.ledger.leases`): nothing can be traded for it."""
 
     @property
     def widened(self) -> bool:
@@ -82,6 +84,8 @@ class Entry:
     versions: tuple[Version, ...]
     use: frozenset[str] | None = None
     """The groups that may use it; None: no groups were named."""
+    last: int = 0
+    """The number of its newest version, whichever is active."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +149,7 @@ def _parse_entry(line: Mapping[str, object], scope: Scope) -> Entry:
         current[0] if current else None,
         versions,
         _groups(line),
+        int(str(line["last"])),
     )
 
 
@@ -198,4 +203,5 @@ def _parse_version(entry: str, line: dict[str, object]) -> Version:
         None if retired is None else int(str(retired)) / 1000,
         str(line.get("name", "")),
         Credential.of(line),
+        line.get("spent") is True,
     )

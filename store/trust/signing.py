@@ -19,6 +19,7 @@ CHECKPOINT = b"egret/checkpoint/v1"
 ANSWER = b"egret/answer/v1"
 SPOOL = b"egret/spool/v1"
 SPENT = b"egret/spent/v1"
+LEASE = b"egret/lease/v1"
 
 
 def canonical(value: object) -> bytes:

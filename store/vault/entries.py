@@ -161,6 +161,8 @@ class Entries(Verbs):
             version, state, now = need_version(edit.state, number), edit.state, edit.transaction.now
             if number == state.active:
                 return edit.shown(state)
+            if version.spent:  # whoever sends it again ends what came of that login
+                raise Conflict("Its refresh token is used up: log in, and store the new one.", code="version_spent")
             again = replace(version, retired_at=None)
             state = state.retired(now).changed(again, active=number).pruned(now)
             return edit.done(state, {"rotated_at": now})

@@ -18,6 +18,9 @@ from store.trust.entry import EntryState
 from store.trust.signing import digest
 from store.vault.sharing import Ward, unpacked
 
+NEEDS_LOGIN = Warned(
+    "needs_login", "Its refresh token is used up or refused: log in at the provider, and store the new one."
+)
 DAMAGED = Warned("damaged", "What is stored is not what was signed; see the store's log and `egret store repair`.")
 
 
@@ -91,6 +94,7 @@ def entry_of(connection: Connection, state: EntryState, row: Mapping[Any, Any]) 
     """Return what is told of an entry: what decides from its state, the rest from its row."""
     active, value = state.version(state.active), None
     warnings = (*(Warned(*pair) for pair in listed(row["warnings"]) if _is_pair(pair)), *near_miss(row["provider"]))
+    warnings = (*warnings, NEEDS_LOGIN) if state.needs_login else warnings
     if state.kind == Kind.VARIABLE and active is not None:
         stored = rows.read_version(connection, state.id, active.number)
         whole = stored is not None and digest(stored[0]) == active.sha256

@@ -16,6 +16,7 @@ BOTH = {
     "test_audit",
     "test_gate",
     "test_intake",
+    "test_leases",
     "test_log_watch",
     "test_log_found",
     "test_rename",

@@ -72,7 +72,7 @@ REVEALS = {
     "store/keys/sealing.py": 1,  # seal
     "store/vault/upload.py": 5,  # check its bytes, its parts and what stands beside it, before sealing
     "store/credential.py": 1,  # the parts of a key that signs, each searched for
-    "proxy/core/trading.py": 1,  # what a token endpoint is sent
+    "proxy/core/trading.py": 2,  # what a token endpoint is sent, and the one that follows it is made of it
     "egret/sealed.py": 1,  # the same check, where the client seals
     "store/vault/versions.py": 1,  # a variable, stored in clear
     "store/reader/values.py": 1,  # the canary

@@ -86,8 +86,17 @@ def test_what_is_no_client_is_refused_in_words(value, code):
     assert faults(check_parts, "oauth2_client", value, "/value") == {("/value", code)}
 
 
+LOGIN = {"client_id": "c", "client_secret": "s" * 8, "refresh_token": "r" * 8}
+
+
 def changed(kind, **parts) -> bytes:
-    return json.dumps({name: part for name, part in {**VALUES[kind], **parts}.items() if part is not None}).encode()
+    return json.dumps(
+        {
+            name: part
+            for name, part in {**(LOGIN if kind == "oauth2_refresh" else VALUES[kind]), **parts}.items()
+            if part is not None
+        }
+    ).encode()
 
 
 SMALL = generate_private_key(65537, 1024).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
@@ -97,6 +106,9 @@ SMALL = generate_private_key(65537, 1024).private_bytes(Encoding.PEM, PrivateFor
     ("kind", "parts", "code"),
     [
         ("azure_client", {"tenant_id": "a/b"}, "tenant_id_invalid"),
+        ("oauth2_refresh", {"refresh_token": "short"}, "refresh_token_invalid"),
+        ("oauth2_refresh", {"refresh_token": "x" * 8193}, "refresh_token_invalid"),
+        ("oauth2_refresh", {"client_secret": 7}, "value_not_oauth2_refresh"),
         ("azure_client", {"tenant_id": None}, "value_not_azure_client"),
         ("github_app", {"app_id": 7}, "value_not_github_app"),
         ("github_app", {"private_key": PEM[:-200]}, "private_key_invalid"),
@@ -168,6 +180,9 @@ def test_what_is_no_token_url(url):
         ("oauth2_client", {"token_url": URL, "audience": ["x"]}, ("/parameters/audience", "parameter_invalid")),
         ("oauth2_client", {"token_url": URL, "client_auth": "jwt"}, ("/parameters/client_auth", "parameter_invalid")),
         ("azure_client", {}, ("/parameters", "parameter_required")),
+        ("oauth2_refresh", {}, ("/parameters", "parameter_required")),
+        ("oauth2_refresh", {"token_url": URL, "reuse": "yes"}, ("/parameters/reuse", "parameter_invalid")),
+        ("oauth2_refresh", {"token_url": URL, "audience": "x"}, ("/parameters", "parameter_unknown")),
         ("azure_client", {"scope": "a", "cloud": "mine"}, ("/parameters/cloud", "parameter_invalid")),
         ("github_app", {"installation_id": "4x"}, ("/parameters/installation_id", "parameter_invalid")),
         (

@@ -95,7 +95,7 @@ class Server:
         if self._listener is not None:
             self._listener.close()
             await asyncio.sleep(0)  # who was accepted last has yet to begin
-        self._drained = asyncio.Event()
+        self._drained, ends = asyncio.Event(), self._loop.time() + seconds
         for connection in list(self.connections):
             connection.drain(GRACE)
         if self.connections:
@@ -107,6 +107,7 @@ class Server:
             connection.close()
         if self._sweeper is not None:
             self._sweeper.cancel()
+        await self.border.settled(max(0.0, ends - self._loop.time()))
         self.border.close()
 
     def _accept(self) -> asyncio.BaseProtocol:

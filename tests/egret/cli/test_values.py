@@ -234,6 +234,25 @@ def test_a_client_certificate_comes_in_parts(env, server, tmp_path, how):
     assert json.loads(sent(server)) == parts
 
 
+LOGIN = {"client_id": "client-7", "refresh_token": "r3Vq9xPw2LmN8rT5yB1/" * 2}
+
+
+@pytest.mark.parametrize("how", ["stdin", "variables", "prompt"])
+def test_a_refresh_token_comes_in_parts(env, server, how):
+    """With a secret of the client's or without one; the token is asked for unseen."""
+    args = ["KEY", "--kind", "oauth2_refresh", "--parameter", "token_url=https://auth.example.com/token"]
+    if how == "prompt":
+        answers = [("Client id of KEY:", "client-7"), ("Client secret (none: enter):", ""), ("Refresh token:", LOGIN["refresh_token"])]  # fmt: skip
+        code, shown = run_on_terminal([EGRET, "secret", "put", *args], answers, env)
+        assert code == 0 and LOGIN["refresh_token"] not in shown, shown
+    else:
+        env |= {f"AUTH_{name.upper()}": part for name, part in LOGIN.items()}
+        more = ["--from-env", "AUTH_CLIENT_ID"] if how == "variables" else []
+        done = put(env, *args, *more, stdin=json.dumps(LOGIN).encode())
+        assert done.returncode == 0, done.stderr
+    assert json.loads(sent(server)) == LOGIN
+
+
 def test_other_credentials_come_in_parts(env, server, tmp_path):
     """By the names that their tools have for them; a key from its file."""
     azure = {"tenant_id": "contoso.example", "client_id": "0-1", "client_secret": CLIENT["client_secret"]}

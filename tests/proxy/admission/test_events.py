@@ -147,3 +147,36 @@ def test_line_is_json(tmp_path, text):
         for name in ("session", "organisation", "project", "dataset", "path", "code", "request_id"):
             assert got[name] == text
         assert got["destination"] == str(where)
+
+
+def test_a_spool_is_locked_before_anybody_sees_it(tmp_path, monkeypatch):
+    """Its taker deletes one that is empty and whose lock is free: what is written to it then would be lost."""
+    seen, lock = [], fcntl.flock
+
+    def locking(*args):
+        seen.append([*tmp_path.glob("*.jsonl")])
+        lock(*args)
+
+    monkeypatch.setattr(fcntl, "flock", locking)
+    spool = Spool(tmp_path)
+    spool.write(Event("inject"))
+    assert seen == [[]] and len([*tmp_path.iterdir()]) == 1 == len([*tmp_path.glob("*.jsonl")])
+    spool.close()
+
+
+def test_a_line_that_must_not_be_lost_is_synced(tmp_path, monkeypatch):
+    """The file and its name, before `write` returns; it is written where others are held back."""
+    synced, sync = [], os.fsync
+
+    def syncing(handle):
+        synced.append(os.readlink(f"/proc/self/fd/{handle}"))
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", syncing)
+    spool = Spool(tmp_path)
+    spool.write(Event("inject"))
+    assert synced == []
+    spool.held = lambda: True
+    spool.write(Event("inject"), synced=True)
+    assert synced == [str(next(tmp_path.glob("*.jsonl"))), str(tmp_path)]
+    spool.close()
