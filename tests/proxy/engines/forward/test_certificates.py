@@ -239,7 +239,7 @@ def test_a_certificate_of_the_real_store(engine, tmp_path):
         "pool.Pool._shows",
         "pool.Pool._shown",
         "exchange.Presented",
-        "exchange.Exchange._kept_by",
+        "exchange.Exchange._showing",
         "tls.sealed",
     ],
 )

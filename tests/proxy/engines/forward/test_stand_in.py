@@ -55,6 +55,9 @@ def made(engine, tmp_path_factory):
             forward.reader.put(name, json.dumps(VALUES[kind]).encode(), *hosts, credential=credential)
         credential = parse_credential("oauth2_client", issuer.parameters)
         forward.reader.put("OA", OA_VALUE, *hosts, credential=credential)
+        credential = parse_credential("oauth2_refresh", {"token_url": issuer.token_url})
+        value = json.dumps({"client_id": "c", "refresh_token": "r" * 40}).encode()
+        forward.reader.put("RT", value, *hosts, credential=credential)
         forward.reader.put("PLAIN", b"plain-value-1234567", *hosts)
         forward.token = forward.reader.open()
         forward.kinds = {name: each.kind for name, each in forward.reader.view(forward.reader.sessions[forward.token]).credentials.items()}  # fmt: skip
@@ -153,6 +156,8 @@ def test_what_is_answered(made):
     for each in pair:
         basic = f"Authorization: Basic {base64.b64encode(each.encode()).decode()}"
         assert post(made, made.issuer.token_url, {"grant_type": "client_credentials"}, basic) == (200, bearer("OA"))
+    form = {"grant_type": "refresh_token", "refresh_token": "#{SECRETS.RT}", "client_id": "c"}
+    assert post(made, made.issuer.token_url, form) == (200, bearer("RT"))
     for shown in (f"bearer {jwt('#{SECRETS.GH}')}", "token #{SECRETS.GH}"):
         status, told = post(made, APP, b"{}", f"Authorization: {shown}")
         assert (status, told["token"], told["permissions"]) == (201, "#{SECRETS.GH}", {})
