@@ -55,7 +55,7 @@ def stayed(person):
 
 def test_the_first_run(person, shared, request):
     """A form, the line to paste, and the first request seen arriving without a hand on the page."""
-    name = f"first {abs(hash(request.node.name))}"
+    name = f"first {request.node.callspec.id}"
     person.go("/dashboard/")
     person.press("First run")
     person.fill("Name", name, "Dataset")
