@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from store.access import Principal
+from store.dashboard import live
 from store.dashboard.once import Once
 
 IDLE = 30 * 60.0
@@ -67,9 +68,9 @@ class Logins:
         )
 
     def find(self, request: web.Request) -> Login | None:
-        """Return the login of a request, which is used by that."""
+        """Return the login of a request, which is used by that, unless our script asks for somebody who looks on."""
         _, login = self._of(request)
-        if login is not None:
+        if login is not None and not live.asks(request):
             login.seen = time.monotonic()
         return login
 
@@ -80,9 +81,9 @@ class Logins:
             login.once.keep(token, slot, text)
 
     def take(self, request: web.Request, slot: str) -> str:
-        """Return what waits for this login, once; "" when there is nothing."""
+        """Return what waits for this login, once; "" where there is nothing, and for our script, which shows none."""
         token, login = self._of(request)
-        return "" if login is None else login.once.take(token, slot)
+        return "" if login is None or live.asks(request) else login.once.take(token, slot)
 
     def _of(self, request: web.Request) -> tuple[str, Login | None]:
         token = request.cookies.get(self._name, "")

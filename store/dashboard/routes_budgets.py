@@ -1,6 +1,7 @@
 """Budgets of a dataset, on a tab of their own."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
@@ -10,13 +11,23 @@ from store.dashboard.forms import trouble
 from store.dashboard.routes_scopes import Trouble, show_tab
 from store.dashboard.visit import Visit, link_to
 from store.errors import Conflict, Invalid, Problem
-from store.records import Budgeted, BudgetInfo
+from store.records import Budgeted, BudgetInfo, SessionInfo
 
 
 async def budgets_tab(visit: Visit, trouble: Trouble | None = None) -> web.Response:
     """Show budgets, what was drawn from each, and the form that sets one."""
     found = await _found(visit)
     return await show_tab(visit, "budgets", trouble or Trouble(), budgets=found.items, units=UNITS)
+
+
+async def of_session(visit: Visit, session: SessionInfo) -> Sequence[BudgetInfo]:
+    """Return a session's budgets, its consumer's and the dataset's, each with what counts for it."""
+    if not visit.principal.holds("datasets:read", visit.scope):
+        return ()
+    name = {"session": session.id, "consumer": session.consumer, "dataset": ""}
+    drawn = [each for each in (await _found(visit)).items if name.get(each.of) is not None]
+    mine = [each for each in drawn if each.name in ("", name[each.of])]
+    return [replace(each, used={"": each.used.get(name[each.of] or "", 0)}) for each in mine]
 
 
 async def set_budget(visit: Visit) -> web.Response:

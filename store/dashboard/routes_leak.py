@@ -108,7 +108,8 @@ async def end_sessions(visit: Visit) -> web.Response:
     """End all sessions of a dataset."""
     scope = visit.scope
     count = await visit.write(visit.state.vault.sessions.revoke_all, scope.project, scope.dataset)
-    return visit.done(f"{link_to(scope)}sessions/", f"{count} sessions are ended: within a second nobody serves them.")
+    told = "1 session is" if count == 1 else f"{count} sessions are"
+    return visit.done(f"{link_to(scope)}sessions/", f"{told} ended: within a second nobody serves them.")
 
 
 async def key_leak(visit: Visit) -> web.Response:

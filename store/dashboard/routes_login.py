@@ -7,10 +7,11 @@ from aiohttp import web
 
 from store.api.problem import Fault
 from store.api.state import State
+from store.dashboard import assets
 from store.dashboard.confirming import shown
 from store.dashboard.guard import read_form, same_origin
 from store.dashboard.logins import Logins
-from store.dashboard.view import asset, page, see_other
+from store.dashboard.view import page, see_other
 from store.dashboard.visit import HOME, LOGIN, Visit, failure, link_to
 from store.errors import NotAuthenticated, StoreError
 
@@ -34,19 +35,12 @@ def add(app: web.Application, state: State, logins: Logins, sign_in: str) -> Non
         except (StoreError, Fault) as error:
             return failure(error, request)
 
-    async def sheet(_: web.Request) -> web.Response:
-        return web.Response(body=asset("style.css"), content_type="text/css")
-
-    async def icon(_: web.Request) -> web.Response:
-        return web.Response(body=asset("icon.svg"), content_type="image/svg+xml")
-
     async def home(_: web.Request) -> web.Response:
         return see_other(HOME)
 
     app.router.add_get("/", home)
     app.router.add_get("/dashboard", home)
-    app.router.add_get("/dashboard/style.css", sheet)
-    app.router.add_get("/dashboard/icon.svg", icon)
+    assets.add(app)
     app.router.add_get(LOGIN, form)
     app.router.add_post(LOGIN, login)
 

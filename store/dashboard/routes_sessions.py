@@ -14,6 +14,7 @@ from store.dashboard.forms import trouble
 from store.dashboard.lists import Shown, listed
 from store.dashboard.names import called
 from store.dashboard.routes_audit import latest
+from store.dashboard.routes_budgets import of_session
 from store.dashboard.routes_scopes import EVERY, Trouble, show_tab
 from store.dashboard.view import see_other
 from store.dashboard.visit import Visit, link_to
@@ -87,7 +88,7 @@ async def session_page(visit: Visit) -> web.Response:
     token = visit.logins.take(visit.request, _slot(id_))
     shown = shown_once(token, visit.state.urls) if token else None
     rows, example = await latest(visit, actor=f"session:{id_}"), await _example(visit)
-    known = {"session": info, "called": called(info), "shown": shown}
+    known = {"session": info, "called": called(info), "shown": shown, "budgets": await of_session(visit, info)}
     return await show_tab(visit, "session", _FINE, **known, rows=rows, example=example)
 
 

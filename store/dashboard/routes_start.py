@@ -1,7 +1,7 @@
 """The first run: a dataset, its secret and where it may go in one form, a session, the line to paste, a first request.
 
 What follows the form is the session's own page, with the token that is shown once; the page that waits for the first
-request is another, since it loads itself again every few seconds, which shows no token twice.
+request is another: without script it loads itself again every few seconds, and a token is shown once.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from store.records import NewEntry, ProjectInfo
 from store.vault import NewSession, Upload
 
 AGAIN: Final = 3
-"""Seconds after which the waiting page is loaded again."""
+"""Seconds after which the waiting page asks again."""
 _HOURS: Final = 8 * 3600
 _NEEDED: Final = ("datasets:write", "secrets:write", "sessions:open")
 _FINE = Trouble()
@@ -74,13 +74,10 @@ def _placed(error: Invalid | Conflict) -> Invalid | Conflict:
 
 
 async def watch(visit: Visit) -> web.Response:
-    """Wait for the first request of a session: the page is loaded again until one was made, or the session ended."""
+    """Wait for the first request of a session: the page asks again until one was made, or the session ended."""
     scope, id_ = visit.scope, visit.path["session"]
     info = await visit.read(visit.state.vault.sessions.get, scope.project, scope.dataset, id_)
     rows = await latest(visit, actor=f"session:{id_}")
     seen, still = bool(rows) or info.use_count > 0, bool(visit.request.query.get("still"))
     known = {"session": info, "called": called(info), "rows": rows, "seen": seen, "still": still}
-    shown = await show_tab(visit, "watch", _FINE, **known, again=AGAIN)
-    if not seen and not still:
-        shown.headers["Refresh"] = str(AGAIN)
-    return shown
+    return await show_tab(visit, "watch", _FINE, **known, again=AGAIN)

@@ -1,42 +1,56 @@
-"""Templates to answers: escaped, never stored, never framed, without script."""
+"""Templates to answers: escaped, never stored, never framed; with our own script on some pages, and on no others."""
 
 import datetime as dt
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from typing import Final
 
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from store.dashboard.assets import address
 from store.presets import told
 from store.providers import load_providers
 from store.rules import canonical_rules
 
+_POLICY: Final = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
 HEADERS: Mapping[str, str] = {
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
-        "frame-ancestors 'none'"
-    ),
+    "Content-Security-Policy": _POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",  # with no-referrer browsers send `Origin: null`, and `guard` needs the origin
 }
 
-_LOADER = PackageLoader("store.dashboard", "pages")
-_PAGES = Environment(loader=_LOADER, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+SCRIPTED: Final = frozenset({"audit", "budgets", "keys", "secrets", "session", "sessions", "watch"})
+"""Pages that our script makes live. Of those on which a value or a key is entered there is none."""
+
+_LIVE: Mapping[str, str] = {
+    **HEADERS,
+    # No text becomes markup there, whoever wrote it: script may make no policy by which it would be trusted.
+    "Content-Security-Policy": (
+        f"{_POLICY}; script-src 'self'; connect-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'"
+    ),
+}
+
+_PAGES = Environment(
+    loader=PackageLoader("store.dashboard", "pages"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
 
 
 def page(name: str, *, status: int = 200, **context: object) -> web.Response:
     """Render a template."""
-    text = _PAGES.get_template(f"{name}.html").render(context)
-    return web.Response(status=status, text=text, content_type="text/html", headers=HEADERS)
-
-
-def asset(name: str) -> bytes:
-    """Return the style sheet or the icon."""
-    return _LOADER.get_source(_PAGES, name)[0].encode()
+    scripted = name in SCRIPTED
+    text = _PAGES.get_template(f"{name}.html").render(context, scripted=scripted)
+    return web.Response(status=status, text=text, content_type="text/html", headers=_LIVE if scripted else HEADERS)
 
 
 def see_other(path: str) -> web.Response:
@@ -88,4 +102,6 @@ def _known_providers() -> Sequence[tuple[str, str]]:
     return [(name, told(canonical_rules(each.rules), each.locations)) for name, each in known if each.rules]
 
 
-_PAGES.globals.update(now=time.time, presets=lambda: sorted(load_providers()), known_providers=_known_providers)
+_PAGES.globals.update(
+    asset=address, now=time.time, presets=lambda: sorted(load_providers()), known_providers=_known_providers
+)

@@ -15,6 +15,7 @@ from store.api.outer import KEY_ID, REQUEST_ID
 from store.api.pipeline import admit
 from store.api.problem import Fault
 from store.api.state import State
+from store.dashboard import live
 from store.dashboard.guard import Form, read_form, same_origin
 from store.dashboard.logins import Logins
 from store.dashboard.multipart import uploaded
@@ -112,22 +113,30 @@ def handler(
         principal = None
         try:
             admit(state.addresses.take(request.remote or "-"))
-            if request.method == "POST":
+            if request.method == "POST" or live.asks(request):
                 same_origin(request)
             principal = await _principal(state, logins, request)
             if principal is None:
-                return see_other(LOGIN)
+                return _outside(request)
             paths.check(request.match_info, put=False)
             if upload:
                 permit(principal, upload)
                 async with uploaded(request, state.uploads) as form:
                     return await show(Visit(state, logins, request, principal, form))
             form = await read_form(request) if request.method == "POST" else Form({})
-            return await show(Visit(state, logins, request, principal, form))
+            answer = await show(Visit(state, logins, request, principal, form))
+            return live.shortened(request, answer) if live.asks(request) else answer
         except (StoreError, Fault) as error:
             return failure(error, request, principal)
 
     return handle
+
+
+def _outside(request: web.Request) -> web.Response:
+    """Lead a person to the login; tell our script that it is over, which would take the login for the page."""
+    if live.asks(request):
+        raise NotAuthenticated("You are logged out. What stands here is as it was.")
+    return see_other(LOGIN)
 
 
 async def _principal(state: State, logins: Logins, request: web.Request) -> Principal | None:

@@ -31,8 +31,11 @@ NEEDS = {"chromium": ("chromium",), "firefox": ("firefox",), "webkit": ("webkit"
 
 
 @contextlib.contextmanager
-def engine(name: str, url: str, folder: Path):
-    """Run an engine with a fresh profile on a page, until the block ends."""
+def environment(folder: Path):
+    """Yield what starts programs with a home of their own, until the block ends, and their environment.
+
+    What they say is in `said`.
+    """
     home = folder / "home"
     home.mkdir(parents=True)
     env = {"PATH": os.environ["PATH"], "HOME": str(home), "XDG_RUNTIME_DIR": str(home), "LANG": "C.UTF-8"}
@@ -43,14 +46,27 @@ def engine(name: str, url: str, folder: Path):
                 command, env=env, stdout=said, stderr=said, stdin=subprocess.DEVNULL, start_new_session=True, **options
             )
             stack.callback(_end, process)
+            return process
 
+        yield start, env
+
+
+def profile(folder: Path, **more) -> Path:
+    """Write a profile for Firefox that asks nobody for anything."""
+    (folder / "profile").mkdir()
+    lines = (f"user_pref({json.dumps(key)}, {json.dumps(value)});\n" for key, value in {**FIREFOX, **more}.items())
+    (folder / "profile" / "user.js").write_text("".join(lines))
+    return folder / "profile"
+
+
+@contextlib.contextmanager
+def engine(name: str, url: str, folder: Path):
+    """Run an engine with a fresh profile on a page, until the block ends."""
+    with environment(folder) as (start, env):
         if name == "chromium":
             start(program(name), *CHROMIUM, f"--user-data-dir={folder / 'profile'}", url)
         elif name == "firefox":
-            (folder / "profile").mkdir()
-            lines = (f"user_pref({json.dumps(key)}, {json.dumps(value)});\n" for key, value in FIREFOX.items())
-            (folder / "profile" / "user.js").write_text("".join(lines))
-            start(program(name), "--headless", "--no-remote", "--profile", str(folder / "profile"), url)
+            start(program(name), "--headless", "--no-remote", "--profile", str(profile(folder)), url)
         else:
             reading, writing = os.pipe()
             start("Xvfb", "-displayfd", str(writing), "-nolisten", "tcp", pass_fds=[writing])

@@ -226,7 +226,7 @@ def test_axe_finds_nothing(visits, shared, scheme, width):
     assert "egs_" in page.content()
     look()
     page.click("text=Watch for the first request")
-    page.click("text=Stop that")
+    page.click("#pause")
     look()
     look(f"{dataset}sessions/")
 
@@ -237,9 +237,10 @@ ATTACK = """<!doctype html><title>evil</title><iframe src="{url}/dashboard/"></i
 const done = [];
 const post = (mode, credentials) => fetch("{url}/dashboard/datasets", {{method: "POST", mode, credentials,
   body: new URLSearchParams({{name: "by-evil", project: "default"}})}}).catch(() => 0);
+const live = (headers) => fetch("{url}/dashboard/audit/", {{credentials: "include", headers}}).then(r => r.text()).then(t => done.push(t)).catch(() => 0);
 const api = () => fetch("{url}/keys/", {{credentials: "include"}}).then(r => r.text()).then(t => done.push(t)).catch(() => 0);
 document.getElementById("f").submit();
-Promise.all([post("no-cors", "include"), post("cors", "include"), api()]).then(() => document.title = "done " + done.length);
+Promise.all([post("no-cors", "include"), post("cors", "include"), api(), live({{}}), live({{"Egret-Live": "1"}})]).then(() => document.title = "done " + done.length);
 </script>"""
 
 
