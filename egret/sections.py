@@ -146,6 +146,9 @@ class Proxy:
         0,
         "Metrics by dataset and by secret that a process shows at most; the rest counts as one. 0 shows none.",
     )
+    prices: Path | None = option(
+        FILE, None, "What models cost, in place of the file that Egret brings; null means that one: docs/budgets.md."
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 from egret.listeners import descriptors
 from egret.logs import request_object, request_text
+from egret.prices import read_prices
+from egret.settings import SettingsError
 from egret.unlock import unlock
 from proxy.admission.budget import Budgets
 from proxy.admission.destination import AddressGuard
@@ -18,6 +20,7 @@ from proxy.admission.events import Spool
 from proxy.admission.meters import Meters
 from proxy.admission.request_log import RequestLog
 from proxy.core.limits import Limits, fitted
+from proxy.core.prices import BadPrices, Prices, parse_prices
 from proxy.plane import Plane
 from store.reader import Reader
 
@@ -27,7 +30,8 @@ if TYPE_CHECKING:
 
 
 def plane(options: argparse.Namespace, settings: "Settings", status: socket.socket | None) -> Plane:
-    """Make what a plane is given: listener, limits, reader, guard, spool, budgets, meters."""
+    """Make what a plane is given: listener, limits, reader, guard, spool, budgets, meters, prices."""
+    prices = _prices(settings)
     chosen = {field.name: getattr(settings.limits, field.name) for field in fields(Limits)}
     limits = fitted(Limits(**chosen), descriptors())
     if options.fd is None and limits.connections < settings.limits.connections:  # else the supervisor says it, once
@@ -57,6 +61,7 @@ def plane(options: argparse.Namespace, settings: "Settings", status: socket.sock
         spool=Spool(options.data / "spool"),
         budgets=Budgets(options.data / "state" / "budgets", limits),
         meters=_meters(settings),
+        prices=prices,
         sock=sock,
         urls=urls,
     )
@@ -91,6 +96,16 @@ def shipper(options: argparse.Namespace, settings: "Settings", spool: Spool) -> 
     spool.held = lambda: shipper.late
     shipper.start()
     return shipper
+
+
+def _prices(settings: "Settings") -> Prices:
+    """Return what models cost; raises `SettingsError`."""
+    path = settings.proxy.prices
+    try:
+        return parse_prices(read_prices(path))
+    except BadPrices as error:
+        text = f"proxy.prices: {path or 'prices.yaml'}: {error}; config/prices.yaml shows how it is written"
+        raise SettingsError(text) from None
 
 
 def _meters(settings: "Settings") -> Meters:

@@ -46,7 +46,7 @@ OTHERS = {
         "egret.cli.audit", "store.database", "store.ledger", "store.log", "store.operator", "store.reader", "store.vault",
     ),
     "uvloop": ("proxy.__main__",),
-    "yaml": ("egret.manifest", "egret.settings_file", "store.providers"),
+    "yaml": ("egret.manifest", "egret.prices", "egret.settings_file", "store.providers"),
     "zstandard": ("proxy.core.coding",),
 }  # fmt: skip
 """Which rooms of the layered packages may import which libraries; nobody imports one that is not here."""

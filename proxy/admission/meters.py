@@ -74,7 +74,7 @@ class Meters:
 
     __slots__ = (
         "added", "classes", "events", "injections", "lines", "log", "refusals", "results", "scrubbed", "series",
-        "turned", "upstream", "watchers",
+        "turned", "unpriced", "upstream", "watchers",
     )  # fmt: skip
 
     def __init__(self, series: int = 0, log: RequestLog | None = None) -> None:
@@ -94,6 +94,8 @@ class Meters:
         self.upstream = Histogram(UPSTREAM)
         self.turned = 0
         """Connections that came when there were too many."""
+        self.unpriced = 0
+        """Answers that budgets of cost counted at the price of unknown models."""
         self.series = Series(series) if series else None
         self.watchers: list[Callable[[], Iterable[Watched]]] = []
         """Who is asked, at a scrape, what there is now."""

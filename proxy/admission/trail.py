@@ -202,6 +202,12 @@ class Trail:
         names = [who] if budget.of == "secret" else []
         self.record("budget", names, code=f"{budget.of} {budget.unit}/{budget.per}")
 
+    def unpriced(self, *, first: bool) -> None:
+        """Count an answer of a model that has no price, and write the first of a session down."""
+        self.meters.unpriced += 1
+        if first:
+            self.record("budget", code="unpriced")
+
     @property
     def asked(self) -> Iterable[Grant]:
         """What the request has sent so far."""

@@ -89,7 +89,7 @@ def _counted(meters: Meters) -> Iterator[Sample]:
     single = {
         "turned_away": meters.turned, "carried": meters.events["carry"], "scrub_hits": meters.scrubbed,
         "unasked_hits": meters.events["unasked"], "sessions_ended": meters.events["end"],
-        "passages": meters.events["tunnel"],
+        "passages": meters.events["tunnel"], "unpriced_answers": meters.unpriced,
         "audit_lines": meters.lines, "log_lines_dropped": 0 if meters.log is None else meters.log.dropped,
     }  # fmt: skip
     for name, count in single.items():
