@@ -37,11 +37,13 @@ OTHERS = {
     "jinja2": ("store.api", "store.dashboard"),
     "keyring": ("egret.credentials",),
     "mitmproxy": ("proxy.engines.mitm",),
+    "opentelemetry": ("proxy.otlp",),
     "prometheus_client": ("proxy.status.exposition", "store.api"),
     "publicsuffix2": ("store.hosts",),
     "pydantic": ("store.api",),
     "pydantic_core": ("store.api",),
     "pysqlite3": ("store.database",),
+    "requests": ("proxy.otlp",),
     "sqlalchemy": (
         "egret.cli.audit", "store.database", "store.ledger", "store.log", "store.operator", "store.reader", "store.vault",
     ),

@@ -85,6 +85,7 @@ _ALL: Final = (
     ),
     Metric("spool_held", GAUGE, "1 while requests are refused because lines of the audit cannot be handed on."),
     Metric("log_lines_dropped", COUNTER, "Lines of log.requests that nobody took fast enough."),
+    Metric("otlp_dropped", COUNTER, "Requests, or numbers, of which the collector was not told (otlp.endpoint)."),
     Metric("cpu_seconds", COUNTER, "Processor time."),
     Metric("resident_bytes", GAUGE, "Memory."),
     Metric("descriptors", GAUGE, "Open file descriptors."),
