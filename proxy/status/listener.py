@@ -38,8 +38,7 @@ class Listener:
         self._sock = sock
         numbers, exporter = Numbers(plane, engine), plane.meters.exporter
         self._peers = Peers(plane.data / "state" / "status", numbers.now)
-        every = plane.settings.otlp.every
-        self._reporter = None if exporter is None else Reporter(exporter, numbers.now, every)
+        self._reporter = exporter and Reporter(exporter, numbers.now, plane.settings.otlp.every)
         self._server: asyncio.Server | None = None
         self._connections = 0
         host = "" if sock is None else str(sock.getsockname()[0])
