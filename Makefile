@@ -68,7 +68,7 @@ fuzz: setup-dev ## fuzz grammar, rewriters and scrubber for a bounded time
 docs: setup-dev ## write the pages that are made from the sources
 	$(BIN)/python tools/docs
 
-COMPILE := uv pip compile pyproject.toml --extra server --extra aws --extra oidc --group engine --override requirements/overrides.txt --python-version 3.12 --universal \
+COMPILE := uv pip compile pyproject.toml --extra server --extra aws --extra oidc --extra otlp --group engine --override requirements/overrides.txt --python-version 3.12 --universal \
 	--generate-hashes --no-header --no-annotate -q
 
 lock: ## resolve requirements/*.lock anew (needs uv)

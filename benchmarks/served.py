@@ -45,11 +45,11 @@ def initialise(data: Path) -> str:
 class Served:
     """One `egret serve` in a folder of its own."""
 
-    def __init__(self, folder: Path, ca: Path, *, engine: str = "mitmproxy", workers: int = 1) -> None:
+    def __init__(self, folder: Path, ca: Path, *, engine: str = "mitmproxy", workers: int = 1, more: str = "") -> None:
         folder.mkdir(parents=True)
         self.folder, self.data = folder, folder / "data"
         self.config = folder / "egret.yaml"
-        self.config.write_text(CONFIG.format(workers=workers, engine=engine, ca=ca))
+        self.config.write_text(CONFIG.format(workers=workers, engine=engine, ca=ca) + more)
         self.key = initialise(self.data)
         self.start()
         self.ca = folder / "egret-ca.pem"

@@ -305,15 +305,45 @@ def _webhook(raw: object) -> str:
     return raw
 
 
+def _collector(raw: object) -> str:
+    """Take a URL to which paths are added; in clear only to this machine, since spans name secrets and hosts."""
+    url = _webhook(raw)
+    if "?" in url:
+        raise Rejected
+    return url.rstrip("/")
+
+
+def _syslog(raw: object) -> str:
+    """Take where syslog is; in clear only on this machine, since rows name secrets and hosts."""
+    if not isinstance(raw, str) or not re.fullmatch(r"unix:/[!-~]+|t(?:cp|ls)://[^\s/?#@\\]+", raw, re.ASCII):
+        raise Rejected
+    try:
+        parts = urlsplit(raw)
+        here = parts.hostname in {"127.0.0.1", "::1", "localhost"}
+        if parts.scheme != "unix" and (not parts.hostname or parts.port == 0 or (parts.scheme == "tcp" and not here)):
+            raise Rejected
+    except ValueError:
+        raise Rejected from None
+    return raw
+
+
 def _action(raw: object) -> str:
     if not isinstance(raw, str) or not re.fullmatch(r"[a-z]+(?::[a-z_]+)?", raw):
         raise Rejected
     return raw
 
 
+COLLECTOR: Final = Kind(
+    "null, or an https:// URL without user, query and fragment, http:// to this machine only",
+    lambda raw: None if raw in {None, "null"} else _collector(raw),
+)
 WEBHOOKS: Final = Kind(
     "a list of https:// URLs without user and fragment, http:// to this machine only",
     lambda raw: tuple(dict.fromkeys(map(_webhook, _items(raw)))),
+)
+SYSLOG: Final = Kind(
+    "null, tls://HOST[:PORT], or to this machine tcp://HOST[:PORT] or unix:/dev/log",
+    lambda raw: None if raw in {None, "null"} else _syslog(raw),
 )
 ACTIONS: Final = Kind(
     "a list of actions, or their areas, such as use:refuse or keys", lambda raw: tuple(map(_action, _items(raw)))

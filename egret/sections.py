@@ -8,6 +8,7 @@ from egret.kinds import (
     ACTIONS,
     ADDRESS,
     CLIENT_ID,
+    COLLECTOR,
     FILE,
     FLAG,
     FOLDER,
@@ -21,6 +22,7 @@ from egret.kinds import (
     PUBLIC_URL,
     SCOPES,
     STORE_URL,
+    SYSLOG,
     TEAMS,
     WEBHOOKS,
     WORDS,
@@ -146,6 +148,9 @@ class Proxy:
         0,
         "Metrics by dataset and by secret that a process shows at most; the rest counts as one. 0 shows none.",
     )
+    prices: Path | None = option(
+        FILE, None, "What models cost, in place of the file that Egret brings; null means that one: docs/budgets.md."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +228,14 @@ class Audit:
         ACTIONS, TOLD, "Which rows: actions, or their areas; by default refusals, unasked hits, alarms and keys."
     )
 
+    syslog: str | None = option(
+        SYSLOG, None, "Where rows of the log are told to syslog (RFC 5424); null means nowhere: docs/audit.md."
+    )
+    syslog_actions: tuple[str, ...] = option(ACTIONS, (), "Which rows: actions, or their areas; none means all.")
+    syslog_trust: tuple[Path, ...] = option(
+        PEM_FILES, (), "PEM files with roots that its certificate may use besides the system's."
+    )
+
 
 @dataclass(frozen=True, slots=True)
 class Log:
@@ -233,6 +246,26 @@ class Log:
     requests: bool = option(
         FLAG, False, "One line per request of proxy and gateway, with its request_id, whatever the level."
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Otlp:
+    """Spans, numbers and lines of requests to an OpenTelemetry collector; see docs/observability.md."""
+
+    endpoint: str | None = option(
+        COLLECTOR, None, "The collector (OTLP over HTTP, protobuf), without /v1/traces; null means that none is told."
+    )
+    headers_file: Path | None = option(
+        FILE, None, "A file with fields for it, `Name: value` a line, of mode 0600 or less; null for none."
+    )
+    trust: Path | None = option(
+        FILE, None, "A PEM file with the roots that its certificate is verified by; null means the public ones."
+    )
+    signals: tuple[str, ...] = option(
+        choices("traces", "metrics", "logs"), ("traces", "metrics"), "What it is told; logs are the lines of requests."
+    )
+    every: float = option(seconds(1, 3600), 30.0, "Seconds between two times that it is told the numbers.")
+    service: str = option(CLIENT_ID, "egret", "What the collector calls this installation (service.name).")
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +340,7 @@ class Settings:
     opening: Opening = Opening()
     audit: Audit = Audit()
     log: Log = Log()
+    otlp: Otlp = Otlp()
     limits: Limits = Limits()
     run: Run = Run()
 

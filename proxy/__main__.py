@@ -115,6 +115,8 @@ def _run(options: argparse.Namespace) -> int:
         plane.reader.close()
         plane.guard.close()
         plane.spool.close()
+        if plane.meters.exporter is not None:
+            plane.meters.exporter.close()
         if requests is not None:
             requests.close()
         if shipper is not None:

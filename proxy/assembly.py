@@ -6,18 +6,24 @@ import logging
 import socket
 import sys
 from dataclasses import fields
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from egret.fields_file import read_fields
 from egret.listeners import descriptors
 from egret.logs import request_object, request_text
+from egret.prices import read_prices
+from egret.settings import SettingsError
 from egret.unlock import unlock
 from proxy.admission.budget import Budgets
 from proxy.admission.destination import AddressGuard
 from proxy.admission.events import Spool
+from proxy.admission.exporter import Exporter
 from proxy.admission.meters import Meters
 from proxy.admission.request_log import RequestLog
 from proxy.core.limits import Limits, fitted
+from proxy.core.prices import BadPrices, Prices, parse_prices
 from proxy.plane import Plane
 from store.reader import Reader
 
@@ -27,7 +33,8 @@ if TYPE_CHECKING:
 
 
 def plane(options: argparse.Namespace, settings: "Settings", status: socket.socket | None) -> Plane:
-    """Make what a plane is given: listener, limits, reader, guard, spool, budgets, meters."""
+    """Make what a plane is given: listener, limits, reader, guard, spool, budgets, meters, prices."""
+    prices, meters = _prices(settings), _meters(settings)
     chosen = {field.name: getattr(settings.limits, field.name) for field in fields(Limits)}
     limits = fitted(Limits(**chosen), descriptors())
     if options.fd is None and limits.connections < settings.limits.connections:  # else the supervisor says it, once
@@ -56,7 +63,8 @@ def plane(options: argparse.Namespace, settings: "Settings", status: socket.sock
         guard=guard,
         spool=Spool(options.data / "spool"),
         budgets=Budgets(options.data / "state" / "budgets", limits),
-        meters=_meters(settings),
+        meters=meters,
+        prices=prices,
         sock=sock,
         urls=urls,
     )
@@ -93,10 +101,42 @@ def shipper(options: argparse.Namespace, settings: "Settings", spool: Spool) -> 
     return shipper
 
 
+def _prices(settings: "Settings") -> Prices:
+    """Return what models cost; raises `SettingsError`."""
+    path = settings.proxy.prices
+    try:
+        return parse_prices(read_prices(path))
+    except BadPrices as error:
+        text = f"proxy.prices: {path or 'prices.yaml'}: {error}; config/prices.yaml shows how it is written"
+        raise SettingsError(text) from None
+
+
 def _meters(settings: "Settings") -> Meters:
     render = request_object if settings.log.format == "json" else request_text
     log = RequestLog(render, sys.stderr.fileno()) if settings.log.requests else None
-    return Meters(settings.proxy.status_series, log)
+    return Meters(settings.proxy.status_series, log, _exporter(settings))
+
+
+def _exporter(settings: "Settings") -> Exporter | None:
+    """Return what tells the collector; raises `SettingsError`."""
+    otlp = settings.otlp
+    if otlp.endpoint is None:
+        return None
+    if find_spec("opentelemetry") is None or find_spec("opentelemetry.sdk") is None:
+        raise SettingsError("otlp.endpoint: install what speaks with it: pip install 'egret-proxy[otlp]'")
+    if otlp.trust is not None and not otlp.trust.is_file():
+        raise SettingsError(f"otlp.trust: {otlp.trust}: is no file; it needs certificates in PEM")
+    return Exporter(
+        {
+            "endpoint": otlp.endpoint,
+            "headers": {} if otlp.headers_file is None else read_fields(otlp.headers_file, "otlp.headers_file"),
+            "trust": None if otlp.trust is None else str(otlp.trust.resolve()),
+            "signals": otlp.signals,
+            "service": otlp.service,
+            "format": settings.log.format,
+            "level": settings.log.level,
+        }
+    )
 
 
 def _socket(fd: int | None, host: str, port: int) -> socket.socket:

@@ -14,6 +14,7 @@ from proxy.admission.services import Services
 from proxy.border.border import Border
 from proxy.border.pool import Pool
 from proxy.core.limits import Limits
+from proxy.core.prices import Prices
 from proxy.core.searches import Searches
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Plane:
     spool: Spool
     budgets: Budgets
     meters: Meters
+    prices: Prices
     sock: socket.socket
     urls: dict[str, str]
 
@@ -44,5 +46,6 @@ class Plane:
         services = Services(
             self.reader, self.guard, self.limits, self.spool, self.budgets, egress.strict_bodies,
             frozenset(egress.passthrough), Searches(everything=egress.scrub == "all"), self.meters,
+            self.prices,
         )  # fmt: skip
         return Border(services, Pool(self.guard, self.limits, egress.trust), self.data / "state")

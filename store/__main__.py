@@ -19,6 +19,7 @@ import resource
 import signal
 import socket
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -126,12 +127,13 @@ def _hooks(settings: "Settings") -> "Hooks":
     from store.log.webhooks import BadKey, Hooks, read_key  # noqa: PLC0415
 
     audit = settings.audit
+    syslog = Hooks((), b"", (), audit.syslog or "", audit.syslog_actions, audit.syslog_trust)
     if not audit.webhooks:
-        return Hooks()
+        return syslog
     if audit.webhook_key is None:
         raise SettingsError("audit.webhook_key: name a file with base64 of 32 random bytes: openssl rand -base64 32")
     try:
-        return Hooks(audit.webhooks, read_key(audit.webhook_key), audit.webhook_actions)
+        return replace(syslog, urls=audit.webhooks, key=read_key(audit.webhook_key), actions=audit.webhook_actions)
     except BadKey as error:
         raise SettingsError(str(error)) from None
 

@@ -13,7 +13,10 @@ from typing import Any, Final, NamedTuple
 
 OF: Final = ("dataset", "session", "consumer", "secret")
 """What a budget is of: the dataset as a whole; each session, consumer or secret of it, or the one that is named."""
-UNITS: Final = ("requests", "bytes", "tokens")
+UNITS: Final = ("requests", "bytes", "tokens", "cost")
+"""`cost` is in micro-dollars: whole millionths of a US dollar."""
+READ: Final = ("tokens", "cost")
+"""Units that answers are read for, and that are known when they have passed."""
 PERIODS: Final = ("hour", "day", "month", "ever")
 """Of the calendar, in UTC."""
 MOST: Final = 50
@@ -78,6 +81,15 @@ def period(per: str, now: float) -> tuple[int, int | None]:
     length = {"hour": 3600, "day": 86_400}[per]
     since = int(now) // length * length
     return since, since + length
+
+
+def said(amount: int, unit: str) -> str:
+    """Say an amount to people: requests, bytes and tokens by their number, cost in dollars."""
+    if unit != "cost":
+        return f"{amount:,} {unit}"
+    dollars, rest = divmod(amount, 1_000_000)
+    cents = f"{rest:06}".rstrip("0").ljust(2, "0")
+    return f"${dollars:,}.{cents}"
 
 
 class Spent(NamedTuple):

@@ -38,16 +38,18 @@ OTHERS = {
     "jinja2": ("store.api", "store.dashboard"),
     "keyring": ("egret.credentials",),
     "mitmproxy": ("proxy.engines.mitm",),
+    "opentelemetry": ("proxy.otlp",),
     "prometheus_client": ("proxy.status.exposition", "store.api"),
     "publicsuffix2": ("store.hosts",),
     "pydantic": ("store.api",),
     "pydantic_core": ("store.api",),
     "pysqlite3": ("store.database",),
+    "requests": ("proxy.otlp",),
     "sqlalchemy": (
         "egret.cli.audit", "store.database", "store.ledger", "store.log", "store.operator", "store.reader", "store.vault",
     ),
     "uvloop": ("proxy.__main__",),
-    "yaml": ("egret.manifest", "egret.settings_file", "store.providers"),
+    "yaml": ("egret.manifest", "egret.prices", "egret.settings_file", "store.providers"),
     "zstandard": ("proxy.core.coding",),
 }  # fmt: skip
 """Which rooms of the layered packages may import which libraries; nobody imports one that is not here."""

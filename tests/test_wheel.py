@@ -56,7 +56,7 @@ def test_the_wheel_holds_every_file_of_the_packages(inside):
     ).stdout.split()
     held = set(inside.namelist())
     assert set(tracked) - held == set()
-    assert held >= {"store/providers.yaml", "egret/runtime.lock"}
+    assert held >= {"store/providers.yaml", "egret/prices.yaml", "egret/runtime.lock"}
     strange = {name for name in held if not re.match(r"(proxy|store|egret|egret_proxy-[\d.]+\.dist-info)/", name)}
     assert strange == set()
 

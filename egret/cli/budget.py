@@ -13,19 +13,25 @@ if TYPE_CHECKING:
 
 COLUMNS = ("of", "unit", "per", "used", "soft", "hard", "state", "resets_at")
 OF = ("dataset", "session", "consumer", "secret")
-UNITS = ("requests", "bytes", "tokens")
+UNITS = ("requests", "bytes", "tokens", "cost")
 
 
 @click.group(cls=Group)
 def budget() -> None:
-    """Limit the requests, bytes and tokens of a dataset, its sessions, consumers or secrets."""
+    """Limit the requests, bytes, tokens and cost of a dataset, its sessions, consumers or secrets."""
 
 
 def which(function: Any) -> Any:  # noqa: ANN401
     """Add what says which budget is meant."""
     for option in (
         click.option("--per", type=click.Choice(["hour", "day", "month", "ever"]), required=True, help="In UTC."),
-        click.option("--unit", type=click.Choice(UNITS), default="requests", show_default=True),
+        click.option(
+            "--unit",
+            type=click.Choice(UNITS),
+            default="requests",
+            show_default=True,
+            help="cost: in millionths of a US dollar.",
+        ),
         click.option("--name", help="One secret or consumer; without it each counts for itself."),
     ):
         function = option(function)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from proxy.core.refusal import Refusal, Refused
-from store.budgets import Budget, Spent, period
+from store.budgets import READ, Budget, Spent, period
 from store.model import Caller, Scope
 
 PATIENCE: Final = 1.0
@@ -154,13 +154,18 @@ class Account:
 
     @property
     def meters(self) -> bool:
-        """Whether bytes or tokens are counted."""
+        """Whether anything but requests is counted."""
         return any(each.unit != "requests" for each in self.budgets)
 
     @property
     def reads(self) -> bool:
-        """Whether tokens are."""
-        return any(each.unit == "tokens" for each in self.budgets)
+        """Whether tokens, or what they cost, are."""
+        return any(each.unit in READ for each in self.budgets)
+
+    @property
+    def pays(self) -> bool:
+        """Whether what they cost is."""
+        return any(each.unit == "cost" for each in self.budgets)
 
     def begin(self, names: Iterable[str]) -> None:
         """Count the request, with the secrets of its head."""
@@ -190,10 +195,10 @@ class Account:
         self.passes(amount)
         self.sent += amount
 
-    def owes(self, tokens: int) -> None:
-        """Count tokens, which are known when the answer has passed: more than there was may be drawn."""
-        if tokens:
-            self._draw(self._amount("tokens", min(tokens, LARGEST)), owed=True)
+    def owes(self, tokens: int, cost: int = 0) -> None:
+        """Count tokens and their cost, which are known when the answer has passed: more than there was may be drawn."""
+        drawn = [("tokens", min(tokens, LARGEST)), ("cost", min(cost, LARGEST))]
+        self._draw([each for unit, amount in drawn if amount for each in self._amount(unit, amount)], owed=True)
 
     def _amount(self, unit: str, amount: int) -> list[Draw]:
         wanted = [each for each in self.budgets if each.unit == unit]

@@ -8,6 +8,7 @@ for (`Meters.watched`). No number is kept by a word that a client chose.
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from proxy.admission.exporter import Exporter
 from proxy.admission.request_log import RequestLog
 from proxy.core.refusal import CODES
 from store.model import Location, Scope
@@ -70,15 +71,18 @@ class Series:
 
 
 class Meters:
-    """All numbers of one process. `series`: how many by dataset and secret there may be. `log`: takes a line each."""
+    """All numbers of one process. `series`: how many by dataset and secret there may be.
+
+    `log`, `exporter`: take a line each.
+    """
 
     __slots__ = (
-        "added", "classes", "events", "injections", "lines", "log", "refusals", "results", "scrubbed", "series",
-        "turned", "upstream", "watchers",
+        "added", "classes", "events", "exporter", "injections", "lines", "log", "refusals", "results", "scrubbed",
+        "series", "turned", "unpriced", "upstream", "watchers",
     )  # fmt: skip
 
-    def __init__(self, series: int = 0, log: RequestLog | None = None) -> None:
-        self.log = log
+    def __init__(self, series: int = 0, log: RequestLog | None = None, exporter: Exporter | None = None) -> None:
+        self.log, self.exporter = log, exporter
         self.results = [0] * len(RESULTS)
         self.classes = [0] * 10
         """Answers of upstreams by the first digit of their status."""
@@ -94,6 +98,8 @@ class Meters:
         self.upstream = Histogram(UPSTREAM)
         self.turned = 0
         """Connections that came when there were too many."""
+        self.unpriced = 0
+        """Answers that budgets of cost counted at the price of unknown models."""
         self.series = Series(series) if series else None
         self.watchers: list[Callable[[], Iterable[Watched]]] = []
         """Who is asked, at a scrape, what there is now."""

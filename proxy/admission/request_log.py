@@ -24,16 +24,15 @@ ATOMIC: Final = 4096
 """Bytes that a pipe takes whole (PIPE_BUF): lines of several processes must not run into each other."""
 
 
-class RequestLog:
-    """Writes to the descriptor `sink`."""
+class Waiting:
+    """Lines that wait for the thread `name`, which writes them to the descriptor `sink`."""
 
-    def __init__(self, render: Render, sink: int) -> None:
+    def __init__(self, sink: int, name: str) -> None:
         self.dropped = 0
-        self._render = render
         self._sink = sink
         self._lines: deque[tuple[float, Mapping[str, object]]] = deque()
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="request-log", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
         """Begin to write."""
@@ -59,6 +58,24 @@ class RequestLog:
                 return
 
     def _write(self) -> None:
+        raise NotImplementedError
+
+    def _put(self, portion: bytes) -> None:
+        try:
+            while portion:
+                portion = portion[os.write(self._sink, portion) :]
+        except OSError:  # nobody reads it any more
+            self.dropped += portion.count(b"\n")
+
+
+class RequestLog(Waiting):
+    """Writes them as `render` does."""
+
+    def __init__(self, render: Render, sink: int) -> None:
+        super().__init__(sink, "request-log")
+        self._render = render
+
+    def _write(self) -> None:
         portion = b""
         while self._lines:
             line = self._render(*self._lines.popleft()).encode()
@@ -68,10 +85,3 @@ class RequestLog:
             portion += line
         if portion:
             self._put(portion)
-
-    def _put(self, portion: bytes) -> None:
-        try:
-            while portion:
-                portion = portion[os.write(self._sink, portion) :]
-        except OSError:  # nobody reads it any more
-            self.dropped += portion.count(b"\n")

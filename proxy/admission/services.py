@@ -11,6 +11,7 @@ from proxy.admission.destination import AddressGuard
 from proxy.admission.events import Event, Spool, SpoolError
 from proxy.admission.meters import Meters
 from proxy.core.limits import Limits
+from proxy.core.prices import Prices
 from proxy.core.refusal import Refusal, Refused
 from proxy.core.searches import Searches
 from store.budgets import Budget
@@ -122,6 +123,8 @@ class Services:
     """Hosts whose tunnels are not looked into (`proxy.border.passage`)."""
     searches: Searches = field(default_factory=Searches)
     meters: Meters = field(default_factory=Meters)
+    prices: Prices = field(default_factory=Prices)
+    """What budgets of cost count by."""
     _callers: dict[bytes, Caller] = field(default_factory=dict)
     _said: dict[tuple[str, str], None] = field(default_factory=dict)
 

@@ -19,7 +19,9 @@ from proxy.admission.services import log
 from proxy.admission.session import tells
 from proxy.core.edit import MAX_NAMES
 from proxy.core.inject import Plan
+from proxy.core.message import Fields
 from proxy.core.refusal import Refusal
+from proxy.core.trace import Trace, followed
 from store.budgets import Budget
 from store.model import Caller, Destination, Grant, Kind
 
@@ -78,9 +80,16 @@ class Trail:
     told: float = 0.0
     """When the answer of an upstream began; 0.0 until then."""
     over: bool = False
+    trace: Trace | None = None
+    """What it says that it is part of, where spans are made."""
     account: Account | None = None
     """What it draws from; None: the dataset has no budget."""
     _grants: dict[tuple[Kind, str, int], Grant] = field(default_factory=dict, repr=False)
+
+    def follow(self, fields: Fields) -> None:
+        """Take note of the trace that a request is part of, where spans are made."""
+        if self.meters.exporter is not None:
+            self.trace = followed(fields)
 
     def owned(self, status: int) -> None:
         """Take note that Egret itself gave the answer."""
@@ -102,8 +111,12 @@ class Trail:
             upstream.sum += self.heard
         if meters.series is not None and self.caller is not None:
             meters.series.request(self.caller.scope, self.result)
-        if meters.log is not None:
-            meters.log.add(self._members())
+        if meters.log is not None or meters.exporter is not None:
+            members = self._members()
+            if meters.log is not None:
+                meters.log.add(members)
+            if meters.exporter is not None:
+                meters.exporter.add({**members, "trace": self.trace and tuple(self.trace)})
 
     def _members(self) -> dict[str, object]:
         """Return what the log says: nothing that could be a path, a query or a token, wherever a client wrote it."""
@@ -195,12 +208,19 @@ class Trail:
                 self.account.says(secrets_among(injected.values()))
             self._keep(injected.values())
             self.record("inject", injected, "message")
+            self.injected.update(dict.fromkeys(injected))
         self._carried(carried, "message")
 
     def near(self, budget: Budget, who: str) -> None:
         """Write down that the soft limit of a budget is reached."""
         names = [who] if budget.of == "secret" else []
         self.record("budget", names, code=f"{budget.of} {budget.unit}/{budget.per}")
+
+    def unpriced(self, *, first: bool) -> None:
+        """Count an answer of a model that has no price, and write the first of a session down."""
+        self.meters.unpriced += 1
+        if first:
+            self.record("budget", code="unpriced")
 
     @property
     def asked(self) -> Iterable[Grant]:

@@ -85,7 +85,7 @@ class Exchange:
         self._border = border
         account, self._metered = admitted.trail.account, None
         if account is not None and account.meters:
-            self._metered = client = Metered(client, account, admitted.trail.method, admitted.services.limits)
+            self._metered = client = Metered(client, account, admitted.trail, admitted.services)
         self._client = client
         self._expects = expects
         self._key = Key(admitted.caller.scope, admitted.head.destination, http2 and not admitted.head.websocket)

@@ -9,15 +9,15 @@ from typing import Final
 
 from proxy.admission.accounts import Account
 from proxy.admission.events import SpoolError
-from proxy.admission.services import log
+from proxy.admission.services import Services, log
+from proxy.admission.trail import Trail
 from proxy.border.client import Body, Client, Ends
 from proxy.core.body.kind import kind_of
 from proxy.core.coding import Codec, codings, known
-from proxy.core.limits import Limits
 from proxy.core.message import Fields
 from proxy.core.placeholder import Surface
 from proxy.core.refusal import Refused
-from proxy.core.usage import Usage
+from proxy.core.usage import Tokens, Usage
 from proxy.protocol import wire
 
 BYTES: Final = 4
@@ -61,8 +61,8 @@ class Metered:
 
     inner: Client
     account: Account
-    method: str
-    limits: Limits
+    trail: Trail
+    services: Services
     _usage: Usage | None = None
     """Of an answer that may say what it cost."""
     _codec: Codec | None = None
@@ -70,22 +70,32 @@ class Metered:
     _whole: bool = False
 
     def settle(self) -> None:
-        """Count the tokens of the answer, however it ended; once.
+        """Count the tokens of the answer, and what they cost, however it ended; once.
 
         A stream that does not say, or that the client left before it could, counts a token for each event, as models
-        send them, and one for each four bytes of the rest.
+        send them, and one for each four bytes of the rest; so does what is in a coding that we cannot read.
         """
         usage, self._usage = self._usage, None
         if usage is None:
             return
-        tokens = usage.tokens
-        if not self._whole or (self._stream and not tokens):
+        tokens, split = usage.tokens, usage.split
+        if not self._whole or self._codec is None or (self._stream and not tokens):
             sent, got = self.account.sent, self.account.passed - self.account.sent
-            tokens = max(tokens, sent // BYTES + (usage.events if self._stream else got // BYTES))
+            sent //= BYTES
+            got = usage.events if self._stream and self._codec is not None else got // BYTES
+            tokens, split = max(tokens, sent + got), split.at_least(sent, got)
         try:
-            self.account.owes(tokens)
+            self.account.owes(tokens, self._cost(usage, split) if self.account.pays else 0)
         except (OSError, SpoolError):
             log.error("budgets: tokens of an answer could not be counted")  # no traceback
+
+    def _cost(self, usage: Usage, split: Tokens) -> int:
+        """Return what the answer costs, in micro-dollars; a model without a price is written down once a session."""
+        services, destination = self.services, self.trail.destination
+        cost, known = services.prices.cost("" if destination is None else destination.host, usage.models, split)
+        if not known:
+            self.trail.unpriced(first=services.first("unpriced", self.account.caller))
+        return cost
 
     def _read(self, data: bytes) -> None:
         """Look for what the answer says of itself; what cannot be decoded says nothing."""
@@ -121,13 +131,13 @@ class Metered:
 
     def head(self, status: int, reason: bytes, fields: Fields, *, sized: bool) -> None:
         """See `Sink`."""
-        if self.account.reads and self.method == "POST" and 200 <= status < 300:
+        if self.account.reads and self.trail.method == "POST" and 200 <= status < 300:
             media = b"".join(wire.values(fields, b"content-type")[:1]).split(b";")[0].strip().lower()
             self._stream = media == b"text/event-stream"
             if self._stream or kind_of([media]).surface is Surface.JSON:
                 chain = codings(fields)
                 self._usage = Usage()
-                self._codec = Codec(chain, self.limits) if known(chain) else None
+                self._codec = Codec(chain, self.services.limits) if known(chain) else None
         self.inner.head(status, reason, fields, sized=sized)
 
     def piece(self, data: bytes) -> None:

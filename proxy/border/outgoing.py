@@ -18,6 +18,7 @@ from proxy.border.signing import EMPTY, sign
 from proxy.core import inject
 from proxy.core.message import Fields
 from proxy.core.refusal import Refusal, Refused
+from proxy.core.trace import passed_on
 from proxy.protocol.handshake import Handshake
 from proxy.protocol.wire import CHUNKED, with_length
 from store.templates import Template
@@ -93,6 +94,8 @@ class Outgoing:
         if plan.names and plan.certificate is None:  # or it was said before the connection was made
             admitted.trail.used(plan)
         target, fields = plan.write(head)
+        if admitted.trail.trace is not None:
+            fields = passed_on(fields, admitted.trail.trace)
         if admitted.length != 0 or length != 0:
             fields = with_length(fields, length)
         if plan.signing is not None and self.made is not None:

@@ -74,6 +74,10 @@ _ALL: Final = (
     Metric("view_fresh", GAUGE, "1 while the view of the store may be acted on; at 0 every request is refused."),
     Metric("view_age_seconds", GAUGE, "Since the store last vouched for the view; at limits.max_stale it is too old."),
     Metric("view_alarms", COUNTER, "Times that the store was away, or something in it did not verify."),
+    Metric(
+        "unpriced_answers", COUNTER,
+        "Answers that a budget of cost counted at the price of unknown models: docs/budgets.md.",
+    ),
     Metric("audit_lines", COUNTER, "Lines of the audit that were spooled."),
     Metric(
         "spool_bytes", GAUGE,
@@ -81,6 +85,7 @@ _ALL: Final = (
     ),
     Metric("spool_held", GAUGE, "1 while requests are refused because lines of the audit cannot be handed on."),
     Metric("log_lines_dropped", COUNTER, "Lines of log.requests that nobody took fast enough."),
+    Metric("otlp_dropped", COUNTER, "Requests, or numbers, of which the collector was not told (otlp.endpoint)."),
     Metric("cpu_seconds", COUNTER, "Processor time."),
     Metric("resident_bytes", GAUGE, "Memory."),
     Metric("descriptors", GAUGE, "Open file descriptors."),

@@ -16,6 +16,7 @@ from proxy.admission.services import log
 from proxy.plane import Plane
 from proxy.status.numbers import Numbers
 from proxy.status.peers import Peers
+from proxy.status.reporter import Reporter
 
 PATIENCE: Final = 10.0
 """Seconds for a request and its answer."""
@@ -35,7 +36,9 @@ class Listener:
 
     def __init__(self, plane: Plane, engine: str, sock: socket.socket | None) -> None:
         self._sock = sock
-        self._peers = Peers(plane.data / "state" / "status", Numbers(plane, engine).now)
+        numbers, exporter = Numbers(plane, engine), plane.meters.exporter
+        self._peers = Peers(plane.data / "state" / "status", numbers.now)
+        self._reporter = exporter and Reporter(exporter, numbers.now, plane.settings.otlp.every)
         self._server: asyncio.Server | None = None
         self._connections = 0
         host = "" if sock is None else str(sock.getsockname()[0])
@@ -47,6 +50,8 @@ class Listener:
             await self._peers.start()
         except OSError as error:
             log.warning("proxy.status shows this process alone: state/status cannot be used (%s)", error.strerror)
+        if self._reporter is not None:
+            self._reporter.start()
         if self._sock is not None:
             self._sock.setblocking(False)
             self._server = await asyncio.start_server(self._serve, sock=self._sock, limit=HEAD)
@@ -56,6 +61,8 @@ class Listener:
         if self._server is not None:
             self._server.close()
         self._peers.close()
+        if self._reporter is not None:
+            self._reporter.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._connections += 1

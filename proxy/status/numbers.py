@@ -89,8 +89,9 @@ def _counted(meters: Meters) -> Iterator[Sample]:
     single = {
         "turned_away": meters.turned, "carried": meters.events["carry"], "scrub_hits": meters.scrubbed,
         "unasked_hits": meters.events["unasked"], "sessions_ended": meters.events["end"],
-        "passages": meters.events["tunnel"],
+        "passages": meters.events["tunnel"], "unpriced_answers": meters.unpriced,
         "audit_lines": meters.lines, "log_lines_dropped": 0 if meters.log is None else meters.log.dropped,
+        "otlp_dropped": 0 if meters.exporter is None else meters.exporter.dropped + meters.exporter.lost,
     }  # fmt: skip
     for name, count in single.items():
         yield Sample(name, (), count)

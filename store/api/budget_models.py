@@ -10,12 +10,12 @@ from store.records import Budgeted, BudgetInfo
 
 Limit = Annotated[int, Field(ge=0, le=LARGEST)]
 Of = Literal["dataset", "session", "consumer", "secret"]
-Unit = Literal["requests", "bytes", "tokens"]
+Unit = Literal["requests", "bytes", "tokens", "cost"]
 Period = Literal["hour", "day", "month", "ever"]
 
 
 class _Limits(Model):
-    unit: Unit
+    unit: Unit = Field(description="Of `cost`, limits and counts are micro-dollars: millionths of a US dollar.")
     per: Period = Field(description="Of the calendar, in UTC.")
     soft: Limit | None = Field(None, description="From here on the audit says so.")
     hard: Limit | None = Field(None, description="More is refused; without it, it is counted alone.")

@@ -10,6 +10,7 @@ from typing import Final
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from store.budgets import said
 from store.dashboard.assets import address
 from store.presets import told
 from store.providers import load_providers
@@ -92,7 +93,7 @@ def _written(rules: Iterable[object]) -> str:
     return "\n".join(rule if isinstance(rule, str) else json.dumps(rule) for rule in rules)
 
 
-_PAGES.filters.update(moment=_moment, ago=_ago, rule=_rule, written=_written)
+_PAGES.filters.update(moment=_moment, ago=_ago, rule=_rule, written=_written, said=said)
 
 
 @cache

@@ -69,19 +69,25 @@ def signed(key: bytes, id_: str, at: int, body: bytes) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """Who is told of what. `actions` are whole actions or areas, as in the list's filter."""
+    """Who is told of what. `actions` are whole actions or areas, as in the list's filter; of syslog, none: all."""
 
     urls: Sequence[str] = ()
     key: bytes = field(default=b"", repr=False)
     actions: Sequence[str] = ()
+    syslog: str = ""
+    syslog_actions: Sequence[str] = ()
+    syslog_trust: Sequence[Path] = ()
 
-    def wants(self, action: str) -> bool:
-        """Whether rows of this action are told."""
-        return action in self.actions or action.partition(":")[0] in self.actions
+
+def wanted(action: str, actions: Sequence[str]) -> bool:
+    """Whether rows of an action are among actions and areas."""
+    return action in actions or action.partition(":")[0] in actions
 
 
 class Webhook:
     """Tells one URL, while this store leads. `head` gives the verified head, whose log's rows alone are told."""
+
+    kind = "webhook"
 
     def __init__(
         self, url: str, hooks: Hooks, database: Database, head: Callable[[], Head], leads: Callable[[], bool]
@@ -116,10 +122,10 @@ class Webhook:
                 while not self._stop.is_set() and self._turn():
                     pass
             except StoreError as error:
-                log.warning("the log cannot be read for webhooks: %s", error)
+                log.warning("the log cannot be read for a %s: %s", self.kind, error)
             except Exception:
                 if not self._stop.is_set():  # the database may be closed by then
-                    log.exception("a webhook failed")  # what it was about to tell is told again
+                    log.exception("a %s failed", self.kind)  # what it was about to tell is told again
 
     def _turn(self) -> bool:
         """Look at some rows, and send what is wanted of them; returns whether there may be more."""
@@ -127,7 +133,7 @@ class Webhook:
         at = self._begin(head) if self._seq is None else self._seq
         with self._database.read() as connection:
             found = [row for row in read_rows(connection, at, LOOKED_AT) if row.seq <= head.audit_seq]
-        wanted = [row for row in found if self._hooks.wants(str(row.body.get("action", "")))][:MOST]
+        wanted = [row for row in found if self._wants(str(row.body.get("action", "")))][:MOST]
         last = wanted[-1].seq if len(wanted) == MOST else found[-1].seq if found else at
         self.behind = head.audit_seq - at
         if wanted and not self._send(head, [{**row.body} for row in wanted]):
@@ -145,7 +151,7 @@ class Webhook:
         if kept is None:
             self._keep(head.audit_seq)
         elif kept["seq"] > head.audit_seq:
-            log.error("a webhook was said to be ahead of the log: rows may not have been told; see docs/audit.md")
+            log.error("a %s was said to be ahead of the log: rows may not have been told; see docs/audit.md", self.kind)
             self._keep(head.audit_seq)
         else:
             self._kept = int(kept["seq"])
@@ -159,20 +165,28 @@ class Webhook:
 
     def _send(self, head: Head, told: list[dict[str, Any]]) -> bool:
         """Send one message; False when it is to be sent again, later."""
+        said = self._told(head, told)
+        if said is None:
+            if self._delay:
+                log.warning("the %s at %s answers again", self.kind, self._name)
+            self._delay = 0.0
+            return True
+        if not self._delay:
+            log.warning("the %s at %s is not told: %s; trying again", self.kind, self._name, said)
+        self._delay = min(LONGEST_DELAY, max(FIRST_DELAY, 2 * self._delay))
+        return False
+
+    def _wants(self, action: str) -> bool:
+        return wanted(action, self._hooks.actions)
+
+    def _told(self, head: Head, told: Sequence[dict[str, Any]]) -> str | None:
+        """Tell rows; None when they were taken, else why not."""
         now = int(time.time())
         id_ = f"{head.store_id[:16]}-{told[0]['seq']}"
         message = {"type": "audit", "timestamp": _rfc3339(now), "data": {"store": head.store_id, "rows": told}}
         body = json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
-        said = _post(self._url, body, {"Content-Type": "application/json", **signed(self._hooks.key, id_, now, body)})
-        if said is None:
-            if self._delay:
-                log.warning("the webhook at %s answers again", self._name)
-            self._delay = 0.0
-            return True
-        if not self._delay:
-            log.warning("the webhook at %s is not told: %s; trying again", self._name, said)
-        self._delay = min(LONGEST_DELAY, max(FIRST_DELAY, 2 * self._delay))
-        return False
+        fields = {"Content-Type": "application/json", **signed(self._hooks.key, id_, now, body)}
+        return _post(self._url, body, fields)
 
     @property
     def _name(self) -> str:

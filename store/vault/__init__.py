@@ -55,6 +55,7 @@ from store.ledger.log_watch import LogWatch
 from store.ledger.sweep import Sweep
 from store.ledger.upgrade import upgrade
 from store.log.checkpoints import Checkpoints
+from store.log.syslog import Syslog
 from store.log.webhooks import Hooks, Webhook
 from store.people import MemberChange, NewMember
 from store.trust.head import Head
@@ -187,8 +188,10 @@ class Vault:
         return Checkpoints(data, self._gate.keys.writer)
 
     def webhooks(self, hooks: Hooks, leads: Callable[[], bool]) -> list[Webhook]:
-        """Return what tells webhooks of the log, while `leads` says that this store leads."""
-        return [Webhook(url, hooks, self._gate.database, self.audit_head, leads) for url in hooks.urls]
+        """Return what tells webhooks and syslog of the log, while `leads` says that this store leads."""
+        database, head = self._gate.database, self.audit_head
+        found = [Webhook(url, hooks, database, head, leads) for url in hooks.urls]
+        return [*found, Syslog(hooks, database, head, leads)] if hooks.syslog else found
 
     def audit_head(self) -> Head:
         """Return the verified head, which names the log's last row."""

@@ -62,6 +62,26 @@ def test_a_limit_is_exact_whatever_processes_draw_at_once(tmp_path):
     assert admitted(tmp_path, Budget("dataset", "requests", "ever", 151)) == 1
 
 
+def _payer(folder):
+    shared, budgets = Accounts(folder), (Budget("dataset", "cost", "ever", 10), Budget("secret", "cost", "ever"))
+    for turn in range(100):
+        drawn = Account(shared, CALLER, budgets, lambda *_: None)
+        drawn.uses(["KEY"])
+        drawn.owes(7, turn)
+    return [tuple(spent[:6]) for _, spent in shared.moved()]
+
+
+def test_what_is_owed_is_exact_whatever_processes_owe_at_once(tmp_path):
+    """Three processes owe a hundred costs each, beyond the limit: the last count is the sum, of each budget."""
+    with ProcessPoolExecutor(3, mp_context=get_context("spawn")) as pool:
+        found = [each for told in pool.map(_payer, [tmp_path] * 3) for each in told]
+    whole = 3 * sum(range(100))
+    assert max(found) == ("secret", "KEY", "cost", "ever", 0, whole)
+    assert min(found)[:5] == ("dataset", "", "cost", "ever", 0)
+    assert max(each[5] for each in found if each[0] == "dataset") == whole
+    assert admitted(tmp_path, Budget("dataset", "cost", "ever", whole)) == 0
+
+
 @pytest.mark.parametrize(
     ("budget", "other"),
     [
@@ -134,6 +154,16 @@ def test_what_is_owed_is_drawn_whatever_is_left(tmp_path):
     drawn[0].owes(99)
     drawn[1].owes(50)
     assert (told, admitted(tmp_path, budget)) == ([(budget, "")], 0)
+
+
+def test_each_unit_draws_what_it_is_of(tmp_path):
+    """Tokens and their cost in one step; what costs nothing is drawn from nothing."""
+    drawn = account(tmp_path, *(Budget("dataset", unit, "ever") for unit in ("tokens", "cost", "bytes", "requests")))
+    drawn.owes(5, 70)
+    drawn.owes(6, 0)
+    drawn.owes(0, 1 << 60)
+    counts = {spent.unit: spent.used for _, spent in drawn.accounts.moved()}
+    assert counts == {"tokens": 11, "cost": 70 + (1 << 40)}
 
 
 def test_a_secret_that_a_body_names_has_its_share_of_what_passed(tmp_path):

@@ -311,6 +311,10 @@ def test_budgets_by_forms(shared, visitor, dataset):
     assert refused.status == 422
     page = visitor.follow(visitor.post(dataset + "budgets/remove", form)).body
     assert b"None: sessions may ask" in page
+    costly = {**form, "unit": "cost", "hard": "12500000", "soft": "1000001"}
+    page = visitor.follow(visitor.post(dataset + "budgets", costly)).body
+    assert b"$12.50" in page and b"noted from $1.000001" in page
+    visitor.post(dataset + "budgets/remove", costly)
     assert shared("GET", path).json["items"] == []
 
 

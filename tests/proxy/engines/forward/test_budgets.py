@@ -9,6 +9,7 @@ import sockets
 from forward import Forward
 from served import code, receive, wait_for
 
+from proxy.core.prices import Prices, parse_prices
 from store.budgets import Budget
 from store.model import Location
 
@@ -154,10 +155,10 @@ def answers(proxy, body, media=b"application/json", coding=None):
     proxy.upstream.routes[b"/v1"] = lambda *_: b"HTTP/1.1 200 OK\r\n%s\r\n%s" % (fields, body)
 
 
-def tokens(proxy) -> int:
+def tokens(proxy, unit="tokens") -> int:
     proxy.run(_soon(proxy.services.report))
     told = [line["spent"] for line in proxy.audit() if line["event"] == "spent" and line["dataset"] == proxy.dataset]
-    return max((spent[5] for spent in told if spent[2] == "tokens"), default=0)
+    return max((spent[5] for spent in told if spent[2] == unit), default=0)
 
 
 @pytest.mark.parametrize(
@@ -182,6 +183,19 @@ def test_tokens_are_what_the_answer_says(proxy, body, media, coding, expected):
     assert tokens(proxy) == expected
 
 
+@pytest.mark.parametrize(
+    ("body", "coding"), [(b"?" * 80, b"unheard-of"), (CHAT[:80], b"gzip")], ids=["strange coding", "no gzip"]
+)
+def test_what_cannot_be_read_counts_by_its_bytes(proxy, body, coding):
+    """Where nothing is searched for values, and so no answer refused for its coding: it is no way around a budget."""
+    proxy.reader.secrets[proxy.dataset] = type(proxy.reader.secrets["fresh"])()
+    token = opened(proxy, Budget("dataset", "tokens", "day", 10_000))
+    answers(proxy, body, coding=coding)
+    answer = proxy.get(token, "/v1", method="POST", body=b"p" * 40)
+    assert answer.startswith(b"HTTP/1.1 200") and answer.endswith(body)
+    assert tokens(proxy) == 40 // 4 + 80 // 4
+
+
 def test_tokens_end_where_the_budget_does(proxy):
     """The answer that goes beyond is whole, and counted; the next request is refused."""
     token = opened(proxy, Budget("secret", "tokens", "day", 30, name="API_KEY"))
@@ -190,6 +204,59 @@ def test_tokens_end_where_the_budget_does(proxy):
     assert statuses(told) == [b"200", b"200", b"429"]
     assert statuses([proxy.get(token, "/v1", method="POST", body=b"p")]) == [b"200"]
     assert tokens(proxy) == 42
+
+
+PRICED = b'{"model": "big-2026-01-31", "choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 12}}'
+
+
+@pytest.fixture
+def prices(proxy):
+    document = {
+        "currency": "USD",
+        "unknown": {"input": 100, "output": 200},
+        "providers": {
+            "ours": {"hosts": [proxy.upstream.origin.partition(":")[0]], "models": {"big": {"input": 1, "output": 2}}}
+        },
+    }
+    proxy.services.prices = parse_prices(document)
+    yield proxy.services.prices
+    proxy.services.prices = Prices()
+
+
+@pytest.mark.parametrize(
+    ("body", "media", "expected", "unpriced"),
+    [
+        (PRICED, b"application/json", 9 * 1 + 12 * 2, 0),
+        (PRICED.replace(b"big", b"biggest"), b"application/json", 9 * 100 + 12 * 200, 2),
+        (CHAT, b"application/json", 9 * 100 + 12 * 200, 2),
+        (b'data: {"model": "big"}\n\n' * 7, b"text/event-stream", 10 * 1 + 7 * 2, 0),
+        (EVENT * 7, b"text/event-stream", 10 * 100 + 7 * 200, 2),
+        (b'{"id": 1}', b"application/json", 0, 0),
+    ],
+    ids=["priced", "another model", "no model", "silent stream", "silent stream of no model", "no API of tokens"],
+)
+def test_cost_is_what_the_models_tokens_cost(proxy, prices, body, media, expected, unpriced):
+    """One without a price counts as unknown, is counted by a metric each time, and written down once a session."""
+    token, before = opened(proxy, Budget("dataset", "cost", "day", 10**9)), proxy.services.meters.unpriced
+    answers(proxy, body, media)
+    for count in (1, 2):
+        assert proxy.get(token, "/v1", method="POST", body=b"p" * 40).startswith(b"HTTP/1.1 200")
+        assert tokens(proxy, "cost") == count * expected
+    assert proxy.services.meters.unpriced - before == unpriced
+    lines = [each for each in proxy.audit() if each["event"] == "budget" and each["dataset"] == proxy.dataset]
+    assert [each["code"] for each in lines] == ["unpriced"] * bool(unpriced)
+
+
+def test_cost_ends_where_the_budget_does(proxy, prices):
+    """Softly first; the answer that goes beyond is whole, and counted; the next request is refused."""
+    token = opened(proxy, Budget("session", "cost", "day", 40, soft=30))
+    answers(proxy, PRICED)
+    told = [proxy.get(token, "/v1", KEY, method="POST", body=b"p") for _ in range(3)]
+    assert statuses(told) == [b"200", b"200", b"429"]
+    assert code(told[2]) == "budget_exhausted"
+    assert tokens(proxy, "cost") == 66
+    lines = [each["code"] for each in proxy.audit() if each["event"] == "budget" and each["dataset"] == proxy.dataset]
+    assert lines == ["session cost/day"]
 
 
 def test_who_leaves_before_the_end_pays_for_what_came(proxy):
