@@ -21,6 +21,7 @@ from upstream import response
 
 from proxy.admission.events import Event, SpoolError
 from proxy.border import refreshing
+from proxy.core.refusal import Refused
 from store.errors import Conflict, NotFound
 from store.ledger import leases as leases_of_the_store
 from store.log.shipping import Shipper
@@ -318,6 +319,42 @@ async def test_a_turn_that_nobody_ends(site, monkeypatch):
     dead.spool.write(Event("lease", lease=leases.successor(grant).made(asked, None, value)), synced=True)
     await until(lambda: site.codes() == [] and site.info().version == 2)
     await until(lambda: alive.has(site.session, new))
+
+
+STEPS = [
+    name
+    for name in vars(refreshing.Refreshing)
+    if name != "__init__" and callable(getattr(refreshing.Refreshing, name))
+]
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_a_fault_sends_nothing_twice(site, monkeypatch, step):
+    """In any step of a trade: what it cannot say is `internal`, and a refresh token that was sent is not sent again."""
+
+    def fails(*_, **__):
+        raise RuntimeError("fault-canary-text")
+
+    monkeypatch.setattr(refreshing, "TURN", 0.3)
+    house = site.house()
+    with monkeypatch.context() as patch:
+        patch.setattr(refreshing.Refreshing, step, fails)
+        first = await outcome(house, site.session)
+    assert first in {"internal", "needs_login", "token"}
+    calls = site.issuer.calls
+    house.now += 61
+    second = await outcome(house, site.session)
+    assert site.issuer.reused == 0 and site.issuer.calls <= calls + 1
+    if first != "token" and calls:
+        assert second in {"needs_login", "token_unavailable"}, "nobody knows what came of it"
+
+
+async def outcome(house, session):
+    try:
+        await house.token(session)
+    except Refused as refused:
+        return refused.refusal.code
+    return "token"
 
 
 async def test_a_full_disk_keeps_what_came(site, monkeypatch):

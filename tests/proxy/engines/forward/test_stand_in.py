@@ -230,6 +230,30 @@ def test_expectations_and_connections_are_kept(made):
                 assert (b"#{SECRETS.GCP}" in receive(sock)) is (path == b"/token")
 
 
+@pytest.mark.parametrize(
+    "where",
+    [
+        "border.exchange.answered",
+        "border.shown.write",
+        "border.upload.Upload.hold",
+        "admission.stand_in._of_form",
+        "admission.stand_in._answer",
+    ],
+)
+def test_a_fault_sends_nothing(made, monkeypatch, where):
+    """In any step: a refusal without a word of the fault, nothing at the endpoint, and the next one works."""
+
+    def fails(*_, **__):
+        raise RuntimeError("fault-canary-text")
+
+    before = len(made.clouds.log)
+    form = {"assertion": jwt("#{SECRETS.GCP}")}
+    with monkeypatch.context() as patch:
+        patch.setattr(f"proxy.{where}", fails)
+        assert post(made, GOOGLE, form) == "internal"
+    assert len(made.clouds.log) == before and post(made, GOOGLE, form) == (200, bearer("GCP"))
+
+
 def test_a_jwt_that_names_a_secret_is_its_placeholder(made):
     """At an API: whatever its other claims and its signature; one that names none is the client's own."""
     made.clouds.wants = {"scope": READ}

@@ -49,11 +49,12 @@ OTHERS = {
     "proxy.border.signing",
     "proxy.border.endpoint",
     "proxy.border.given",
+    "proxy.border.refreshing",
     "proxy.border.shelf",
     "proxy.border.tokens",
 }
 """Ways that no browser takes, or that are the same for all; a fault in each: forward/test_faults.py, forward/test_aws.py and
-forward/test_hmac.py of signatures, border/test_tokens.py of tokens."""
+forward/test_hmac.py of signatures, border/test_tokens.py of tokens, border/test_refreshing.py of refresh tokens."""
 
 # Not on the way of a request, or only when something else happens too; each has tests of its own.
 ELSEWHERE = {
@@ -67,6 +68,8 @@ ELSEWHERE = {
     "border.border.Border._prepared",
     "border.border.Border.close",
     "border.border.Border.later",
+    "border.border.Border.settled",
+    "border.shown.answered",
     "border.trial._moment",
     "border.trial._shown",
     "border.trial.tried",
@@ -76,6 +79,7 @@ ELSEWHERE = {
     "border.bridge.Bridge.end",
     "border.exchange.Exchange._over",
     "border.exchange.Exchange._ready",
+    "border.exchange.Exchange._showing",
     "border.exchange.Exchange._ended",
     "border.exchange.Exchange.moved",
     "border.exchange.Exchange.stop",
@@ -92,6 +96,7 @@ ELSEWHERE = {
     "border.link.Link.ended",
     "border.link.Link.pause_writing",
     "border.link.Link.resume_writing",
+    "border.metered.Metered._cost",
     "border.metered.Metered.cut",
     "border.metered.Metered.interim",
     "border.metered.Metered.room",
