@@ -60,17 +60,18 @@ def _class(ei: Any) -> str:  # noqa: ANN401
 
 
 def _object(at: float, level: str, name: str, members: Mapping[str, object]) -> str:
-    told = ",".join([f'"{key}":{_quoted(each) if type(each) is str else _json(each)}' for key, each in members.items()])
-    return f'{{"time":"{_utc(int(at))}.{int(at % 1 * 1000):03d}Z","level":"{level}","logger":"{name}",{told}}}'
-
-
-def _json(value: object) -> str:
-    """Write a number, seconds to the microsecond, or strings; `json.dumps` would make an encoder for each line."""
-    if isinstance(value, float):
-        return f"{value:.6f}"
-    if isinstance(value, list):
-        return "[" + ",".join(map(_quoted, value)) + "]"
-    return _quoted(value) if isinstance(value, str) else str(int(value))  # type: ignore[call-overload]
+    """Write a line; seconds to the microsecond. Written by hand: `json.dumps` takes twice as long for each."""
+    told = []
+    for key, each in members.items():
+        if type(each) is str:
+            told.append(f',"{key}":{_quoted(each)}')
+        elif type(each) is float:
+            told.append(f',"{key}":{each:.6f}')
+        elif type(each) is list:
+            told.append(f',"{key}":[{",".join(map(_quoted, each))}]')
+        else:
+            told.append(f',"{key}":{int(each)}')  # type: ignore[call-overload]
+    return f'{{"time":"{_utc(int(at))}.{int(at % 1 * 1000):03d}Z","level":"{level}","logger":"{name}"{"".join(told)}}}'
 
 
 @functools.lru_cache(maxsize=4)
