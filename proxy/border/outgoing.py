@@ -50,6 +50,8 @@ class Outgoing:
         signing, head = self.admitted.plan.signing, self.admitted.head
         if signing is not None and isinstance(signing.claim, Template):
             target, fields = self.admitted.plan.write(head)
+            if self.admitted.trail.trace is not None:  # fields are signed as they leave
+                fields = passed_on(fields, self.admitted.trail.trace)
             self.made = await mac.made(signing, head.method, target, fields, body, time.time())
 
     def rewrite(self, data: bytes) -> bytes:
