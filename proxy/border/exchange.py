@@ -115,7 +115,7 @@ class Exchange:
         self._task = asyncio.current_task()
         self._border.open.add(self)
         try:
-            if admitted.plan.making or admitted.plan.signing is not None:
+            if admitted.plan.making or admitted.plan.signing is not None or admitted.view.captures:
                 await self._ready()
             key = admitted.plan.signing
             if upload is not None or key is not None:
@@ -171,7 +171,7 @@ class Exchange:
             self._task.cancel()
 
     async def _ready(self) -> None:
-        """Have the tokens that the request asks for, and what signs it; raises `Refused`."""
+        """Have the tokens that the request asks for, and what signs and searches; raises `Refused`."""
         admitted = self.admitted
         if admitted.plan.making:
             began = clock()
@@ -179,6 +179,8 @@ class Exchange:
             admitted.trail.waited += clock() - began
         if admitted.plan.signing is not None:
             await signing.ready(admitted, admitted.plan.signing)
+        if admitted.view.captures:
+            await self._border.captures.begin(admitted)
 
     async def _prepare(self, upload: Upload | None) -> None:
         admitted = self.admitted
@@ -207,7 +209,9 @@ class Exchange:
         handshake = Handshake(admitted.head, admitted.plan) if admitted.head.websocket else None
         digest = signing.EMPTY if upload is None else upload.digest
         outgoing = Outgoing(admitted, lane, handshake, digest, expects=self._expects)
-        incoming = self._incoming = Incoming(admitted, lane, client, self._hits, expects=outgoing.expects)
+        incoming = self._incoming = Incoming(
+            admitted, lane, client, self._hits, self._border.captures, expects=outgoing.expects
+        )
         if upload is None:
             outgoing.bare()
             lane.flush()

@@ -167,6 +167,14 @@ CODES: Final[dict[str, Code]] = {
         "and its lifetime.",
         "Wait for the time in Retry-After; if it lasts, check the secret's parameters and the provider's status.",
     ),
+    "answer_withheld": Code(
+        502,
+        "Answer withheld",
+        "Credentials are captured from this answer, and it is not one JSON object of at most 64 KiB that has a member "
+        "which the secret's rule names.",
+        "Ask the endpoint for JSON (Accept: application/json) without Range; if it lasts, correct the rule's capture: "
+        "its members, or its paths.",
+    ),
     "test_unsupported": Code(
         422,
         "Not tested here",

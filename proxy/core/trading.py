@@ -130,7 +130,7 @@ def read(credential: Credential, status: int, body: bytes, now: float) -> Answer
     app = credential.kind == GITHUB_APP
     identity = credential.kind == GCP_SERVICE_ACCOUNT and "audience" in credential.parameters
     try:
-        found = json.loads(body.decode(), object_pairs_hook=_once)
+        found = json.loads(body.decode(), object_pairs_hook=once)
         if not isinstance(found, dict) or status != (201 if app else 200):
             raise Unfit
         token = found["token" if app else "id_token" if identity else "access_token"]
@@ -176,7 +176,8 @@ def _ends(token: str, now: float) -> int:
     return ends - int(now)
 
 
-def _once(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
+def once(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
+    """Return members of a JSON object (`object_pairs_hook`); raises `ValueError` where one is there twice."""
     listed = [*pairs]
     if len(made := dict(listed)) != len(listed):
         raise ValueError

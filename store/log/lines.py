@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from store.budgets import Spent
 from store.model import Scope
 
-EVENTS = {"inject", "carry", "refuse", "tunnel", "unasked", "end", "token", "budget", "spent"}
+EVENTS = {"inject", "carry", "refuse", "tunnel", "unasked", "capture", "end", "token", "budget", "spent"}
 _BIG = 2**53
 """Above every sequence and time; a number that a column cannot hold would stop its spool for ever."""
 _KEPT = ("destination", "location", "method", "path", "code")

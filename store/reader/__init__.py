@@ -6,8 +6,9 @@ signature, and by opening for exactly their binding. Loaded lazily: memory grows
 """
 
 from store.keys.keyring import trust_group
+from store.reader.captured import MAX_CAPTURED, CapturedGrant, Capturing
 from store.reader.gate import Reader
 from store.reader.view import StoredGrant, View
 from store.reader.warm import Locker
 
-__all__ = ["Locker", "Reader", "StoredGrant", "View", "trust_group"]
+__all__ = ["MAX_CAPTURED", "CapturedGrant", "Capturing", "Locker", "Reader", "StoredGrant", "View", "trust_group"]
