@@ -22,6 +22,12 @@ MAX_VALUE = 64 * 1024
 _JUDGED = 4096
 """How many verdicts a request's uses remember: of as many rules for its host as that."""
 
+MAX_SEALED = 11_264
+"""Longest sealed part of a captured value's placeholder, in characters (`store.reader.captured`)."""
+
+MIN_SEALED = 96
+"""The shortest that there is."""
+
 MIN_SCRUBBED = 8
 """Values shorter than this many bytes are injected but not scrubbed: they would match by chance."""
 

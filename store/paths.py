@@ -133,6 +133,14 @@ def _matches_segment(pattern: str, segment: str) -> bool:
     return True
 
 
+def meet(one: str, other: str) -> bool:
+    """Whether a path could fit both patterns; True when that is not plain to see."""
+    if "*" not in one or "*" not in other:
+        return matches_path(other, one) if "*" not in one else matches_path(one, other)
+    first, second = one.partition("*")[0], other.partition("*")[0]
+    return first.startswith(second) or second.startswith(first)
+
+
 def covers_path(wide: str, narrow: str) -> bool:
     """Whether every path of `narrow` fits `wide`; False when that is not plain to see."""
     if wide == narrow:

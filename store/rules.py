@@ -2,19 +2,22 @@
 
 Text: `api.example.com`, `api.example.com:8443`, `*.example.com` (one or more labels, never the apex),
 `http://127.0.0.1:9000`, `ws://host`. Port 443 unless written, 80 for cleartext. As an object, with narrower use:
-`{"host": …, "methods": ["POST"], "paths": ["/v1/*"], "headers": ["authorization"]}`.
+`{"host": …, "methods": ["POST"], "paths": ["/v1/*"], "headers": ["authorization"]}`. Where an upstream answers with
+credentials, `capture` says which members of its answers are kept from the client, and where they may go (`Capture`).
 
 Rules are sealed with the value, so two spellings of one rule must have one canonical form: `canonical()`.
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from store.errors import Invalid, Problem
 from store.hosts import bad_host, normalise_host, too_wide
 from store.model import OWN_HOST, Destination, Location, Use, own
-from store.paths import allows_path, covers_path, path_is_plain, says_otherwise
+from store.paths import allows_path, covers_path, meet, path_is_plain, says_otherwise
 
 type Hosts = list[str | dict[str, object]]
 """Destination rules in their canonical form."""
@@ -23,11 +26,13 @@ type Rules = tuple[Hosts, list[str]]
 
 MAX_RULES = 64
 MAX_PARTS = 64
-_KEYS = {"host", "methods", "paths", "headers"}
+MAX_MEMBERS: Final = 16
+_KEYS = {"host", "methods", "paths", "headers", "capture"}
+_MEMBER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}(?:\.[A-Za-z_][A-Za-z0-9_-]{0,63}){0,2}", re.ASCII)
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _SCHEMES = {"https": True, "wss": True, "http": False, "ws": False}
 
-__all__ = ["MAX_RULES", "DestinationRule", "canonical_rules", "normalise_host", "parse_rules"]
+__all__ = ["MAX_RULES", "Capture", "DestinationRule", "canonical_rules", "normalise_host", "parse_rules"]
 
 
 def _fail(pointer: str, code: str, detail: str) -> Invalid:
@@ -45,6 +50,7 @@ class DestinationRule:
     methods: frozenset[str] | None = None
     paths: tuple[str, ...] | None = None
     headers: frozenset[str] | None = field(default=None)
+    capture: "Capture | None" = None
 
     @classmethod
     def parse(cls, rule: object, pointer: str = "") -> "DestinationRule":
@@ -57,7 +63,7 @@ class DestinationRule:
 
     @property
     def authority(self) -> str:
-        """The canonical text form, without methods, paths and headers."""
+        """The canonical text form, without methods, paths, headers and capture."""
         text = str(Destination(self.secure, self.host, self.port))
         if not self.wildcard:
             return text
@@ -67,6 +73,8 @@ class DestinationRule:
         """Return the one spelling of this rule; `parse` of it gives an equal rule."""
         parts = {"methods": self.methods, "paths": self.paths, "headers": self.headers}
         limits: dict[str, object] = {key: sorted(part) for key, part in parts.items() if part is not None}
+        if self.capture is not None:
+            limits["capture"] = self.capture.canonical()
         return {"host": self.authority, **limits} if limits else self.authority
 
     def reaches(self, destination: Destination) -> bool:
@@ -102,6 +110,8 @@ class DestinationRule:
         """Whether everything that `other` permits is permitted here, so that `other` narrows this rule."""
         if (self.secure, self.port) != (other.secure, other.port) or not self._covers_host(other):
             return False
+        if not _covers_capture(self.capture, other.capture):
+            return False
         if self.methods is not None and (other.methods is None or not other.methods <= self.methods):
             return False
         if self.headers is not None and (other.headers is None or not other.headers <= self.headers):
@@ -114,6 +124,40 @@ class DestinationRule:
         if not self.wildcard:
             return not other.wildcard and self.host == other.host
         return other.host.endswith("." + self.host) or (other.wildcard and other.host == self.host)
+
+    def meets(self, other: "DestinationRule") -> bool:
+        """Whether a request could be served by both."""
+        if (self.secure, self.port) != (other.secure, other.port):
+            return False
+        if not any(one._covers_host(another) for one, another in ((self, other), (other, self))):  # noqa: SLF001  its own
+            return False
+        if self.methods is not None and other.methods is not None and not self.methods & other.methods:
+            return False
+        if self.paths is None or other.paths is None:
+            return True
+        return any(meet(one, another) for one in self.paths for another in other.paths)
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """What of the answers of a rule's requests is kept from the client: it gets placeholders, which go to `hosts`.
+
+    `members` are names of members of a JSON object, dotted where one is inside another.
+    """
+
+    members: frozenset[str]
+    hosts: tuple[DestinationRule, ...]
+
+    def canonical(self) -> dict[str, object]:
+        """Return the one spelling of it."""
+        return {"hosts": canonical_rules(self.hosts), "members": sorted(self.members)}
+
+
+def _covers_capture(wide: Capture | None, narrow: Capture | None) -> bool:
+    """Whether one narrows another: the same members, since one that is left out would be shown, to fewer hosts."""
+    if wide is None or narrow is None:
+        return wide is narrow
+    return wide.members == narrow.members and all(any(a.covers(b) for a in wide.hosts) for b in narrow.hosts)
 
 
 def parse_rules(rules: Iterable[object], pointer: str = "/hosts") -> tuple[DestinationRule, ...]:
@@ -133,7 +177,17 @@ def parse_rules(rules: Iterable[object], pointer: str = "/hosts") -> tuple[Desti
             problems.extend(error.problems)
     if problems:
         raise Invalid(*problems)
+    _apart(parsed.values(), pointer)
     return tuple(parsed[key] for key in sorted(parsed))
+
+
+def _apart(rules: Iterable[DestinationRule], pointer: str) -> None:
+    """Refuse a rule by which a secret could be sent, uncaptured, where another rule captures what is answered."""
+    listed = [*rules]
+    plain = [rule for rule in listed if rule.capture is None]
+    if any(one.meets(other) for one in listed if one.capture is not None for other in plain):
+        hint = "A host without capture lets the same requests through as one with it: give each its own paths."
+        raise _fail(pointer, "capture_overlaps", hint)
 
 
 def canonical_rules(rules: Iterable[DestinationRule]) -> Hosts:
@@ -182,7 +236,8 @@ def _split_port(rest: str, pointer: str, default: int) -> tuple[str, int]:
 
 def _parse_object(rule: Mapping[object, object], pointer: str) -> DestinationRule:
     if not set(rule) <= _KEYS:  # the unknown key is not repeated: it may be a value put in the wrong place
-        raise _fail(pointer, "unknown_key", "A host object has host, methods, paths, headers and nothing else.")
+        hint = "A host object has host, methods, paths, headers, capture and nothing else."
+        raise _fail(pointer, "unknown_key", hint)
     host = rule.get("host")
     if not isinstance(host, str):
         raise _fail(f"{pointer}/host", "host_required", 'Write a host such as "api.example.com".')
@@ -204,7 +259,29 @@ def _parse_object(rule: Mapping[object, object], pointer: str) -> DestinationRul
         None if methods is None else frozenset(method.upper() for method in methods),
         None if paths is None else tuple(sorted(set(paths))),
         None if headers is None else frozenset(header.lower() for header in headers),
+        _parse_capture(rule.get("capture"), f"{pointer}/capture"),
     )
+
+
+def _parse_capture(capture: object, pointer: str) -> Capture | None:
+    if capture is None:
+        return None
+    if not isinstance(capture, Mapping) or set(capture) != {"members", "hosts"}:
+        hint = 'Write {"members": ["access_token"], "hosts": ["api.example.com"]}.'
+        raise _fail(pointer, "capture_invalid", hint)
+    members = _parts(capture, "members", pointer)
+    if members is None or len(members) > MAX_MEMBERS or not all(_MEMBER.fullmatch(member) for member in members):
+        hint = f'At most {MAX_MEMBERS} names of members, such as "access_token" or "auth.client_token".'
+        raise _fail(f"{pointer}/members", "members_invalid", hint)
+    if any(one.startswith(f"{other}.") for one in members for other in members):
+        raise _fail(f"{pointer}/members", "members_invalid", "A member is inside another one: name one of them.")
+    hosts = capture["hosts"]
+    if not isinstance(hosts, list | tuple):
+        raise _fail(f"{pointer}/hosts", "host_invalid", 'Write a list of hosts such as "api.example.com".')
+    rules = parse_rules(hosts, f"{pointer}/hosts")
+    if any(rule.capture is not None for rule in rules):
+        raise _fail(f"{pointer}/hosts", "capture_invalid", "What was captured goes to hosts without capture.")
+    return Capture(frozenset(members), rules)
 
 
 def _path_ok(path: str) -> bool:

@@ -208,7 +208,7 @@ async def _admit(
     scrubber = services.searches.scrubber(view, destination)
     if scrubber is None:
         view, scrubber = await searched(services, view, destination)
-    if not scrubber.empty:
+    if not scrubber.empty or view.captures:
         fields = searchable(fields)
     head = Head(trail.method, path, fields, destination, websocket)
     own = None

@@ -17,9 +17,9 @@ from proxy.core.searches import Searches
 from store.budgets import Budget
 from store.errors import NotAuthenticated, StoreError
 from store.kinds import Credential
-from store.model import Caller, Destination, Grant, Resolver
+from store.model import Caller, Destination, Grant, Resolver, Use
 from store.reach import Stored, Traded
-from store.reader import Leases, Locker
+from store.reader import Capturing, Leases, Locker
 
 log = logging.getLogger("egret.proxy")
 
@@ -55,6 +55,13 @@ class View(Resolver, Protocol):
 
     def values(self) -> list[Stored]:
         """Every value that responses are searched for, and where it reaches."""
+
+    @property
+    def captures(self) -> Sequence[object]:
+        """Rules by which answers are captured; mostly none."""
+
+    def capturing(self, use: Use) -> tuple[Capturing, ...]:
+        """Return by what the answer of a request is captured."""
 
     @property
     def traded(self) -> Sequence[Traded]:

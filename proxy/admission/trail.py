@@ -24,6 +24,7 @@ from proxy.core.refusal import Refusal
 from proxy.core.trace import Trace, followed
 from store.budgets import Budget
 from store.model import Caller, Destination, Grant, Kind
+from store.reader import CapturedGrant
 
 
 def _drawn() -> list[str]:
@@ -84,7 +85,7 @@ class Trail:
     """What it says that it is part of, where spans are made."""
     account: Account | None = None
     """What it draws from; None: the dataset has no budget."""
-    _grants: dict[tuple[Kind, str, int], Grant] = field(default_factory=dict, repr=False)
+    _grants: dict[tuple[Kind, str, str], Grant] = field(default_factory=dict, repr=False)
 
     def follow(self, fields: Fields) -> None:
         """Take note of the trace that a request is part of, where spans are made."""
@@ -185,15 +186,21 @@ class Trail:
         if self.account is not None:
             self.account.uses(secrets_among(grant for grant, _ in plan.uses))
         for location in dict.fromkeys([use.location for _, use in plan.uses]):
-            self.record("inject", [grant.name for grant, use in plan.uses if use.location is location], location)
+            at = [grant for grant, use in plan.uses if use.location is location]
+            if named := [grant.name for grant in at if not isinstance(grant, CapturedGrant)]:
+                self.record("inject", named, location)
+            if held := [grant.name for grant in at if isinstance(grant, CapturedGrant)]:
+                self.record("inject", held, location, "captured")
         self.injected.update(dict.fromkeys(plan.names))
         self._keep(plan.grants.values())  # a key that signs is not sent, nor is what was traded for a token
 
     def noted(self, injected: Mapping[str, Grant], carried: Mapping[str, str], location: str) -> None:
         """Write down what is new of what a rewriter did, before its output leaves."""
         if len(injected) > 0:
+            self._captured(injected.values(), location)
             self._keep(injected.values())
-            fresh = [name for name in injected if name not in self.injected]
+            named = dict.fromkeys(each.name for each in injected.values() if not isinstance(each, CapturedGrant))
+            fresh = [name for name in named if name not in self.injected]
             if fresh:
                 if self.account is not None:
                     self.account.uses(secrets_among(injected.values()))
@@ -210,6 +217,15 @@ class Trail:
             self.record("inject", injected, "message")
             self.injected.update(dict.fromkeys(injected))
         self._carried(carried, "message")
+
+    def _captured(self, grants: Iterable[Grant], location: str) -> None:
+        """Write down what is new of captured values: other values than the secrets that they are named by."""
+        held = [each for each in grants if isinstance(each, CapturedGrant)]
+        if fresh := [each.name for each in held if (each.kind, each.name, each.identity) not in self._grants]:
+            if self.account is not None:
+                self.account.uses(fresh)
+            self.record("inject", fresh, location, "captured")
+            self.injected.update(dict.fromkeys(fresh))
 
     def near(self, budget: Budget, who: str) -> None:
         """Write down that the soft limit of a budget is reached."""
@@ -229,7 +245,7 @@ class Trail:
 
     def _keep(self, grants: Iterable[Grant]) -> None:
         for grant in grants:
-            self._grants[grant.kind, grant.name, grant.version] = grant
+            self._grants[grant.kind, grant.name, grant.identity] = grant
 
     def _carried(self, carried: Mapping[str, str], location: str) -> None:
         for name, code in carried.items():

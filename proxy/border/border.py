@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 from proxy.admission.meters import Watched
 from proxy.admission.services import Services, View, log
+from proxy.border.captures import Captures
 from proxy.border.pool import Pool
 from proxy.border.shelf import Shelf
 from proxy.border.tokens import Tokens
@@ -50,6 +51,7 @@ class Border:
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         services.meters.watchers.append(self._numbers)
+        self.captures = Captures(services.searches)
         self.tokens = Tokens(services, pool, self.look, None if state is None else Shelf(state / "tokens"))
         services.reader.subscribe(self._moved)
         self._timer = self._loop.call_later(SWEEP, self._sweep)
@@ -119,6 +121,7 @@ class Border:
         self.services.searches.age(now)
         self.pool.sweep()
         self.tokens.sweep()
+        self.captures.sweep()
         for each in list(self.open):
             self._each(functools.partial(each.sweep, now), each)
 

@@ -114,7 +114,7 @@ class Exchange:
         self._border.open.add(self)
         try:
             first = admitted.plan.making or admitted.plan.signing is not None or admitted.own is not None
-            if first and await self._ready():
+            if (first or admitted.view.captures) and await self._ready():
                 return
             key = admitted.plan.signing
             if upload is not None or key is not None:
@@ -176,7 +176,10 @@ class Exchange:
             self._task.cancel()
 
     async def _ready(self) -> bool:
-        """Have the tokens that the request asks for, and what signs it; raises `Refused`. True: it is answered."""
+        """Have the tokens that the request asks for, and what signs and searches; raises `Refused`.
+
+        True: it is answered.
+        """
         admitted = self.admitted
         own, admitted.own = admitted.own, None
         if own is not None:
@@ -189,6 +192,8 @@ class Exchange:
             admitted.trail.waited += clock() - began
         if admitted.plan.signing is not None:
             await signing.ready(admitted, admitted.plan.signing)
+        if admitted.view.captures:
+            await self._border.captures.begin(admitted)
         return False
 
     async def _prepare(self, upload: Upload | None) -> None:
@@ -225,7 +230,9 @@ class Exchange:
         outgoing = Outgoing(admitted, lane, handshake, digest, expects=self._expects)
         if admitted.plan.signing is not None:
             await outgoing.ahead(None if upload is None else upload.hashed)
-        incoming = self._incoming = Incoming(admitted, lane, client, self._hits, expects=outgoing.expects)
+        incoming = self._incoming = Incoming(
+            admitted, lane, client, self._hits, self._border.captures, expects=outgoing.expects
+        )
         if upload is None:
             outgoing.bare()
             lane.flush()

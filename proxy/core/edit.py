@@ -46,9 +46,9 @@ class Budget:
 class Editor:
     """Decides and writes the occurrences of one part of a request, carrying inert what may not be injected.
 
-    `injected` has what was written, by name; `carried` the names left alone, each with its code. `strict` refuses
-    instead of carrying. `watch` opens nothing: it is known that nothing may be injected, and only what is carried is of
-    interest.
+    `injected` has what was written, by what was asked for; `carried` the names left alone, each with its code. `strict`
+    refuses instead of carrying. `watch` opens nothing: it is known that nothing may be injected, and only what is
+    carried is of interest.
     """
 
     resolver: Resolver
@@ -63,12 +63,12 @@ class Editor:
     def apply(self, data: bytes, occurrences: Iterable[Occurrence], surface: Surface) -> bytes:
         """Return `data` with what may be injected written in its place; every other byte as it was."""
         pieces: list[bytes] = []
-        written: dict[tuple[Kind, str], tuple[bytes, int] | None] = {}  # one opening for each name and call
+        written: dict[tuple[Kind, str], tuple[bytes, int] | None] = {}  # one opening for each and call
         done = 0
         for occurrence in occurrences:
-            key = (occurrence.kind, occurrence.name)
+            key = (occurrence.kind, occurrence.asked)
             if key not in written:
-                written[key] = self._write(*key, surface)
+                written[key] = self._write(occurrence, surface)
             found = written[key]
             if found is None:
                 continue
@@ -78,9 +78,10 @@ class Editor:
             done = occurrence.end
         return b"".join((*pieces, data[done:])) if pieces else data
 
-    def _write(self, kind: Kind, name: str, surface: Surface) -> tuple[bytes, int] | None:
+    def _write(self, occurrence: Occurrence, surface: Surface) -> tuple[bytes, int] | None:
         """Return what is written, and what it counts; `None` where the name is carried."""
-        decision = self._decide(kind, name)
+        name, asked = occurrence.name, occurrence.asked
+        decision = self._decide(occurrence.kind, asked)
         if self.watch and not isinstance(decision, Denial):
             decision = Denial.DESTINATION
         if isinstance(decision, Denial):
@@ -97,8 +98,8 @@ class Editor:
         except NotEncodable:
             self._carry(name, "value_not_encodable")
             return None
-        if name not in self.injected or decision.kind is Kind.SECRET:
-            self.injected[name] = decision
+        if asked not in self.injected or decision.kind is Kind.SECRET:
+            self.injected[asked] = decision
         return value, rounded(len(raw)) * WIDEST[surface]
 
     def _decide(self, kind: Kind, name: str) -> Grant | Denial:

@@ -101,7 +101,7 @@ class Plan:
 
     def _open(self, occurrence: Occurrence, surface: Surface, location: Location, header: str = "") -> bytes:
         """Open, encode, count. A head that changed after planning finds no grant, and fails closed."""
-        key = (occurrence.kind, occurrence.name, location, header)
+        key = (occurrence.kind, occurrence.asked, location, header)
         if self.signing is not None and key in self.signing.keys:
             return b"-"  # the whole of what it stands in is written by who signs
         grant = self.grants.get(key)
@@ -198,7 +198,7 @@ def plan(head: Head, resolver: Resolver, limits: Limits = DEFAULT, *, before: He
     decided: set[tuple[Key, bool]] = set()  # denials too: a client repeats what it likes
     found = search(head)
     for occurrence, location, header, text in chain(() if before else _in_target(head), _in_fields(found)):
-        key = (occurrence.kind, occurrence.name, location, header)
+        key = (occurrence.kind, occurrence.asked, location, header)
         scope = bool(text) and sigv4.is_scope(text, occurrence, location, header)
         if (key, scope) in decided:
             refusals += _astray(signings, text, occurrence, key)
@@ -206,7 +206,7 @@ def plan(head: Head, resolver: Resolver, limits: Limits = DEFAULT, *, before: He
         decided.add((key, scope))
         asked = asked or (head.after(before.fields, location) if before else head.use(location))
         use = asked.at(location, header)
-        decision = resolver.resolve(occurrence.kind, occurrence.name, use)
+        decision = resolver.resolve(occurrence.kind, occurrence.asked, use)
         if isinstance(decision, Denial):
             refusals.append((_RULES[decision], Refusal(decision.value, occurrence.name)))
             continue

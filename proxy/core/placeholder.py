@@ -1,6 +1,7 @@
 """The grammar: find placeholder occurrences in a part of a request.
 
     #{SECRETS.NAME}   #<SECRETS.NAME>   #{VARS.NAME}   #<VARS.NAME>        NAME = [A-Z][A-Z0-9_]{0,127}
+    #{SECRETS.NAME.SEALED}   #<SECRETS.NAME.SEALED>                        what an answer held (`store.reader.captured`)
 
 Each delimiter is recognised raw or in the encoding of the surface it stands on, independently of the others; the word
 and the name are recognised raw only. Nothing is decoded before it is searched, so a double encoding (`%2523…`) is text.
@@ -16,7 +17,7 @@ from typing import Final, NamedTuple
 
 from ahocorasick_rs import BytesAhoCorasick
 
-from store.model import Kind
+from store.model import MAX_SEALED, MIN_SEALED, Kind
 
 
 class Surface(enum.Enum):
@@ -38,12 +39,18 @@ class Surface(enum.Enum):
 
 
 class Occurrence(NamedTuple):
-    """One placeholder: `data[start:end]` spells it."""
+    """One placeholder: `data[start:end]` spells it. `sealed`: what was captured of an answer; else empty."""
 
     start: int
     end: int
     kind: Kind
     name: str
+    sealed: str = ""
+
+    @property
+    def asked(self) -> str:
+        """What a resolver is asked for: a captured value is another one than the secret of its name."""
+        return f"{self.name}.{self.sealed}" if self.sealed else self.name
 
 
 _URL: Final = {"#": ["#", "%23"], "{": ["{", "%7B", "%7b"], "}": ["}", "%7D", "%7d"]} | {
@@ -76,8 +83,10 @@ _SHORT: Final = 512
 """Bytes. Below, `in` is faster than a call of the automaton; header values are shorter."""
 _SEARCH: Final = BytesAhoCorasick([word for word, _ in _WORDS])
 _NAME: Final = rb"[A-Z][A-Z0-9_]{0,127}"
+_SEALED: Final = rb"[A-Za-z0-9_-]{%d,%d}+" % (MIN_SEALED, MAX_SEALED)
 
-LONGEST: Final = 6 + 6 + 8 + 128 + 6
+_LONGEST_NAMED: Final = 6 + 6 + 8 + 128 + 6
+LONGEST: Final = _LONGEST_NAMED + 1 + MAX_SEALED
 """Longest spelling of an occurrence, in bytes: everything JSON-escaped around a name of 128 characters."""
 
 
@@ -96,13 +105,17 @@ def _partial(parts: list[str]) -> bytes:
 class _Grammar:
     """The compiled patterns of one surface."""
 
-    __slots__ = ("closings", "opening", "pending", "starts")
+    __slots__ = ("closings", "opening", "pending", "sealing", "starts")
 
     def __init__(self, spell: dict[str, list[str]]) -> None:
         openings = [_either(spell["#"]) + b"(" + _either(spell[o]) + b")" for o, _ in _PAIRS]
         self.opening = re.compile(b"(?:" + b"|".join(openings) + b")\\Z")
-        self.closings = [re.compile(b"(" + _NAME + b")" + _either(spell[c])) for _, c in _PAIRS]
+        name = b"(" + _NAME + b")(?:\\.(" + _SEALED + b"))?"
+        self.closings = [re.compile(name + _either(spell[c])) for _, c in _PAIRS]
         self.pending = re.compile(b"(?:" + b"|".join(self._prefixes(spell)) + b")\\Z")
+        begun = rb"[A-Za-z0-9_-]{0,%d}+\Z" % MAX_SEALED
+        ends = [b"(?:" + b"|".join(_partial([end[:-1]]) for end in spell[c]) + rb")\Z" for _, c in _PAIRS]
+        self.sealing = [re.compile(_NAME + rb"\.(?:" + begun + b"|" + _SEALED + end + b")") for end in ends]
         self.starts = tuple(sorted({s[0].encode() for s in spell["#"]}))
 
     @staticmethod
@@ -165,13 +178,19 @@ def _at(data: bytes, grammar: _Grammar, word: int, start: int, end: int) -> Occu
     closed = closing.match(data, end)
     if closed is None:
         return None
-    return Occurrence(opened.start(), closed.end(), _WORDS[word][1], closed[1].decode())
+    sealed = (closed[2] or b"").decode()
+    if sealed and _WORDS[word][1] is not Kind.SECRET:
+        return None
+    return Occurrence(opened.start(), closed.end(), _WORDS[word][1], closed[1].decode(), sealed)
 
 
 def pending(data: bytes, surface: Surface, *, after_backslash: bool = False) -> int:
     """Return where the longest suffix that could still become an occurrence starts; `len(data)` if there is none."""
     grammar = _BY_SURFACE[surface]
-    floor = max(0, len(data) - LONGEST + 1)
+    start = _sealing(data, grammar)
+    if start is not None and (data[start] != _BACKSLASH or not escaped(data, start, before=after_backslash)):
+        return start
+    floor = max(0, len(data) - _LONGEST_NAMED + 1)
     tail = data[floor:]
     if not any(start in tail for start in grammar.starts):
         return len(data)
@@ -182,3 +201,21 @@ def pending(data: bytes, surface: Surface, *, after_backslash: bool = False) -> 
             return start
         position = match.start() + 1
     return len(data)
+
+
+def _sealing(data: bytes, grammar: _Grammar) -> int | None:
+    """Return where a captured value's placeholder starts that `data` ends in: the last one or two words are looked at.
+
+    Of what is long, all behind the word is letters: there is one more word in it at most, as the name.
+    """
+    word, end, floor = _WORDS[0][0], len(data), max(0, len(data) - LONGEST + 1)
+    for _ in range(2):
+        at = data.rfind(word, floor, end)
+        if at < 0:
+            return None
+        opened = grammar.opening.search(data, max(0, at - 12), at)
+        if opened is not None:
+            behind = grammar.sealing[0 if opened[1] is not None else 1]
+            return opened.start() if behind.match(data, at + len(word)) else None
+        end = at + len(word) - 1
+    return None

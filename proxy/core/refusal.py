@@ -184,6 +184,14 @@ CODES: Final[dict[str, Code]] = {
         "The secret's refresh token is used up or refused, so no token can be made of it; it is not tried again.",
         "Log in at the provider, and store the new refresh token: egret secret put NAME --kind oauth2_refresh.",
     ),
+    "answer_withheld": Code(
+        502,
+        "Answer withheld",
+        "Credentials are captured from this answer, and it is not one JSON object of at most 64 KiB that has a member "
+        "which the secret's rule names.",
+        "Ask the endpoint for JSON (Accept: application/json) without Range; if it lasts, correct the rule's capture: "
+        "its members, or its paths.",
+    ),
     "test_unsupported": Code(
         422,
         "Not tested here",

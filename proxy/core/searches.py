@@ -13,7 +13,7 @@ import asyncio
 import functools
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from proxy.core.scrub import NOTHING, Scrubber
 from proxy.core.scrub.search import Search
@@ -72,13 +72,26 @@ class Made(Protocol):
         """Return every token that was made of a view's values, and where it reaches."""
 
 
+class Captured(Protocol):
+    """What answers held, and a session has as placeholders: its answers are searched for that, too."""
+
+    def reaching(self, session: str, host: str, /) -> tuple[Hashable, ...]:
+        """Return what tells those values of a session that can come back from a host; quickly."""
+
+    def values(self, session: str, chosen: tuple[Hashable, ...], /) -> list[tuple[str, SecretValue]]:
+        """Return them, each with the name of its secret."""
+
+
 class _None:
-    """No tokens are made."""
+    """No tokens are made, and nothing is captured."""
+
+    def reaching(self, _: str, __: str) -> tuple[Hashable, ...]:
+        return ()
 
     def mark(self, _: Searched) -> Hashable:
         return ()
 
-    def values(self, _: Searched) -> list[Stored]:
+    def values(self, *_: object) -> list[Any]:
         return []
 
 
@@ -88,14 +101,18 @@ class _Set:
 
     values: Sequence[tuple[str, SecretValue]]
     search: Search
+    captured: int = 0
+    """How many of the values, the last ones, were captured: they are told by no name, which stands for another."""
     scrubbers: dict[frozenset[str], Scrubber] = field(default_factory=dict)
+    asked: bool = True
 
     def scrubber(self, known: frozenset[str]) -> Scrubber:
         found = self.scrubbers.get(known)
         if found is None:
             if len(self.scrubbers) >= SETS:
                 self.scrubbers.clear()
-            told = [name if name in known else "*" for name, _ in self.values]
+            named = len(self.values) - self.captured
+            told = [name if name in known and at < named else "*" for at, (name, _) in enumerate(self.values)]
             found = self.scrubbers[known] = Scrubber.told(self.search, self.values, told)
         return found
 
@@ -106,11 +123,15 @@ class _Kept:
     scope: Scope
     hosts: dict[str, _Set | None] = field(default_factory=dict)
     sets: dict[tuple[int, ...], _Set] = field(default_factory=dict)
+    picked: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """By host, which values its answers are searched for."""
+    more: dict[Hashable, _Set] = field(default_factory=dict)
+    """Sets with what was captured for a session."""
     asked: bool = True
 
     @property
     def values(self) -> int:
-        return len(self.stored) + sum(len(each.values) for each in self.sets.values())
+        return len(self.stored) + sum(len(each.values) for each in (*self.sets.values(), *self.more.values()))
 
     def chosen(self, host: str, *, listed: bool, everything: bool) -> tuple[int, ...]:
         """Return which values a host's answers are searched for."""
@@ -120,10 +141,10 @@ class _Kept:
             if listed or (everything and each.strong) or each.reaches(host)
         )
 
-    def build(self, chosen: tuple[int, ...]) -> _Set:
+    def build(self, chosen: tuple[int, ...], captured: Sequence[tuple[str, SecretValue]] = ()) -> _Set:
         """Build a search for some of the values, which takes a while; changes nothing."""
-        values = [(each.name, each.value) for each in map(self.stored.__getitem__, chosen)]
-        return _Set(values, Search([value.reveal() for _, value in values]))
+        values = [*((each.name, each.value) for each in map(self.stored.__getitem__, chosen)), *captured]
+        return _Set(values, Search([value.reveal() for _, value in values]), len(captured))
 
     def add(self, chosen: tuple[int, ...], made: _Set) -> None:
         """Keep a search."""
@@ -136,7 +157,7 @@ class _Kept:
 class Searches:
     """The searches of one process. `everything`: strong values are searched for in every answer (`egress.scrub`)."""
 
-    __slots__ = ("_aged", "_builders", "_building", "_everything", "_kept", "built", "made")
+    __slots__ = ("_aged", "_builders", "_building", "_everything", "_kept", "built", "captured", "made")
 
     def __init__(self, *, everything: bool = False) -> None:
         self._everything = everything
@@ -145,6 +166,7 @@ class Searches:
         self._builders = asyncio.Semaphore(BUILDERS)
         self._aged = 0.0
         self.made: Made = _None()
+        self.captured: Captured = _None()
         self.built = 0
         """Searches that were made."""
 
@@ -158,6 +180,9 @@ class Searches:
 
         `Scrubber.empty` where no value can reach the destination: its answers pass as they are.
         """
+        extra = self.captured.reaching(view.caller.session, destination.host)
+        if extra:
+            return self._with(view, destination.host, extra)
         kept = self._kept.get(self._key(view) if view.traded else view.key)
         if kept is None:
             return None
@@ -174,6 +199,18 @@ class Searches:
                 kept.hosts.clear()
             kept.hosts[host] = found
         return NOTHING if found is None else found.scrubber(view.names)
+
+    def _with(self, view: Searched, host: str, extra: tuple[Hashable, ...]) -> Scrubber | None:
+        """Return what searches for a session's captured values, too."""
+        kept = self._kept.get(self._key(view))
+        if kept is None:
+            return None
+        kept.asked = True
+        found = kept.more.get((self._chosen(kept, view, host), view.caller.session, extra))
+        if found is None:
+            return None
+        found.asked = True
+        return found.scrubber(view.names)
 
     async def prepare(self, view: Searched, destination: Destination) -> None:
         """Open the values of a view, and build what searches a destination's answers for them. Once for all who ask.
@@ -203,6 +240,16 @@ class Searches:
                 kept.add(chosen, await asyncio.to_thread(kept.build, chosen))
                 self.built += 1
                 self._keep(key, kept)
+            session = view.caller.session
+            extra = self.captured.reaching(session, host)
+            if extra and (chosen, session, extra) not in kept.more:
+                values = self.captured.values(session, extra)
+                found = await asyncio.to_thread(kept.build, chosen, values)
+                while len(kept.more) >= SETS:
+                    del kept.more[next(iter(kept.more))]
+                kept.more[chosen, session, extra] = found
+                self.built += 1
+                self._keep(key, kept)
 
     def _key(self, view: Searched) -> Hashable:
         mark = self.made.mark(view) if view.traded else ()
@@ -212,7 +259,12 @@ class Searches:
         self._building.pop(key, None)
 
     def _chosen(self, kept: _Kept, view: Searched, host: str) -> tuple[int, ...]:
-        return kept.chosen(host, listed=view.searched(host), everything=self._everything)
+        found = kept.picked.get(host)
+        if found is None:
+            if len(kept.picked) >= HOSTS:
+                kept.picked.clear()
+            found = kept.picked[host] = kept.chosen(host, listed=view.searched(host), everything=self._everything)
+        return found
 
     def age(self, now: float) -> None:
         """Let go of what nobody asks for. `now`: seconds of any clock that goes on."""
@@ -222,6 +274,9 @@ class Searches:
         for key, kept in list(self._kept.items()):
             if not kept.asked:
                 del self._kept[key]
+            kept.more = {key: each for key, each in kept.more.items() if each.asked}
+            for each in kept.more.values():
+                each.asked = False
             kept.asked = False
 
     def clear(self) -> None:

@@ -142,7 +142,7 @@ def renewed(credential: Credential, value: SecretValue, body: bytes) -> Renewed 
     """
     parts = parts_of(credential.kind, value.reveal())
     try:
-        found = json.loads(body.decode(), object_pairs_hook=_once)
+        found = json.loads(body.decode(), object_pairs_hook=once)
         token = found.get("refresh_token")
     except (ValueError, AttributeError, RecursionError):
         raise Unfit from None
@@ -157,7 +157,7 @@ def renewed(credential: Credential, value: SecretValue, body: bytes) -> Renewed 
 def grant_ended(status: int, body: bytes) -> bool:
     """Whether an endpoint says that the refresh token is no good any more (RFC 6749 5.2)."""
     try:
-        found = json.loads(body.decode(), object_pairs_hook=_once)
+        found = json.loads(body.decode(), object_pairs_hook=once)
     except (ValueError, RecursionError):
         return False
     return status in _REFUSES and isinstance(found, dict) and found.get("error") == "invalid_grant"
@@ -168,7 +168,7 @@ def read(credential: Credential, status: int, body: bytes, now: float) -> Answer
     app = credential.kind == GITHUB_APP
     identity = credential.kind == GCP_SERVICE_ACCOUNT and "audience" in credential.parameters
     try:
-        found = json.loads(body.decode(), object_pairs_hook=_once)
+        found = json.loads(body.decode(), object_pairs_hook=once)
         if not isinstance(found, dict) or status != (201 if app else 200):
             raise Unfit
         token = found["token" if app else "id_token" if identity else "access_token"]
@@ -214,7 +214,8 @@ def _ends(token: str, now: float) -> int:
     return ends - int(now)
 
 
-def _once(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
+def once(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
+    """Return members of a JSON object (`object_pairs_hook`); raises `ValueError` where one is there twice."""
     listed = [*pairs]
     if len(made := dict(listed)) != len(listed):
         raise ValueError

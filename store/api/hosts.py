@@ -1,5 +1,6 @@
 """The field that holds a destination rule. `store.rules` judges it; here is its shape for the OpenAPI document."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import Field
@@ -27,12 +28,13 @@ HostText = Annotated[str, shape(HOST, examples=["api.example.com"])]
 _TOKENS = "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$"
 _PATHS = "^/([A-Za-z0-9_~-]{1,30}/){0,5}([A-Za-z0-9_~-]{1,30}|\\*)?$"
 
+_MEMBERS = "^[A-Za-z_][A-Za-z0-9_-]{0,30}$"
 
 Tokens = Annotated[list[Annotated[str, shape(_TOKENS)]], Field(min_length=1, max_length=64)]
 Paths = Annotated[list[Annotated[str, shape(_PATHS)]], Field(min_length=1, max_length=64)]
 
 
-class HostRule(Model):
+class PlainRule(Model):
     """A destination with what may be asked of it."""
 
     host: HostText
@@ -41,11 +43,26 @@ class HostRule(Model):
     headers: Tokens | None = None
 
 
+class CaptureRule(Model):
+    """Which members of answers become placeholders of the session, and where those may go."""
+
+    members: Annotated[list[Annotated[str, shape(_MEMBERS)]], Field(min_length=1, max_length=16)]
+    hosts: Annotated[list[HostText | PlainRule], Field(max_length=64)]
+
+
+class HostRule(PlainRule):
+    """A destination with what may be asked of it, and what of its answers is captured."""
+
+    capture: CaptureRule | None = None
+
+
 HostIn = HostText | HostRule
 Hosts = Annotated[list[HostIn], Field(max_length=64)]
+PlainHosts = Annotated[list[HostText | PlainRule], Field(max_length=64)]
+"""Of a variable: it captures nothing."""
 
 
-def plain(hosts: list[str | HostRule] | None) -> list[str | dict[str, object]] | None:
+def plain(hosts: Sequence[str | PlainRule] | None) -> list[str | dict[str, object]] | None:
     """Return rules as `store.rules` reads them."""
     if hosts is None:
         return None

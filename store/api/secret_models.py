@@ -7,7 +7,7 @@ from pydantic.config import JsonDict
 from pydantic.json_schema import SkipJsonSchema
 
 from store.api.fields import LABEL, Duration, Environment, Model, Name, Out, Patch, Prose, Time, Word, shape
-from store.api.hosts import Hosts, plain
+from store.api.hosts import Hosts, PlainHosts, plain
 from store.api.member_models import GrantIn, GrantOut
 from store.api.values import Readable, Sealed, Value
 from store.model import SecretValue
@@ -151,6 +151,9 @@ def _grants(groups: list[GrantIn] | None) -> list[GroupGrant] | None:
     return None if groups is None else [each.grant() for each in groups]
 
 
+_PLAIN = Field(None, description="Where alone it may be injected; none: anywhere.")
+
+
 class About(Model):
     """What may be said of a secret besides its value."""
 
@@ -204,6 +207,7 @@ class VariableIn(About):
     """One variable of an upload; readable, injected as `#{VARS.NAME}`."""
 
     name: Name
+    hosts: PlainHosts | None = _PLAIN  # type: ignore[assignment]  # no capture
     value: Readable
     environment: Environment | None = None
 
@@ -216,6 +220,7 @@ class VariablePut(About):
     """A new version of a variable."""
 
     name: SkipJsonSchema[Name | None] = None
+    hosts: PlainHosts | None = _PLAIN  # type: ignore[assignment]  # no capture
     value: Readable
     environment: Environment | None = None
 

@@ -85,6 +85,11 @@ def _rule(rule: object) -> str:
     if not isinstance(rule, Mapping):
         return str(rule)
     parts = [str(rule["host"]), *(" ".join(rule[name]) for name in ("methods", "paths", "headers") if name in rule)]
+    capture = rule.get("capture")
+    if isinstance(capture, Mapping):
+        parts.append(
+            f"captures {', '.join(capture['members'])} for {', '.join(map(_rule, capture['hosts'])) or 'itself'}"
+        )
     return " · ".join(parts)
 
 

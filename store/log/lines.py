@@ -8,7 +8,7 @@ from store.budgets import Spent
 from store.leases import Told
 from store.model import Scope
 
-EVENTS = {"inject", "carry", "refuse", "tunnel", "unasked", "end", "token", "budget", "spent", "lease"}
+EVENTS = {"inject", "carry", "refuse", "tunnel", "unasked", "capture", "end", "token", "budget", "spent", "lease"}
 _BIG = 2**53
 """Above every sequence and time; a number that a column cannot hold would stop its spool for ever."""
 _KEPT = ("destination", "location", "method", "path", "code")

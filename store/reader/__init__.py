@@ -6,9 +6,21 @@ signature, and by opening for exactly their binding. Loaded lazily: memory grows
 """
 
 from store.keys.keyring import trust_group
+from store.reader.captured import MAX_CAPTURED, CapturedGrant, Capturing
 from store.reader.gate import Reader
 from store.reader.leases import Leases, Standing
 from store.reader.view import StoredGrant, View
 from store.reader.warm import Locker
 
-__all__ = ["Leases", "Locker", "Reader", "Standing", "StoredGrant", "View", "trust_group"]
+__all__ = [
+    "MAX_CAPTURED",
+    "CapturedGrant",
+    "Capturing",
+    "Leases",
+    "Locker",
+    "Reader",
+    "Standing",
+    "StoredGrant",
+    "View",
+    "trust_group",
+]

@@ -149,7 +149,7 @@ class Reader:
             view = before
         else:
             view = View(session, standing, indexes, self.revision, self._values.open, unbound=self._unbound, now=now)
-            view.prepare = self._values.prepare
+            view.prepare, view.lockers = self._values.prepare, self._values.locker
         self._views.keep(id_, view)
         return view
 

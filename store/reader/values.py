@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
 from store.cache import Bounded
 from store.database import rows
 from store.errors import KeyMismatch, StoreError, Tampered
@@ -122,10 +125,15 @@ class Values:
             if body is not None and digest(body) == sha256:  # what is not the one named is met when opened
                 self._envelopes.keep((entry, number, sha256), (body, signature or b""))
 
-    def locker(self, kid: bytes) -> Locker | None:
-        """Return what encrypts for all processes that have an opening key; None where it is not at hand."""
+    def locker(self, kid: bytes, purpose: bytes = b"") -> Locker | None:
+        """Return what encrypts for all processes that have an opening key; None where it is not at hand.
+
+        With a purpose its key is of no use for any other.
+        """
         root = self._opener.root(kid)
-        return None if root is None else Locker(root)
+        if root is None:
+            return None
+        return Locker(HKDF(hashes.SHA256(), len(root), salt=None, info=purpose).derive(root) if purpose else root)
 
     def forget(self, envelopes: Iterable[str]) -> None:
         """Forget the copies of envelopes that no manifest names any more."""

@@ -12,9 +12,10 @@ from store.kinds import Credential
 from store.model import Denial, Destination, Grant, Kind, Location, SecretValue, Use
 from store.presets import preset_of
 from store.reach import Stored, Traded, among, scrub_hosts
+from store.reader.captured import Capturing, Lockers, capturing, goes_to, locker_of, reaches, resolve
 from store.reader.session import Session
 from store.reader.standing import Standing
-from store.rules import canonical_rules
+from store.rules import DestinationRule, canonical_rules
 from store.trust.entry import RETIRED_FOR
 from store.trust.index import Index
 from store.trust.judging import DENIALS, Sight
@@ -80,6 +81,8 @@ class View:
         windows = [at for index in indexes for at in index.windows if at > now]
         self.prepare: Callable[[Sequence[Version]], object] = list
         """Told which versions are about to be opened, so that they are read from the database in one go."""
+        self.lockers: Lockers = lambda _kid, _purpose: None
+        """Give what captured answers are encrypted with."""
         self.until = min([self.caller.expires_at, *windows])
         """When (Unix seconds) this view must be made anew, even if the revision stands."""
         self._scrub_hosts = scrub_hosts(self.egress)
@@ -103,14 +106,29 @@ class View:
 
     def resolve(self, kind: Kind, name: str, use: Use) -> Grant | Denial:
         """Decide rules 4 to 6 of spec 2: name, destination, location."""
+        name, captured, sealed = name.partition(".")
         entry = self._find(kind, name)
         if entry is None or entry.active is None:
             return Denial.UNKNOWN
         active = entry.active
+        if captured:
+            locker = locker_of(active, self.caller.session, self.lockers)
+            return resolve(entry.name, active, locker, sealed, use)
         obstacle = self._sight.obstacle(entry, active, use)
         if obstacle is not None:
             return DENIALS[obstacle]
         return StoredGrant(entry, active, self._fetch, entry.name, entry.kind, active.number)
+
+    @cached_property
+    def captures(self) -> tuple[tuple[Entry, Version, DestinationRule], ...]:
+        """Rules of secrets that the session may use, by which answers are captured; mostly none."""
+        usable = [(e, e.active) for e in self._effective() if e.kind is Kind.SECRET]
+        found = [(e, v, rule) for e, v in usable if v is not None for rule in v.sealed_rules if rule.capture]
+        return tuple(sorted(found, key=lambda each: each[0].name))
+
+    def capturing(self, use: Use) -> tuple[Capturing, ...]:
+        """Return by what the answer of a request is captured."""
+        return capturing(self.captures, self.caller.session, self.lockers, use) if self.captures else ()
 
     def reachable(self, destination: Destination, location: Location) -> bool:
         """Whether any name of the caller could be injected there (methods, paths and headers not considered)."""
@@ -183,7 +201,8 @@ class View:
         Schemes, methods and paths are not told. Nothing is opened.
         """
         usable = [(e, e.active) for e in self._effective() if e.kind is Kind.SECRET and e.active is not None]
-        rules = {rule.authority.rpartition("://")[2] for _, version in usable for rule in version.rules}
+        listed = [one for _, version in usable for rule in version.rules for one in (rule, *goes_to(rule))]
+        rules = {rule.authority.rpartition("://")[2] for rule in listed}
         return ["*"] if any(self._sight.free(entry, version) for entry, version in usable) else sorted(rules)
 
     @cached_property
@@ -241,7 +260,8 @@ class View:
 
     def _ever_reached(self, entry: Entry, version: Version, destination: Destination) -> bool:
         if version.sealed_rules or version.credential.traded:
-            bound = any(rule.reaches(destination) for rule in version.reached)
+            reached = [one for rule in version.reached for one in (rule, *goes_to(rule))]
+            bound = any(rule.reaches(destination) for rule in reached)
             return bound or (self._unbound and not version.sealed_rules)
         if entry.kind is Kind.VARIABLE:
             return not version.rules or any(rule.reaches(destination) for rule in version.rules)
@@ -256,6 +276,8 @@ class View:
 
     def _reaches(self, entry: Entry, destination: Destination, location: Location) -> bool:
         version = entry.active
+        if version is not None and reaches(version, destination, location):
+            return True
         if version is None or location not in version.locations:
             return False
         preset = preset_of(destination.host) if entry.kind is Kind.SECRET and not version.widened else None

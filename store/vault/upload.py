@@ -100,6 +100,7 @@ def check(kind: Kind, entry: NewEntry, pointer: str, kid: bytes) -> Ready:
     provider = entry.provider
     preset = run(lambda: find_provider(provider, f"{pointer}/provider")) if provider else None
     hosts = run(lambda: named_hosts(entry.hosts, preset, pointer))
+    run(lambda: _check_capture(kind, hosts or [], f"{pointer}/hosts"))
     locations = run(lambda: named_locations(entry.locations, preset, pointer))
     text = entry.rotate_after
     rotate = run(lambda: parse_duration(text, f"{pointer}/rotate_after")) if text else None
@@ -129,6 +130,11 @@ def _credential(kind: Kind, entry: NewEntry, pointer: str) -> Credential:
     if kind is Kind.VARIABLE and not credential.written:
         raise problem(f"{pointer}/kind", "kind_unknown", "A variable is written as it is; store a secret.")
     return credential
+
+
+def _check_capture(kind: Kind, hosts: Hosts, pointer: str) -> None:
+    if kind is Kind.VARIABLE and any(isinstance(rule, dict) and "capture" in rule for rule in hosts):
+        raise problem(pointer, "capture_invalid", "Answers are captured by rules of secrets, not of variables.")
 
 
 def check_kept(count: int | None, pointer: str) -> None:

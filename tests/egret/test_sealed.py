@@ -106,6 +106,22 @@ def test_a_dataset_and_its_rotation(shared, client, reader):
     assert reader.alarms == 0
 
 
+def test_a_rule_that_captures_is_sealed_by_the_client(shared, client, reader):
+    """In its one spelling, whoever writes it how; what a client asks for over the API is what captures."""
+    rule = {
+        "host": "auth.example.com",
+        "paths": ["/token"],
+        "capture": {"members": ["b", "a"], "hosts": ["API.example.com."]},
+    }
+    made = client.create_dataset("capturing", [{"name": "KEY", "value": VALUE, "hosts": [rule]}])
+    put = client.put_secret(Area(made["id"]), "KEY", "second-value-1", hosts=[rule])
+    assert put["hosts"] == [rule | {"capture": {"hosts": ["api.example.com"], "members": ["a", "b"]}}]
+    where = {"host": "auth.example.com", "path": "/token"}
+    assert opened(reader, shared.store, made["id"], **where) == b"second-value-1"
+    view = reader.view(reader.caller(shared.store.token(made["id"])))
+    assert [each.members for each in view.capturing(use(**where))] == [{"a", "b"}] and reader.alarms == 0
+
+
 @pytest.mark.parametrize("area", [Area(), Area(organisation="default")])
 def test_wider_scopes(shared, client, reader, area):
     """A project's and an organisation's secrets are bound to their own scope."""

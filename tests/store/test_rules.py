@@ -279,3 +279,96 @@ def test_egrets_own_name_is_reserved(text):
     old = rule(text)
     assert not old.names("egret.internal") and not old.names("x.egret.internal")
     assert not rule("*.example.com").names("egret.internal")
+
+
+CAPTURE = {"members": ["refresh_token", "access_token"], "hosts": ["API.example.com"]}
+LOGIN = {"host": "auth.example.com", "methods": ["POST"], "paths": ["/oauth/token"], "capture": CAPTURE}
+
+
+def test_a_capture_has_one_canonical_form():
+    """Members and hosts are sorted and normalised, so that two spellings seal to equal bytes."""
+    made = rule(LOGIN)
+    assert made.canonical()["capture"] == {"hosts": ["api.example.com"], "members": ["access_token", "refresh_token"]}
+    assert rule(made.canonical()) == made
+
+
+@pytest.mark.parametrize(
+    ("capture", "pointer", "code"),
+    [
+        ("access_token", "/capture", "capture_invalid"),
+        ({"members": ["a"]}, "/capture", "capture_invalid"),
+        (CAPTURE | {"more": 1}, "/capture", "capture_invalid"),
+        (CAPTURE | {"members": []}, "/capture/members", "members_invalid"),
+        (CAPTURE | {"members": "a"}, "/capture/members", "members_invalid"),
+        (CAPTURE | {"members": ["a"] * 17}, "/capture/members", "members_invalid"),
+        (CAPTURE | {"members": ["$.a"]}, "/capture/members", "members_invalid"),
+        (CAPTURE | {"members": ["a[0]"]}, "/capture/members", "members_invalid"),
+        (CAPTURE | {"members": ["a..b"]}, "/capture/members", "members_invalid"),
+        (CAPTURE | {"members": ["a.b.c.d"]}, "/capture/members", "members_invalid"),
+        (CAPTURE | {"members": ["a" * 65]}, "/capture/members", "members_invalid"),
+        (CAPTURE | {"members": ["auth", "auth.token"]}, "/capture/members", "members_invalid"),
+        (CAPTURE | {"hosts": "api.example.com"}, "/capture/hosts", "host_invalid"),
+        (CAPTURE | {"hosts": ["ok.example.com", "*"]}, "/capture/hosts/1", "host_invalid"),
+        (CAPTURE | {"hosts": ["egret.internal"]}, "/capture/hosts/0", "host_reserved"),
+        (CAPTURE | {"hosts": [LOGIN]}, "/capture/hosts", "capture_invalid"),
+    ],
+)
+def test_bad_captures_are_refused_at_their_place(capture, pointer, code):
+    with pytest.raises(Invalid) as refused:
+        parse_rules([LOGIN | {"capture": capture}])
+    (problem,) = refused.value.problems
+    assert (problem.pointer, problem.code) == (f"/hosts/0{pointer}", code) and problem.detail
+
+
+def capturing(members=("access_token", "refresh_token"), hosts=("api.example.com",), **more):
+    return LOGIN | {"capture": {"members": list(members), "hosts": list(hosts)}} | more
+
+
+@pytest.mark.parametrize(
+    ("narrow", "covers"),
+    [
+        (LOGIN, True),
+        (capturing(hosts=[]), True),
+        (capturing(hosts=[{"host": "api.example.com", "headers": ["x-token"]}]), True),
+        (capturing(hosts=["evil.example.com"]), False),
+        (capturing(hosts=["api.example.com", "evil.example.com"]), False),
+        (capturing(["access_token"]), False),  # what is left out would be shown
+        (capturing(["access_token", "refresh_token", "more"]), False),
+        ({key: value for key, value in LOGIN.items() if key != "capture"}, False),
+        (capturing(paths=["/*"]), False),
+    ],
+)
+def test_a_capture_is_narrowed_to_fewer_hosts(narrow, covers):
+    assert rule(LOGIN).covers(rule(narrow)) is covers
+    plain = {"host": "auth.example.com"}
+    assert not rule(plain).covers(rule(LOGIN)), "nor is one added, whose hosts nobody sealed"
+
+
+@pytest.mark.parametrize(
+    ("beside", "apart"),
+    [
+        ("auth.example.com", False),
+        ("*.example.com", False),
+        ({"host": "auth.example.com", "headers": ["authorization"]}, False),
+        ({"host": "auth.example.com", "methods": ["POST", "GET"]}, False),
+        ({"host": "auth.example.com", "paths": ["/*"]}, False),
+        ({"host": "auth.example.com", "paths": ["/oauth/*"]}, False),
+        ({"host": "auth.example.com", "paths": ["/*/token"]}, False),
+        ({"host": "auth.example.com", "paths": ["/oauth/token"]}, False),
+        ({"host": "auth.example.com", "paths": ["/api/*", "/oauth/revoke"]}, True),
+        ({"host": "auth.example.com", "methods": ["GET"], "paths": ["/oauth/token"]}, True),
+        (capturing(paths=["/oauth/*"]), True),
+        ("auth.example.com:8443", True),
+        ("http://auth.example.com", True),
+        ("api.example.com", True),
+    ],
+)
+def test_nothing_lets_a_request_by_beside_a_capture(beside, apart):
+    """A rule without it, for the same requests, would show what the other one captures."""
+    for rules in ([LOGIN, beside], [beside, LOGIN]):
+        if apart:
+            assert len(parse_rules(rules)) == 2
+            continue
+        with pytest.raises(Invalid) as refused:
+            parse_rules(rules)
+        assert [problem.code for problem in refused.value.problems] == ["capture_overlaps"]

@@ -60,6 +60,10 @@ class View:
     budgets: tuple = ()
     extra: tuple[tuple[str, bytes], ...] = ()
     all: tuple[Secret, ...] = ()
+    captures: tuple = ()
+
+    def capturing(self, use: Use):
+        return ()
 
     def resolve(self, kind: Kind, name: str, use: Use):
         secret = self.secrets.get((kind, name))

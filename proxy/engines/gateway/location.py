@@ -86,6 +86,6 @@ def portable(url: str) -> str:
     pieces, done = [], 0
     for occurrence in find(data, Surface.QUERY):
         word = "SECRETS" if occurrence.kind == "secret" else "VARS"
-        pieces += [data[done : occurrence.start], f"%23%7B{word}.{occurrence.name}%7D".encode()]
+        pieces += [data[done : occurrence.start], f"%23%7B{word}.{occurrence.asked}%7D".encode()]
         done = occurrence.end
     return b"".join((*pieces, data[done:])).decode("latin-1")

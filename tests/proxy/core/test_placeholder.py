@@ -1,9 +1,11 @@
 """The grammar: what is an occurrence, what is none, and what may still become one."""
 
+import itertools
+
 import pytest
 
 from proxy.core.placeholder import LONGEST, Occurrence, Surface, escaped, find, pending
-from store.model import Kind
+from store.model import MAX_SEALED, MIN_SEALED, Kind
 
 URLS = (Surface.PATH, Surface.QUERY, Surface.HEADER, Surface.COOKIE, Surface.BASIC, Surface.PROTOCOL, Surface.FORM)
 
@@ -131,11 +133,48 @@ def test_nothing_else_is_pending() -> None:
 
 
 def test_what_is_pending_is_shorter_than_the_longest_occurrence() -> None:
-    """A name without end is given up."""
-    longest = b"\\u0023\\u007bSECRETS." + b"A" * 128 + b"\\u007d"
+    """A name without end is given up, and so is what was captured."""
+    named = b"\\u0023\\u007bSECRETS." + b"A" * 128
+    longest = named + b"." + b"a" * MAX_SEALED + b"\\u007d"
     assert len(longest) == LONGEST
-    assert pending(longest[:-1], Surface.JSON) == 0
+    for text in (named + b"\\u007", longest[:-1]):
+        assert pending(text, Surface.JSON) == 0
     assert pending(b"#{SECRETS." + b"A" * 129, Surface.JSON) == 139
+    assert pending(b"#{SECRETS.A." + b"a" * (MAX_SEALED + 1), Surface.JSON) == 12 + MAX_SEALED + 1
+
+
+CAPTURED = {
+    Surface.RAW: (("#",), ("{", "}")),
+    Surface.FORM: (("#", "%23"), ("{", "}"), ("%7B", "%7d"), ("<", "%3E")),
+    Surface.JSON: (("#", "\\u0023"), ("{", "\\u007d"), ("\\u003C", ">")),
+    Surface.MARKUP: (("#", "&#35;"), ("&lt;", "&gt;"), ("{", "}")),
+}
+
+
+@pytest.mark.parametrize("surface", CAPTURED)
+@pytest.mark.parametrize("name", ["A", "SECRETS", "VARS", "A" * 128])
+def test_what_was_captured_is_found_wherever_it_is_cut(surface, name) -> None:
+    """It has the secret's name, and is asked for as another thing; each of its beginnings is pending."""
+    sharps, *pairs = CAPTURED[surface]
+    sealed = "Az09-_" * 20
+    for sharp, (opened, closed) in itertools.product(sharps, pairs):
+        text = f"{sharp}{opened}SECRETS.{name}.{sealed}{closed}".encode()
+        (found,) = find(b"x" + text + b"x", surface)
+        assert found[:2] == (1, 1 + len(text)) and (found.name, found.sealed) == (name, sealed)
+        assert found.asked == f"{name}.{sealed}"
+        for length in range(1, len(text)):
+            assert pending(b"x" + text[:length], surface) == 1, text[:length]
+        assert pending(b"x" + text, surface) == 1 + len(text)
+
+
+def test_what_is_no_captured_value_is_text() -> None:
+    """Too short, too long, of other characters, of a variable; with an escaped backslash before it."""
+    sealed = "a" * MIN_SEALED
+    for text in (
+        f"#{{SECRETS.A.{sealed[1:]}}}", f"#{{SECRETS.A.{'a' * (MAX_SEALED + 1)}}}", f"#{{SECRETS.A.{sealed}=}}",
+        f"#{{SECRETS.A.{sealed}.x}}", f"#{{VARS.A.{sealed}}}", f"#{{SECRETS.A.{sealed}>", f"\\\\u0023{{SECRETS.A.{sealed}}}",
+    ):  # fmt: skip
+        assert find(text.encode(), Surface.JSON) == []
 
 
 def test_hostile_text_is_searched_in_linear_time() -> None:
