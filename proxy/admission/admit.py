@@ -61,7 +61,8 @@ async def tunnelled(
     """Decide about a request inside a tunnel; raises `Refused`. `server_name` is what its TLS asked for."""
     caller, target, memory = tunnel
     trail.caller = caller
-    trail.follow(asked.fields)
+    if trail.meters.exporter is not None:
+        trail.follow(asked.fields)
     view = services.view(caller)
     if not allowed(view.caller, trail.address):
         raise Refused(Refusal("session_invalid"))
@@ -89,7 +90,8 @@ async def tunnelled(
 
 async def plain(services: Services, trail: Trail, asked: Asked) -> Admitted | Shown:
     """Decide about a request outside a tunnel, which names its upstream in its target; raises `Refused`."""
-    trail.follow(asked.fields)
+    if trail.meters.exporter is not None:
+        trail.follow(asked.fields)
     if asked.target.startswith(b"/"):
         return _itself(services, trail, asked)
     view = entering(services, trail, credential(wire.values(asked.fields, b"proxy-authorization")))
@@ -143,7 +145,8 @@ async def addressed(
     `memory` is of the same session and upstream.
     """
     trail.caller, trail.destination = view.caller, destination
-    trail.follow(fields)
+    if trail.meters.exporter is not None:
+        trail.follow(fields)
     last = memory.of(asked, view)
     if (
         last is not None

@@ -85,12 +85,11 @@ class Trail:
     """What it says that it is part of, where spans are made."""
     account: Account | None = None
     """What it draws from; None: the dataset has no budget."""
-    _grants: dict[tuple[Kind, str, str], Grant] = field(default_factory=dict, repr=False)
+    _grants: dict[tuple[Kind, str, int | str], Grant] = field(default_factory=dict, repr=False)
 
     def follow(self, fields: Fields) -> None:
         """Take note of the trace that a request is part of, where spans are made."""
-        if self.meters.exporter is not None:
-            self.trace = followed(fields)
+        self.trace = followed(fields)
 
     def owned(self, status: int) -> None:
         """Take note that Egret itself gave the answer."""
@@ -244,8 +243,9 @@ class Trail:
         return self._grants.values()
 
     def _keep(self, grants: Iterable[Grant]) -> None:
-        for grant in grants:
-            self._grants[grant.kind, grant.name, grant.identity] = grant
+        for grant in grants:  # a captured value is another one than its secret's
+            which = grant.identity if isinstance(grant, CapturedGrant) else grant.version
+            self._grants[grant.kind, grant.name, which] = grant
 
     def _carried(self, carried: Mapping[str, str], location: str) -> None:
         for name, code in carried.items():

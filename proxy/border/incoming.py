@@ -75,7 +75,7 @@ class Incoming:
     def _take_head(self, answer: Answer) -> None:
         scrubber, admitted = self.hits.heard(), self.admitted
         self.status, reason, self._raw, self._length = answer
-        if self.status >= 200 or self.status == 101:
+        if admitted.view.captures and (self.status >= 200 or self.status == 101):
             self._capturing = admitted.view.capturing(admitted.head.use(Location.BODY))
             if self._capturing and not capture.may_pass(self.status):
                 raise self._withheld()

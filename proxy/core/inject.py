@@ -101,7 +101,7 @@ class Plan:
 
     def _open(self, occurrence: Occurrence, surface: Surface, location: Location, header: str = "") -> bytes:
         """Open, encode, count. A head that changed after planning finds no grant, and fails closed."""
-        key = (occurrence.kind, occurrence.asked, location, header)
+        key = (occurrence.kind, occurrence.asked if occurrence.sealed else occurrence.name, location, header)
         if self.signing is not None and key in self.signing.keys:
             return b"-"  # the whole of what it stands in is written by who signs
         grant = self.grants.get(key)

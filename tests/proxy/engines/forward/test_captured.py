@@ -384,6 +384,36 @@ def test_it_tells_a_class_of_lengths(proxy):
     assert lengths[961] == lengths[1000] == lengths[1024] < lengths[1025] == lengths[1280]
 
 
+@pytest.mark.parametrize(
+    "where",
+    [
+        "proxy.border.captures.Captures.begin",
+        "proxy.border.captures.Captures.add",
+        "proxy.border.captures.Captures.met",
+        "proxy.border.incoming.Incoming._captured",
+        "proxy.border.incoming.Incoming._shown",
+        "proxy.core.capture.replaced",
+        "store.reader.captured.CapturedGrant.open",
+    ],
+)
+def test_a_fault_shows_nothing(proxy, monkeypatch, where):
+    """In any step: a refusal without a word of the fault, no token at the client, and the next one works."""
+
+    def fails(*_, **__):
+        raise RuntimeError("fault-canary-text")
+
+    session = client(proxy)
+    got = login(proxy, session=session).json()["access_token"]
+    with monkeypatch.context() as patch:
+        patch.setattr(where, fails)
+        answers = [login(proxy, session=session), ask(proxy, got, session=session)]
+    assert {each.status_code for each in answers} & {500}
+    text = b"".join(map(all_of, answers))
+    proxy.house.clean(text)
+    assert b"fault-canary-text" not in text
+    assert ask(proxy, login(proxy).json()["access_token"]).status_code == 200
+
+
 def test_http2(proxy):
     """Of the client: the same border."""
     house = proxy.house

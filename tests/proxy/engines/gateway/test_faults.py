@@ -47,6 +47,7 @@ OTHERS = {
     "proxy.border.held",
     "proxy.border.mac",
     "proxy.border.signing",
+    "proxy.border.captures",
     "proxy.border.endpoint",
     "proxy.border.given",
     "proxy.border.refreshing",
@@ -54,7 +55,7 @@ OTHERS = {
     "proxy.border.tokens",
 }
 """Ways that no browser takes, or that are the same for all; a fault in each: forward/test_faults.py, forward/test_aws.py and
-forward/test_hmac.py of signatures, border/test_tokens.py of tokens, border/test_refreshing.py of refresh tokens."""
+forward/test_hmac.py of signatures, border/test_tokens.py of tokens, border/test_refreshing.py of refresh tokens, forward/test_captured.py of logins."""
 
 # Not on the way of a request, or only when something else happens too; each has tests of its own.
 ELSEWHERE = {
@@ -85,8 +86,11 @@ ELSEWHERE = {
     "border.exchange.Exchange.stop",
     "border.exchange.Exchange.sweep",
     "border.incoming.Incoming._bare",
+    "border.incoming.Incoming._captured",
     "border.incoming.Incoming._fits",
     "border.incoming.Incoming._outgrown",
+    "border.incoming.Incoming._shown",
+    "border.incoming.Incoming._withheld",
     "border.incoming.Incoming.proceed",
     "border.incoming.Incoming.proven",
     "border.incoming.Incoming.renew",
