@@ -22,7 +22,7 @@ from store.keys.keyring import PublicKeys
 from store.trust import tree
 from store.trust.head import Head
 from store.trust.mark import HighWater, Mark
-from store.trust.signing import Writer
+from store.trust.signing import HEAD, Writer
 
 MISSED: Final = 15.0
 """Age of the head in seconds from which a store asks its witnesses before it writes: it may have been put back with all
@@ -94,7 +94,7 @@ class Heads:
         try:
             return self._parsed(row), (row or ("", b""))[1], False
         except (KeyMismatch, Tampered):
-            found = self._remembered(connection)
+            found = None if row is not None and self._is_ours(*row) else self._remembered(connection)
             if found is None:
                 raise
             return found, found.sign(self._writer), True
@@ -103,6 +103,14 @@ class Heads:
         if row is None:
             raise KeyMismatch("The database has no head: it is not a store of Egret, or not a whole one.")
         return Head.read(*row, self._public.verifier, self._public.store_id)
+
+    def _is_ours(self, body: str, signature: bytes) -> bool:
+        """Whether the writer signed it all the same: it is another release's, and genuine."""
+        try:
+            self._public.verifier.check(signature, HEAD, body.encode("utf-8", "replace"))
+        except Tampered:
+            return False
+        return True
 
     def _remembered(self, connection: Connection) -> Head | None:
         """Return the newest head that is known, where nothing was written since; else None."""

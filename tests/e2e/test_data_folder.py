@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 from served import EGRET
 
+from store.keys.keyring import ControlKeys
+from store.trust.signing import HEAD
+
 QUIET = {f"EGRET_{plane}__LISTEN": "127.0.0.1:0" for plane in ("ADMIN", "PROXY", "GATEWAY")}
 
 
@@ -192,11 +195,13 @@ def test_a_disk_that_is_full(made, tmp_path):
 
 
 def test_a_store_of_an_early_release(data):
-    """Its head says less than ours: what can be done is in the sentence."""
+    """Its head says less than ours, and is genuine: what can be done is in the sentence."""
     import pysqlite3
 
+    body = '{"revision":1}'
+    signature = ControlKeys.load(data).writer.sign(HEAD, body.encode())
     with contextlib.closing(pysqlite3.connect(str(data / "egret.db"))) as database:
-        database.execute("UPDATE head SET body = '{\"revision\":1}'")
+        database.execute("UPDATE head SET body = ?, signature = ?", (body, signature))
         database.commit()
     done = egret("store", "--data", data)
     assert done.returncode == 78
