@@ -29,6 +29,7 @@ ELSEWHERE = {
     ("egret/cli/run.py", "shutil.which"),  # what the command is: as a shell would find it
     ("egret/sandbox/roots.py", "shutil.which"),  # its interpreter, likewise
     ("egret/sandbox/environment.py", "shutil.which"),  # whether there is a Java; it is not started
+    ("proxy/admission/exporter.py", "subprocess"),  # the proxy's own interpreter, by its path
 }  # fmt: skip
 """Whoever can start a program, or looks one up by PATH, with the reason; whatever else comes to that fails the test."""
 
