@@ -145,11 +145,9 @@ def test_the_writer_does_not_sign_over_a_forged_head(world):
     with pytest.raises(Tampered):
         vault.entries.put(world.owner, world.scope(), Kind.SECRET, secret(value=b"another-value-1"))
     world.db.execute("UPDATE documents SET body = %s WHERE key = %s", (good, MANIFESTS[0]))
-    (head,) = world.db.execute("SELECT body FROM head").fetchone()
     world.db.execute('UPDATE head SET body = replace(body, \'"root":"\', \'"root":"0\')')
-    with pytest.raises(Tampered):
-        vault.beat()
-    world.db.execute("UPDATE head SET body = %s", (head,))
+    vault.beat()  # from the head that it knows, since tree and log end as that says
+    assert any("head" in each for each in vault.alarms.present())
     vault.entries.put(world.owner, world.scope(), Kind.SECRET, secret(value=b"another-value-1"))
     assert attempt(world) == b"another-value-1"
     vault.close()
