@@ -2,8 +2,9 @@
 
 `tls://` frames messages by their length (RFC 5425), and so does `tcp://` (RFC 6587 3.4.1), which like `unix:` is for a
 collector on this machine. UDP is not spoken: it loses in silence. Syslog has no answer, so a row counts as told when
-the other machine's TCP has acknowledged it (SIOCOUTQ, tcp(7)) and the connection still stands; until then it is told
-again. A datagram to `unix:` is in the other's queue when it is sent, and waits when that is full.
+the other machine's TCP has acknowledged it (SIOCOUTQ, tcp(7)) and the connection stands for half a second after that;
+until then it is told again. What a collector takes and loses later nobody can find out. A datagram to `unix:` is in
+the other's queue when it is sent, and waits when that is full.
 
 A message is one line of JSON in ASCII, so that no name in it can end a line, begin another or address a terminal.
 """
@@ -29,6 +30,8 @@ PORTS: Final = {"tcp": 601, "tls": 6514}
 FACILITY: Final = 13
 """Log audit (RFC 5424 6.2.1)."""
 INFORMATIONAL, WARNING = 6, 4
+SETTLES: Final = 0.5
+"""Seconds for which the connection has to stand: a collector that ends has bytes in its queue that it never reads."""
 LOOK: Final = 0.002
 """Seconds between two looks at what the other side has acknowledged."""
 
@@ -121,11 +124,13 @@ def _acknowledged(sock: socket.socket) -> None:
         if time.monotonic() > ends:
             raise TimeoutError
         time.sleep(LOOK)
-    sock.settimeout(0)
+    ends = time.monotonic() + SETTLES
     try:
-        if not sock.recv(4096):  # nothing is ever said to us, but that it is over, and TLS's own
-            raise ConnectionResetError
-    except (BlockingIOError, ssl.SSLWantReadError):
+        while (left := ends - time.monotonic()) > 0:
+            sock.settimeout(left)
+            if not sock.recv(4096):  # nothing is ever said to us, but that it is over, and TLS's own
+                raise ConnectionResetError
+    except TimeoutError:
         pass
     finally:
         sock.settimeout(TIMEOUT)
