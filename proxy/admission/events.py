@@ -148,10 +148,10 @@ class Spool:
         file = os.open(unready, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640)  # the folder decides
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            unready.rename(
-                path
-            )  # before its lock is held, its taker would see an empty one that is sealed, and delete it
+            # Before its lock is held, its taker would see an empty one that is sealed, and delete it.
+            unready.rename(path)
         except OSError:
             os.close(file)
+            unready.unlink(missing_ok=True)
             raise
         self._file, self._id, self._sequence, self._size = file, name, 0, 0

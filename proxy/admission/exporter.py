@@ -53,9 +53,8 @@ class Exporter(Waiting):
             return
         super().close()
         self._ended.set()
-        if (
-            not self._thread.is_alive()
-        ):  # else it writes to a pipe that nobody reads: a number that is free is soon another's
+        # Else the thread writes to a pipe that nobody reads: a number that is free is soon another's.
+        if not self._thread.is_alive():
             os.close(self._pipe)  # the process finds the end of its input
             os.close(self._read)
             self._keeper.join(FAREWELL)
