@@ -73,7 +73,7 @@ def told(hosts: Hosts, locations: Sequence[str], kind: str = STATIC) -> str:
         return "it is injected nowhere, as it has no hosts"
     groups: dict[str, list[str]] = {}
     for rule in parse_rules(hosts):
-        groups.setdefault(_done(kind, rule, locations), []).append(rule.authority)
+        groups.setdefault(_done(kind, rule, locations) + _captured(rule), []).append(rule.authority)
     return "; ".join(f"at {_some(names)} {what}" for what, names in groups.items())
 
 
@@ -106,6 +106,13 @@ def _done(kind: str, rule: DestinationRule, locations: Sequence[str]) -> str:
     if kind not in TRADED:
         return _allowed(rule, locations)
     return "a token that it is traded for, " + _allowed(rule, [each for each in locations if each not in _STREAMED])
+
+
+def _captured(rule: DestinationRule) -> str:
+    if rule.capture is None:
+        return ""
+    members, hosts = ", ".join(sorted(rule.capture.members)), _some([each.authority for each in rule.capture.hosts])
+    return f", and {members} of its answers becomes a placeholder for {hosts}"
 
 
 def _signed(locations: Sequence[str]) -> str:

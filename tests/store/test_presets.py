@@ -262,3 +262,12 @@ def test_what_is_told_of_what_is_traded():
         "at api.groq.com a token that it is traded for, in the header authorization alone "
         "(models with tools, which call servers that a request names)"
     )
+
+
+def test_what_is_told_of_answers_that_are_captured():
+    """What becomes of them, and where that goes."""
+    rule = {"host": "auth.example.com", "capture": {"members": ["token", "access_token"], "hosts": ["api.example.com"]}}
+    assert told([rule], ["header"]) == (
+        "at auth.example.com in any header (nothing is known of it), and access_token, token of its answers becomes "
+        "a placeholder for api.example.com"
+    )
