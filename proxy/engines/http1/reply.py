@@ -124,6 +124,7 @@ class Reply:
     def switch(self, reason: bytes, fields: Fields) -> Ends:
         """See `Sink`."""
         self.begun, self.keep = True, False
+        self.body = self.reads(wire.UNTIL_CLOSE, self.link.buffer, 0)  # what the client may still send has no end
         self.link.write(self._line(101, reason, (*fields, *UPGRADED)))
         return self.link
 

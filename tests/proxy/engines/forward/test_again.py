@@ -118,6 +118,8 @@ def declining(how: str, seen: list):
                 else:
                     ends.reset_stream(event.stream_id, h2.errors.ErrorCodes.INTERNAL_ERROR)
             conn.sendall(ends.data_to_send())
+            if ends.state_machine.state is h2.connection.ConnectionState.CLOSED:
+                return  # h2 takes nothing more, not even what was on its way
 
     return serve
 

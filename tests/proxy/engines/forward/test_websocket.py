@@ -296,6 +296,19 @@ def test_too_long_messages_close_with_1009(tmp_path):
             assert got[1][:2] == struct.pack("!H", 1009)
 
 
+def test_who_sends_on_after_a_refusal_reads_it(tmp_path):
+    """The close frame of a refused message is not lost to a reset: what the client still sends is read, for a while."""
+    with Forward(tmp_path, message_bytes=100_000) as proxy:
+        proxy.seen = []
+        sock, _, ends = opened(proxy)
+        sock.sendall(sockets.frame(2, b"x" * 100_001, masked=True))
+        while (got := ends.frame())[0] != 0x88:
+            pass
+        assert got[1][:2] == struct.pack("!H", 1009)
+        for _ in range(20):
+            sock.sendall(b"x" * 50_000)
+
+
 def test_revocation_closes(proxy):
     """The open WebSocket of a revoked session is told why and closed, without a message being sent."""
     token = proxy.reader.open()
