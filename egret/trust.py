@@ -5,6 +5,8 @@ break every connection that does not go through the proxy.
 """
 
 import contextlib
+import hashlib
+import os
 import re
 import ssl
 import warnings
@@ -47,6 +49,26 @@ def java_trust_store(pem: bytes) -> bytes:
 
     entries = [pkcs12.PKCS12Certificate(cert, b"root-%d" % number) for number, cert in enumerate(_certificates(pem))]
     return pkcs12.serialize_java_truststore(entries, BestAvailableEncryption(JAVA_PASSWORD.encode()))
+
+
+def kept_java_trust_store(pem: bytes, folder: Path) -> bytes:
+    """Return the trust store of these certificates as it was made before, else make it: that takes 0.1 s.
+
+    `folder` is where it is kept, the user's own. A file that is not whole, or not of this bundle, counts as none.
+    """
+    file, mark = folder / "java.p12", hashlib.sha256(pem).digest()
+    with contextlib.suppress(OSError):
+        kept = file.read_bytes()
+        if kept[:64] == mark + hashlib.sha256(kept[64:]).digest():
+            return kept[64:]
+    made = java_trust_store(pem)
+    with contextlib.suppress(OSError):  # a full or read-only disk: it is made anew each time
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fresh = folder / f"java.p12.{os.getpid()}"
+        fresh.touch(mode=0o600)
+        fresh.write_bytes(mark + hashlib.sha256(made).digest() + made)
+        fresh.replace(file)
+    return made
 
 
 def _certificates(pem: bytes) -> "list[Certificate]":

@@ -92,6 +92,7 @@ def run(
 
     from egret.sandbox import stops  # noqa: PLC0415
     from egret.sandbox.environment import write  # noqa: PLC0415
+    from egret.sandbox.places import state_home  # noqa: PLC0415
 
     with stops.held():
         try:
@@ -105,7 +106,7 @@ def run(
             session, folder = _opened(client, found, project, given(**options))
             with stops.heeded():
                 about = _about(session, declared)
-                files = write(folder, ca, chosen.proxy_url(session["proxy_url"]))
+                files = write(folder, ca, chosen.proxy_url(session["proxy_url"]), state_home(environment()))
                 environ = _environ(files, about, session, more=given_here, folder=folder, chosen=chosen, shims=shims)
             _go(chosen, program, command, environ=environ, session=session, folder=folder, trusted=files.bundle)
         except stops.Stopped as stopped:

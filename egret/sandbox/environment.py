@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from egret.trust import JAVA_PASSWORD, bundle, java_trust_store
+from egret.trust import JAVA_PASSWORD, bundle, java_trust_store, kept_java_trust_store
 
 PROXY: Final = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "WSS_PROXY", "WS_PROXY")
 BUNDLES: Final = (
@@ -69,10 +69,11 @@ class Files:
     java_credentials: Path | None
 
 
-def write(folder: Path, ca: bytes, proxy_url: str = "") -> Files:
+def write(folder: Path, ca: bytes, proxy_url: str = "", kept: Path | None = None) -> Files:
     """Write trust stores into `folder`, which only its owner can enter.
 
-    Java's is made where there is a Java, with a file of its proxy credentials where there is a `proxy_url`.
+    Java's is made where there is a Java, with a file of its proxy credentials where there is a `proxy_url`; in `kept`
+    it is kept for the next time.
     """
     pem = bundle(ca)
     certs = folder / "certs"
@@ -87,7 +88,7 @@ def write(folder: Path, ca: bytes, proxy_url: str = "") -> Files:
     _put(files.wgetrc, f"ca_certificate = {files.bundle}\n".encode())
     _put(php / "egret.ini", f'curl.cainfo = "{files.bundle}"\nopenssl.cafile = "{files.bundle}"\n'.encode())
     if java is not None:
-        _put(java, java_trust_store(pem))
+        _put(java, java_trust_store(pem) if kept is None else kept_java_trust_store(pem, kept))
     if credentials is not None:
         _put(credentials, _java_credentials(proxy_url))
     return files

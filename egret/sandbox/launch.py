@@ -22,7 +22,7 @@ from egret.sandbox.mounted import Source, compare, sources, wait
 from egret.sandbox.namespace import PROXY, Helper, Listeners, NamespaceError, enter
 from egret.sandbox.own import kept
 from egret.sandbox.places import real, records, within
-from egret.sandbox.roots import companions
+from egret.sandbox.roots import Roots, companions, refuse_data
 from egret.sandbox.roots import of as roots_of
 from egret.sandbox.terminal import Terminal
 from egret.sandbox.way_out import WayOut
@@ -171,8 +171,9 @@ def _prepared(chosen: Plan, job: Job) -> int:
             stack.callback(Made(folder, records(job.environ), chosen.own).close)
         if chosen.own:
             job.say(f"read-only inside, for it runs outside: {', '.join(map(str, chosen.own))}")
+        roots = _roots(program, chosen, job)
         mounts = mount(
-            _roots(program, chosen, job),
+            roots.shown,
             chosen.shared,
             chosen.seen,
             kept_home=Path(job.inside["HOME"]),
@@ -181,16 +182,17 @@ def _prepared(chosen: Plan, job: Job) -> int:
             trusted=job.trusted,
         )
         allowed = sources(mounts.options, chosen.shared.writable)
-        return _run(chosen, job, Bubblewrap(chosen.machine, mounts, inside, job.mark), terminal, allowed)
+        started = Bubblewrap(chosen.machine, mounts, inside, job.mark)
+        return _run(chosen, job, started, terminal, allowed, roots.beside)
 
 
-def _roots(program: str, chosen: Plan, job: Job) -> dict[Path, Path]:
+def _roots(program: str, chosen: Plan, job: Job) -> Roots:
     """Return what the command needs beside the system, and where that is, for every level; what is left out is said."""
     found = roots_of(program, job.environ, chosen.shared.cwd, chosen.shared.share_rw)
     shared = [*chosen.shared.share, *found.shown.values()]
     for path in (path for path in found.left if within(real(path), shared) is None):
         job.say(f"not shown: {path}: a file that code in a sandbox could write names it (--share shows a folder)")
-    return found.shown
+    return found
 
 
 def _become(chosen: Plan, job: Job) -> NoReturn:
@@ -202,18 +204,28 @@ def _become(chosen: Plan, job: Job) -> NoReturn:
     roots = _roots(os.path.abspath(job.program), chosen, job)  # noqa: PTH100  # as above
     for folder in chosen.shared.writable:
         Made.remember(folder, records(job.environ))
-    read = landlock.readable([*roots.values(), *chosen.shared.share, *map(real, [*job.extra, PACKAGE])])
+    refuse_data(roots.beside)
+    read = landlock.readable([*roots.shown.values(), *chosen.shared.share, *map(real, [*job.extra, PACKAGE])])
     write = [*chosen.shared.writable, Path(job.inside["HOME"]), real(room), *landlock.devices()]
     landlock.confine(read, write, WayOut.of(job.session_url).port)
     job.say(SAID[Level.LANDLOCK])
     landlock.become(job.program, job.words, {**job.inside, "TMPDIR": str(room)})
 
 
-def _run(chosen: Plan, job: Job, started: Bubblewrap, terminal: Terminal, allowed: Sequence[Source]) -> int:
+def _run(  # noqa: PLR0917
+    chosen: Plan,
+    job: Job,
+    started: Bubblewrap,
+    terminal: Terminal,
+    allowed: Sequence[Source],
+    beside: Sequence[Path],
+) -> int:
     try:
         init = started.child()
         helper = enter(init, chosen.machine.nft if chosen.level is Level.FULL else None)
-        from egret.sandbox.keeper import Keeper  # noqa: PLC0415  # asyncio loads while bubblewrap and the helper work
+        # While bubblewrap and the helper work; nothing is shown to anybody before the command is let go.
+        refuse_data(beside)
+        from egret.sandbox.keeper import Keeper  # noqa: PLC0415  # asyncio
 
         level, listeners = _network(helper, init, job.say)
         compare(wait(init), allowed)

@@ -6,6 +6,7 @@ and path in its file system, proc_pid_mountinfo(5)), not by walking paths that m
 source of the list, and is writable only where that source is.
 """
 
+import bisect
 import contextlib
 import os
 import re
@@ -27,6 +28,12 @@ NODES: Final = ("null", "zero", "full", "random", "urandom", "tty")
 
 PATIENCE: Final = 20.0
 """Seconds for bubblewrap to make its mounts."""
+
+BREATH: Final = 0.002
+"""Seconds between two looks at its mounts, which come by the hundred: each look holds it up."""
+
+AT_WORK: Final = frozenset({"/newroot", "/oldroot"})
+"""Where bubblewrap mounts things as long as it is not done."""
 
 MOVED: Final = (
     "{} was changed while the sandbox was made, by a program that can write there: end what else runs in that folder, "
@@ -90,7 +97,8 @@ def sources(options: Sequence[str], writable: Sequence[Path]) -> list[Source]:
     wanted += [(f"/dev/{name}", True) for name in NODES]
     with contextlib.suppress(OSError):
         wanted.append((os.ttyname(1), True))
-    ours = listed(_mountinfo("self"))
+    ours = sorted(listed(_mountinfo("self")), key=lambda mount: mount.point)
+    points = [mount.point for mount in ours]
     by_number = {mount.number: mount for mount in ours}
     found = []
     for name, is_writable in dict.fromkeys(wanted):
@@ -100,11 +108,10 @@ def sources(options: Sequence[str], writable: Sequence[Path]) -> list[Source]:
         if above is None:
             continue  # not there: nothing of it can be mounted
         if inner is not None:
-            above = _last([above, *(mount for mount in ours if _below(mount.point, str(inner)))], name)
+            at = [one for one in ours if one.point == str(inner)]
+            above = _last([above, *at, *_beneath(str(inner), ours, points)], name)
         found.append(Source(above.device, _joined(above.root, os.path.relpath(path, above.point)), is_writable))
-        found += [
-            Source(one.device, one.root, is_writable) for one in ours if one.point != path and _below(one.point, path)
-        ]
+        found += [Source(one.device, one.root, is_writable) for one in _beneath(path, ours, points)]
     return found
 
 
@@ -119,14 +126,21 @@ def _at(path: str, by_number: dict[int, Mount]) -> Mount | None:
     except OSError:
         return None
     try:
-        if str(Path(f"/proc/self/fd/{descriptor}").readlink()) != path:
+        if os.readlink(f"/proc/self/fd/{descriptor}") != path:  # noqa: PTH115  # hundreds of paths
             raise Moved(MOVED.format(path))
-        told = Path(f"/proc/self/fdinfo/{descriptor}").read_text()
-        return by_number[int(told.partition("mnt_id:")[2].split()[0])]
+        with open(f"/proc/self/fdinfo/{descriptor}", "rb", buffering=0) as told:  # noqa: PTH123
+            return by_number[int(told.read().partition(b"mnt_id:")[2].split()[0])]
     except KeyError:  # mounted since
         return None
     finally:
         os.close(descriptor)
+
+
+def _beneath(folder: str, mounts: Sequence[Mount], points: Sequence[str]) -> Sequence[Mount]:
+    """Return the mounts below a folder; they are sorted by `points`, where they are mounted."""
+    start = folder.rstrip("/") + "/"
+    first = bisect.bisect_right(points, start)
+    return mounts[first : bisect.bisect_left(points, start[:-1] + chr(ord("/") + 1), first)]
 
 
 def _last(mounts: Sequence[Mount], path: str) -> Mount:
@@ -145,13 +159,23 @@ def _joined(root: str, below: str) -> str:
 def compare(inside: Sequence[Mount], allowed: Sequence[Source]) -> None:
     """Raise `Moved` for a mount of the machine's file systems that is not (in) an allowed source."""
     ours = {mount.device for mount in listed(_mountinfo("self"))}
+    writable: dict[tuple[str, str], bool] = {}
+    for one in allowed:
+        writable[one.device, one.root] = one.writable or writable.get((one.device, one.root), False)
     for mount in inside:
         if mount.device not in ours:
             continue  # bubblewrap's own: a proc, a tmpfs
-        holding = [one for one in allowed if one.device == mount.device and _below(mount.root, one.root)]
-        best = max((len(one.root) for one in holding), default=None)
-        if best is None or (mount.writable and not any(one.writable for one in holding if len(one.root) == best)):
+        holding = (writable.get((mount.device, folder)) for folder in _upwards(mount.root))
+        innermost = next((one for one in holding if one is not None), None)
+        if innermost is None or (mount.writable and not innermost):
             raise Moved(MOVED.format(mount.point))
+
+
+def _upwards(path: str) -> Iterator[str]:
+    """Give a path, and each folder that it is in."""
+    while path:  # what is no path, as of a namespace, has nothing above it
+        yield path
+        path = "" if path == "/" else os.path.dirname(path)  # noqa: PTH120  # hundreds of mounts
 
 
 def wait(init: int) -> list[Mount]:
@@ -161,9 +185,11 @@ def wait(init: int) -> list[Mount]:
     """
     ended = time.monotonic() + PATIENCE
     for text in _changes(init, ended):
+        if not AT_WORK.isdisjoint(line.split(" ", 5)[4] for line in text.splitlines()):
+            continue
         mounts = listed(text)
         points = {mount.point: mount for mount in mounts}
-        if "/" in points and not points["/"].writable and not {"/newroot", "/oldroot"} & set(points):
+        if "/" in points and not points["/"].writable:
             with contextlib.suppress(OSError):
                 if not os.path.samestat(os.stat(f"/proc/{init}/root"), os.stat("/")):  # noqa: PTH116
                     return mounts
@@ -190,6 +216,7 @@ def _changes(init: int, until: float) -> Iterator[str]:
                 return
             if any(number == process for number, _ in poll.poll(left * 1000)):
                 return
+            time.sleep(BREATH)
     finally:
         os.close(watched)
         os.close(process)

@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -96,10 +96,9 @@ def _is_below(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
-def is_data_folder(names: Iterable[str], folder: str) -> bool:
+def is_data_folder(names: Collection[str], folder: str) -> bool:
     """Whether a folder with these names in it is an Egret data folder; also one of before there was a marker."""
-    have = set(names)
-    return MARKER in have or ("keys" in have and os.path.isdir(os.path.join(folder, "keys", "data")))  # noqa: PTH112, PTH118  # called once per folder of a tree
+    return MARKER in names or ("keys" in names and os.path.isdir(os.path.join(folder, "keys", "data")))  # noqa: PTH112, PTH118  # called once per folder of a tree
 
 
 def entries(folder: str) -> Iterator[os.DirEntry[str]]:

@@ -40,17 +40,19 @@ class Roots:
     """What to show and what not.
 
     `shown`: folders and files to show read-only, and where each is without links: they are not resolved again, for
-    links may change. `left`: what is named and there, but by whom nobody believes.
+    links may change. `left`: what is named and there, but by whom nobody believes. `beside`: what of `shown` is not in
+    a writable folder, which was looked through already.
     """
 
     shown: dict[Path, Path] = field(default_factory=dict)
     left: list[Path] = field(default_factory=list)
+    beside: list[Path] = field(default_factory=list)
 
 
 def of(program: str, environ: Mapping[str, str], cwd: Path, also: Iterable[Path] = ()) -> Roots:
     """Return what to show beside the system, for every level; `cwd` and `also` are the folders writable inside.
 
-    Raises `Unshareable` where an Egret data folder is in what would be shown.
+    `refuse_data` looks through what is shown, before the command may.
     """
     user, trust = real(home(environ)), Trust.of(environ, [cwd, *also])
     away = (*hidden(environ), *private(user))
@@ -69,7 +71,7 @@ def of(program: str, environ: Mapping[str, str], cwd: Path, also: Iterable[Path]
         else:
             found.left.append(path)
     found.left = list(dict.fromkeys(found.left))
-    _refuse_data([there for there in found.shown.values() if within(there, trust.writable) is None])
+    found.beside = [there for there in found.shown.values() if within(there, trust.writable) is None]
     return found
 
 
@@ -109,8 +111,8 @@ def _touches(path: Path, away: Iterable[Path]) -> bool:
     return any(within(path, [one]) or holds(path, [one]) for one in away)
 
 
-def _refuse_data(roots: Iterable[Path]) -> None:
-    """Raise `Unshareable` where somebody keeps Egret's data, however deep: it would be shown with the rest.
+def refuse_data(roots: Iterable[Path]) -> None:
+    """Raise `Unshareable` where somebody keeps Egret's data in `roots`, however deep: it would be shown with the rest.
 
     Folders that package managers fill are not looked through: nobody keeps data there, and of the folders of an
     installation nine in ten are below them.
@@ -122,14 +124,11 @@ def _refuse_data(roots: Iterable[Path]) -> None:
         if here in looked:
             continue
         looked.add(here)
-        names = []
-        for entry in entries(here):
-            names.append(entry.name)
-            filled = entry.name in _PACKAGES or entry.path.endswith(_DOCUMENTS)
-            if not filled and entry.is_dir(follow_symlinks=False):
-                waiting.append(entry.path)
-        if is_data_folder(names, here):
+        there = list(entries(here))
+        if is_data_folder([one.name for one in there], here):
             raise Unshareable(f"{here} is an Egret data folder, in what the command or PATH needs: move it")
+        folders = [one for one in there if one.is_dir(follow_symlinks=False) and one.name not in _PACKAGES]
+        waiting += [one.path for one in folders if not one.path.endswith(_DOCUMENTS)]
 
 
 def _program(named: Named, environ: Mapping[str, str], trust: Trust, depth: int = DEPTH) -> Iterator[Named]:

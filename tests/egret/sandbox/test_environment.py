@@ -10,7 +10,7 @@ from certificates import Authority
 
 from egret.sandbox.environment import BUNDLES, reserved, variables, write
 from egret.secrets import variables_inside
-from egret.trust import bundle, java_trust_store, system_roots
+from egret.trust import bundle, java_trust_store, kept_java_trust_store, system_roots
 
 PROXY = "http://egs_token:x@127.0.0.1:8080"
 
@@ -58,6 +58,24 @@ def test_java_reads_the_trust_store(tmp_path, ca):
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
     assert done.stdout.count("trustedCertEntry") >= 2
+
+
+def test_a_kept_trust_store_is_of_these_certificates_and_whole(tmp_path, ca):
+    """It is made once; another bundle, or a file that was cut or edited, has it made anew; no folder for it is no harm."""
+    folder = tmp_path / "state"
+    first = kept_java_trust_store(ca, folder)
+    (file,) = folder.iterdir()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert kept_java_trust_store(ca, folder) == first  # its salt is random: made anew it differs
+    for spoilt in (file.read_bytes()[:-1], b"", file.read_bytes()[:-1] + b"x"):
+        file.write_bytes(spoilt)
+        assert kept_java_trust_store(ca, folder) != first
+        assert file.read_bytes() != spoilt
+    kept = file.read_bytes()
+    kept_java_trust_store(ca + ca, folder)
+    assert file.read_bytes() != kept
+    assert kept_java_trust_store(ca, file / "below")
+    assert list(folder.iterdir()) == [file]
 
 
 def test_files_are_for_their_owner_alone(files):

@@ -9,7 +9,7 @@ import pytest
 from egret.sandbox import roots as places_of
 from egret.sandbox.made import Made
 from egret.sandbox.places import MARKER, entries, records
-from egret.sandbox.roots import companions, of
+from egret.sandbox.roots import companions, of, refuse_data
 from egret.sandbox.trust import Trust
 from egret.sandbox.writable import Unshareable
 
@@ -30,6 +30,7 @@ def program(path: Path, text: str = "\x7fELF") -> Path:
 
 def roots(command: Path, user: Path, path: str = "/usr/bin", cwd: Path | None = None, **environ: str) -> set[str]:
     found = of(str(command), {"HOME": str(user), "PATH": path, **environ}, cwd or user / "nowhere")
+    refuse_data(found.beside)
     return {os.path.relpath(one, user) for one in found.shown}
 
 
