@@ -19,7 +19,7 @@ from typing import Final
 
 from egret.sandbox.bubblewrap import StartError
 from egret.sandbox.levels import NoSandbox
-from egret.sandbox.places import KERNEL, SYSTEM, real, within
+from egret.sandbox.places import KERNEL, SYSTEM, within
 
 READ_ONLY: Final = ("--ro-bind", "--ro-bind-try")
 WRITABLE: Final = ("--bind", "--dev-bind")
@@ -32,8 +32,8 @@ PATIENCE: Final = 20.0
 BREATH: Final = 0.002
 """Seconds between two looks at its mounts, which come by the hundred: each look holds it up."""
 
-AT_WORK: Final = frozenset({"/newroot", "/oldroot"})
-"""Where bubblewrap mounts things as long as it is not done."""
+AT_WORK: Final = re.compile(r"(?m)^(?:[^ \n]+ ){4}/(?:new|old)root ")
+"""A line of where bubblewrap mounts things as long as it is not done."""
 
 MOVED: Final = (
     "{} was changed while the sandbox was made, by a program that can write there: end what else runs in that folder, "
@@ -99,16 +99,17 @@ def sources(options: Sequence[str], writable: Sequence[Path]) -> list[Source]:
         wanted.append((os.ttyname(1), True))
     ours = sorted(listed(_mountinfo("self")), key=lambda mount: mount.point)
     points = [mount.point for mount in ours]
-    by_number = {mount.number: mount for mount in ours}
+    changing = [str(folder) for folder in writable]
     found = []
     for name, is_writable in dict.fromkeys(wanted):
-        inner = within(Path(name), writable)
-        path = str(real(Path(name))) if within(Path(name), (*SYSTEM, *KERNEL, "/etc")) else name
-        above = _at(str(inner or path), by_number)
-        if above is None:
+        inner = within(name, changing)
+        follows = inner is None and within(name, (*SYSTEM, *KERNEL, "/etc")) is not None
+        there = _at(str(inner or name), ours, follows=follows)
+        if there is None:
             continue  # not there: nothing of it can be mounted
+        path, above = there
         if inner is not None:
-            at = [one for one in ours if one.point == str(inner)]
+            path, at = name, [one for one in ours if one.point == str(inner)]
             above = _last([above, *at, *_beneath(str(inner), ours, points)], name)
         found.append(Source(above.device, _joined(above.root, os.path.relpath(path, above.point)), is_writable))
         found += [Source(one.device, one.root, is_writable) for one in _beneath(path, ours, points)]
@@ -119,19 +120,24 @@ def _is_bind(option: str) -> bool:
     return option in (*READ_ONLY, *WRITABLE)
 
 
-def _at(path: str, by_number: dict[int, Mount]) -> Mount | None:
-    """Return the mount that a path without links is on; raises `Moved` where it has one by now."""
+def _at(path: str, mounts: Sequence[Mount], *, follows: bool) -> tuple[str, Mount] | None:
+    """Return a path without links, and the mount that it is on; raises `Moved` where it has one, unless we follow."""
     try:
-        descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC | (0 if follows else os.O_NOFOLLOW))
     except OSError:
         return None
     try:
-        if os.readlink(f"/proc/self/fd/{descriptor}") != path:  # noqa: PTH115  # hundreds of paths
+        there = os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115  # hundreds of paths
+        if there != path and not follows:
             raise Moved(MOVED.format(path))
+        number = os.fstat(descriptor).st_dev
+        device = f"{os.major(number)}:{os.minor(number)}"
+        candidates = [one for one in mounts if one.device == device]
+        if len(candidates) == 1:
+            return there, candidates[0]
         with open(f"/proc/self/fdinfo/{descriptor}", "rb", buffering=0) as told:  # noqa: PTH123
-            return by_number[int(told.read().partition(b"mnt_id:")[2].split()[0])]
-    except KeyError:  # mounted since
-        return None
+            number = int(told.read().partition(b"mnt_id:")[2].split()[0])
+        return next(((there, one) for one in mounts if one.number == number), None)  # none: mounted since
     finally:
         os.close(descriptor)
 
@@ -185,7 +191,7 @@ def wait(init: int) -> list[Mount]:
     """
     ended = time.monotonic() + PATIENCE
     for text in _changes(init, ended):
-        if not AT_WORK.isdisjoint(line.split(" ", 5)[4] for line in text.splitlines()):
+        if AT_WORK.search(text):
             continue
         mounts = listed(text)
         points = {mount.point: mount for mount in mounts}

@@ -81,14 +81,16 @@ def real(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def within(path: Path, folders: Iterable[Path | str]) -> Path | None:
+def within(path: Path | str, folders: Iterable[Path | str]) -> Path | None:
     """Return the first of `folders` that is `path` or above it."""
-    return next((Path(one) for one in folders if _is_below(str(path), str(one))), None)
+    text = str(path)
+    return next((Path(one) for one in folders if _is_below(text, str(one))), None)
 
 
 def holds(path: Path, others: Iterable[Path | str]) -> Path | None:
     """Return the first of `others` that is `path` or below it."""
-    return next((Path(one) for one in others if _is_below(str(one), str(path))), None)
+    text = str(path)
+    return next((Path(one) for one in others if _is_below(str(one), text)), None)
 
 
 def _is_below(path: str, folder: str) -> bool:

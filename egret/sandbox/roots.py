@@ -28,8 +28,8 @@ COMPANIONS: Final = {"RUSTUP_HOME": ".rustup", "PYENV_ROOT": ".pyenv", "NVM_DIR"
 _SHEBANG: Final = re.compile(rb"#!\s*(\S+)(?:\s+(?:-S\s+)?(\S+))?")
 
 _PACKAGES: Final = frozenset({"__pycache__", "dist-packages", "node_modules", "site-packages"})
-_DOCUMENTS: Final = ("/share/doc", "/share/man")
-"""As packages; a toolchain of Rust has 120,000 files there."""
+_FILLED: Final = re.compile(r".*/(share/(doc|man)|lib/python\d[\d.]*t?)")
+"""As packages; a toolchain of Rust has 120,000 files in its documents, a Python 130 folders in its library."""
 
 Named = tuple[Path, bool]
 """A path, and whether who names it is believed."""
@@ -128,7 +128,7 @@ def refuse_data(roots: Iterable[Path]) -> None:
         if is_data_folder([one.name for one in there], here):
             raise Unshareable(f"{here} is an Egret data folder, in what the command or PATH needs: move it")
         folders = [one for one in there if one.is_dir(follow_symlinks=False) and one.name not in _PACKAGES]
-        waiting += [one.path for one in folders if not one.path.endswith(_DOCUMENTS)]
+        waiting += [one.path for one in folders if not _FILLED.fullmatch(one.path)]
 
 
 def _program(named: Named, environ: Mapping[str, str], trust: Trust, depth: int = DEPTH) -> Iterator[Named]:

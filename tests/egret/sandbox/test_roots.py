@@ -197,18 +197,20 @@ def test_data_in_an_installation_however_deep(user, depth):
 
 
 @pytest.mark.parametrize(
-    "name", ["__pycache__", "dist-packages", "node_modules", "site-packages", "share/doc", "share/man"]
+    "name",
+    ["__pycache__", "dist-packages", "node_modules", "site-packages", "share/doc", "share/man", "lib/python3.14"],
 )
 def test_packages_are_not_looked_through(user, monkeypatch, name):
     """They are what takes the time of a start, and no place for data; what is beside them is looked at."""
     tool = program(user / "tool/bin/tool")
     (user / "tool/lib" / name / "package/inner").mkdir(parents=True)
     (user / "tool/lib/beside").mkdir()
+    (user / "tool/lib/pythonic").mkdir()
     looked = []
     monkeypatch.setattr(places_of, "entries", lambda folder: looked.append(folder) or entries(folder))
     roots(tool, user)
     above = {"share"} if name.startswith("share/") else set()
-    assert {Path(folder).name for folder in looked} == {"tool", "bin", "lib", "beside"} | above
+    assert {Path(folder).name for folder in looked} == {"tool", "bin", "lib", "beside", "pythonic"} | above
 
 
 def test_links_are_resolved_as_the_kernel_does(user):
