@@ -29,7 +29,7 @@ NODES: Final = ("null", "zero", "full", "random", "urandom", "tty")
 PATIENCE: Final = 20.0
 """Seconds for bubblewrap to make its mounts."""
 
-BREATH: Final = 0.002
+BREATH: Final = 0.004
 """Seconds between two looks at its mounts, which come by the hundred: each look holds it up."""
 
 AT_WORK: Final = re.compile(r"(?m)^(?:[^ \n]+ ){4}/(?:new|old)root ")

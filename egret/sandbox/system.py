@@ -1,8 +1,9 @@
 """/etc as the command sees it: without what others cannot read, and with a resolver, hosts and home of its own.
 
 Where everything in a folder may be read by everybody, the folder is mounted as one. Where something may not (for root,
-mostly: `shadow`, `ssl/private`), the rest of that folder is mounted piece by piece, because a mask over a path vanishes
-when a new file is renamed over it.
+mostly: `shadow`, `ssl/private`), the rest of that folder is shown piece by piece, because a mask over a path vanishes
+when a new file is renamed over it: folders are mounted, small files copied as they are now. bubblewrap looks at all
+mounts for each mount that it makes; a hundred files of /etc as mounts were most of the time of a start.
 """
 
 import os
@@ -16,6 +17,12 @@ from egret.sandbox.places import HOSTNAME, MARKER, SYSTEM, entries, real, within
 from egret.trust import KNOWN
 
 NEVER: Final = ("/etc/egret", "/etc/kubernetes", "/etc/rancher")
+COPIED: Final = 64 << 10
+"""Bytes of a file that is copied at most."""
+
+COPIES: Final = 200
+"""Copies at most: each has a descriptor until bubblewrap runs, and of those a process may have 1,024 as a rule."""
+
 NSSWITCH: Final = "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\nprotocols: files\n"
 RESOLV: Final = "nameserver 127.0.0.1\noptions ndots:0 edns0\n"
 
@@ -98,7 +105,22 @@ def _mount(mounts: Mounts, folder: str, secret: set[str]) -> None:
         elif entry.is_dir(follow_symlinks=False):
             _mount(mounts, entry.path, secret)
         else:
-            mounts.add("--ro-bind-try", entry.path, entry.path)  # gone meanwhile, where a program saves by renaming
+            _file(mounts, entry.path)
+
+
+def _file(mounts: Mounts, path: str) -> None:
+    """Copy a file, or mount one that is too long; it may be gone meanwhile, where a program saves by renaming."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123
+            mode = os.fstat(descriptor).st_mode
+            data = file.read(COPIED + 1) if stat.S_ISREG(mode) and mode & stat.S_IROTH else None
+    except OSError:
+        return
+    if data is not None and len(data) <= COPIED and len(mounts.descriptors) < COPIES:
+        mounts.add("--perms", f"{stat.S_IMODE(mode) & 0o555:o}", "--file", mounts.descriptor(data), path)
+    elif data is not None:
+        mounts.add("--ro-bind-try", path, path)
 
 
 def etc(mounts: Mounts, home: Path) -> None:

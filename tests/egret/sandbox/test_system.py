@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from egret.sandbox import system
 from egret.sandbox.places import MARKER, data_home, hidden, holds, mark, within
-from egret.sandbox.system import Mounts, etc, tree, trust
+from egret.sandbox.system import COPIED, COPIES, Mounts, etc, tree, trust
 
 
 @pytest.fixture
@@ -22,9 +23,9 @@ def folder(tmp_path):
 
 
 def shown(mounts: Mounts, root: Path) -> set[str]:
-    """What the options show: each file of the tree that lies in something mounted."""
+    """What the options show: each file of the tree that lies in something mounted, or is copied."""
     words = mounts.options
-    bound = [words[place + 1] for place, word in enumerate(words) if word.startswith("--ro-bind")]
+    bound = [words[place + 2] for place, word in enumerate(words) if word.startswith("--ro-bind") or word == "--file"]
     return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file() and within(path, bound)}
 
 
@@ -62,6 +63,59 @@ def test_names_that_are_never_shown(folder):
     assert shown(mounts, folder) == {"file"}
 
 
+def test_small_files_are_copied_and_long_ones_mounted(folder):
+    """As they are, for reading; each copy is its own, and nothing of what is left out is read."""
+    (folder / "key").touch(mode=0o600)
+    (folder / "file").chmod(0o755)
+    (folder / "short").write_bytes(b"s" * COPIED)
+    (folder / "long").write_bytes(b"l" * (COPIED + 1))
+    mounts = Mounts()
+    tree(mounts, str(folder))
+    words = mounts.options
+    copied = {words[at + 4]: (words[at + 1], words[at + 3]) for at, word in enumerate(words) if word == "--perms"}
+    assert set(copied) == {f"{folder}/file", f"{folder}/short"}
+    mode, number = copied[f"{folder}/file"]
+    assert (mode, os.pread(int(number), 100, 0)) == ("555", b"public")
+    mounts.close()
+    assert ["--ro-bind-try", f"{folder}/long"] == words[words.index("--ro-bind-try") :][:2]
+
+
+def test_copies_do_not_take_all_descriptors(tmp_path):
+    """A folder of many files has the rest of them mounted."""
+    tmp_path.chmod(0o755)
+    (tmp_path / "key").touch(mode=0o600)
+    for number in range(COPIES + 20):
+        (tmp_path / f"file{number}").write_text("public")
+    mounts = Mounts()
+    tree(mounts, str(tmp_path))
+    assert len(mounts.descriptors) == COPIES
+    assert len(shown(mounts, tmp_path)) == COPIES + 20
+    mounts.close()
+
+
+@pytest.mark.parametrize("now", ["secret", "link", "gone", "fifo"])
+def test_a_file_that_changed_since_it_was_looked_at(folder, monkeypatch, now):
+    """What others may not read any more, or is no file, is not shown: it is looked at once more when it is open."""
+    (folder / "key").touch(mode=0o600)
+
+    def changed(mounts, path):
+        if path == f"{folder}/file":
+            (folder / "file").unlink()
+            if now == "secret":
+                (folder / "file").touch(mode=0o600)
+            elif now == "link":
+                (folder / "file").symlink_to("key")
+            elif now == "fifo":
+                os.mkfifo(folder / "file")
+        file(mounts, path)
+
+    file = system._file
+    monkeypatch.setattr(system, "_file", changed)
+    mounts = Mounts()
+    tree(mounts, str(folder))
+    assert shown(mounts, folder) == {"a/b/c/file", "a/file", "d/file"}
+
+
 def test_links_and_sockets(folder):
     """Links stay links, where the folder is mounted by pieces; sockets pass through read-only mounts, so they go."""
     (folder / "link").symlink_to("file")
@@ -83,7 +137,7 @@ def test_our_own_files(tmp_path):
     etc(mounts, tmp_path / "home")
     places = {os.path.realpath(f"/etc/{name}") for name in ("hosts", "passwd")}
     assert places <= set(mounts.options)
-    texts = [os.pread(number, 1 << 16, 0).decode() for number in mounts.descriptors]
+    texts = [os.pread(number, 1 << 16, 0).decode(errors="replace") for number in mounts.descriptors]
     mounts.close()
     passwd = next(text for text in texts if f":{tmp_path}/home:" in text)
     assert passwd.splitlines()[0].split(":")[2:6:3] == [str(os.getuid()), f"{tmp_path}/home"]
