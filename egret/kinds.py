@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -127,29 +126,6 @@ def _address(raw: object) -> Address:
     return Address(match[1] or match[2], int(match[3]))
 
 
-def _public_url(raw: object) -> str | None:
-    if raw is None or raw == "null":
-        return None
-    if not isinstance(raw, str) or not re.fullmatch(r"https?://[^\s?#@\\]+", raw):
-        raise Rejected
-    try:
-        parts = urlsplit(raw)
-        if not parts.hostname or parts.port == 0:
-            raise Rejected
-    except ValueError:
-        raise Rejected from None
-    return raw.rstrip("/")
-
-
-def _issuer(raw: object) -> str | None:
-    """Take an issuer as it writes itself: a slash at its end is part of it."""
-    if raw is None or raw == "null":
-        return None
-    if not isinstance(raw, str) or _public_url(raw) is None or not raw.startswith("https://"):
-        raise Rejected
-    return raw
-
-
 def _one_word(raw: object) -> str:
     if not isinstance(raw, str) or not re.fullmatch(r"[!-~]{1,255}", raw):
         raise Rejected
@@ -157,26 +133,21 @@ def _one_word(raw: object) -> str:
 
 
 def _scopes(raw: object) -> tuple[str, ...]:
-    found = tuple(map(_one_word, _items(raw)))
+    found = tuple(map(_one_word, items(raw)))
     if "openid" not in found:
         raise Rejected
     return found
 
 
 def _teams(raw: object) -> tuple[str, ...]:
-    found = tuple(item for item in _items(raw) if isinstance(item, str))
-    if len(found) != len(_items(raw)) or not all(re.fullmatch(r".+=[A-Za-z0-9_.-]{1,64}", each) for each in found):
+    found = tuple(item for item in items(raw) if isinstance(item, str))
+    if len(found) != len(items(raw)) or not all(re.fullmatch(r".+=[A-Za-z0-9_.-]{1,64}", each) for each in found):
         raise Rejected
     return found
 
 
-def _store_url(raw: object) -> str:
-    if raw == "sqlite" or (isinstance(raw, str) and re.match(r"postgresql\+psycopg://.", raw)):
-        return str(raw)
-    raise Rejected
-
-
-def _items(raw: object) -> list[object]:
+def items(raw: object) -> list[object]:
+    """Return what a list holds, in either of its spellings."""
     if isinstance(raw, str):  # an environment variable: a,b,c with or without brackets
         return [part.strip() for part in raw.strip().removeprefix("[").removesuffix("]").split(",") if part.strip()]
     if not isinstance(raw, list):
@@ -229,28 +200,25 @@ def _file(raw: object) -> Path | None:
 
 FLAG: Final = Kind("true or false", _flag)
 ADDRESS: Final = Kind("HOST:PORT, an IPv6 address in brackets, port 0 for a free one", _address)
-PUBLIC_URL: Final = Kind("null, or an http:// or https:// URL without user, query and fragment", _public_url)
-ISSUER: Final = Kind("null, or an https:// URL without user, query and fragment", _issuer)
 CLIENT_ID: Final = Kind("1 to 255 characters without blanks", _one_word)
 SCOPES: Final = Kind("a list of scopes, openid among them", _scopes)
 TEAMS: Final = Kind("a list of GROUP=MEMBER: a group of the provider, the id of a member", _teams)
-STORE_URL: Final = Kind("sqlite, or a URL that begins with postgresql+psycopg://", _store_url)
 NETWORKS: Final = Kind(
-    "a list of networks such as 10.0.0.0/8 or fd00::/8, host bits zero", lambda raw: tuple(map(_network, _items(raw)))
+    "a list of networks such as 10.0.0.0/8 or fd00::/8, host bits zero", lambda raw: tuple(map(_network, items(raw)))
 )
 PORTS: Final = Kind(
-    "a list of ports from 1 to 65535", lambda raw: tuple(dict.fromkeys(_port.parse(item) for item in _items(raw)))
+    "a list of ports from 1 to 65535", lambda raw: tuple(dict.fromkeys(_port.parse(item) for item in items(raw)))
 )
 HOST_NAMES: Final = Kind(
     "a list of host names such as pinned.example.com: no addresses, no ports, no wildcards",
-    lambda raw: tuple(dict.fromkeys(map(_name, _items(raw)))),
+    lambda raw: tuple(dict.fromkeys(map(_name, items(raw)))),
 )
 FILE: Final = Kind("null, or the path of a file", _file)
 FOLDER: Final = Kind(
     "null, or the absolute path of a folder", lambda raw: None if raw in {None, "null"} else _folder(raw)
 )
 PEM_FILES: Final = Kind(
-    "a list of readable PEM files with certificates", lambda raw: tuple(_pem(item) for item in _items(raw))
+    "a list of readable PEM files with certificates", lambda raw: tuple(_pem(item) for item in items(raw))
 )
 
 
@@ -269,7 +237,7 @@ def _word(raw: object) -> str:
 def choices(*names: str) -> Kind[tuple[str, ...]]:
     """Any of `names`, as a list."""
     one = choice(*names)
-    return Kind("a list of " + ", ".join(names), lambda raw: tuple(map(one.parse, _items(raw))))
+    return Kind("a list of " + ", ".join(names), lambda raw: tuple(map(one.parse, items(raw))))
 
 
 def _group(raw: object) -> str | None:
@@ -288,43 +256,7 @@ def _group(raw: object) -> str | None:
 
 
 GROUP: Final = Kind("null, or the name of a group of this machine", _group)
-FOLDERS: Final = Kind("a list of absolute paths", lambda raw: tuple(map(_folder, _items(raw))))
-
-
-def _webhook(raw: object) -> str:
-    """Take a URL; in clear only to this machine, since rows name secrets and hosts."""
-    if not isinstance(raw, str) or not re.fullmatch(r"https?://[!-~]+", raw) or re.search(r"[@#\\]", raw):
-        raise Rejected
-    try:
-        parts = urlsplit(raw)
-        here = parts.hostname in {"127.0.0.1", "::1", "localhost"}
-        if not parts.hostname or parts.port == 0 or (parts.scheme == "http" and not here):
-            raise Rejected
-    except ValueError:
-        raise Rejected from None
-    return raw
-
-
-def _collector(raw: object) -> str:
-    """Take a URL to which paths are added; in clear only to this machine, since spans name secrets and hosts."""
-    url = _webhook(raw)
-    if "?" in url:
-        raise Rejected
-    return url.rstrip("/")
-
-
-def _syslog(raw: object) -> str:
-    """Take where syslog is; in clear only on this machine, since rows name secrets and hosts."""
-    if not isinstance(raw, str) or not re.fullmatch(r"unix:/[!-~]+|t(?:cp|ls)://[^\s/?#@\\]+", raw, re.ASCII):
-        raise Rejected
-    try:
-        parts = urlsplit(raw)
-        here = parts.hostname in {"127.0.0.1", "::1", "localhost"}
-        if parts.scheme != "unix" and (not parts.hostname or parts.port == 0 or (parts.scheme == "tcp" and not here)):
-            raise Rejected
-    except ValueError:
-        raise Rejected from None
-    return raw
+FOLDERS: Final = Kind("a list of absolute paths", lambda raw: tuple(map(_folder, items(raw))))
 
 
 def _action(raw: object) -> str:
@@ -333,19 +265,7 @@ def _action(raw: object) -> str:
     return raw
 
 
-COLLECTOR: Final = Kind(
-    "null, or an https:// URL without user, query and fragment, http:// to this machine only",
-    lambda raw: None if raw in {None, "null"} else _collector(raw),
-)
-WEBHOOKS: Final = Kind(
-    "a list of https:// URLs without user and fragment, http:// to this machine only",
-    lambda raw: tuple(dict.fromkeys(map(_webhook, _items(raw)))),
-)
-SYSLOG: Final = Kind(
-    "null, tls://HOST[:PORT], or to this machine tcp://HOST[:PORT] or unix:/dev/log",
-    lambda raw: None if raw in {None, "null"} else _syslog(raw),
-)
 ACTIONS: Final = Kind(
-    "a list of actions, or their areas, such as use:refuse or keys", lambda raw: tuple(map(_action, _items(raw)))
+    "a list of actions, or their areas, such as use:refuse or keys", lambda raw: tuple(map(_action, items(raw)))
 )
-WORDS: Final = Kind("a list of names of variables", lambda raw: tuple(map(_word, _items(raw))))
+WORDS: Final = Kind("a list of names of variables", lambda raw: tuple(map(_word, items(raw))))

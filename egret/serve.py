@@ -18,9 +18,10 @@ from egret.children import Place, Slot, command, slots
 from egret.data_folder import Unfit, look
 from egret.hardening import forget_key, undumpable
 from egret.kinds import Address
+from egret.limits import Limits
 from egret.listeners import Listener, ListenError, bind, descriptors
 from egret.sandbox.places import mark
-from egret.sections import Limits, Proxy, Settings
+from egret.sections import Proxy, Settings
 from egret.settings import environment
 from egret.supervisor import Supervisor, say
 

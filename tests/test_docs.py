@@ -11,7 +11,7 @@ import pytest
 from egret import __version__
 from egret.cli.__main__ import COMMANDS
 from egret.sections import sections
-from proxy.core.refusal import CODES
+from proxy.core.codes import CODES
 from store.api.app import VERSION
 
 ROOT = Path(__file__).parents[1]

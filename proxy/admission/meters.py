@@ -10,7 +10,7 @@ from typing import Final
 
 from proxy.admission.exporter import Exporter
 from proxy.admission.request_log import RequestLog
-from proxy.core.refusal import CODES
+from proxy.core.codes import CODES
 from store.model import Location, Scope
 
 GONE, ANSWERED, OWN, REFUSED = range(4)

@@ -18,7 +18,7 @@ from upstream import Upstream, response
 
 from egret.sandbox.environment import variables, write
 from egret.shims import environment as with_shims
-from proxy.core.refusal import CODES
+from proxy.core.codes import CODES
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = ROOT / "tests" / "clients"

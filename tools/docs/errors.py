@@ -1,11 +1,11 @@
 """docs/errors.md, from the refusals themselves."""
 
-from proxy.core.refusal import CODES, TYPE_BASE
+from proxy.core.codes import CODES, TYPE_BASE
 
 INTRO = """\
 # Refusals
 
-<!-- Written by `make docs` from proxy/core/refusal.py; a test compares. -->
+<!-- Written by `make docs` from proxy/core/codes.py; a test compares. -->
 
 Every response that the proxy or the gateway itself makes carries `Egret-Error: <code>` and a body of type
 `application/problem+json` (RFC 9457):

@@ -3,8 +3,9 @@
 from typing import Final
 from urllib.parse import quote
 
+from proxy.core.codes import CODES
 from proxy.core.message import Fields
-from proxy.core.refusal import CODES, Refusal
+from proxy.core.refusal import Refusal
 from proxy.protocol.wire import values
 
 STATUS: Final = {

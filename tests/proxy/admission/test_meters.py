@@ -11,7 +11,8 @@ from proxy.admission import meters as numbers
 from proxy.admission.meters import ANSWERED, REFUSED, Meters, Series
 from proxy.admission.request_log import ATOMIC, WAITING, RequestLog
 from proxy.admission.trail import Trail
-from proxy.core.refusal import CODES, Refusal
+from proxy.core.codes import CODES
+from proxy.core.refusal import Refusal
 from store.model import Caller, Destination, Scope
 
 TOKEN = "egs_" + "a1B2c3D4e5F6" + "_" + "s" * 43

@@ -9,7 +9,8 @@ import pytest
 from forward import Forward
 from upstream import response
 
-from proxy.core.refusal import CODES, Refusal
+from proxy.core.codes import CODES
+from proxy.core.refusal import Refusal
 from proxy.engines.mitm.grpc import status
 
 VALUE = b"sk-live-4Xq9Zb7Lm2Pw"
