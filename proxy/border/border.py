@@ -109,7 +109,7 @@ class Border:
         self._loop.call_soon(self._look)
 
     def _look(self) -> None:
-        self.tokens.look()
+        self.tokens.kept.look()
         for each in list(self.open):
             self._each(each.moved, each)
         self.pool.renew()
@@ -120,7 +120,7 @@ class Border:
         self.services.report()
         self.services.searches.age(now)
         self.pool.sweep()
-        self.tokens.sweep()
+        self.tokens.kept.sweep()
         self.captures.sweep()
         for each in list(self.open):
             self._each(functools.partial(each.sweep, now), each)

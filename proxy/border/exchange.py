@@ -9,10 +9,9 @@ import time
 from typing import Final
 
 from proxy.admission.admitted import Admitted
-from proxy.admission.internal import Shown
 from proxy.admission.meters import ANSWERED
 from proxy.admission.services import log
-from proxy.admission.trail import Trail, clock
+from proxy.admission.trail import clock
 from proxy.border import signing
 from proxy.border.border import Border
 from proxy.border.bridge import Bridge
@@ -23,8 +22,7 @@ from proxy.border.incoming import Incoming
 from proxy.border.lane import Key, Lane, Presented, Stale
 from proxy.border.metered import Metered
 from proxy.border.outgoing import Outgoing
-from proxy.border.shown import answered, write
-from proxy.border.trial import tried
+from proxy.border.shown import answered
 from proxy.border.upload import Upload
 from proxy.core.refusal import Refusal, Refused
 from proxy.protocol.handshake import Handshake
@@ -39,44 +37,13 @@ PATIENCE: Final = 1.0
 """Seconds that an upstream has to say if it wants a body, before the client is told to send it (RFC 9110 10.1.1)."""
 
 
-async def carry(
-    border: Border,
-    trail: Trail,
-    admitted: Admitted | Shown,
-    client: Client,
-    *,
-    http2: bool = False,
-    expects: bool = False,
-) -> None:
-    """Have a request answered, over the border or with what Egret itself shows; raises `Refused`, `Gone`."""
-    if isinstance(admitted, Shown):
-        if admitted.trial is not None:
-            admitted = await tried(border.tokens, admitted.trial)
-        write(client, trail, admitted)
-    else:
-        await Exchange(border, admitted, client, http2=http2, expects=expects).run()
-
-
 class Exchange:
     """See the module. `http2`: the client speaks it, so the upstream may. `expects`: the client waits for a 100."""
 
     __slots__ = (
-        "_border",
-        "_bridge",
-        "_client",
-        "_deadline",
-        "_expects",
-        "_failure",
-        "_hits",
-        "_incoming",
-        "_key",
-        "_lane",
-        "_metered",
-        "_sent",
-        "_task",
-        "_upload",
-        "admitted",
-    )
+        "_border", "_bridge", "_client", "_deadline", "_expects", "_failure", "_hits", "_incoming", "_key", "_lane",
+        "_metered", "_sent", "_task", "_upload", "admitted",
+    )  # fmt: skip
 
     def __init__(
         self, border: Border, admitted: Admitted, client: Client, *, http2: bool = False, expects: bool = False
@@ -97,10 +64,8 @@ class Exchange:
         self._hits = Hits(admitted, border.look)
         self._incoming: Incoming | None = None
         self._bridge: Bridge | None = None
-        self._deadline = NEVER
-        """When the upstream's answer is late, on the loop's clock."""
-        self._sent = 0.0
-        """When something was last sent to the upstream."""
+        self._deadline = NEVER  # when the upstream's answer is late, on the loop's clock
+        self._sent = 0.0  # when something was last sent to the upstream
         self._task: asyncio.Task[object] | None = None
         self._failure: Exception | None = None
 

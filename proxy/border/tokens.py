@@ -19,20 +19,18 @@ from proxy.admission.services import Services, View, log
 from proxy.border import endpoint
 from proxy.border.endpoint import PATIENCE, PAUSES, Passing, times
 from proxy.border.given import ELDER, Given, Kept, Token
+from proxy.border.kept_tokens import KeptTokens
 from proxy.border.pool import Pool
 from proxy.border.refreshing import Refreshing
-from proxy.border.shelf import Shelf, Shelved
+from proxy.border.shelf import Shelf
 from proxy.core.inject import Plan
 from proxy.core.refusal import Refusal, Refused
-from proxy.core.searches import Searched
 from proxy.core.trading import Answered, ask
 from store.authorities import egress_allows
 from store.credential import endpoint_of
 from store.errors import Invalid
 from store.leases import Shared
 from store.model import Caller, Destination, Grant, SecretValue
-from store.reach import Stored
-from store.reader import Locker
 
 LONGEST_BACKOFF: Final = 60.0
 """Seconds for which a failure is the answer, without asking the endpoint; the first time one, then twice as many."""
@@ -53,19 +51,13 @@ class Tokens:
     def __init__(
         self, services: Services, pool: Pool, changed: Callable[[], object], shelf: Shelf | None = None
     ) -> None:
-        self._services, self._pool, self._changed, self._shelf = services, pool, changed, shelf
-        self.clock: Callable[[], float] = time.monotonic
-        self.wall: Callable[[], float] = time.time
-        self._locker = Locker()
+        self._services, self._pool = services, pool
+        self.kept = KeptTokens(services, changed, shelf)
         self._refreshing = Refreshing(services, pool)
-        self._kept: dict[str, Kept] = {}
-        self._marks = 0
-        self._swept = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: Counter[str] = Counter()
-        services.searches.made = self
+        services.searches.made = self.kept
         services.meters.watchers.append(self._numbers)
-        self._timer = None if shelf is None else asyncio.get_running_loop().call_soon(self._poll)
 
     # for requests
 
@@ -80,9 +72,9 @@ class Tokens:
 
     def _fill(self, admitted: Admitted) -> Grant | None:
         """Return the first grant that there is no token for."""
-        now, given = self.clock(), []
+        now, given = self.kept.clock(), []
         for _, grant in admitted.plan.making:
-            kept = self._kept.get(grant.identity)
+            kept = self.kept.get(grant)
             token = None if kept is None else kept.live
             if kept is None or token is None or now >= token.ends - LAST:
                 return grant
@@ -98,10 +90,10 @@ class Tokens:
 
         One that is new is returned as it is (see `DOUBT`); until there is another one, it goes on to be used.
         """
-        now = self.clock()
-        kept = self._kept.setdefault(grant.identity, Kept(view.caller, now))
+        now = self.kept.clock()
+        kept = self.kept.of(grant, view.caller)
         live = kept.live
-        if live is None or now >= live.ends - LAST or (now >= live.made + DOUBT and self._room(kept, now)):
+        if live is None or now >= live.ends - LAST or (now >= live.made + DOUBT and _room(kept, now)):
             await self._wait(view, grant)
         if kept.live is None:
             view = self._services.view(view.caller)
@@ -111,16 +103,11 @@ class Tokens:
             return await self.renewed(view, newer)
         return kept.live, kept.granted
 
-    @staticmethod
-    def _room(kept: Kept, now: float) -> bool:
-        """Whether one more token may be searched for beside those before it whose time is not over."""
-        return sum(each.ends > now for each, _ in kept.elder) < ELDER
-
     async def _wait(self, view: View, grant: Grant) -> None:
         if not _allows(view, grant):
             raise Refused(Refusal("token_blocked", grant.name))
-        now = self.clock()
-        kept = self._kept.setdefault(grant.identity, Kept(view.caller, now))
+        now = self.kept.clock()
+        kept = self.kept.of(grant, view.caller)
         if kept.task is None:
             if kept.refusal is not None and now < kept.again:
                 raise Refused(kept.told(grant.name, now))
@@ -128,62 +115,18 @@ class Tokens:
         if (task := kept.task) is not None:
             await asyncio.shield(task)
         if kept.refusal is not None:
-            raise Refused(kept.told(grant.name, self.clock()))
+            raise Refused(kept.told(grant.name, self.kept.clock()))
 
     def doubt(self, plan: Plan) -> None:
         """Take note that an API answered 401 to a request with tokens: they may be revoked. The next ones are new."""
-        now = self.clock()
+        now = self.kept.clock()
         for key, grant in plan.making:
-            kept, given = self._kept.get(grant.identity), plan.grants.get(key)
+            kept, given = self.kept.get(grant), plan.grants.get(key)
             token = given.token if isinstance(given, Given) else None
             if kept is None or token is None or kept.live is not token or now < token.made + DOUBT:
                 continue
-            if self._room(kept, now):
+            if _room(kept, now):
                 kept.retire(now)
-
-    # for searches
-
-    def mark(self, view: Searched) -> tuple[int, ...]:
-        """See `proxy.core.searches.Made`."""
-        kept = self._kept
-        return tuple([kept[each.identity].mark for each in view.traded if each.identity in kept])
-
-    def values(self, view: Searched) -> list[Stored]:
-        """See `proxy.core.searches.Made`."""
-        found, now = [], self.clock()
-        for each in view.traded:
-            kept = self._kept.get(each.identity)
-            if kept is None:
-                continue
-            for token, age in kept.tokens(now):
-                found.append(Stored(each.name, token.open(), each.rules, free=each.free, age=age))
-        return [each for each in found if each.counts]
-
-    def look(self) -> None:
-        """Let go of what may not be used any more: its version was rotated out, disabled or deleted."""
-        for identity, kept in self._kept.items():
-            if kept.live is None or kept.caller is None:
-                continue
-            try:
-                view = self._services.view(kept.caller)
-            except Refused:  # the session is over, others may go on; what nobody uses is let go of by `sweep`
-                continue
-            if not any(each.active for each in view.traded if each.identity == identity):
-                kept.retire(self.clock())
-
-    def sweep(self) -> None:
-        """Let go of what nobody uses, and of what is not searched for any more."""
-        now = self.clock()
-        for identity, kept in list(self._kept.items()):
-            if kept.live is not None and (now >= kept.live.ends or now > kept.used + IDLE):
-                kept.retire(now)
-            if kept.prune(now):
-                self._remark(kept)
-            if not kept.elder and kept.live is None and kept.task is None and now > max(kept.again, kept.used) + IDLE:
-                del self._kept[identity]
-        if self._shelf is not None and now > self._swept + IDLE:
-            self._swept = now
-            self._shelf.sweep(time.time())
 
     async def settled(self, seconds: float) -> None:
         """Wait for refresh tokens that are being traded: one that is cut short there needs a login."""
@@ -192,17 +135,12 @@ class Tokens:
 
     def close(self) -> None:
         """Make no more."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self.kept.close()
         for task in list(self._tasks):
             task.cancel()
 
-    def _remark(self, kept: Kept) -> None:
-        self._marks += 1
-        kept.mark = self._marks
-
     def _numbers(self) -> Iterator[Watched]:
-        yield "tokens_kept", (), sum(kept.live is not None for kept in self._kept.values())
+        yield "tokens_kept", (), sum(kept.live is not None for kept in self.kept.by_identity.values())
         for result in RESULTS:
             yield "token_calls", (result,), self._ended[result]
 
@@ -215,14 +153,14 @@ class Tokens:
 
     async def _made(self, kept: Kept, grant: Grant, view: View, needs: "_Needs") -> None:
         """Make a token, or take note why there is none. Raises nothing: who waits looks."""
-        began, wait, result = self.clock(), 0.0, "made"
+        began, wait, result = self.kept.clock(), 0.0, "made"
         try:
             if grant.credential.refreshed:
                 result = await self._refreshed(kept, grant, view, needs)
             else:
                 async with asyncio.timeout(PATIENCE):
                     answered = await self._asked(grant, view.caller)
-                self._keep(kept, grant, answered, self.clock() - began, view)
+                self._keep(kept, grant, answered, self.kept.clock() - began, view)
         except Refused as refused:
             kept.refusal = refused.refusal
         except Passing as passing:
@@ -236,7 +174,7 @@ class Tokens:
             kept.task = None
         if kept.refusal is not None:
             kept.failures += 1
-            kept.again = self.clock() + max(wait, min(2.0 ** (kept.failures - 1), LONGEST_BACKOFF))
+            kept.again = self.kept.clock() + max(wait, min(2.0 ** (kept.failures - 1), LONGEST_BACKOFF))
             result = kept.refusal.code.removeprefix("token_")
         if result:
             self._ended[result if result in RESULTS else "unavailable"] += 1
@@ -251,79 +189,14 @@ class Tokens:
         if got is None:
             return ""
         mark = hashlib.sha256(got.shared.copy.encode()).hexdigest()[:16]
-        self._shelve(kept, grant, got.token, got.shared[2:], view, mark)
+        self.kept.put(kept, grant, got.token, got.shared[2:], view, mark)
         kept.granted = got.granted
         return "made" if got.called else ""
 
-    def search(self, kept: Kept, grant: Grant, token: SecretValue, view: View) -> None:
-        """Have every process search for a new refresh token, which is never written: as a token that is over."""
-        now = int(self.wall())
-        try:
-            self._shelve(kept, grant, token, (now, now, now), view)
-        except OSError as error:
-            log.error("tokens: a file in state/tokens cannot be written (%s)", error.strerror)
-
     def _keep(self, kept: Kept, grant: Grant, answered: Answered, took: float, view: View) -> None:
         """Keep a token for use, before which every process hears that there is more to search for."""
-        self._shelve(kept, grant, answered.token, times(answered, self.wall() - took), view)
+        self.kept.put(kept, grant, answered.token, times(answered, self.kept.wall() - took), view)
         kept.refusal, kept.failures, kept.again, kept.granted = None, 0, 0.0, answered.granted
-
-    def _shelve(  # noqa: PLR0917
-        self, kept: Kept, grant: Grant, token: SecretValue, times: tuple[int, int, int], view: View, mark: str = ""
-    ) -> None:
-        """Use and search for a token, here and in the folder's other processes. `times`: see `endpoint.times`.
-
-        `mark`: what tells it from others, where several processes may have the same.
-        """
-        kid = next((each.kid for each in view.traded if each.identity == grant.identity), b"")
-        locker = self._services.reader.locker(kid)
-        bare = Shelved(b"", kid, *times)
-        shelved = bare._replace(copy=(locker or self._locker).lock(token, bare.binding(grant.identity)))
-        if self._shelf is not None and locker is not None:
-            self._shelf.put(grant.identity, shelved, mark)
-        self._use(kept, self._token(grant.identity, shelved, locker or self._locker))
-
-    def _use(self, kept: Kept, token: Token) -> None:
-        now = self.clock()
-        if token.ends <= now:
-            kept.elder.append((token, token.ends))
-        else:
-            kept.retire(now)
-            kept.live, kept.granted = token, None
-        self._remark(kept)
-        self._changed()
-
-    def _token(self, identity: str, shelved: Shelved, locker: Locker) -> Token:
-        wall = self.clock() - self.wall()
-        times = shelved.made + wall, shelved.renews + wall, shelved.ends + wall
-        return Token(shelved.copy, shelved.binding(identity), locker, *times)
-
-    def _poll(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(POLL, self._poll)
-        self.hear()
-
-    def hear(self) -> None:
-        """Take over what other processes have made: to search for it, and to use it."""
-        if self._shelf is None:
-            return
-        for name, identity, shelved in self._shelf.news(time.time()):
-            locker = self._services.reader.locker(shelved.kid)
-            if locker is None:  # the opening keys are being changed: it is at hand when a value is opened
-                self._shelf.later(name)
-                continue
-            token = self._token(identity, shelved, locker)
-            try:
-                token.open()
-            except ValueError:
-                log.error("alarm: a file in state/tokens was not written by this data plane")
-                continue
-            kept = self._kept.setdefault(identity, Kept(None, self.clock()))
-            if kept.live is not None and kept.live.ends >= token.ends:
-                kept.elder.append((token, self.clock()))
-                self._remark(kept)
-                self._changed()
-            else:
-                self._use(kept, token)
 
     async def _asked(self, grant: Grant, caller: Caller) -> Answered:
         where = endpoint_of(grant.credential)
@@ -365,14 +238,19 @@ class _Needs:
     def held(self, shared: Shared) -> bool:
         """Whether it is one that is kept, or was."""
         times = b" %d %d %d" % shared[2:]
-        return any(token.binding.endswith(times) for token, _ in self._kept.tokens(self._tokens.clock()))
+        return any(token.binding.endswith(times) for token, _ in self._kept.tokens(self._tokens.kept.clock()))
 
     def search(self, token: SecretValue) -> None:
         """Have it searched for."""
-        self._tokens.search(self._kept, self._grant, token, self._view)
+        self._tokens.kept.search(self._kept, self._grant, token, self._view)
 
 
 def _allows(view: View, grant: Grant) -> bool:
     """Whether the egress list of who asks lets the token endpoint through."""
     where = endpoint_of(grant.credential)
     return where is not None and egress_allows(view.egress, where)
+
+
+def _room(kept: Kept, now: float) -> bool:
+    """Whether one more token may be searched for beside those before it whose time is not over."""
+    return sum(each.ends > now for each, _ in kept.elder) < ELDER

@@ -29,7 +29,7 @@ async def tried(tokens: Tokens, trial: Trial) -> Shown:
     if grant.credential.kind == CLIENT_CERTIFICATE:
         return framed(Told(json.dumps(_shown(grant), separators=(",", ":")).encode()))
     token, granted = await tokens.renewed(trial.view, grant)
-    wall = time.time() - tokens.clock()
+    wall = time.time() - tokens.kept.clock()
     said = {
         "name": grant.name,
         "kind": grant.credential.kind,

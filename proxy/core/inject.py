@@ -29,18 +29,9 @@ from store.templates import Template, plain, template_of
 
 _RULES: Final = {Denial.UNKNOWN: 0, Denial.DESTINATION: 1, Denial.LOCATION: 2}
 _FIT: Final = 3
-_FRAMING: Final = frozenset(
-    (
-        "host",
-        "content-length",
-        "transfer-encoding",
-        "connection",
-        "upgrade",
-        "te",
-        "trailer",
-        "content-encoding",
-    )
-)
+_FRAMING: Final = frozenset({
+    "host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer", "content-encoding",
+})  # fmt: skip
 _DOTS: Final = (b".", b"..")
 
 Key = tuple[Kind, str, Location, str]

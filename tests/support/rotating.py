@@ -146,8 +146,8 @@ class RefreshHouse:
         self.pool.ports = {}
         self.border = Border(self.services, self.pool, state)
         self.tokens = self.border.tokens
-        self.tokens.clock = lambda: self.now
-        self.tokens.wall = self.tokens._refreshing.wall = lambda: time.time() + self.now - 1000.0
+        self.tokens.kept.clock = lambda: self.now
+        self.tokens.kept.wall = self.tokens._refreshing.wall = lambda: time.time() + self.now - 1000.0
 
     async def resolve(self, host, port):
         return ["127.0.0.1"]

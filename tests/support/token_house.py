@@ -42,9 +42,9 @@ class House:
         self.pool.ports = {}
         self.border = Border(services, self.pool, state)
         self.tokens = self.border.tokens
-        self.tokens.clock = lambda: self.now
+        self.tokens.kept.clock = lambda: self.now
         if state and not polls:
-            self.tokens._timer.cancel()
+            self.tokens.kept._timer.cancel()
         self.session = like.session if like else self.reader.open()
         if like is None:
             self.put()
@@ -82,7 +82,7 @@ class House:
 
     async def settled(self):
         """Until nothing is being made."""
-        while pending := [each.task for each in self.tokens._kept.values() if each.task is not None]:
+        while pending := [each.task for each in self.tokens.kept.by_identity.values() if each.task is not None]:
             await asyncio.wait(pending)
 
     def close(self):

@@ -14,8 +14,8 @@ from proxy.admission.events import SpoolError
 from proxy.admission.internal import Shown
 from proxy.admission.services import Services, log
 from proxy.admission.trail import Trail, clock
+from proxy.border.carry import carry
 from proxy.border.client import Gone
-from proxy.border.exchange import carry
 from proxy.border.link import Link
 from proxy.core.refusal import Refusal, Refused
 from proxy.engines.http1.heads import NEVER, Heads

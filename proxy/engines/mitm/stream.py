@@ -11,8 +11,8 @@ from proxy.admission.admitted import Asked
 from proxy.admission.events import SpoolError
 from proxy.admission.services import log
 from proxy.admission.trail import Trail, clock
+from proxy.border.carry import carry
 from proxy.border.client import Body, Ends, Gone
-from proxy.border.exchange import carry
 from proxy.core.message import Fields
 from proxy.core.refusal import Refusal, Refused
 from proxy.engines.http1.forward import Forward

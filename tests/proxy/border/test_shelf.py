@@ -28,13 +28,13 @@ async def test_the_others_hear_of_it(pair):
     admitted = await other.admitted()
     token = await one.token()
     assert other.services.searches.scrubber(admitted.view, admitted.head.destination) is admitted.scrubber
-    other.tokens.hear()
+    other.tokens.kept.hear()
     assert await other.token() == token and len(one.issuer.log) == 1
     assert other.last.scrubber.text(token.encode()) == b"#{SECRETS.API}"
     one.now = other.now = one.now + 3400
     assert await other.token() == token
     await other.settled()
-    one.tokens.hear()
+    one.tokens.kept.hear()
     renewed = await one.token()
     assert renewed == await other.token() != token and len(one.issuer.log) == 2
     assert one.last.scrubber.text(f"{token} {renewed}".encode()) == b"#{SECRETS.API} #{SECRETS.API}"
@@ -46,7 +46,7 @@ async def test_a_new_process_goes_on_with_what_there_is(pair, tmp_path):
     """It searches for tokens from before it began."""
     token = await pair[0].token()
     late = House(tmp_path, state=tmp_path / "state", like=pair[0], polls=True)
-    while not late.tokens._kept:
+    while not late.tokens.kept.by_identity:
         await asyncio.sleep(0.01)
     assert await late.token() == token and len(pair[0].issuer.log) == 1
     late.close()
@@ -70,8 +70,8 @@ async def test_what_a_stranger_puts_there_is_nothing(pair, caplog):
     copy = Locker(b"s" * 32).lock(one.last.plan.making[0][1].open(), bare.binding(good.name[:64]))
     Shelf(good.parent).put(good.name[:64], bare._replace(copy=copy))
     good.unlink()
-    other.tokens.hear()
-    assert other.tokens._kept == {} and "was not written by this data plane" in caplog.text
+    other.tokens.kept.hear()
+    assert other.tokens.kept.by_identity == {} and "was not written by this data plane" in caplog.text
 
 
 async def test_what_cannot_be_shared_is_not_used(pair, monkeypatch):
@@ -88,10 +88,10 @@ async def test_what_cannot_be_shared_is_not_used(pair, monkeypatch):
     token = await one.token()
     with monkeypatch.context() as patch:
         patch.setattr(other.reader, "locker", lambda _: None)
-        other.tokens.hear()
-        assert other.tokens._kept == {}
-    other.tokens.hear()
-    assert [each.live.open().reveal().decode() for each in other.tokens._kept.values()] == [token]
+        other.tokens.kept.hear()
+        assert other.tokens.kept.by_identity == {}
+    other.tokens.kept.hear()
+    assert [each.live.open().reveal().decode() for each in other.tokens.kept.by_identity.values()] == [token]
 
 
 def test_files_go_when_nobody_searches_for_them(tmp_path):

@@ -48,12 +48,12 @@ async def test_it_is_renewed_before_it_ends(house):
     third = await house.token()
     assert third == house.issuer.tokens[2]
     house.now += tokens.IDLE + 1
-    house.tokens.sweep()
+    house.tokens.kept.sweep()
     fourth = await house.token()
     searched_for = house.last.scrubber.text(" ".join(house.issuer.tokens).encode())
     assert len({first, second, third, fourth}) == 4 and searched_for == b" ".join([b"#{SECRETS.API}"] * 4)
     house.now += 86_400
-    house.tokens.sweep()
+    house.tokens.kept.sweep()
     await house.token()
     assert house.last.scrubber.text(first.encode()) == first.encode()
 
@@ -102,21 +102,21 @@ async def test_what_is_taken_away_is_let_go_of(house):
     house.reader.secrets["d1"] = []
     house.reader.moved()
     assert await house.code() == "unknown_secret"
-    house.tokens.look()
-    assert [each.live for each in house.tokens._kept.values()] == [None]
+    house.tokens.kept.look()
+    assert [each.live for each in house.tokens.kept.by_identity.values()] == [None]
     house.reader.secrets["d1"] = [kept]
     house.reader.moved()
     await house.token()
     assert len(set(house.issuer.tokens)) == 2
     house.reader.revoke(house.session)
-    house.tokens.look()
-    assert [each.live is None for each in house.tokens._kept.values()] == [False], "other sessions may go on"
+    house.tokens.kept.look()
+    assert [each.live is None for each in house.tokens.kept.by_identity.values()] == [False], "other sessions may go on"
     house.now += tokens.IDLE + 1
-    house.tokens.sweep()
-    assert [each.live for each in house.tokens._kept.values()] == [None]
+    house.tokens.kept.sweep()
+    assert [each.live for each in house.tokens.kept.by_identity.values()] == [None]
     house.now += 86_401
-    house.tokens.sweep()
-    assert house.tokens._kept == {}
+    house.tokens.kept.sweep()
+    assert house.tokens.kept.by_identity == {}
 
 
 def drip(request, conn):
@@ -255,5 +255,7 @@ async def test_a_fault_is_a_refusal(house, monkeypatch, caplog):
 async def test_nothing_shows_a_token(house, caplog):
     """Not what is kept, not a plan, not an error."""
     token = await house.token()
-    shown = repr([house.last.plan, house.tokens.__dict__, house.tokens._kept, *house.last.plan.grants.values()])
+    shown = repr(
+        [house.last.plan, house.tokens.__dict__, house.tokens.kept.by_identity, *house.last.plan.grants.values()]
+    )
     assert token not in shown + caplog.text and SECRET not in shown + caplog.text

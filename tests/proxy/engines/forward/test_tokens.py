@@ -108,9 +108,9 @@ def test_a_secret_is_tested(proxy):
     assert len(proxy.issuer.tokens) == 1
     lines = [line for line in proxy.audit() if line["event"] == "token"]
     assert (lines[-1]["secrets"], lines[-1]["destination"]) == (["API"], where)
-    proxy.border.tokens.clock = lambda: time.monotonic() + 70
+    proxy.border.tokens.kept.clock = lambda: time.monotonic() + 70
     assert trial(proxy)["name"] == "API" and len(proxy.issuer.tokens) == 2, "one that was revoked is found out"
-    proxy.border.tokens.clock = time.monotonic
+    proxy.border.tokens.kept.clock = time.monotonic
     shown = {"access_token": "x" * 32, "token_type": "Bearer", "expires_in": 90, "scope": f"b {SECRET} {'x' * 32}"}
     put(proxy)
     proxy.issuer.instead.append(answer(shown))
@@ -134,11 +134,11 @@ def test_a_secret_that_fails_the_test(proxy, fault):
 def test_a_token_goes_on_where_the_next_is_not_given(proxy):
     """A test of what was revoked takes nothing from code whose token still works."""
     trial(proxy)
-    proxy.border.tokens.clock = lambda: time.monotonic() + 70
+    proxy.border.tokens.kept.clock = lambda: time.monotonic() + 70
     proxy.issuer.instead.append(FAULTS["token_refused"])
     assert trial(proxy) == "token_refused"
     assert proxy.get(proxy.token, "/api", BEARER).startswith(b"HTTP/1.1 200") and len(proxy.issuer.tokens) == 1
-    proxy.border.tokens.clock = time.monotonic
+    proxy.border.tokens.kept.clock = time.monotonic
 
 
 def test_who_may_test_and_what(proxy):
