@@ -8,11 +8,12 @@ import ssl
 import threading
 from pathlib import Path
 from types import SimpleNamespace
+from unittest import mock
 
 import uvloop
 from certificates import Authority as UpstreamAuthority
 from memory import Reader
-from served import receive
+from served import receive, wait_for
 from upstream import Upstream
 
 from proxy.__main__ import _unhandled
@@ -101,6 +102,16 @@ class Forward:
     def run(self, coroutine, seconds: float = 30):
         """Run in the proxy's loop."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(seconds)
+
+    def forget_upstreams(self) -> None:
+        """Keep no upstream connection of what went before, once that is over."""
+        wait_for(lambda: not self.border.open)
+
+        async def sweep() -> None:
+            with mock.patch("proxy.border.pool.IDLE", -1.0):
+                self.border.pool.sweep()
+
+        self.run(sweep())
 
     def close(self) -> None:
         with contextlib.suppress(Exception):

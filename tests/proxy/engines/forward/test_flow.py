@@ -36,6 +36,7 @@ def proxy(tmp_path_factory, engine):
 
 @pytest.fixture(autouse=True)
 def fresh(proxy):
+    proxy.forget_upstreams()
     proxy.upstream.forget()
     proxy.plain.forget()
     proxy.upstream.routes.pop(b"/s", None)
