@@ -17,7 +17,7 @@ from certificates import Authority
 from upstream import Request, Upstream, response
 
 REGION = "us-east-1"
-NAMES = (f"s3.{REGION}.amazonaws.com", f"*.s3.{REGION}.amazonaws.com", f"dynamodb.{REGION}.amazonaws.com",
+NAMES = (f"s3.{REGION}.amazonaws.com", f"*.s3.{REGION}.amazonaws.com", "*.s3.amazonaws.com", "sts.amazonaws.com", f"dynamodb.{REGION}.amazonaws.com",
          f"sts.{REGION}.amazonaws.com", f"sqs.{REGION}.amazonaws.com", f"api.ecr.{REGION}.amazonaws.com",
          "evil.example.com", f"x.{REGION}.compute.amazonaws.com")  # fmt: skip
 
@@ -49,11 +49,23 @@ class Cloud(Upstream):
         if request.head.startswith(b"PUT"):
             self.objects[key] = _plain(request)
             return response(b"", b'ETag: "x"')
+        if b"list-type=2" in request.target:
+            return self._listed(bucket)
         found = self.objects.get(key)
-        return response(b"", status=b"404 Not Found") if found is None else response(found, b"Content-Type: text/plain", b'ETag: "x"')  # fmt: skip
+        if found is None:
+            return response(b"", status=b"404 Not Found")
+        return response(found, b"Content-Type: text/plain", b'ETag: "x"', b"Last-Modified: Sun, 01 Nov 2026 00:00:00 GMT")  # fmt: skip
+
+    def _listed(self, bucket: bytes) -> bytes:
+        names = sorted(name for name in self.objects if name.startswith(bucket + b"/"))
+        rows = b"".join(
+            b'<Contents><Key>%s</Key><LastModified>2026-11-01T00:00:00Z</LastModified><ETag>"x"</ETag><Size>%d</Size></Contents>'
+            % (name.partition(b"/")[2], len(self.objects[name])) for name in names
+        )  # fmt: skip
+        return response(b'<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>%s</Name><IsTruncated>false</IsTruncated>%s</ListBucketResult>' % (bucket, rows), b"Content-Type: application/xml")  # fmt: skip
 
     def _sts(self, request: Request) -> bytes:
-        identity = b"<Arn>arn:aws:iam::123456789012:user/x</Arn><UserId>u</UserId><Account>123456789012</Account>"
+        identity = b"<Arn>arn:aws:iam::123456789012:user/x</Arn><UserId>said by the API</UserId><Account>123456789012</Account>"
         return response(b'<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>' + identity + b"</GetCallerIdentityResult></GetCallerIdentityResponse>", b"Content-Type: text/xml")  # fmt: skip
 
     def _dynamodb(self, request: Request) -> bytes:
