@@ -67,6 +67,7 @@ class Exchange:
         "_deadline",
         "_expects",
         "_failure",
+        "_hands_out",
         "_hits",
         "_incoming",
         "_key",
@@ -95,6 +96,8 @@ class Exchange:
             self._upload = Upload(client, admitted.length, admitted.services.limits, encoded=encoded)
         self._lane: Lane | None = None
         self._hits = Hits(admitted, border.look)
+        self._hands_out = False
+        """Whether the answer holds a key, which is captured."""
         self._incoming: Incoming | None = None
         self._bridge: Bridge | None = None
         self._deadline = NEVER
@@ -201,7 +204,7 @@ class Exchange:
         rewriter, key = admitted.rewriter, admitted.plan.signing
         if upload is None:
             if key is not None:
-                signing.judge(admitted, key, b"")
+                self._hands_out = signing.judge(admitted, key, b"")
             return
         resizes = rewriter is not None and rewriter.resizes
         holds = key is not None and signing.holds_body(admitted, key)
@@ -210,7 +213,7 @@ class Exchange:
         if not upload.held:
             await (upload.hold() if holds else upload.prepare(resizes=resizes))
         if key is not None:
-            closed(signing.judge, admitted, key, upload.all)
+            self._hands_out = closed(signing.judge, admitted, key, upload.all)
         self._expects = self._expects and not upload.whole
 
     def _proceed(self) -> None:
@@ -231,7 +234,7 @@ class Exchange:
         if admitted.plan.signing is not None:
             await outgoing.ahead(None if upload is None else upload.hashed)
         incoming = self._incoming = Incoming(
-            admitted, lane, client, self._hits, self._border.captures, expects=outgoing.expects
+            admitted, lane, client, self._hits, self._border.captures, outgoing.expects, self._hands_out
         )
         if upload is None:
             outgoing.bare()

@@ -7,6 +7,7 @@ comes. What limits count of an answer with a value in it goes by the value's sha
 import asyncio
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from proxy.admission import hops
@@ -26,7 +27,7 @@ from proxy.protocol import wire
 from proxy.protocol.handshake import Handshake
 from proxy.protocol.wire import with_length
 from store.model import Location
-from store.reader import Capturing
+from store.reader import Capturing, captures_keys
 
 MAX_INFORMATIONAL: Final = 16
 
@@ -45,6 +46,8 @@ class Incoming:
     captures: Captures
     expects: bool = False
     """Whether the client waits to be told by the upstream to go on (RFC 9110 10.1.1)."""
+    hands_out: bool = False
+    """Whether the answer holds a key of AWS: what does not capture it shows nothing."""
     status: int = 0
     _reason: bytes = b""
     _raw: Fields = ()
@@ -79,6 +82,10 @@ class Incoming:
             self._capturing = admitted.view.capturing(admitted.head.use(Location.BODY))
             if self._capturing and not capture.may_pass(self.status):
                 raise self._withheld()
+        if (
+            self.hands_out and self.status >= 200 and not captures_keys(self._capturing)
+        ):  # the view may be a newer one than was asked
+            raise Refused(Refusal("answer_withheld"))
         self._fields, changed = scrubber.fields(hops.response_fields(self._raw, status=self.status))
         if self.status < 200 or self.status == 204:
             # RFC 9110 8.6: a client that believed a length would take the next answer for the content.
@@ -197,9 +204,10 @@ class Incoming:
             raise self._withheld() from None
         if held:
             trail.record("capture", dict.fromkeys(by[member].name for member in held))
-        for member, value in held.items():
-            self.captures.add(session, by[member].stored(value))
-        values = [*held.values(), *self.captures.met(self.admitted, trail.asked)]
+        for member, parts in held.items():
+            for part in parts:
+                self.captures.add(session, by[member].stored(part))
+        values = [*chain.from_iterable(held.values()), *self.captures.met(self.admitted, trail.asked)]
         scrubber = Scrubber([("*", value) for value in values])
         self._fields, _ = scrubber.fields(capture.bare(self._fields))
         self._reason = scrubber.text(self._reason)
