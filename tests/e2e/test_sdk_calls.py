@@ -33,8 +33,9 @@ main()
 """
 """`egret`, whose children find tests/support/elsewhere: they are kept from what steers Python."""
 
-AWS = [f"{name}.us-east-1.amazonaws.com" for name in ("s3", "*.s3", "dynamodb", "sqs", "sts")]
-AWS += ["sdk-calls.s3.amazonaws.com", "sts.amazonaws.com"]
+AWS = [f"{name}.us-east-1.amazonaws.com" for name in ("s3", "*.s3", "dynamodb", "sqs")]
+AWS += ["sdk-calls.s3.amazonaws.com"]
+STS = {"host": "sts.us-east-1.amazonaws.com", "capture": {"members": ["Credentials"], "hosts": AWS}}
 
 VALUES_SEEN = (*STATIC.values(), KEY["secret_access_key"], SECRET, OA_SECRET, PEM[40:200])
 """What must not be seen, beside tokens."""
@@ -46,7 +47,7 @@ def secrets(world) -> list[dict]:
         "name": name, "kind": kind, "hosts": hosts, "value": value or json.dumps(VALUES[kind]), "parameters": parameters,
     }  # fmt: skip
     return [
-        of("AWS", "aws", AWS, json.dumps(KEY)),
+        of("AWS", "aws", [*AWS, STS, STS | {"host": "sts.amazonaws.com"}], json.dumps(KEY)),
         of("GCP", "gcp_service_account", ["storage.googleapis.com", "www.googleapis.com"], scope=STORAGE),
         of("AZ_VAULT", "azure_client", ["myvault.vault.azure.net"], scope=VAULT),
         of("AZ_STORAGE", "azure_client", ["myaccount.blob.core.windows.net"], scope=BLOBS),

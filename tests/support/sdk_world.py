@@ -48,7 +48,7 @@ class World(Upstream):
         self.aws = Cloud(authority, *KEY.values())
         self.aws.objects[b"sdk-calls/there"] = SAID.encode()
         self.clouds, self.issuer = Clouds(authority, {}), Issuer(authority)
-        names = {*OF_AWS, *OF_TOKENS, *APIS}
+        names = {*OF_AWS, *OF_TOKENS, *APIS, "*.s3.amazonaws.com", "sts.amazonaws.com"}
         super().__init__(authority.leaf(*sorted(names)), {b"/": self._answer})
 
     def close(self) -> None:

@@ -19,6 +19,14 @@ const calls = {
     const { Item } = await client.send(new GetItemCommand({ TableName: 't', Key: { k: { S: SAID } } }));
     return JSON.parse(Item.said.S).Key.k.S;
   },
+  async role() {
+    const { GetObjectCommand, S3Client } = require('@aws-sdk/client-s3');
+    const { fromTemporaryCredentials } = require('@aws-sdk/credential-providers');
+    const params = { RoleArn: 'arn:aws:iam::123456789012:role/x' };
+    const client = new S3Client({ region: 'us-east-1', credentials: fromTemporaryCredentials({ params }) });
+    const { Body } = await client.send(new GetObjectCommand({ Bucket: 'sdk-calls', Key: 'there' }));
+    return Body.transformToString();
+  },
   async storage() {
     const { Storage } = require('@google-cloud/storage');
     const [content] = await new Storage().bucket('sdk-calls').file('there').download();

@@ -53,6 +53,16 @@ def sts():
     return boto3.client("sts", region_name="us-east-1").get_caller_identity()["UserId"]
 
 
+def role():
+    import boto3
+
+    sts = boto3.client("sts", region_name="us-east-1")
+    key = sts.assume_role(RoleArn="arn:aws:iam::123456789012:role/x", RoleSessionName="egret")["Credentials"]
+    parts = {"aws_access_key_id": key["AccessKeyId"], "aws_secret_access_key": key["SecretAccessKey"]}
+    client = boto3.client("s3", region_name="us-east-1", aws_session_token=key["SessionToken"], **parts)
+    return client.get_object(Bucket="sdk-calls", Key="there")["Body"].read().decode()
+
+
 def storage():
     from google.cloud import storage
 
