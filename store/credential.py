@@ -70,6 +70,23 @@ def parse_credential(kind: str | None, parameters: Mapping[str, object] | None, 
     return Credential(kind, made)
 
 
+def places(credential: Credential, locations: Iterable[str]) -> list[str]:
+    """Return where a placeholder may really stand: of the locations that were sealed, those that the kind has.
+
+    What is written goes anywhere; a signature is in a field or the query, a certificate is named in a field, and a body
+    passes in pieces, which wait for no token.
+    """
+    if credential.written:
+        there = {*Location}
+    elif credential.kind == CLIENT_CERTIFICATE:
+        there = {Location.HEADER}
+    elif credential.kind == HMAC:
+        there = {each.location for each in template_of(credential.parameters).places}
+    else:
+        there = {Location.HEADER, Location.URL}
+    return sorted(str(each) for each in there & {*locations})
+
+
 def endpoint_of(credential: Credential) -> Destination | None:
     """Return where a value is traded for tokens, which it reaches beside what its rules say; None: nowhere."""
     found = located(url_of(credential)) if credential.traded else None

@@ -29,6 +29,8 @@ GCP_SERVICE_ACCOUNT: Final = "gcp_service_account"
 TRADED: Final = (OAUTH2_CLIENT, OAUTH2_REFRESH, AZURE_CLIENT, GITHUB_APP, GCP_SERVICE_ACCOUNT)
 """Of what is sent to a token endpoint alone; what is written is the token that comes back."""
 KINDS: Final = (STATIC, AWS, HMAC, CLIENT_CERTIFICATE, *TRADED)
+TEMPORARY: Final = "Credentials"
+"""The member by which a rule captures temporary keys of AWS, which requests are signed with."""
 PRESENTS: Final = "egret-client-certificate"
 """The field in which a request says which certificate its connection shows; it is taken out."""
 LISTS: Final = frozenset({"services", "regions", "repositories", "permissions", "payload", "format"})

@@ -15,7 +15,7 @@ from egret.cli.values import takes_value
 if TYPE_CHECKING:
     from egret.client import Area, Client
 
-COLUMNS = ("name", "version", "state", "hosts", "locations", "updated_at", "last_used_at", "use_count", "provider")
+COLUMNS = ("name", "version", "state", "hosts", "places", "updated_at", "last_used_at", "use_count", "provider")
 
 
 @click.group(cls=Group)

@@ -63,8 +63,9 @@ class Captures:
                     stored = grant.stored()
                 except ValueError:
                     raise Refused(Refusal("internal")) from None
-                self.add(admitted.caller.session, stored)
-                found.append(stored.value)
+                for each in stored:
+                    self.add(admitted.caller.session, each)
+                    found.append(each.value)
         return found
 
     def add(self, session: str, stored: Stored) -> None:

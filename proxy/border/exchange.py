@@ -41,8 +41,8 @@ class Exchange:
     """See the module. `http2`: the client speaks it, so the upstream may. `expects`: the client waits for a 100."""
 
     __slots__ = (
-        "_border", "_bridge", "_client", "_deadline", "_expects", "_failure", "_hits", "_incoming", "_key", "_lane",
-        "_metered", "_sent", "_task", "_upload", "admitted",
+        "_border", "_bridge", "_client", "_deadline", "_expects", "_failure", "_hands_out", "_hits", "_incoming",
+        "_key", "_lane", "_metered", "_sent", "_task", "_upload", "admitted",
     )  # fmt: skip
 
     def __init__(
@@ -62,6 +62,7 @@ class Exchange:
             self._upload = Upload(client, admitted.length, admitted.services.limits, encoded=encoded)
         self._lane: Lane | None = None
         self._hits = Hits(admitted, border.look)
+        self._hands_out = False  # the answer holds a key, which is captured
         self._incoming: Incoming | None = None
         self._bridge: Bridge | None = None
         self._deadline = NEVER  # when the upstream's answer is late, on the loop's clock
@@ -166,7 +167,7 @@ class Exchange:
         rewriter, key = admitted.rewriter, admitted.plan.signing
         if upload is None:
             if key is not None:
-                signing.judge(admitted, key, b"")
+                self._hands_out = signing.judge(admitted, key, b"")
             return
         resizes = rewriter is not None and rewriter.resizes
         holds = key is not None and signing.holds_body(admitted, key)
@@ -175,7 +176,7 @@ class Exchange:
         if not upload.held:
             await (upload.hold() if holds else upload.prepare(resizes=resizes))
         if key is not None:
-            closed(signing.judge, admitted, key, upload.all)
+            self._hands_out = closed(signing.judge, admitted, key, upload.all)
         self._expects = self._expects and not upload.whole
 
     def _proceed(self) -> None:
@@ -187,8 +188,7 @@ class Exchange:
     async def _attempt(self, lane: Lane) -> None:
         """Cross the border: values exist between `outgoing` and the lane."""
         admitted, client, upload = self.admitted, self._client, self._upload
-        trail = admitted.trail
-        loop = asyncio.get_running_loop()
+        trail, loop = admitted.trail, asyncio.get_running_loop()
         lane.start()
         handshake = Handshake(admitted.head, admitted.plan) if admitted.head.websocket else None
         digest = signing.EMPTY if upload is None else upload.digest
@@ -196,7 +196,7 @@ class Exchange:
         if admitted.plan.signing is not None:
             await outgoing.ahead(None if upload is None else upload.hashed)
         incoming = self._incoming = Incoming(
-            admitted, lane, client, self._hits, self._border.captures, expects=outgoing.expects
+            admitted, lane, client, self._hits, self._border.captures, outgoing.expects, self._hands_out
         )
         if upload is None:
             outgoing.bare()

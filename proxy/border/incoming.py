@@ -17,16 +17,15 @@ from proxy.border.client import Ends, Sink
 from proxy.border.closed import closed
 from proxy.border.hits import Hits
 from proxy.border.lane import BODILESS, Answer, Lane
+from proxy.border.login import Login
 from proxy.border.upload import PIECE, pieces_of
 from proxy.core import capture
 from proxy.core.message import Fields
 from proxy.core.refusal import Refusal, Refused
-from proxy.core.scrub import BodyScrub, Scrubber, drop_validators
+from proxy.core.scrub import BodyScrub, drop_validators
 from proxy.protocol import wire
 from proxy.protocol.handshake import Handshake
 from proxy.protocol.wire import with_length
-from store.model import Location
-from store.reader import Capturing
 
 MAX_INFORMATIONAL: Final = 16
 
@@ -45,6 +44,8 @@ class Incoming:
     captures: Captures
     expects: bool = False
     """Whether the client waits to be told by the upstream to go on (RFC 9110 10.1.1)."""
+    hands_out: bool = False
+    """Whether the answer holds a key of AWS: what does not capture it shows nothing."""
     status: int = 0
     _reason: bytes = b""
     _raw: Fields = ()
@@ -55,8 +56,8 @@ class Incoming:
     """Until then nothing more is searched: there are values to search for that are not known here yet."""
     _open: bool = False
     """The head that is out makes no promise about the length of the body."""
-    _capturing: tuple[Capturing, ...] = ()
-    """By what the answer is captured. It is then shown to nobody before it was looked into."""
+    _login: Login | None = None
+    """How the answer is captured. It is then shown to nobody before it was looked into."""
 
     async def final(self) -> None:
         """Read up to the final head; interim ones go on to the client. Raises `Refused`, `Stale`."""
@@ -75,10 +76,8 @@ class Incoming:
     def _take_head(self, answer: Answer) -> None:
         scrubber, admitted = self.hits.heard(), self.admitted
         self.status, reason, self._raw, self._length = answer
-        if admitted.view.captures and (self.status >= 200 or self.status == 101):
-            self._capturing = admitted.view.capturing(admitted.head.use(Location.BODY))
-            if self._capturing and not capture.may_pass(self.status):
-                raise self._withheld()
+        if admitted.view.captures or self.hands_out:
+            self._login = Login.of(admitted, self.status, hands_out=self.hands_out)
         self._fields, changed = scrubber.fields(hops.response_fields(self._raw, status=self.status))
         if self.status < 200 or self.status == 204:
             # RFC 9110 8.6: a client that believed a length would take the next answer for the content.
@@ -135,13 +134,13 @@ class Incoming:
         if self._waiting is not None:
             await self._waiting
         if body.ended or self.admitted.head.method == "HEAD" or self.status in BODILESS:
-            if self._capturing:
-                closed(self._shown, b"")  # its fields may repeat what was presented in the body
+            if self._login is not None:
+                closed(self._shown, self._login, b"")  # its fields may repeat what was presented in the body
             self._bare()
             return
         declared = self._length if self._length >= 0 else None
-        if self._capturing:
-            await self._captured()
+        if self._login is not None:
+            await self._captured(self._login)
             return
         scrub = self._scrub = closed(self.hits.heard().body, self._fields, limits)
         if scrub is not None and scrub.resizes:
@@ -162,10 +161,7 @@ class Incoming:
         self._head(self._fields if known else with_length(self._fields, 0), sized=True)
         self.sink.last(())
 
-    def _withheld(self) -> Refused:
-        return Refused(Refusal("answer_withheld", self._capturing[0].name))
-
-    async def _captured(self) -> None:
+    async def _captured(self, login: Login) -> None:
         """Send a response that is captured, once it is there, and was looked into; raises `Refused`."""
         try:
             gathered = capture.Gathered(self._fields, self.admitted.services.limits)
@@ -179,31 +175,18 @@ class Incoming:
                 self.admitted.trail.waited += clock() - began
             text = gathered.end()
         except capture.Unfit:
-            raise self._withheld() from None
+            raise login.withheld() from None
         if self._waiting is not None:
             await self._waiting
-        data = closed(self._shown, text)
+        data = closed(self._shown, login, text)
         self._head(with_length(self._fields, len(data)), sized=True)
         self.sink.piece(data)
         self.sink.last(())
 
-    def _shown(self, text: bytes) -> bytes:
-        """Return what the client may see of an answer that is captured; raises `Refused`."""
-        trail, session = self.admitted.trail, self.admitted.caller.session
-        by = {member: each for each in reversed(self._capturing) for member in each.members}
-        try:
-            data, held = capture.shown(text, self._fields, self.status, by)
-        except capture.Unfit:
-            raise self._withheld() from None
-        if held:
-            trail.record("capture", dict.fromkeys(by[member].name for member in held))
-        for member, value in held.items():
-            self.captures.add(session, by[member].stored(value))
-        values = [*held.values(), *self.captures.met(self.admitted, trail.asked)]
-        scrubber = Scrubber([("*", value) for value in values])
-        self._fields, _ = scrubber.fields(capture.bare(self._fields))
-        self._reason = scrubber.text(self._reason)
-        return scrubber.text(self.hits.heard().text(data))
+    def _shown(self, login: Login, text: bytes) -> bytes:
+        head = Answer(self.status, self._reason, self._fields, self._length)
+        data, self._fields, self._reason = login.shown(head, text, self.captures, self.hits)
+        return data
 
     async def _held(self, scrub: BodyScrub) -> None:
         """Send a response that is waited for, so that its length can be told."""

@@ -22,6 +22,8 @@ from proxy.core.refusal import Refusal, Refused
 from proxy.core.sigv4 import ALGORITHM, DATE, SIGNS, Claim
 from store.credential import AwsKey, parse_aws
 from store.errors import Invalid
+from store.model import Location
+from store.reader import captures_keys
 
 EMPTY: Final = hashlib.sha256(b"").hexdigest()
 _OURS: Final = frozenset({b"authorization", b"x-amz-date", b"x-amz-security-token"})
@@ -42,10 +44,18 @@ def holds_body(admitted: Admitted, signing: Signing) -> bool:
     return admitted.length != 0 and (not claim.payload or aws_calls.wants_body(claim.service))
 
 
-def judge(admitted: Admitted, signing: Signing, body: bytes | None) -> None:
-    """Refuse a call that answers with credentials. `body`: all of it; None where it is not at hand."""
-    if isinstance(signing.claim, Claim) and aws_calls.hands_out(signing.claim.service, admitted.head, body):
+def judge(admitted: Admitted, signing: Signing, body: bytes | None) -> bool:
+    """Refuse a call that answers with credentials; return whether it does, and they are captured of its answer.
+
+    `body`: all of it; None where it is not at hand.
+    """
+    claim, head = signing.claim, admitted.head
+    if not isinstance(claim, Claim) or not aws_calls.hands_out(claim.service, head, body):
+        return False
+    captured = captures_keys(admitted.view.capturing(head.use(Location.BODY)))
+    if not captured or not aws_calls.temporary(claim.service, head, body):
         raise Refused(Refusal("signed_action_refused", signing.grant.name))
+    return True
 
 
 def sign(signing: Signing, head: Head, target: bytes, fields: Fields, digest: str) -> tuple[bytes, Fields]:

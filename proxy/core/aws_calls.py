@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from proxy.core.message import Head
+from proxy.core.sts import HANDS_OUT
 
 NAMED: Final[dict[str, frozenset[bytes]]] = {
     service: frozenset(name.lower().encode() for name in names.split())
@@ -58,6 +59,9 @@ ROUTES: Final[dict[str, re.Pattern[bytes]]] = {
     }.items()
 }
 
+TEMPORARY: Final = frozenset(name.lower().encode() for name in HANDS_OUT)
+"""Calls of STS whose answers can be captured, as `NAMED` spells them."""
+
 FORMS: Final = frozenset({"iam", "redshift", "sts"})
 """Services of `NAMED` whose calls are named in a form: it is read before anything is sent."""
 
@@ -73,24 +77,41 @@ def wants_body(service: str) -> bool:
 def hands_out(service: str, head: Head, body: bytes | None) -> bool:
     """Whether the answer could hold credentials. `body` counts where `wants_body`; None: it is too long to be told."""
     path, _, query = head.target.partition(b"?")
-    plain = re.sub(rb"/+", b"/", unquote_to_bytes(unquote_to_bytes(path))).lower()  # who decodes twice meets it too
     route = ROUTES.get(service)
-    if route is not None and route.search(plain) is not None:
+    if route is not None and route.search(_plain(path)) is not None:
         return True
     fields = dict(_pairs(query))
     if service == "s3" and b"session" in fields:
         return True
     if service not in NAMED:
         return False
+    names = _names(service, head, body)
+    return names is None or len(names) != 1 or names[0] in NAMED[service]
+
+
+def temporary(service: str, head: Head, body: bytes | None) -> bool:
+    """Whether the answer is one temporary key in the form that can be captured. `body`: as of `hands_out`."""
+    names = _names(service, head, body) if service == "sts" else None
+    return names is not None and len(names) == 1 and names[0] in TEMPORARY
+
+
+def _names(service: str, head: Head, body: bytes | None) -> list[bytes] | None:
+    """Return every name of a call that the request says; None where it cannot be told."""
+    path, _, query = head.target.partition(b"?")
+    plain = _plain(path)
     form = body if service in FORMS else b""
     if form is None or (form and head.values(b"content-encoding")):
-        return True
+        return None
     said = [value for name, value in _pairs(query) if name in _NAMING]
     said += [value.lower() for value in head.values(b"x-amz-target")]
     said += [found[1] for found in [_RPC.search(plain)] if found]
     said += [value for name, value in _pairs(form) if name in _NAMING]
-    names = [re.split(rb"[.#/]", value.strip())[-1] for value in said]
-    return len(names) != 1 or names[0] in NAMED[service]
+    return [re.split(rb"[.#/]", value.strip())[-1] for value in said]
+
+
+def _plain(path: bytes) -> bytes:
+    """Return a path as who decodes twice meets it."""
+    return re.sub(rb"/+", b"/", unquote_to_bytes(unquote_to_bytes(path))).lower()
 
 
 def _pairs(form: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -1,5 +1,7 @@
 """An answer with credentials, as the client may have it: declared members of a JSON object become placeholders; pure.
 
+Temporary keys of AWS come in XML, which `proxy.core.sts` reads.
+
 An answer is believed in one form only. What is not plainly that form is withheld: it could hold a credential in a place
 where nobody looks.
 """
@@ -10,6 +12,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Protocol
 
+from proxy.core import sts
 from proxy.core.coding import Codec, codings
 from proxy.core.limits import Limits
 from proxy.core.message import Fields
@@ -17,6 +20,7 @@ from proxy.core.refusal import Refused
 from proxy.core.scrub import drop_validators
 from proxy.core.trading import Unfit as Unfit  # noqa: PLC0414  where the border looks for it
 from proxy.core.trading import once
+from store.kinds import TEMPORARY
 from store.model import SecretValue
 
 MOST: Final = 64 << 10
@@ -35,6 +39,9 @@ class Sealing(Protocol):
     def seal(self, member: str, value: SecretValue, /) -> str:
         """Return a placeholder for the value of a member; raises `ValueError` where there is none."""
 
+    def seal_key(self, key: SecretValue, /) -> str:
+        """Return a placeholder for a key of AWS; raises `ValueError` where there is none."""
+
 
 type Seal = Callable[[str, SecretValue], str]
 """Gives the placeholder for the value of a member; raises `ValueError` where there is none."""
@@ -47,8 +54,12 @@ def may_pass(status: int) -> bool:
 
 def _is_json(fields: Fields) -> bool:
     """Whether an answer says, once, that it is JSON."""
-    said = [value for name, value in fields if name.lower() == b"content-type"]
+    said = _types(fields)
     return len(said) == 1 and _JSON.fullmatch(said[0].strip()) is not None
+
+
+def _types(fields: Fields) -> list[bytes]:
+    return [value for name, value in fields if name.lower() == b"content-type"]
 
 
 class Gathered:
@@ -86,16 +97,24 @@ def bare(fields: Fields) -> Fields:
     return tuple(field for field in drop_validators(fields) if field[0].lower() != b"content-encoding")
 
 
-def shown(text: bytes, fields: Fields, status: int, by: Mapping[str, Sealing]) -> tuple[bytes, dict[str, SecretValue]]:
-    """Return what may be seen of an answer, and the values that may not, by member; raises `Unfit`.
+type Held = dict[str, list[SecretValue]]
+"""What was kept of an answer, by member: each part that is secret on its own."""
 
-    An answer without a body holds nothing.
+
+def shown(text: bytes, fields: Fields, status: int, by: Mapping[str, Sealing]) -> tuple[bytes, Held]:
+    """Return what may be seen of an answer, and what may not; raises `Unfit`. An answer without a body holds nothing.
+
+    Of an answer in XML that is a temporary key of AWS, where a rule names its member; nothing else is read there.
     """
     if not text:
         return b"", {}
+    if TEMPORARY in by and sts.is_xml(_types(fields)):
+        data, parts = sts.replaced(text, status, by[TEMPORARY].seal_key)
+        return data, {TEMPORARY: parts} if parts else {}
     if not _is_json(fields):
         raise Unfit
-    return replaced(text, status, by, lambda member, value: by[member].seal(member, value))
+    data, values = replaced(text, status, by, lambda member, value: by[member].seal(member, value))
+    return data, {member: [value] for member, value in values.items()}
 
 
 def replaced(body: bytes, status: int, members: Iterable[str], seal: Seal) -> tuple[bytes, dict[str, SecretValue]]:

@@ -127,8 +127,8 @@ CODES: Final[dict[str, Code]] = {
         403,
         "Answers with credentials",
         "The call's answer would hold credentials, or which call it is cannot be told for sure.",
-        "Store the credentials that the code needs as secrets; calls such as sts:AssumeRole and "
-        "GetAuthorizationToken are made outside.",
+        "Store the credentials that the code needs as secrets. Temporary keys of STS can be captured: give the rule of "
+        "the endpoint a capture of the member Credentials.",
     ),
     "signed_body_too_large": Code(
         413,
@@ -186,7 +186,7 @@ CODES: Final[dict[str, Code]] = {
         502,
         "Answer withheld",
         "Credentials are captured from this answer, and it is not one JSON object of at most 64 KiB that has a member "
-        "which the secret's rule names.",
+        "which the secret's rule names (of AWS's STS, one temporary key in XML).",
         "Ask the endpoint for JSON (Accept: application/json) without Range; if it lasts, correct the rule's capture: "
         "its members, or its paths.",
     ),

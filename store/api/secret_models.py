@@ -10,6 +10,7 @@ from store.api.hosts import Hosts, PlainHosts, plain
 from store.api.member_models import GrantIn, GrantOut
 from store.api.parameter_models import ONE_OF, KindName, ParametersIn
 from store.api.values import Readable, Sealed, Value
+from store.credential import places
 from store.model import SecretValue
 from store.people import GroupGrant
 from store.records import Change, EntryInfo, NewEntry
@@ -191,6 +192,8 @@ class SecretOut(EntryOut):
     """A secret. There is no field for its value."""
 
     placeholder: str
+    places: list[str]
+    """Where that may stand: of the locations, which are sealed, those that the kind has."""
     kind: KindName
     parameters: dict[str, str | list[str]]
 
@@ -198,7 +201,8 @@ class SecretOut(EntryOut):
     def of(cls, info: EntryInfo) -> "SecretOut":
         """Return the answer for what the vault knows."""
         of, told = info.credential, f"#{{SECRETS.{info.name}}}"
-        return cls(**_known(info), placeholder=told, kind=of.kind, parameters=dict(of.parameters))
+        where = places(of, info.locations)
+        return cls(**_known(info), placeholder=told, places=where, kind=of.kind, parameters=dict(of.parameters))
 
 
 class VariableOut(EntryOut):

@@ -6,7 +6,7 @@ signature, and by opening for exactly their binding. Loaded lazily: memory grows
 """
 
 from store.keys.keyring import trust_group
-from store.reader.captured import MAX_CAPTURED, CapturedGrant, Capturing
+from store.reader.captured import MAX_CAPTURED, CapturedGrant, Capturing, captures_keys
 from store.reader.gate import Reader
 from store.reader.leases import Leases, Standing
 from store.reader.view import StoredGrant, View
@@ -22,5 +22,6 @@ __all__ = [
     "Standing",
     "StoredGrant",
     "View",
+    "captures_keys",
     "trust_group",
 ]

@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from store.kinds import WRITTEN, Credential
+from store.credential import secrets_of
+from store.kinds import AWS, TEMPORARY, WRITTEN, Credential
 from store.model import MAX_SEALED, MIN_SEALED, Denial, Destination, Kind, Location, SecretValue, Use
 from store.presets import preset_of
 from store.reach import Stored
@@ -38,6 +39,8 @@ _LONG: Final = 1024
 _LONG_STEP: Final = 256
 """Lengths are rounded up to so many bytes, those over 1024 to the longer one."""
 _REFRESH: Final = "refresh_token"
+_KEY: Final = f"{TEMPORARY}/{AWS}"
+"""Sealed in the place of a member: of a key, which is signed with and never written. No rule can name such a member."""
 _DEFAULT_HEADER: Final = "authorization"
 
 
@@ -51,20 +54,17 @@ class CapturedGrant:
     rules: Sequence[DestinationRule]
     _locker: Locker = field(repr=False)
     _copy: bytes = field(repr=False)
+    credential: Credential = WRITTEN
+    """It is written as it is, but for a key, which signs for what the secret's own parameters say."""
     kind: Kind = Kind.SECRET
-
-    @property
-    def credential(self) -> Credential:
-        """It is written as it is."""
-        return WRITTEN
 
     def open(self) -> SecretValue:
         """Decrypt it; raises `ValueError`."""
         return _unpacked(self._locker.open(self._copy, b""))[2]
 
-    def stored(self) -> Stored:
-        """Return it as answers are searched for it; raises `ValueError`."""
-        return Stored(self.name, self.open(), self.rules)
+    def stored(self) -> list[Stored]:
+        """Return it as answers are searched for it, each part on its own; raises `ValueError`."""
+        return [Stored(self.name, part, self.rules) for part in secrets_of(self.credential.kind, self.open())]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,13 @@ class Capturing:
 
     def seal(self, member: str, value: SecretValue) -> str:
         """Return a placeholder for the value of a member; raises `ValueError` where it cannot be made."""
+        return self._sealed(member, value)
+
+    def seal_key(self, key: SecretValue) -> str:
+        """Return a placeholder for a key of AWS, to be signed with; raises `ValueError` where it cannot be made."""
+        return self._sealed(_KEY, key)
+
+    def _sealed(self, member: str, value: SecretValue) -> str:
         if self._locker is None or len(value) > MAX_CAPTURED:
             raise ValueError("not sealed")
         copy = self._locker.lock(SecretValue(_packed(self.rule, member, value.reveal())), b"")
@@ -101,6 +108,11 @@ def capturing(
         for entry, version, rule in entries
         if rule.serves(use)
     )
+
+
+def captures_keys(found: Iterable[Capturing]) -> bool:
+    """Whether temporary keys of AWS are among what is captured."""
+    return any(TEMPORARY in each.members for each in found)
 
 
 def goes_to(rule: DestinationRule) -> tuple[DestinationRule, ...]:
@@ -136,7 +148,13 @@ def resolve(name: str, version: Version, locker: Locker | None, sealed: str, use
         if denied is not None:
             return denied
     identity = hashlib.sha256(copy).hexdigest()
-    return CapturedGrant(name, version.number, identity, (rule, *goes_to(rule)), locker, copy)
+    credential = _signs(version) if member == _KEY else WRITTEN
+    return CapturedGrant(name, version.number, identity, (rule, *goes_to(rule)), locker, copy, credential)
+
+
+def _signs(version: Version) -> Credential:
+    """Return what a captured key is: no more than the key that it was had with."""
+    return version.credential if version.credential.kind == AWS else Credential(AWS)
 
 
 type Decision = CapturedGrant | Denial
@@ -145,7 +163,7 @@ type Decision = CapturedGrant | Denial
 def _denied(rules: Sequence[DestinationRule], member: str, use: Use, *, widened: bool) -> Denial | None:
     """Say what stands in the way: it goes into a header at its hosts, and into a body where it came from.
 
-    A refresh token goes back to where it came from alone (RFC 6749 10.4).
+    A refresh token goes back to where it came from alone (RFC 6749 10.4), and a key into no body.
     """
     refreshes = member.rpartition(".")[2] == _REFRESH
     hosts = [] if refreshes else [one for each in rules for one in goes_to(each)]
@@ -153,7 +171,7 @@ def _denied(rules: Sequence[DestinationRule], member: str, use: Use, *, widened:
     back = [rule for rule in rules if rule.serves(use)]
     if not serving and not back:
         return Denial.DESTINATION
-    if use.location is Location.BODY and back:
+    if use.location is Location.BODY and back and member != _KEY:
         return None if _preset(use, back, widened=widened) else Denial.LOCATION
     if use.location is not Location.HEADER:
         return Denial.LOCATION

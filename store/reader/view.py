@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from store.budgets import Budget
-from store.credential import secrets_of
+from store.credential import places, secrets_of
 from store.kinds import Credential
 from store.model import Denial, Destination, Grant, Kind, Location, SecretValue, Use
 from store.presets import preset_of
@@ -234,7 +234,7 @@ class View:
                     "name": entry.name,
                     "kind": version.credential.kind,
                     "hosts": canonical_rules(version.rules),
-                    "locations": sorted(version.locations),
+                    "locations": places(version.credential, version.locations),
                 }
                 for entry, version in kinds[Kind.SECRET]
             ],

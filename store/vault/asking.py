@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from store.access import Principal
 from store.authorities import BadAuthority, egress_allows, parse_authority
 from store.checks import check_environment, check_name, problem
-from store.credential import endpoint_of, fits
+from store.credential import endpoint_of, fits, places
 from store.errors import NotFound
 from store.kinds import CLIENT_CERTIFICATE, PRESENTS, WRITTEN, Credential
 from store.model import Denial, Kind, Location, Scope, Use
@@ -95,7 +95,7 @@ class Asking(Verbs):
             code = _unfit(active.credential, use, egress) if obstacle is None else DENIALS[obstacle]
             serving = serving_rules(active, use)[-1] or active.rules
             rules: Hosts = canonical_rules(serving)
-            locations = tuple(sorted(active.locations))
+            locations = tuple(places(active.credential, active.locations))
             stays = carried and bool(code)
             return Decision(code, use, obstacle, entry.scope, active.number, rules, locations, stays, active.credential)
 

@@ -8,9 +8,11 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from stores import CANARY, secret, use
 
-from store.credential import check_parts, endpoint_of, parse_aws, parse_credential, secrets_of, target_of
+from store.api.secret_models import SecretOut
+from store.credential import check_parts, endpoint_of, parse_aws, parse_credential, places, secrets_of, target_of
 from store.errors import Invalid
-from store.model import Destination, Kind, SecretValue
+from store.kinds import KINDS, TRADED, Credential
+from store.model import WIDENED, Destination, Kind, Location, SecretValue
 from store.operator.reseal import new_opening_key, reseal
 from store.records import Change, NewEntry
 
@@ -244,6 +246,39 @@ def test_a_kind_is_kept_with_its_version(store, reader):
     assert (grant.credential.kind, grant.open().reveal()) == ("aws", aws(session_token=TOKEN))
     assert {each.value.reveal().decode() for each in view.values()} >= {KEY, TOKEN}
     assert aws(session_token=TOKEN) not in {each.value.reveal() for each in view.values()}
+
+
+URL_TOO = {"payload": ["body"], "signature_in": "query:sig", "key_id_in": "header:X-Key"}
+STANDS = [
+    ("static", {}, {*Location}),
+    ("aws", {}, {"header", "url"}),
+    ("hmac", {"template": "github"}, {"header"}),
+    ("hmac", {"template": "binance"}, {"header", "url"}),
+    ("hmac", URL_TOO, {"header", "url"}),
+    ("hmac", {"payload": ["query"], "signature_in": "query:sig"}, {"url"}),
+    ("client_certificate", {}, {"header"}),
+    *((kind, None, {"header", "url"}) for kind in TRADED),
+]
+
+
+@pytest.mark.parametrize(("kind", "parameters", "expected"), STANDS)
+def test_where_a_placeholder_may_stand(kind, parameters, expected):
+    """Of the locations that were sealed, those that the kind has; nothing is added to what was named or narrowed."""
+    credential = Credential(kind) if parameters is None else parse_credential(kind, parameters)
+    assert places(credential, [*Location, WIDENED]) == sorted(expected)
+    for one in Location:
+        assert places(credential, [one]) == sorted({one} & expected)
+    assert {kind for kind, *_ in STANDS} == {*KINDS}, "each kind says where"
+
+
+def test_lists_tell_where_a_placeholder_may_stand(store, reader):
+    """What is sealed stays what it was, for clients that seal; what people and code are told is true."""
+    value = json.dumps({"secret": "s" * 40}).encode()
+    made = store.dataset(secret(value=value, kind="hmac", parameters={"template": "github"})).secrets[0]
+    assert {*made.locations} == {*Location}
+    told = SecretOut.of(made).model_dump()
+    assert (told["places"], {*told["locations"]}) == (["header"], {*Location})
+    assert reader.view(store.caller(reader)).about()["secrets"][0]["locations"] == ["header"]
 
 
 def test_a_client_reaches_its_endpoint(store, reader):

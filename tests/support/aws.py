@@ -14,6 +14,7 @@ import time
 from urllib.parse import parse_qsl, quote
 
 from certificates import Authority
+from draw import Draw
 from upstream import Request, Upstream, response
 
 REGION = "us-east-1"
@@ -32,6 +33,11 @@ class Cloud(Upstream):
     def __init__(self, authority: Authority, id_: str, secret: str, token: str | None = None):
         self.id, self.secret, self.token = id_, secret, token
         self.faults: list[str] = []
+        self.issued: dict[str, tuple[str, str]] = {}
+        """Temporary keys: secret and token of each id."""
+        self.instead: list = []
+        """Answers of STS to give first: functions of what it would have said."""
+        self._draw = Draw("aws: temporary keys")
         self.objects: dict[bytes, bytes] = {}
         super().__init__(authority.leaf(*NAMES), {b"/": self._answer})
 
@@ -49,12 +55,46 @@ class Cloud(Upstream):
         if request.head.startswith(b"PUT"):
             self.objects[key] = _plain(request)
             return response(b"", b'ETag: "x"')
+        if b"list-type=2" in request.target:
+            return self._listed(bucket)
         found = self.objects.get(key)
-        return response(b"", status=b"404 Not Found") if found is None else response(found, b"Content-Type: text/plain", b'ETag: "x"')  # fmt: skip
+        if found is None:
+            return response(b"", status=b"404 Not Found")
+        return response(found, b"Content-Type: text/plain", b'ETag: "x"', b"Last-Modified: Sun, 01 Nov 2026 00:00:00 GMT")  # fmt: skip
+
+    def _listed(self, bucket: bytes) -> bytes:
+        names = sorted(name for name in self.objects if name.startswith(bucket + b"/"))
+        rows = b"".join(
+            b'<Contents><Key>%s</Key><LastModified>2026-11-01T00:00:00Z</LastModified><ETag>"x"</ETag><Size>%d</Size></Contents>'
+            % (name.partition(b"/")[2], len(self.objects[name])) for name in names
+        )  # fmt: skip
+        return response(b'<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>%s</Name><IsTruncated>false</IsTruncated>%s</ListBucketResult>' % (bucket, rows), b"Content-Type: application/xml")  # fmt: skip
 
     def _sts(self, request: Request) -> bytes:
-        identity = b"<Arn>arn:aws:iam::123456789012:user/x</Arn><UserId>u</UserId><Account>123456789012</Account>"
+        call = dict(parse_qsl(request.body.decode() or request.target.decode().partition("?")[2]))["Action"]
+        if call != "GetCallerIdentity":
+            said = self.temporary(call)
+            return self.instead.pop(0)(said) if self.instead else response(said, b"Content-Type: text/xml")
+        identity = b"<Arn>arn:aws:iam::123456789012:user/x</Arn><UserId>said by the API</UserId><Account>123456789012</Account>"
         return response(b'<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>' + identity + b"</GetCallerIdentityResult></GetCallerIdentityResponse>", b"Content-Type: text/xml")  # fmt: skip
+
+    def temporary(self, call: str) -> bytes:
+        """What STS says that it makes a key for, as it does."""
+        id_, secret, token = "ASIA" + self._draw.letters(16).upper(), self._draw.letters(40), self._draw.base64(600)
+        self.issued[id_] = secret, token
+        return f"""<{call}Response xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
+  <{call}Result>
+    <AssumedRoleUser><Arn>arn:aws:sts::1:assumed-role/x/a&amp;b</Arn><AssumedRoleId>AROA:x</AssumedRoleId></AssumedRoleUser>
+    <Credentials>
+      <AccessKeyId>{id_}</AccessKeyId>
+      <SecretAccessKey>{secret}</SecretAccessKey>
+      <SessionToken>{token}</SessionToken>
+      <Expiration>2099-01-01T00:00:00Z</Expiration>
+    </Credentials>
+  </{call}Result>
+  <ResponseMetadata><RequestId>r-1</RequestId></ResponseMetadata>
+</{call}Response>
+""".encode()
 
     def _dynamodb(self, request: Request) -> bytes:
         return response(json.dumps({"Item": {"said": {"S": request.body.decode()}}}).encode(), b"Content-Type: application/x-amz-json-1.0")  # fmt: skip
@@ -85,7 +125,8 @@ class Cloud(Upstream):
             date, lives = request.header("X-Amz-Date").decode(), 300
             token = request.header("X-Amz-Security-Token").decode() or None
         id_, day, region, service, last = credential.split("/")
-        if id_ != self.id or last != "aws4_request" or token != self.token or not date.startswith(day):
+        secret, wanted = {self.id: (self.secret, self.token), **self.issued}.get(id_, (None, None))
+        if secret is None or last != "aws4_request" or token != wanted or not date.startswith(day):
             return "another key or token"
         if not -60 <= time.time() - calendar.timegm(time.strptime(date, "%Y%m%dT%H%M%SZ")) <= lives:
             return "too late"
@@ -101,7 +142,7 @@ class Cloud(Upstream):
         pairs = sorted(pair.partition("=")[::2] for pair in query.split("&")) if query else []
         canonical = "\n".join([method, path, "&".join("=".join(pair) for pair in pairs), headers, names, hashed])
         scope = f"{day}/{region}/{service}/{last}"
-        key = ("AWS4" + self.secret).encode()
+        key = ("AWS4" + secret).encode()
         for part in (day, region, service, last):
             key = _hmac(key, part)
         text = f"AWS4-HMAC-SHA256\n{date}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"

@@ -58,15 +58,22 @@ class LoginHouse:
         ]
 
     def elsewhere(self) -> list[str]:
-        """Sessions of the dataset, of another one, and of one with its name in another project: all the same secrets."""
+        """Sessions of the dataset, of another one, and of its namesakes in another project and another organisation.
+
+        All have the same secrets.
+        """
         store = self.store
         if not self._others:
             store.dataset(*self.secrets(), dataset="other")
             store.vault.projects.create(store.owner, "Other", "other")
             store.vault.datasets.create(store.owner, "other", Upload("set", secrets=self.secrets()), "ds")
+            key = store.vault.organisations.create(store.owner, "acme", "Acme").reveal().decode()
+            self._stranger = store.vault.keys.authenticate(key)
+            store.vault.datasets.create(self._stranger, "default", Upload("set", secrets=self.secrets()), "ds")
             self._others = True
-        _, third = store.vault.sessions.open(store.owner, "other", "ds", NewSession())
-        return [store.token(), store.token("other"), third.reveal().decode()]
+        found = [(store.owner, "other"), (self._stranger, "default")]
+        opened = [store.vault.sessions.open(who, project, "ds", NewSession())[1] for who, project in found]
+        return [store.token(), store.token("other"), *(token.reveal().decode() for token in opened)]
 
     @property
     def auth_origin(self) -> str:

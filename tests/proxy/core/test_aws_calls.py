@@ -7,11 +7,13 @@ import re
 from pathlib import Path
 
 import botocore
+import botocore.session
 import pytest
 
 from proxy.border.endpoints import _services
-from proxy.core.aws_calls import NAMED, ROUTES, hands_out
+from proxy.core.aws_calls import NAMED, ROUTES, hands_out, temporary
 from proxy.core.message import Head
+from proxy.core.sts import HANDS_OUT, PARTS
 from store.model import Destination
 
 HERE = Destination(True, "sts.us-east-1.amazonaws.com", 443)
@@ -60,6 +62,20 @@ def test_calls_that_hand_out_nothing():
     assert not asked("dynamodb", body=None, fields=((b"X-Amz-Target", b"DynamoDB_20120810.GetItem"),))
     assert not asked("s3", b"/bucket/key?prefix=session")
     assert asked("s3", b"/bucket?session") and asked("s3", b"/?x&%73ession=")
+
+
+def test_temporary_keys_of_sts():
+    """Those calls can be captured whose answer is a key in `Credentials`, by botocore's model; no other one's, and no two."""
+    model = botocore.session.get_session().get_service_model("sts")
+    shapes = {name: model.operation_model(name).output_shape.members.get("Credentials") for name in model.operation_names}  # fmt: skip
+    keys = {name for name, shape in shapes.items() if shape is not None and {*PARTS} <= {*shape.members}}
+    assert keys == HANDS_OUT and {name.lower().encode() for name in HANDS_OUT} <= NAMED["sts"]
+    asked = lambda body, service="sts", target=b"/": temporary(service, Head("POST", target, FORM, HERE), body)  # noqa: E731
+    assert all(asked(b"Version=1&Action=" + name.encode()) for name in keys)
+    assert not any(asked(b"Action=" + name.encode()) for name in {*shapes} - keys)
+    assert not asked(b"Action=AssumeRole&Action=AssumeRole") and not asked(b"Action=AssumeRole", target=b"/?Action=X")
+    assert not asked(b"Action=AssumeRole", "iam") and not asked(b"Action=AssumeRole", "redshift")
+    assert not asked(None) and not asked(b"")
 
 
 WORDS = (b"ccessKey", b"ccess_key", b"uthorizationToken", b"bPassword", b"ervicePassword", b"CredentialSecret")

@@ -1,15 +1,17 @@
 """What an answer held, as a placeholder: for one session and version, judged at each use, and saying its length alone."""
 
 import base64
+import json
+from contextlib import closing
 
 import pytest
 from draw import Draw
 from stores import secret, use
 
 from store.errors import Invalid
-from store.kinds import WRITTEN
+from store.kinds import WRITTEN, Credential
 from store.model import MAX_SEALED, MIN_SEALED, Denial, Kind, Location, SecretValue
-from store.reader import MAX_CAPTURED
+from store.reader import MAX_CAPTURED, captures_keys
 from store.records import Change
 
 LOGIN = {
@@ -50,7 +52,11 @@ def test_it_is_opened_by_its_session(kept):
     grant = one.resolve(Kind.SECRET, name, use("api.example.com", header="authorization"))
     assert (grant.open().reveal(), grant.name, grant.credential) == (TOKEN, "API_KEY", WRITTEN)
     assert grant.identity != one.grant("API_KEY").identity and TOKEN.decode() not in repr(grant)
-    assert {rule.authority for rule in grant.stored().rules} == {"auth.example.com", "api.example.com", "x.example.com"}
+    assert {rule.authority for each in grant.stored() for rule in each.rules} == {
+        "auth.example.com",
+        "api.example.com",
+        "x.example.com",
+    }
     assert sealed(one) != name, "equal values are not seen to be equal"
     assert one.resolve(Kind.VARIABLE, name, use("api.example.com", header="authorization")) is Denial.UNKNOWN
 
@@ -115,6 +121,37 @@ def test_where_it_may_go(kept, at):
     refresh = one.resolve(Kind.SECRET, sealed(one, "refresh_token"), where)
     back = where.destination.host == "auth.example.com" and expected is not Denial.DESTINATION
     assert (refresh if isinstance(refresh, Denial) else None) is (expected if back else Denial.DESTINATION)
+
+
+ROLE = {"host": "auth.example.com", "methods": ["POST"], "paths": ["/oauth/token"], "capture": {"members": ["Credentials"], "hosts": ["api.example.com"]}}  # fmt: skip
+KEY = {"access_key_id": "ASIAIOSFODNN7EXAMPLE", "secret_access_key": TOKEN.decode()[:40], "session_token": TOKEN.decode()}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["aws", "static"])
+def test_a_key_signs_and_is_written_nowhere(store, kind):
+    """It goes into the header of its hosts, with the parameters of a key that it was had with; into no body."""
+    value = json.dumps({**KEY, "session_token": "t" * 20}).encode()
+    store.dataset(secret(value=value, hosts=[ROLE], kind=kind, parameters={"regions": ["eu-west-1"]} if kind == "aws" else {}))  # fmt: skip
+    with closing(store.reader()) as reader:
+        one = view((store, reader))
+        (found,) = one.capturing(use(**AT))
+        assert captures_keys([found])
+        name = found.seal_key(SecretValue(json.dumps(KEY).encode())).removeprefix("#{SECRETS.").removesuffix("}")
+        grant = one.resolve(Kind.SECRET, name, use("api.example.com", header="authorization"))
+        assert grant.credential == Credential("aws", {"regions": ["eu-west-1"]} if kind == "aws" else {})
+        assert json.loads(grant.open().reveal()) == KEY
+        assert [each.value.reveal() for each in grant.stored()] == [TOKEN[:40], TOKEN], "each on its own; not the id"
+        for where, denial in (
+            (use(**AT), Denial.LOCATION),
+            (use("api.example.com", Location.BODY), Denial.LOCATION),
+            (use("api.example.com", Location.URL), Denial.LOCATION),
+            (use("api.example.com", Location.MESSAGE), Denial.LOCATION),
+            (use("api.example.com", header="x-token"), Denial.LOCATION),
+            (use("else.example.com", header="authorization"), Denial.DESTINATION),
+        ):
+            assert one.resolve(Kind.SECRET, name, where) is denial
+        plain = found.seal("Credentials", SecretValue(TOKEN)).removeprefix("#{SECRETS.").removesuffix("}")
+        assert one.resolve(Kind.SECRET, plain, use("api.example.com", header="authorization")).credential is WRITTEN
 
 
 def test_narrowing_counts_at_once(kept):

@@ -174,7 +174,7 @@ def test_it_goes_where_the_rule_says(proxy):
 
 
 def test_it_is_of_no_use_elsewhere(proxy):
-    """To other sessions, of datasets with all the same names and values too; nor in part, changed, or glued."""
+    """To other sessions, of namesakes in other projects and organisations too; nor in part, changed, or glued."""
     house, got = proxy.house, login(proxy).json()
     access, other = got["access_token"], login(proxy).json()["access_token"]
     body = access.removeprefix("#{SECRETS.CLIENT.").removesuffix("}")
