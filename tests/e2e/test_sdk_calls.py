@@ -19,7 +19,7 @@ from sdk_calls import CALLS, CLIENTS, NODE
 from sdk_world import APIS, BLOBS, GRAPH, KEY, SAID, STATIC, STORAGE, VAULT, World
 from served import EGRET, Egret
 
-pytestmark = [pytest.mark.needs("bwrap", "nft"), pytest.mark.long, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.needs("bwrap", "nft"), pytest.mark.long, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[2]
 ELSEWHERE = Path(__file__).parents[1] / "support" / "elsewhere"

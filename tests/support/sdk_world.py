@@ -126,7 +126,9 @@ class World(Upstream):
             described, content = _related(request)
             self.objects[described["name"]] = content
             return answer(_described(described["name"], content))
-        content = self.objects[name]
+        content = self.objects.get(name)
+        if content is None:  # the SDK asks how the bucket is laid out, and does without
+            return answer({"error": {"code": 404, "message": "none"}}, status=b"404 Not Found")
         if b"alt=json" in request.target or (what == "object" and b"alt=media" not in request.target):
             return answer(_described(name, content))
         digests = f"x-goog-hash: crc32c={_crc32c(content)},md5={_md5(content)}".encode()
