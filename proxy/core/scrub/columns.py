@@ -69,11 +69,10 @@ def _backslashed(text: bytes) -> bytes:
     flags, out = _number(text.translate(_OCTALS)), _number(text)
     mark = flags >> _MARK & _filled(1, size)
     out ^= (out ^ _number(text.translate(_ESCAPES))) & (mark << 8) * 0xFF
-    first, second, third = flags >> 8, flags >> 16, flags >> 24
-    found = mark & first >> _TO_3 & second >> _OCTAL & third >> _OCTAL
-    if found:
+    found = mark & flags >> 8 + _TO_3
+    if found and (found := found & flags >> 16 + _OCTAL & flags >> 24 + _OCTAL):
         digits = found * 7
-        values = (first & digits) << 6 | (second & digits) << 3 | third & digits
+        values = (flags >> 8 & digits) << 6 | (flags >> 16 & digits) << 3 | flags >> 24 & digits
         gone = found << 8 | found << 16 | found << 24
         out = out ^ out & (found | gone) * 0xFF | values | gone * ord("\\")
     return out.to_bytes(size, "little")

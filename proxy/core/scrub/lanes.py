@@ -235,7 +235,8 @@ def base64(text: bytes, profile: Profile) -> Iterator[Lane]:
     """Undo base64 of either alphabet, from each of the four characters on with which a group may begin."""
     found = profile.base64.find(text)
     if found:
-        yield from _groups(Segments(text, found, _JOINT))
+        segments = Segments(text, found, _JOINT)
+        yield from _groups(segments.text, segments.back)
 
 
 def wrapped(data: bytes, classes: bytes, profile: Profile) -> Iterator[Lane]:
@@ -244,23 +245,30 @@ def wrapped(data: bytes, classes: bytes, profile: Profile) -> Iterator[Lane]:
         classes = data.translate(profile.lines)
     if not _LINES.find_matches_as_indexes(classes):
         return
-    stop = -1
+    texts, places, stop = list[bytes](), list[Places](), -1
     while (place := classes.find(_LINE, max(stop, 0))) >= 0:
         begin = max(stop, place - _LONGEST_LINE, 0)
         at = begin + len(data[begin : place + 16].rstrip(_BASE64_BYTES))
         found = _WRAPPED.match(data, at)
         stop = found.end() if found is not None else place + len(_LINE)
-        if found is None:
-            continue
-        text = found[0]
-        yield from _groups_of(text.translate(None, _NO_BASE64), Places(text, _IN_BASE64, at).back)
+        if found is not None and len(text := found[0].translate(None, _NO_BASE64)) >= profile.base64.least:
+            texts.append(text)
+            places.append(Places(found[0], _IN_BASE64, at))
+    if not texts:
+        return
+    ends: list[int] = []
+
+    def back(start: int, end: int) -> tuple[int, int]:
+        if not ends:
+            ends.extend(accumulate(len(text) + len(_JOINT) for text in texts))
+        index = bisect_right(ends, start)
+        before = ends[index - 1] if index else 0
+        return places[index].back(start - before, end - before)
+
+    yield from _groups(_JOINT.join(texts), back)
 
 
-def _groups(segments: Segments) -> Iterator[Lane]:
-    yield from _groups_of(segments.text, segments.back)
-
-
-def _groups_of(text: bytes, back: Back) -> Iterator[Lane]:
+def _groups(text: bytes, back: Back) -> Iterator[Lane]:
     text = _BEFORE + text.translate(_STANDARD)  # a group that was begun before counts too
     length = len(text)
     data = binascii.a2b_base64(text + b"A" * (-length % 4))
