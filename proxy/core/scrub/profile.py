@@ -1,7 +1,7 @@
 """What the shapes of all values of a search have in common: which runs of bytes could hold one at all."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final
 
 from proxy.core.scrub.plain import LEADS, Style
@@ -48,27 +48,21 @@ class Runs:
     def absent(self, data: bytes) -> bool:
         """Say that there is none where a look at some of the bytes is enough for that."""
         for step in self._steps:
-            doubts = _DOUBTS
-            for near in self._near(data, step):
-                doubts -= 1
-                if near.translate(self.table).find(self._run) >= 0:
-                    return False
-                if not doubts:
-                    break
-            else:
+            run, doubts, begin = self._run[: self.least // step], _DOUBTS, 0
+            while doubts and begin < len(data):
+                sampled = data[begin : begin + _BLOCK + self.least : step].translate(self.table)
+                at = sampled.find(run)
+                while doubts and at >= 0:
+                    stop = run_end(sampled, at)
+                    near = data[max(0, begin + (at - 1) * step + 1) : begin + stop * step]
+                    if near.translate(self.table).find(self._run) >= 0:
+                        return False
+                    doubts -= 1
+                    at = sampled.find(run, stop)
+                begin += _BLOCK
+            if doubts:
                 return True
         return False
-
-    def _near(self, data: bytes, step: int) -> Iterator[bytes]:
-        """Give what is around each place where a run may be, as one of so many bytes says."""
-        run = self._run[: self.least // step]
-        for begin in range(0, len(data), _BLOCK):
-            sampled = data[begin : begin + _BLOCK + self.least : step].translate(self.table)
-            at = sampled.find(run)
-            while at >= 0:
-                stop = run_end(sampled, at)
-                yield data[max(0, begin + (at - 1) * step + 1) : begin + stop * step]
-                at = sampled.find(run, stop)
 
     def find(self, data: bytes, *, exact: bool = False) -> list[tuple[int, int]]:
         """Return where they stand, in order."""
