@@ -8,6 +8,7 @@ import hmac
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, islice, product
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from ahocorasick_rs import MATCHKIND_LEFTMOST_LONGEST, BytesAhoCorasick, Implementation
@@ -37,6 +38,8 @@ _BLOCK: Final = 64
 _MODULUS: Final = secrets.randbits(127) << 1 | 1 << 127 | 1  # nobody knows which texts have one sum
 _Hit = tuple[int, int, int]
 """What was found, where it begins, where it ends."""
+_START: Final = itemgetter(1)
+_END: Final = itemgetter(2)
 
 
 class _Needle(NamedTuple):
@@ -101,16 +104,20 @@ class _Part:
         """See `Automaton.find`."""
         if not (hits := self._automaton.find_matches_as_indexes(text)):
             return []
+        within, needles = self._within, self._needles
+        if any(within[anchor] for anchor, _, _ in hits):
+            hits = list(self._overlapping(self._automaton, text, hits))
+        if self._rows:
+            found = [(needles[anchor], start, end) for anchor, start, end in hits]
+            return _outermost([(needle[0].value, start, end) for needle, start, end in found if needle])
         out: list[_Hit] = []
         compared = _Compared(text, self._known)
-        within, needles = self._within, self._needles
-        apart = self._rows and not any(within[anchor] for anchor, _, _ in hits)
-        for anchor, start, _ in hits if apart else self._overlapping(self._automaton, text, hits):
+        for anchor, start, _ in hits:
             for value, before, whole, more in needles[anchor]:
                 begin = start - before
                 if not more or compared.stands(begin, whole):
                     out.append((value, begin, begin + len(whole)))
-        return out if apart else _outermost(out)
+        return _outermost(out)
 
     def _overlapping(self, automaton: BytesAhoCorasick, text: bytes, hits: Sequence[_Hit]) -> Iterator[_Hit]:
         """Give the longest anchor at each place, where the library leaves out what begins within another.
@@ -147,7 +154,7 @@ class _Part:
 
 def _outermost(found: list[_Hit]) -> list[_Hit]:
     out, reached = [], 0
-    for each in sorted(found, key=lambda one: (one[1], -one[2])):
+    for each in sorted(sorted(found, key=_END, reverse=True), key=_START):
         if each[2] > reached:
             out.append(each)
             reached = each[2]

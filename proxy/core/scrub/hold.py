@@ -7,6 +7,7 @@ has them: pairs of hex digits, numbers, lines of base64 of sixteen or more, line
 """
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from proxy.core.scrub.plain import LEADS
@@ -19,7 +20,6 @@ _UNIT: Final = 26  # bytes of a listed one, with what separates it from the next
 _LONGEST_UNIT: Final = 24 + 80
 _LEAD, _LETTER, _ESCAPED = ord("\\"), ord("a"), ord("e")
 _IN_ESCAPES: Final = ALPHANUMERIC | frozenset(b"#;{}")
-_ESCAPE_UNITS: Final = re.compile(rb"\\+[ae]{0,20}|a|e")
 _LISTED: Final = re.compile(
     rb"[0-9A-Fa-f]{0,80}(?:%s(?:(?:[0-9A-Fa-f]{2}){1,40}|[0-9]{1,3})(?![0-9A-Fa-f]))*(?:%s[0-9A-Fa-f]{1,80})?"
     % ((rb"[ \t\r\n:,;\-_\[\](){}<>\"'xX\\|]{1,24}",) * 2)
@@ -107,10 +107,12 @@ class Hold:
         start = end = len(data)
         for number in range(self._dumps):
             begin = data.rfind(b"\n", 0, end) + 1
-            found = _DUMPED.search(data, begin, end) if end - begin <= _LONGEST_LINE else None
+            if end - begin > _LONGEST_LINE:
+                break
+            found = _DUMPED.search(data, begin, end)
             if found is not None:
                 start = found.start()
-            if found is None and (number or data[begin:end].strip(_OFFSET)):
+            elif number or data[begin:end].strip(_OFFSET):
                 break
             if not begin or (found is not None and start > begin and data[begin:start].strip()):
                 break
@@ -134,7 +136,11 @@ def _run(data: bytes, classes: bytes, most: int) -> int:
     if b"\\" not in run:
         run = run[run.rfind(b"e") + 1 :]
         return len(data) - min(len(run), most)
-    units = _ESCAPE_UNITS.findall(run)
-    if b"e" in units:  # a letter of escapes that is in none
-        units = units[-units[::-1].index(b"e") :] if units[-1] != b"e" else []
-    return len(data) - sum(map(len, units[max(0, len(units) - 2 * most) :]))  # of UTF-16 each letter is two
+    found = _units(most).match(run[::-1])
+    return len(data) - (found.end() if found is not None else 0)
+
+
+@lru_cache(maxsize=256)
+def _units(most: int) -> re.Pattern[bytes]:
+    """Return what reads so many units backwards, letters or escapes; a letter of escapes that is in none ends them."""
+    return re.compile(rb"(?:[ae]{0,20}\\+|a){0,%d}+" % (2 * most))  # of UTF-16 each letter is two

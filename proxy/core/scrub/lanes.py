@@ -7,14 +7,14 @@ are only asked for parts that hold a value.
 import binascii
 import re
 from array import array
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from itertools import accumulate, compress
+from itertools import accumulate, compress, islice
 from typing import Final, NamedTuple
 
 from ahocorasick_rs import BytesAhoCorasick
 
-from proxy.core.scrub.columns import numbers
+from proxy.core.scrub.columns import bounds, numbers
 from proxy.core.scrub.profile import LINE, RUN, SEPARATORS, Profile, run_end
 from proxy.core.shape import BASE64, HEX
 
@@ -31,8 +31,6 @@ _JOINT: Final = b"////"
 _SPACED: Final = bytes(byte if byte in HEX else 32 for byte in range(0x100))
 _DECIMAL: Final = bytes(byte if byte in b"0123456789" else 32 for byte in range(0x100))
 _SIGNS_TOO: Final = bytes(byte if byte in b"0123456789-" else 32 for byte in range(0x100))
-_NUMBER: Final = re.compile(rb"[0-9]+")
-_SIGNED: Final = re.compile(rb"-?[0-9]+")
 _DIGITS: Final = 5
 _OFFSET: Final = bytes([RUN]) * 6  # the shortest of a line of a dump
 _CLOSE: Final = 128
@@ -43,6 +41,7 @@ _DUMPED: Final = re.compile(
     rb"((?:[0-9A-Fa-f]{2}[ \t]{0,2}){1,16})(?:[0-9A-Fa-f]{2}[ \t]{0,2}){0,16}(?![0-9A-Fa-f]{3})[^\n]*"
 )
 """A line of a dump. Of more than sixteen bytes what follows is the same once more, as text."""
+_BROKEN: Final = b" 00000 "  # a NUL, whichever digit it begins with
 _WRAPPED: Final = re.compile(
     rb"[A-Za-z0-9+/_-]{16,}(?:[ \t\r]*\n[ \t>]*[A-Za-z0-9+/_-]{16,})*[ \t\r]*\n[ \t>]*[A-Za-z0-9+/_-]+"
 )
@@ -122,11 +121,9 @@ def _digits(segments: Segments) -> Iterator[Lane]:
 
 def listed(data: bytes, profile: Profile) -> Iterator[Lane]:
     """Undo bytes that are written one by one: pairs of hex digits, numbers, dumps."""
-    if profile.listed.absent(data):
+    if profile.listed.absent(data) or data.translate(profile.separated, SEPARATORS).find(profile.digits) < 0:
         return
     spans = profile.listed.find(data, exact=True)
-    if not spans or data.translate(profile.separated, SEPARATORS).find(profile.digits) < 0:
-        return
     several, chosen, spaced = False, list[tuple[int, int]](), data.translate(_SPACED)
     digits = 2 * profile.shortest
     for start, end in spans:
@@ -149,11 +146,12 @@ def _enough(tokens: Sequence[bytes], digits: int) -> bool:
 
     The first and the last, and one more, may have other digits beside them; the last may be all that was not looked at.
     """
-    if len(tokens) < 2:
-        return False
-    found = sum(min(size, _TOGETHER) for size in (len(tokens[0]), len(tokens[-1])))
+    first, *inner, last = map(len, tokens) if len(tokens) > 1 else (0, 0)
+    found = min(first, _TOGETHER) + min(last, _TOGETHER)
+    if max(inner, default=0) < _DIGITS:
+        return found + sum(inner) >= digits
     more = 1
-    for size in map(len, tokens[1:-1]):
+    for size in inner:
         if found >= digits:
             break
         if size < _DIGITS or (size & 1 == 0 and size <= _TOGETHER):
@@ -169,16 +167,16 @@ def _listed(segments: Segments, profile: Profile) -> Iterator[Lane]:
     prefixed = text.replace(b"0x", b"  ").replace(b"0X", b"  ")
     if prefixed != text:
         yield from _bare(prefixed, segments.back)
-    data = numbers(text.translate(_SIGNS_TOO if profile.style.wide else _DECIMAL))
-    pattern = _SIGNED if profile.style.wide else _NUMBER
-    spans: list[tuple[int, int]] = []  # made when they are first asked for
+    decimal = text.translate(_SIGNS_TOO if profile.style.wide else _DECIMAL)
+    places: list[array[int]] = []  # made when they are first asked for
 
     def origin(start: int, end: int) -> tuple[int, int]:
-        if not spans:
-            spans.extend(found.span() for found in pattern.finditer(text))
-        return segments.back(spans[start][0], spans[end - 1][1])
+        if not places:
+            places.extend(array("I", compress(range(len(text)), each)) for each in bounds(decimal))
+        first, last = places
+        return segments.back(first[start], last[end - 1] + 1)
 
-    yield Lane(data, origin)
+    yield Lane(numbers(decimal), origin)
 
 
 def _bare(text: bytes, back: Back) -> Iterator[Lane]:
@@ -195,46 +193,50 @@ def _bare(text: bytes, back: Back) -> Iterator[Lane]:
 
 def _dumps(data: bytes, digits: bytes) -> Iterator[Lane]:
     """Undo hexdump and xxd: the columns of lines that follow each other. A hit takes the rest of its last line too."""
-    block: list[tuple[int, int]] = []
-    ends: list[int] = []
-    for found in _dumped(data, digits):
-        if block and data[ends[-1] : found.start()].strip():
-            yield from _dump(data, block, ends)
-            block, ends = [], []
-        block.append(found.span(1))
-        ends.append(found.end())
-    if block:
-        yield from _dump(data, block, ends)
-
-
-def _dumped(data: bytes, digits: bytes) -> Iterator[re.Match[bytes]]:
-    """Find the lines of dumps: where runs are that could be offsets, or of many all at once, which is faster."""
-    if digits.count(_OFFSET) * _CLOSE > len(data):
-        yield from _DUMPED.finditer(data)
+    parts = _dumped(data, digits)
+    if len(parts) == 1:
         return
-    at = digits.find(_OFFSET)
+    parts[0], parts[-1] = b"", b""
+    parts[2:-1:2] = [_BROKEN if between.strip() else b" " for between in parts[2:-1:2]]
+    text = b"".join(parts)
+    spans: list[tuple[int, int, int]] = []  # made when they are first asked for
+
+    def back(start: int, end: int) -> tuple[int, int]:
+        if not spans:
+            begins = accumulate(map(len, parts))
+            spans.extend(
+                (begin, found.start(1) - begin, found.end())
+                for begin, found in zip(islice(begins, 0, None, 2), _DUMPED.finditer(data), strict=False)
+            )
+        first, last = (spans[bisect_right(spans, (at, len(data))) - 1] for at in (start, end - 1))
+        return start + first[1], last[2]
+
+    yield from _bare(text, back)
+
+
+def _dumped(data: bytes, digits: bytes) -> list[bytes]:
+    """Return the columns of lines of dumps, between all that stands between: where runs are that could be offsets.
+
+    Of many all at once, which is faster.
+    """
+    if digits.count(_OFFSET) * _CLOSE > len(data):
+        return _DUMPED.split(data)
+    parts, reached, at = list[bytes](), 0, digits.find(_OFFSET)
     while at >= 0:
         found = _DUMPED.match(data, at)
         if found is not None:
-            yield found
-        at = digits.find(_OFFSET, run_end(digits, at) if found is None else found.end())
-
-
-def _dump(data: bytes, block: list[tuple[int, int]], ends: list[int]) -> Iterator[Lane]:
-    segments = Segments(data, block, b" ")
-
-    def back(start: int, end: int) -> tuple[int, int]:
-        first, last = segments.back(start, start)[0], segments.back(end - 1, end)[1]
-        return first, ends[bisect_left(ends, last)]
-
-    yield from _bare(segments.text, back)
+            parts += (data[reached : found.start()], found[1])
+            reached = found.end()
+        at = digits.find(_OFFSET, run_end(digits, at) if found is None else reached)
+    return [*parts, data[reached:]]
 
 
 def base64(text: bytes, profile: Profile) -> Iterator[Lane]:
     """Undo base64 of either alphabet, from each of the four characters on with which a group may begin."""
     found = profile.base64.find(text)
     if found:
-        yield from _groups(Segments(text, found, _JOINT))
+        segments = Segments(text, found, _JOINT)
+        yield from _groups(segments.text, segments.back)
 
 
 def wrapped(data: bytes, classes: bytes, profile: Profile) -> Iterator[Lane]:
@@ -243,23 +245,30 @@ def wrapped(data: bytes, classes: bytes, profile: Profile) -> Iterator[Lane]:
         classes = data.translate(profile.lines)
     if not _LINES.find_matches_as_indexes(classes):
         return
-    stop = -1
+    texts, places, stop = list[bytes](), list[Places](), -1
     while (place := classes.find(_LINE, max(stop, 0))) >= 0:
         begin = max(stop, place - _LONGEST_LINE, 0)
         at = begin + len(data[begin : place + 16].rstrip(_BASE64_BYTES))
         found = _WRAPPED.match(data, at)
         stop = found.end() if found is not None else place + len(_LINE)
-        if found is None:
-            continue
-        text = found[0]
-        yield from _groups_of(text.translate(None, _NO_BASE64), Places(text, _IN_BASE64, at).back)
+        if found is not None and len(text := found[0].translate(None, _NO_BASE64)) >= profile.base64.least:
+            texts.append(text)
+            places.append(Places(found[0], _IN_BASE64, at))
+    if not texts:
+        return
+    ends: list[int] = []
+
+    def back(start: int, end: int) -> tuple[int, int]:
+        if not ends:
+            ends.extend(accumulate(len(text) + len(_JOINT) for text in texts))
+        index = bisect_right(ends, start)
+        before = ends[index - 1] if index else 0
+        return places[index].back(start - before, end - before)
+
+    yield from _groups(_JOINT.join(texts), back)
 
 
-def _groups(segments: Segments) -> Iterator[Lane]:
-    yield from _groups_of(segments.text, segments.back)
-
-
-def _groups_of(text: bytes, back: Back) -> Iterator[Lane]:
+def _groups(text: bytes, back: Back) -> Iterator[Lane]:
     text = _BEFORE + text.translate(_STANDARD)  # a group that was begun before counts too
     length = len(text)
     data = binascii.a2b_base64(text + b"A" * (-length % 4))

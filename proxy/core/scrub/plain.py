@@ -12,11 +12,12 @@ value.
 
 import binascii
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Final, NamedTuple
 
-from proxy.core.scrub.columns import decimals, following, octals
+from proxy.core.scrub.columns import backslashed, decimals
 
 LEADS: Final = b"%\\&"
 _ROUNDS: Final = 4
@@ -26,10 +27,8 @@ _MARKED: Final = bytes.maketrans(b"\x1d", b"=")
 """The byte that stands in for a mark while percents are undone reads as that mark, wherever it comes from."""
 _FORM: Final = bytes.maketrans(b"+", b" ")
 
-_BACKSLASHED: Final = (
-    (b"\\n", b"\n"), (b"\\t", b"\t"), (b"\\r", b"\r"), (b"\\b", b"\b"), (b"\\f", b"\f"),
-    (b"\\u00", b"%"), (b"\\x", b"%"), (b"\\u{", b"%"), (b"\\U000000", b"%"),
-)  # fmt: skip
+_LONG: Final = (b"\\u00", b"\\u{", b"\\U000000")
+"""What stands before two hex digits, beside `\\x`."""
 _NAMES: Final = {
     name.encode(): char.encode()
     for char, names in {
@@ -55,12 +54,19 @@ _DIGITS: Final = {b"%x" % digit: b"%%%02x" % digit for digit in range(16)} | {
 }
 _UNITS: Final = re.compile(rb"((?:\\u(?!00[0-7])[0-9A-Fa-f]{4})+)")
 _BETWEEN: Final = b"0000"  # which is no character beyond ASCII, and pairs with no half of one
-_POINT: Final = re.compile(rb"(\\u\{[0-9A-Fa-f]{1,8}\}|\\U[0-9A-Fa-f]{8})")
+_CODE: Final = rb"[1-9A-Fa-f][0-9A-Fa-f]{2,5}|[89A-Fa-f][0-9A-Fa-f]"
+"""A character beyond ASCII in hex, without zeros before."""
+_POINT: Final = re.compile(rb"\\u\{(%s)\}" % _CODE)
+_EIGHT: Final = re.compile(rb"\\U00(?!0000[0-7])([0-9A-Fa-f]{6})")
+_ENTITY: Final = re.compile(rb"&#([0-9]{4,8}|[2-9][0-9]{2}|1[3-9][0-9]|12[89])")
+_HEX_ENTITY: Final = re.compile(rb"&#x(%s)" % _CODE)
+_LAST: Final = 0x10FFFE
+_NO_CHARACTER: Final = "\U0010ffff"
 _ONE_UNICODE: Final = (
-    rb"\\+u\{[0-9A-Fa-f]{1,8}\}|\\+U[0-9A-Fa-f]{8}"
+    rb"\\+u\{[0-9A-Fa-f]+\}|\\+U[0-9A-Fa-f]{8}"
     rb"|\\+u[dD][89abAB][0-9A-Fa-f]{2}\\+u[dD][c-fC-F][0-9A-Fa-f]{2}|\\+u[0-9A-Fa-f]{4}"
 )
-_HIGH_ENTITY: Final = re.compile(rb"&+#([0-9]{4,8}|[2-9][0-9]{2}|1[3-9][0-9]|12[89]|[xX][0-9A-Fa-f]{2,7})")
+_ONE_ENTITY: Final = rb"&+#0*(?:[0-9]{4,8}|[2-9][0-9]{2}|1[3-9][0-9]|12[89])|&+#[xX]0*(?:%s)" % _CODE
 _LONE: Final = rb"[0-9A-Fa-f](?![0-9A-Fa-f])"
 _LONE_ENTITY: Final = re.compile(rb"&#x(%s)" % _LONE)
 _LONE_BACKSLASHED: Final = re.compile(rb"\\(?:x|u\{)(%s)" % _LONE)
@@ -71,6 +77,11 @@ _TOKENS: Final = (
     ),
     re.compile(rb"&+(?:#[xX]0*(?:%s)?|#0*[0-9]{0,3}|%s)?|[;}\x1d]" % (_LONE, b"|".join(_NAMES))),
     re.compile(rb"(?:%[0-9A-Fa-f]{2}){2,}|%+(?:[0-9A-Fa-f]{2})?"),
+)
+_WIDE_TOKENS: Final = (
+    re.compile(_ONE_UNICODE + b"|" + _TOKENS[0].pattern),
+    re.compile(_ONE_ENTITY + b"|" + _TOKENS[1].pattern),
+    _TOKENS[2],
 )
 
 
@@ -122,27 +133,28 @@ def _backslashes(data: bytes, style: Style) -> bytes:
     if b"\\" not in data:
         return data
     data = _collapsed(data, b"\\")
-    if style.wide and b"\\u" in data:
-        data = _units(data)
-    if style.wide and (b"\\u{" in data or b"\\U" in data):
-        parts = _POINT.split(data)
-        parts[1::2] = [_character(int(text.strip(b"\\uU{}"), 16)) or text for text in parts[1::2]]
-        data = b"".join(parts)
     data = _without_zeros(data, b"\\u{")
+    if style.wide and b"\\u" in data:
+        data = _characters(_units(data), _POINT, 16)
+    if style.wide and b"\\U" in data:
+        data = _characters(data, _EIGHT, 16)
     if b"\\x" in data or b"\\u{" in data:
         data = _replaced(data, _LONE_BACKSLASHED, _DIGITS.__getitem__)
-    escaped = following(data)
-    for escape, char in _BACKSLASHED:
-        if escape[1] in escaped:
-            data = data.replace(escape, char)
-    if any(digit in escaped for digit in b"0123"):
-        data = octals(data)
-    return data.translate(None, b"\\")
+    for start in _LONG if b"\\u" in data or b"\\U" in data else ():
+        data = data.replace(start, b"%")
+    return backslashed(data).translate(None, b"\\")
 
 
-def _character(code: int) -> bytes:
-    """Return a character beyond ASCII as UTF-8; nothing for others."""
-    return chr(code).encode("utf-8", "ignore") if 0x80 <= code < 0x110000 else b""
+def _characters(data: bytes, pattern: re.Pattern[bytes], base: int) -> bytes:
+    """Undo characters beyond ASCII that are written as numbers, all of them at once."""
+    parts = pattern.split(data)
+    if len(parts) > 1:
+        codes = list(map(int, parts[1::2], repeat(base)))
+        if max(codes) > _LAST:
+            codes = [min(code, _LAST) for code in codes]
+        text = _NO_CHARACTER.join(map(chr, codes))
+        parts[1::2] = text.encode("utf-8", "surrogatepass").split(_NO_CHARACTER.encode())
+    return b"".join(parts)
 
 
 def _units(data: bytes) -> bytes:
@@ -169,14 +181,7 @@ def _entities(data: bytes, style: Style) -> bytes:
     if b"&" in data:
         data = _collapsed(data, b"&")
         if b"&#" in data:
-            if style.wide:
-                parts = _HIGH_ENTITY.split(data)
-                parts[1::2] = [
-                    _character(int(text) if text.isdigit() else int(text[1:], 16)) or b"&#" + text
-                    for text in parts[1::2]
-                ]
-                data = b"".join(parts)
-            data = _numbers(data)
+            data = _numbers(data, style)
         for name in _COMMON:
             data = data.replace(b"&" + name, _NAMES[name])
         if b"&" in data:
@@ -184,24 +189,30 @@ def _entities(data: bytes, style: Style) -> bytes:
     return data.translate(_MARKED, _ENDS)
 
 
-def _numbers(data: bytes) -> bytes:
+def _numbers(data: bytes, style: Style) -> bytes:
     data = data.replace(b"&#X", b"&#x")
     for start in (b"&#x", b"&#"):
         data = _without_zeros(data, start)
+    if style.wide:
+        data = _characters(_characters(data, _ENTITY, 10), _HEX_ENTITY, 16)
     if b"&#x" in data:
         data = _replaced(data, _LONE_ENTITY, _DIGITS.__getitem__).replace(b"&#x", b"%")
     return decimals(data) if b"&#" in data else data
 
 
+Known = dict[bytes, bytes]
+
+
 class Reading:
     """A text made plain, and where each byte of it came from. Slow: for what holds a value whole.
 
-    `true` is whether it reads as `plain` does; in text that no encoder made it may not.
+    `true` is whether it reads as `plain` does; in text that no encoder made it may not. `known`: what each step made of
+    tokens so far, kept for one piece of a stream: who has another's hits traced must not meet what was in them.
     """
 
     __slots__ = ("_origins", "length", "true")
 
-    def __init__(self, data: bytes, style: Style) -> None:
+    def __init__(self, data: bytes, style: Style, known: Sequence[Known]) -> None:
         expected = plain(data, style)
         size = len(data)
         self._origins = _Origins(list(range(size)), list(range(1, size + 1)), bytearray(size), {})
@@ -209,7 +220,7 @@ class Reading:
             before = data
             for index in range(len(_TOKENS)):
                 if _step(index, data, style) != data:
-                    data, self._origins = _traced(data, index, style, self._origins)
+                    data, self._origins = _traced(data, index, style, self._origins, known[index])
             if data == before:
                 break
         self.true = (data.translate(_FORM) if style.form else data) == expected
@@ -241,42 +252,44 @@ def _step(index: int, data: bytes, style: Style) -> bytes:
     return _percents(data) if index == 2 else _entities(data, style) if index else _backslashes(data, style)
 
 
-def _tokens(index: int, data: bytes, style: Style) -> Iterator[tuple[int, int]]:
-    pattern = _TOKENS[index]
-    if style.wide and index < 2:
-        pattern = re.compile((_HIGH_ENTITY.pattern if index else _ONE_UNICODE) + b"|" + pattern.pattern)
-    for found in pattern.finditer(data):
-        yield found.span()
-
-
-def _traced(data: bytes, index: int, style: Style, origins: _Origins) -> tuple[bytes, _Origins]:
+def _traced(data: bytes, index: int, style: Style, origins: _Origins, known: Known) -> tuple[bytes, _Origins]:
     """Take a step token by token; return also where each byte came from."""
     out: list[bytes] = []
     starts, ends, opened, closing = origins
     new = _Origins([], [], bytearray(), closing)
-    at, known = 0, dict[bytes, bytes]()
-    for start, end in (*_tokens(index, data, style), (len(data), len(data))):
-        token = data[start:end]
+    at = 0
+    for found in (_WIDE_TOKENS if style.wide else _TOKENS)[index].finditer(data):
+        start, end = found.span()
+        token = found[0]
         text = known.get(token)
         if text is None:
             text = known[token] = _step(index, token + b"!", style)[:-1]
-        out += (data[at:start], text)
-        new.starts.extend(starts[at:start])
-        new.ends.extend(ends[at:start])
-        new.opened.extend(opened[at:start])
-        if index == 1 and token and not text:
-            closing[starts[start]] = ends[end - 1]
+        if at < start:
+            out.append(data[at:start])
+            new.starts.extend(starts[at:start])
+            new.ends.extend(ends[at:start])
+            new.opened.extend(opened[at:start])
+        at = end
+        if not text:
+            if index == 1:
+                closing[starts[start]] = ends[end - 1]
+            continue
+        out.append(text)
         opens = b"u{" in token if index == 0 else index == 1 and token[:1] == b"&"
+        inner = opened.find(1, start, end) >= 0
         count = len(text)
-        width, rest = divmod(end - start, count or 1)
+        width, rest = divmod(end - start, count)
         if rest or index < 2:
             new.starts.extend(starts[start : start + 1] * count)
             new.ends.extend(ends[end - 1 : end] * count)
-            new.opened.extend(bytes((opens or any(opened[start:end]),)) * count)
-        elif count:
+            new.opened.extend((b"\1" if opens or inner else b"\0") * count)
+        else:
             new.starts.extend(starts[start:end:width])
             new.ends.extend(ends[start + width - 1 : end : width])
             of_each = (any(opened[first : first + width]) for first in range(start, end, width))
-            new.opened.extend(of_each if any(opened[start:end]) else bytes(count))
-        at = end
+            new.opened.extend(of_each if inner else bytes(count))
+    out.append(data[at:])
+    new.starts.extend(starts[at:])
+    new.ends.extend(ends[at:])
+    new.opened.extend(opened[at:])
     return b"".join(out), new

@@ -17,10 +17,10 @@ _DUMP_BYTES: Final = 16
 
 _MANY: Final = 128
 """Runs that are so close, in bytes, are taken as one: to find each takes longer than to read what is between them."""
-_SAMPLED: Final = 8
-_DOUBTS: Final = 16
+_SAMPLED: Final = (8, 16)
+_DOUBTS: Final = 8
 _BLOCK: Final = 1 << 13
-"""A run is sought in samples first, so many of its shortest; where they are not enough, in so many places."""
+"""A run is sought in samples first, so many of its shortest; in more, where so many places are none after all."""
 _GOES_ON: Final = re.compile(b"a*")
 _LONG: Final = 256
 """A run of so many bytes is worth a look, however long values are."""
@@ -38,27 +38,31 @@ def run_end(classes: bytes, at: int) -> int:
 class Runs:
     """Finds runs of one class that are at least so long."""
 
-    __slots__ = ("_run", "_step", "least", "table")
+    __slots__ = ("_run", "_steps", "least", "table")
 
     def __init__(self, table: bytes, least: int) -> None:
         self.table, self.least = table, least
         self._run = bytes([RUN]) * max(least, 1)
-        self._step = max(1, least // _SAMPLED)
+        self._steps = dict.fromkeys(max(1, least // sampled) for sampled in _SAMPLED)
 
     def absent(self, data: bytes) -> bool:
         """Say that there is none where a look at some of the bytes is enough for that."""
-        step, run, doubts = self._step, self._run[: self.least // self._step], _DOUBTS
-        for begin in range(0, len(data), _BLOCK):
-            sampled = data[begin : begin + _BLOCK + self.least : step].translate(self.table)
-            at = sampled.find(run)
-            while at >= 0:
-                stop = run_end(sampled, at)
-                near = data[max(0, begin + (at - 1) * step + 1) : begin + stop * step]
-                doubts -= 1
-                if not doubts or near.translate(self.table).find(self._run) >= 0:
-                    return False
-                at = sampled.find(run, stop)
-        return True
+        for step in self._steps:
+            run, doubts, begin = self._run[: self.least // step], _DOUBTS, 0
+            while doubts and begin < len(data):
+                sampled = data[begin : begin + _BLOCK + self.least : step].translate(self.table)
+                at = sampled.find(run)
+                while doubts and at >= 0:
+                    stop = run_end(sampled, at)
+                    near = data[max(0, begin + (at - 1) * step + 1) : begin + stop * step]
+                    if near.translate(self.table).find(self._run) >= 0:
+                        return False
+                    doubts -= 1
+                    at = sampled.find(run, stop)
+                begin += _BLOCK
+            if doubts:
+                return True
+        return False
 
     def find(self, data: bytes, *, exact: bool = False) -> list[tuple[int, int]]:
         """Return where they stand, in order."""
@@ -71,13 +75,13 @@ class Runs:
         """
         spans = list[tuple[int, int]]()
         run, least = self._run, self.least
-        if classes.rfind(run) < 0:  # most data has none, which this is fastest to say
+        find, goes_on = classes.find, _GOES_ON.match
+        begin = find(run)
+        if begin < 0:  # as most data has none
             return spans
         most = size if exact else size // _MANY
         if not exact and classes.count(run) * least * 2 > size:
             return [(0, size)]
-        find, goes_on = classes.find, _GOES_ON.match
-        begin = find(run)
         while begin >= 0 and (found := goes_on(classes, begin + least)):
             spans.append((begin, stop := found.end()))
             if len(spans) > most:

@@ -8,14 +8,15 @@ import enum
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, pairwise
-from typing import Final, NamedTuple
+from operator import itemgetter
+from typing import Final
 
 from proxy.core.scrub import lanes
 from proxy.core.scrub.automaton import Automaton
 from proxy.core.scrub.edges import Edges
 from proxy.core.scrub.hold import Hold
 from proxy.core.scrub.lanes import Back, Lane, Segments
-from proxy.core.scrub.plain import Reading, Style, plain
+from proxy.core.scrub.plain import Known, Reading, Style, plain
 from proxy.core.scrub.profile import Profile, Runs
 from proxy.core.shape import pieces_of, rounded, shape_of
 from store.model import MIN_SCRUBBED
@@ -25,13 +26,10 @@ _SHORTEST_READING: Final = 6
 """Of a value in which escapes end (`;`, `}`) or begin less is left where text is made plain."""
 
 
-class Match(NamedTuple):
-    """`data[start:end]` is this value, by its number; each character in several bytes where it is `wide`."""
-
-    start: int
-    end: int
-    value: int
-    wide: bool
+Match = tuple[int, int, int, bool]
+"""Where a value begins and ends, its number, and whether each of its characters is in several bytes."""
+_START: Final = itemgetter(0)
+_END: Final = itemgetter(1)
 
 
 def _line_ends(value: bytes) -> tuple[bytes, ...]:
@@ -73,13 +71,13 @@ class Search:
         return "Search(…)"
 
     def matches(self, data: bytes) -> tuple[list[Match], int]:
-        """Return every value in the data, in order, and how many bytes were looked at for that."""
+        """Return every value in the data, in order, the longest first, and how many bytes were looked at for that."""
         task = _Task(self)
         task.look(Lane(data, _same), escapes=True, coded=True, listed=True, wide=Wide.TOLD)
         found: Iterable[Match] = task.matches
         if (edges := self._edges) is not None:
-            found = {Match(*edges.span(data, m.start, m.end, m.value), m.value, m.wide) for m in found}
-        return sorted(found), task.work
+            found = {(*edges.span(data, start, end, value), value, wide) for start, end, value, wide in found}
+        return sorted(sorted(found, key=_END, reverse=True), key=_START), task.work
 
     def surplus(self, match: Match) -> int:
         """Return how many bytes a match would have more at most, were it another value of that shape in that form.
@@ -87,7 +85,8 @@ class Search:
         What a limit counts of an answer before it is scrubbed is counted with these, or filling the limit to the brim
         with an echo would tell how long a value is. A line of a value counts by itself.
         """
-        found, length = match.end - match.start, self._lengths[match.value]
+        start, end, value, _ = match
+        found, length = end - start, self._lengths[value]
         return (-(-found // length) * rounded(length) if found >= length else rounded(found)) - found
 
 
@@ -186,19 +185,23 @@ class _Task:
         found = automaton.find(text)
         if found:
             back, wide = lane.back, lane.wide
-            self.matches.update([Match(*back(start, end), index, wide) for index, start, end in found])
+            self.matches.update([(*back(start, end), index, wide) for index, start, end in found])
+
+
+_JOINTS: Final = [bytes((byte,)) for byte in (*range(9), *range(0xF8, 0x100))]
 
 
 class _Escaped:
     """The way back from segments that were made plain; each is traced when it is first asked for, like ones once."""
 
-    __slots__ = ("_data", "_ends", "_joint", "_readings", "_runs", "_spans", "_style")
+    __slots__ = ("_data", "_ends", "_joint", "_known", "_readings", "_runs", "_spans", "_style")
 
     def __init__(self, data: bytes, spans: list[tuple[int, int]], runs: Runs, style: Style) -> None:
         self._data, self._spans, self._runs, self._style = data, spans, runs, style
         self._joint = b"\0"
         self._ends: list[int] = []
         self._readings: dict[bytes, Reading] = {}
+        self._known: tuple[Known, Known, Known] = ({}, {}, {})
 
     def __call__(self, start: int, end: int) -> tuple[int, int]:
         if not self._ends:
@@ -209,7 +212,7 @@ class _Escaped:
         text = self._data[first:last]
         reading = self._readings.get(text)
         if reading is None:
-            reading = self._readings[text] = Reading(text, self._style)
+            reading = self._readings[text] = Reading(text, self._style, self._known)
         if not reading.true or end - before > reading.length:
             return first, last  # no encoder made it; all of it goes
         begin, stop = reading.span(start - before, end - before)
@@ -221,7 +224,14 @@ class _Escaped:
         if self._spans == [(0, size)]:
             edges = [edge for span in self._runs.find(self._data, exact=True) for edge in span]
             self._spans, self._joint = list(pairwise(dict.fromkeys((0, *edges, size)))), b""
-        lengths = (len(plain(self._data[s:e] + self._joint, self._style)) for s, e in self._spans)
+        pieces = [self._data[start:end] for start, end in self._spans]
+        read = plain(b"".join(pieces), self._style)
+        for joint in _JOINTS:  # which nothing reads as, so that all are read at once
+            if joint not in read and len(found := plain(joint.join(pieces), self._style).split(joint)) == len(pieces):
+                lengths = [len(text) + len(self._joint) for text in found]
+                break
+        else:
+            lengths = [len(plain(piece + self._joint, self._style)) for piece in pieces]
         self._ends = list(accumulate(lengths))
 
 

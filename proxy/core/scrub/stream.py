@@ -5,7 +5,7 @@ it goes too. What is held back is decided by classes and lengths alone (`hold`),
 reading could make the upstream pause inside a value.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
 from proxy.core.scrub.search import Match, Search
@@ -109,55 +109,52 @@ class Stream:
         """Write all values that start before the limit, and everything else before it."""
         out: list[bytes] = []
         surplus: dict[tuple[int, int], int] = {}
-        place = self._done
+        place, texts = self._done, self._told.texts
         keep = limit if place <= limit else 0  # or what overlaps the end of the last would be cut off
         for start, end, match, again in _merged(matches, place, self._last) if matches else ():
-            if start > limit or match.start >= limit:  # what overlaps its end may not all be there yet
+            first, last, value, wide = match
+            if start > limit or first >= limit:  # what overlaps its end may not all be there yet
                 break
-            out.append(data[place:start])
-            out.append(self._text(None if again else match, end - start))
-            self.changed = True
-            found = match.value, match.end - match.start
-            more = surplus.get(found)
+            text = b"" if again else texts[value]
+            if wide:
+                text = text.decode().encode("utf-16-le")[:-1]
+            if self._keep_length:
+                text = text.ljust(end - start, b"*") if len(text) <= end - start else b"*" * (end - start)
+            out += (data[place:start], text)
+            more = surplus.get((value, last - first))
             if more is None:
-                more = surplus[found] = self._told.search.surplus(match)
+                more = surplus[value, last - first] = self._told.search.surplus(match)
             self.surplus += more
-            keep = min(keep, start) if end > limit else keep
-            place, self._last = end, match.value
+            if end > limit:
+                keep = min(keep, start)
+            place, self._last = end, value
+        self.changed = self.changed or bool(out)
         if place < limit:
             out.append(data[place:limit])
             place = limit
         self._keep(data[keep:], place - keep)
         return b"".join(out) if len(out) != 1 or out[0] is not data else data
 
-    def _text(self, match: Match | None, length: int) -> bytes:
-        if match is None:
-            return b"*" * length if self._keep_length else b""
-        text = self._told.texts[match.value]
-        if match.wide:
-            text = b"\0".join(bytes([byte]) for byte in text)
-        if not self._keep_length:
-            return text
-        return text.ljust(length, b"*") if len(text) <= length else b"*" * length
 
-
-def _merged(matches: Iterable[Match], reached: int, last: int) -> Iterator[tuple[int, int, Match, bool]]:
+def _merged(matches: Sequence[Match], reached: int, last: int) -> Iterator[tuple[int, int, Match, bool]]:
     """Give (start, end, match, again) of what is replaced, in order, without overlap; the longest where several begin.
 
     Where others overlap its end, the rest of the one that reaches furthest is given too; `again` if that is the same
     value. Before `reached` all is replaced, at its end by the value `last`.
     """
     rest: Match | None = None
-    for match in (*sorted(matches, key=lambda each: (each.start, -each.end)), None):
-        if rest is not None and (match is None or match.start >= reached):
-            yield reached, rest.end, rest, rest.value == last
-            reached, last, rest = rest.end, rest.value, None
+    for match in (*matches, None):
+        if rest is not None and (match is None or match[0] >= reached):
+            _, end, value, _ = rest
+            yield reached, end, rest, value == last
+            reached, last, rest = end, value, None
         if match is None:
             break
-        if match.start >= reached:
-            yield match.start, match.end, match, False
-            reached, last = match.end, match.value
-        elif match.end > (reached if rest is None else rest.end):
+        start, end, value, _ = match
+        if start >= reached:
+            yield start, end, match, False
+            reached, last = end, value
+        elif end > (reached if rest is None else rest[1]):
             rest = match
 
 

@@ -28,7 +28,6 @@ def test_lines_of_dumps_are_the_same_among_few_offsets_and_many(monkeypatch, off
         read = []
         for close in (0, 1 << 30):
             monkeypatch.setattr(lanes, "_CLOSE", close)
-            found = list(lanes._dumped(data, data.translate(profile.separated)))
-            read.append([(each.span(), each.span(1)) for each in found])
+            read.append(lanes._dumped(data, data.translate(profile.separated)))
         assert read[0] == read[1]
-    assert offset in ("%x", "g%08x  ") or read[0]
+    assert offset in ("%x", "g%08x  ") or len(read[0]) > 1

@@ -11,11 +11,13 @@ from collections.abc import Callable
 import pytest
 from forms import SCRUBBED
 
-from proxy.core.scrub import Scrubber
+from proxy.core.scrub import Scrubber, columns
 from proxy.core.scrub.stream import EVENTS, LINES, Stream
 from store.model import SecretValue
 
 VALUE = b"sk-Ab9Zq8xW2vLr5tYn3uMk7pQc4Hd"
+OTHER = b"sk-Zq8Ab9Lr5xW2vtYn3uQc4Mk7pHd"
+"""Of the same shape."""
 WIDE = "sk-pässwörd-Zq8xW2vLr5tYn3u".encode()
 UNIT = b"Zq8xW2vLr"
 SIZE = 4096
@@ -55,6 +57,9 @@ TEXTS = {
         b"\\ud83d", b"\\ud83d\\ude00", b"\\u00e9", b"&#233;", b"a\\", b"000000 00 000", b"00000000: 6161\n", b"AAAAAAAAAAAAAAAAAAAA\n",
         b"AAAAAAAAAAAAAAAA\n    ", b"\\101", b"\\n", b"ab\\u0041c%41&amp;", UNIT, UNIT * 66 + b"~~~", b"aaaaaaab", b"\\" * 9 + VALUE, b"data: a\n\n",
     )},
+    **{f"{form}, each with another end": lambda size, form=form: b" ".join(
+        SCRUBBED[form](VALUE) + b"x%04x" % at for at in range(size // (len(SCRUBBED[form](VALUE)) + 6) + 1)
+    )[:size] for form in ("as it is", "percent throughout, lower", "octal", "decimal entities", "unicode escapes")},
     "entities in entities": over(b"amp;", b"&"),
     "percents in percents": over(b"25", b"%"),
     "zeros of two lengths": over(b"&#" + b"0" * 900 + b"65;\\u{" + b"0" * 500),
@@ -104,6 +109,20 @@ def test_work_on_one_text_grows_as_it_does(values, text):
     """Whatever it holds, and whether that is a value or not."""
     scrubber = Scrubber([("A", SecretValue(value)) for value in VALUES[values]])
     grows(lambda size: scrubber.text(TEXTS[text](size)))
+
+
+@pytest.mark.parametrize("ends", [b"~ ", b"~\n", b"", b"~&#65;\\101"])
+@pytest.mark.parametrize("form", SCRUBBED)
+def test_work_on_a_near_miss_is_what_it_is_where_another_value_is_kept(form, ends):
+    """Step by step, not only as far as it is counted at run time: calls, and bytes that they are given."""
+    text = over(SCRUBBED[form](VALUE[:-1]) + ends)(SIZE)
+    scrubbers = [Scrubber([("A", SecretValue(value))]) for value in (VALUE, OTHER)]
+    found = []
+    for scrubber in scrubbers:
+        assert scrubber.text(text) == text
+        columns._filled.cache_clear()  # what is kept for all of a length
+        found.append(work(lambda scrubber=scrubber: scrubber.text(text)))
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("options", [{}, {"ends": EVENTS}, {"ends": LINES}, {"keep_length": True}])
