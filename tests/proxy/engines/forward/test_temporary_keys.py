@@ -403,7 +403,7 @@ def test_http2(aws):
 @pytest.mark.parametrize(
     "where",
     [
-        "proxy.core.sts.replaced", "proxy.core.sts._read", "proxy.border.signing.captures_keys", "proxy.border.incoming.captures_keys",
+        "proxy.core.sts.replaced", "proxy.core.sts._read", "proxy.border.signing.captures_keys", "proxy.border.login.captures_keys",
         "store.reader.captured.Capturing.seal_key", "store.reader.captured.CapturedGrant.open",
     ],
 )  # fmt: skip
