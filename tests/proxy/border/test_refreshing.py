@@ -335,7 +335,6 @@ async def test_a_fault_sends_nothing_twice(site, monkeypatch, step):
     def fails(*_, **__):
         raise RuntimeError("fault-canary-text")
 
-    monkeypatch.setattr(refreshing, "TURN", 0.3)
     house = site.house()
     with monkeypatch.context() as patch:
         patch.setattr(refreshing.Refreshing, step, fails)
@@ -343,6 +342,7 @@ async def test_a_fault_sends_nothing_twice(site, monkeypatch, step):
     assert first in {"internal", "needs_login", "token"}
     calls = site.issuer.calls
     house.now += 61
+    monkeypatch.setattr(refreshing, "TURN", 0.3)  # a turn that nobody ends, if the fault left one
     second = await outcome(house, site.session)
     assert site.issuer.reused == 0 and site.issuer.calls <= calls + 1
     if first != "token" and calls:
