@@ -28,6 +28,8 @@ from store.log.shipping import Shipper
 from store.model import Kind, SecretValue
 from store.records import Change
 
+pytestmark = pytest.mark.long
+
 STEP = 8
 """Of so many lines a data plane is killed at one."""
 
