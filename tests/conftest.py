@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -9,6 +10,9 @@ from programs import program
 
 settings.register_profile("counted", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("counted")  # the wall clock of a busy machine says nothing of what is tested
+
+sys.dont_write_bytecode = False
+"""Whatever the environment says: or each worker, in each run, rewrites all assertions, which is half of collecting."""
 
 CI = os.environ.get("CI") == "true"
 

@@ -28,7 +28,8 @@ def test_a_skip_is_a_failure_in_ci(tmp_path, ci, code, top):
     shutil.copy(Path(__file__).with_name("conftest.py"), tmp_path)
     (tmp_path / "test_it.py").write_text(SKIPPING.format(top=top))
     support = Path(__file__).with_name("support")
-    (tmp_path / "pytest.ini").write_text(f"[pytest]\nmarkers = needs(tool)\npythonpath = {support}\n")
+    ini = f"[pytest]\nmarkers = needs(tool)\npythonpath = {support}\naddopts = -p no:schemathesis\n"
+    (tmp_path / "pytest.ini").write_text(ini)
     environ = {**os.environ, "CI": ci}
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tmp_path],

@@ -7,6 +7,7 @@ Places are told by JSON pointer (RFC 6901). A key that no model declares is writ
 wrong side of the colon.
 """
 
+import functools
 import json
 import re
 from collections.abc import Sequence
@@ -115,6 +116,7 @@ def _problems(model: type[BaseModel], error: ValidationError) -> tuple[Problem, 
     return tuple(found.values())
 
 
+@functools.cache  # a schema takes milliseconds, and bodies that are refused are cheap to send
 def declared(model: type[BaseModel]) -> frozenset[str]:
     """Return all names of fields of `model` and of the models in it, as the wire spells them."""
     schema = model.model_json_schema()

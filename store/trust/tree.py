@@ -80,6 +80,11 @@ def _child(body: bytes, step: int) -> bytes:
     return body[step * 32 : step * 32 + 32] or EMPTY
 
 
+def is_empty(body: bytes, step: int) -> bool:
+    """Whether a node of hashes has nothing below a step; False for what is no such node."""
+    return len(body) == 32 * FAN and body.startswith(EMPTY, step * 32) and not body.startswith(_OVER)
+
+
 def checked(body: bytes | None, expected: bytes) -> bytes:
     """Return a stored node's body when it has this hash; raises `NodeLost`."""
     if body is None or node_hash(body) != expected:

@@ -22,6 +22,8 @@ from store.reader import Reader
 from store.vault import Answer, Declaration, KeyChange, NewKey, NewMember, NewSession, Vault
 from store.vault.once import Reused
 
+pytestmark = pytest.mark.long
+
 OF = {"believed": BELIEVED, "listed": LISTS, "working": WORKING}
 CASES = {kind: [(name, column.name) for name in sorted(tables) for column in metadata.tables[name].columns] for kind, tables in OF.items()}  # fmt: skip
 numbers = itertools.count()

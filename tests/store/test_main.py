@@ -22,6 +22,8 @@ from egret.settings import SettingsError, load
 from store.__main__ import _client
 from store.operator.init import initialise
 
+pytestmark = pytest.mark.long
+
 
 class Process:
     """The control plane on an inherited socket."""

@@ -19,6 +19,8 @@ from store.people import GroupGrant
 from store.records import Change
 from store.vault import Declaration, Listing, LogQuery, NewKey, NewMember, NewSession
 
+pytestmark = pytest.mark.long
+
 NUMBERS = ("x'ff00'", "'zz'", "1.5", "9223372036854775807", "-5")
 TEXTS = ("x'ff00'", "cast(x'fffe80' AS TEXT)", "cast({0} AS BLOB)")
 BYTES = ("'zz'", "cast(x'fffe80' AS TEXT)", "5")

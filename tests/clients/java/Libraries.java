@@ -12,5 +12,6 @@ public class Libraries {
         var five = new org.apache.hc.client5.http.classic.methods.HttpGet(arguments[0] + "/apache-5");
         five.setHeader(header[0], header[1]);
         System.out.println(org.apache.hc.client5.http.impl.classic.HttpClients.createDefault().execute(five).getCode());
+        System.exit(0); // or OkHttp's threads keep it for minutes, with the connection that might be used again
     }
 }

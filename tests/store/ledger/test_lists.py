@@ -11,6 +11,8 @@ from store.ledger.lists import TABLES
 from store.model import Kind
 from store.vault import Declaration, Listing, NewKey, NewMember, NewSession, Vault
 
+pytestmark = pytest.mark.long
+
 COUNTS = {("sessions", "last_used_at"), ("sessions", "use_count"), ("api_keys", "last_used_at"), ("api_keys", "last_used_from")}  # fmt: skip
 """What is nobody's word."""
 COLUMNS = [(name, column.name) for name in sorted(LISTS) for column in metadata.tables[name].columns]

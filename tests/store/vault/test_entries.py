@@ -8,6 +8,8 @@ from store.model import Denial, Kind, Location, SecretValue
 from store.records import Change, NewEntry
 from store.vault import Listing, Upload
 
+pytestmark = pytest.mark.long
+
 SECRET, VARIABLE = Kind.SECRET, Kind.VARIABLE
 
 

@@ -25,6 +25,8 @@ from store.trust.manifest import stop_key
 from store.trust.tree import bucket_of
 from store.vault import Declaration, NewKey, NewMember, NewSession, Vault
 
+pytestmark = pytest.mark.long
+
 LISTS = ("sessions", "api_keys", "members", "member_projects", "groups", "group_members", "shares", "consumers", "documents", "nodes")  # fmt: skip
 
 

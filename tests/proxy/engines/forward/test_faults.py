@@ -26,6 +26,8 @@ from proxy.engines.http1.connection import ClientLink
 from proxy.engines.mitm.link import Layered
 from store.model import Location
 
+pytestmark = pytest.mark.long
+
 VALUE = b"sk-live-4Xq9Zb7Lm2Pw"
 P = b"#{SECRETS.API_KEY}"
 BODY = b'{"k":"' + P + b'"}'

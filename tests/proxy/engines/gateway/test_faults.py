@@ -4,6 +4,7 @@ The list is derived from the modules, so that a new function cannot be forgotten
 """
 
 import contextlib
+import functools
 import importlib
 import inspect
 import pkgutil
@@ -140,16 +141,19 @@ ELSEWHERE = {
 }
 
 
+@functools.cache
 def _modules():
-    for package in (*OURS, *CORE):
-        for each in pkgutil.walk_packages(importlib.import_module(package).__path__, package + "."):
-            if each.name not in OTHERS:
-                yield importlib.import_module(each.name)
-    yield from (found, inject, searches, socket_message)
+    names = [
+        each.name
+        for package in (*OURS, *CORE)
+        for each in pkgutil.walk_packages(importlib.import_module(package).__path__, package + ".")
+    ]
+    ours = [importlib.import_module(name) for name in names if name not in OTHERS]
+    return (*ours, found, inject, searches, socket_message)
 
 
 def _verdicts():
-    for module in list(_modules()):
+    for module in _modules():
         yield from (member for member in vars(module).values() if isinstance(member, Verdicts))
 
 
@@ -396,7 +400,7 @@ def test_fault(gate, label, monkeypatch, caplog):
     raw = inspect.getattr_static(owner, name)
     with monkeypatch.context() as patch:
         patch.setattr(owner, name, staticmethod(broken) if isinstance(raw, staticmethod) else broken)
-        for module in list(_modules()):  # names that were imported into other modules
+        for module in _modules():  # names that were imported into other modules
             if not inspect.isclass(owner) and vars(module).get(name) is raw:
                 patch.setattr(module, name, broken)
         for verdicts in _verdicts():  # which would be known from the scenes before
