@@ -38,10 +38,6 @@ LAST: Final = 5.0
 """Seconds before its end from which on it is not used any more."""
 DOUBT: Final = 60.0
 """Seconds for which a new token is not doubted, whatever an API says: code that provokes 401 must not make more."""
-IDLE: Final = 600.0
-"""Seconds after which a token that nobody used is not kept for use."""
-POLL: Final = 0.1
-"""Seconds between looks at what other processes have made."""
 RESULTS: Final = ("made", "refused", "blocked", "unavailable", "needs_login")
 
 

@@ -7,7 +7,7 @@ import pytest
 from draw import Draw
 from token_house import House
 
-from proxy.border import tokens
+from proxy.border import kept_tokens
 from proxy.border.shelf import Shelf, Shelved
 from store.reader import Locker
 
@@ -105,4 +105,4 @@ def test_files_go_when_nobody_searches_for_them(tmp_path):
     other.sweep(86_400)
     assert len(list((tmp_path / "tokens").iterdir())) == 1
     other.sweep(86_404)
-    assert list((tmp_path / "tokens").iterdir()) == [] and tokens.POLL < 0.5
+    assert list((tmp_path / "tokens").iterdir()) == [] and kept_tokens.POLL < 0.5

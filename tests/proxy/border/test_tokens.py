@@ -10,7 +10,7 @@ from token_house import House
 from upstream import response
 
 from proxy.admission.events import SpoolError
-from proxy.border import endpoint, given, tokens
+from proxy.border import endpoint, given, kept_tokens, tokens
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ async def test_it_is_renewed_before_it_ends(house):
     house.now += 3600
     third = await house.token()
     assert third == house.issuer.tokens[2]
-    house.now += tokens.IDLE + 1
+    house.now += kept_tokens.IDLE + 1
     house.tokens.kept.sweep()
     fourth = await house.token()
     searched_for = house.last.scrubber.text(" ".join(house.issuer.tokens).encode())
@@ -111,7 +111,7 @@ async def test_what_is_taken_away_is_let_go_of(house):
     house.reader.revoke(house.session)
     house.tokens.kept.look()
     assert [each.live is None for each in house.tokens.kept.by_identity.values()] == [False], "other sessions may go on"
-    house.now += tokens.IDLE + 1
+    house.now += kept_tokens.IDLE + 1
     house.tokens.kept.sweep()
     assert [each.live for each in house.tokens.kept.by_identity.values()] == [None]
     house.now += 86_401
