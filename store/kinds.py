@@ -60,6 +60,11 @@ class Credential:
         return self.kind in TRADED
 
     @property
+    def examined(self) -> bool:
+        """Whether the data plane can tell until when it is good: what is traded is, and a certificate is read."""
+        return self.traded or self.kind == CLIENT_CERTIFICATE
+
+    @property
     def refreshed(self) -> bool:
         """Whether trading the value may use it up: a new one comes with the token."""
         return self.kind == OAUTH2_REFRESH

@@ -29,7 +29,6 @@ from proxy.admission.services import Services, View
 from proxy.core.message import Fields, Head
 from proxy.core.refusal import Refusal, Refused
 from store.errors import StoreError
-from store.kinds import CLIENT_CERTIFICATE
 from store.model import OWN_HOST, Grant
 
 SESSION: Final = b"/session"
@@ -93,7 +92,7 @@ def _trial(view: View, name: str) -> Trial:
     grant = view.grant(name)
     if grant is None:
         raise Refused(Refusal("unknown_secret", name))
-    if not grant.credential.traded and grant.credential.kind != CLIENT_CERTIFICATE:
+    if not grant.credential.examined:
         raise Refused(Refusal("test_unsupported", name))
     return Trial(view, grant)
 

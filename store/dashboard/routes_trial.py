@@ -1,8 +1,9 @@
-"""Test a secret that is traded for tokens: the data plane is asked, as `egret secret test` asks it.
+"""Test a secret that is traded for tokens, or a certificate: the data plane is asked, as `egret secret test` asks it.
 
 Nothing here can open a value. So a session is opened, in the visitor's name, which may use this one secret and ends
 with the test, and the forward proxy is asked through it for what it may tell: the end of a token that it had made, and
-its scopes. The proxy's address is the one that clients are told; a store from which it cannot be reached says so.
+its scopes, or the end of the certificate. The proxy's address is the one that clients are told; a store from which it
+cannot be reached says so.
 """
 
 import contextlib
@@ -35,7 +36,7 @@ class Untested(StoreError):
 
 
 async def try_entry(visit: Visit) -> web.Response:
-    """Have a token made, and say until when it is good, or whose fault it is that there is none."""
+    """Have a token made, or a certificate read; say until when it is good, or whose fault it is that there is none."""
     name, environment, scope = visit.path["name"], visit.form.text("environment"), visit.scope
     sessions = visit.state.vault.sessions
     wish = NewSession(secrets=[name], environment=environment, label="dashboard: test", ttl=LIVES)
@@ -66,7 +67,7 @@ async def _asked(proxy: str, token: str, name: str) -> Mapping[str, Any]:
         ):
             raw, status = await answer.content.read(MOST), answer.status
         document = json.loads(raw)
-        if status == 200 and document["name"] == name:
+        if status == 200 and document["name"] == name and document["expires_at"]:
             return dict(document)
         raise Untested(f"{document['code']}: {document['detail']} {document['hint']}")
     except (aiohttp.ClientError, OSError, ValueError, LookupError, TypeError):
@@ -76,12 +77,14 @@ async def _asked(proxy: str, token: str, name: str) -> Mapping[str, Any]:
 
 
 def _passed(name: str, said: Mapping[str, Any]) -> str:
+    if "endpoint" not in said:
+        return f"{name} is a certificate that is good until {said['expires_at']}; who takes it, only a request shows."
     return f"{name} passes the test: {said['endpoint']} gave a token that is good until {said['expires_at']}."
 
 
 def _notes(said: Mapping[str, Any]) -> list[str]:
     """Say what it is for: what was sealed, and what of that the endpoint says that it granted."""
-    scopes, granted = said["scopes"], said["granted"]
+    scopes, granted = said.get("scopes", []), said.get("granted")
     lacks = [] if granted is None else [each for each in scopes if each not in granted]
     notes = [f"Asked for: {' '.join(scopes)}."] if scopes else []
     return notes + ([f"Not granted, by what it says: {' '.join(lacks)}."] if lacks else [])

@@ -6,6 +6,8 @@ from dataclasses import replace
 from html import unescape
 
 import pytest
+import shown
+from certificates import Authority
 from upstream import Upstream, response
 from visitor import Visitor
 
@@ -24,10 +26,12 @@ def proxy(shared, monkeypatch):
 
 
 @pytest.fixture
-def dataset(shared):
+def dataset(shared, tmp_path):
+    parts = shown.credentials(Authority(tmp_path), "client-a")
     hosts = {"hosts": ["api.test"]}
     made = shared.dataset(
         {"name": "CRM", "kind": "oauth2_client", "parameters": PARAMETERS, "value": SECRET, **hosts},
+        {"name": "BANK", "kind": "client_certificate", "value": json.dumps(parts), **hosts},
         {"name": "TEXT", "value": "canary-9f3Kq7Zp2Wx8Lt5Rv", **hosts},
     )
     return f"/dashboard/projects/default/datasets/{made['id']}/"
@@ -64,6 +68,14 @@ def test_one_that_passes(shared, visitor, dataset, proxy):
     assert opened["outcome"] == "ok"
 
 
+def test_a_certificate(shared, visitor, dataset, proxy):
+    """Its end is told; nothing is said of an endpoint, for there is none."""
+    answers(proxy, {"name": "BANK", "kind": "client_certificate", "expires_at": "2027-01-01T00:00:00+00:00"})
+    status, page = pressed(shared, visitor, dataset, "BANK")
+    assert status == 303 and "BANK is a certificate that is good until 2027-01-01T00:00:00" in page
+    assert "Asked for" not in page
+
+
 FAILS = {
     "refused": (REFUSED, b"403 token_refused", "token_refused: The endpoint <refused>. Store another."),
     "not ours": (b"<html>canary", b"200 OK", "does not answer this server"),
@@ -94,12 +106,10 @@ def test_no_proxy(shared, visitor, dataset, proxy, monkeypatch):
 
 
 def test_who_may_and_what(shared, visitor, dataset, proxy):
-    """The button is there for what is traded, and for who may open sessions; who may not asks nobody."""
+    """The button is there for what is traded or a certificate, and for who may open sessions; who may not asks nobody."""
     button = b"/test"
-    assert (
-        button in visitor.get(f"{dataset}secrets/CRM/").body
-        and button not in visitor.get(f"{dataset}secrets/TEXT/").body
-    )
+    there = {name: button in visitor.get(f"{dataset}secrets/{name}/").body for name in ("CRM", "BANK", "TEXT")}
+    assert there == {"CRM": True, "BANK": True, "TEXT": False}
     reads = Visitor(shared)
     reads.log_in(shared.new_key(permission="read_only"))
     assert button not in reads.get(f"{dataset}secrets/CRM/").body
