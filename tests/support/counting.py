@@ -1,11 +1,12 @@
 """Work is counted, not timed: how fast the machine is today says nothing about the code."""
 
 import contextlib
+import gc
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import CodeType, MethodDescriptorType, ModuleType
+from types import CodeType, FrameType, MethodDescriptorType, ModuleType
 
 TOOL = 4  # `faults` has 3
 
@@ -18,13 +19,23 @@ def calls(work: Callable[[], object]) -> int:
         nonlocal count
         count += event in ("call", "c_call")
 
-    before = sys.getprofile()
-    sys.setprofile(called)
-    try:
+    with profiled(called):
         work()
+    return count
+
+
+@contextlib.contextmanager
+def profiled(profile: Callable[[FrameType, str, object], None]) -> Iterator[None]:
+    """Have what is called in this thread told to `profile`, and nothing but that: collections of garbage have listeners."""
+    before, collects = sys.getprofile(), gc.isenabled()
+    gc.disable()
+    sys.setprofile(profile)
+    try:
+        yield
     finally:
         sys.setprofile(before)
-    return count
+        if collects:
+            gc.enable()
 
 
 WORD = 16

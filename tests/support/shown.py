@@ -98,5 +98,5 @@ class GuardedHttp2:
 
 
 def lines(pem: str) -> list[bytes]:
-    """The lines of a key that nobody else may have."""
-    return [line.encode() for line in pem.splitlines() if line and not line.startswith("-----")]
+    """The lines of a key that nobody else may have: not its last, which is of its public half, as its certificate's are."""
+    return [line.encode() for line in pem.splitlines() if line and not line.startswith("-----")][:-1]

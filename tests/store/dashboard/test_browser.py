@@ -121,6 +121,7 @@ def test_a_day_at_the_dashboard(visits, shared, width):
     page.click(".tabs >> text=Activity")
     assert "revoked a session" in page.inner_text("main") and "API_TOKEN" in page.inner_text("main")
     page.click("text=Log out")
+    page.wait_for_url(f"{shared.url}/dashboard/login")
     page.go_back()
     page.goto(shared.url + "/dashboard/")
     assert page.url.endswith("/login")

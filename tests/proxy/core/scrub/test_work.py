@@ -5,10 +5,10 @@ is its square, though each pass takes one call.
 """
 
 import base64
-import sys
 from collections.abc import Callable
 
 import pytest
+from counting import profiled
 from forms import SCRUBBED
 
 from proxy.core.scrub import Scrubber, columns
@@ -81,12 +81,8 @@ def work(task: Callable[[], object]) -> int:
             this = getattr(arg, "__self__", None)
             handed += len(this) if isinstance(this, bytes) and arg.__name__ not in FROM_A_PLACE else 0
 
-    before = sys.getprofile()
-    sys.setprofile(count)
-    try:
+    with profiled(count):
         task()
-    finally:
-        sys.setprofile(before)
     return called * 1000 + handed * 10
 
 
