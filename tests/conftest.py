@@ -8,13 +8,17 @@ import pytest
 from hypothesis import HealthCheck, settings
 from programs import program
 
-settings.register_profile("counted", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("counted")  # the wall clock of a busy machine says nothing of what is tested
-
 sys.dont_write_bytecode = False
 """Whatever the environment says: or each worker, in each run, rewrites all assertions, which is half of collecting."""
 
 CI = os.environ.get("CI") == "true"
+
+# The wall clock of a busy machine says nothing of what is tested. In CI the same examples are drawn each time, or it would
+# tell who changed one thing of a fault in another; elsewhere each run draws its own, and `long` many of them.
+COUNTED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("counted", COUNTED, derandomize=CI)
+settings.register_profile("long", COUNTED, max_examples=5000)
+settings.load_profile("counted")
 
 # A shell in the background and `nohup` have these ignored, and programs hand it on: no Ctrl-C of a test would be heard.
 for number, usual in (

@@ -25,12 +25,13 @@ pytestmark = pytest.mark.needs("bwrap", "nft")
 MARK = f"egret-stops-{os.getpid()}"
 """Nobody else has it: what has it is ended."""
 
-SLOW = """#!/bin/sh
+SLOW = """#!/bin/bash
 echo $$ > {folder}/begun
 read go < {folder}/gate
-exec {bwrap} "$@"
+made=({folder}/tmp/egret-run-*)
+exec -a "${{made##*/}}" {bwrap} "$@"
 """
-"""bubblewrap on a machine that is busy elsewhere: it starts when it is told."""
+"""bubblewrap on a machine that is busy elsewhere: it starts when it is told, by the name that it was given."""
 
 LATE = (
     "import sys, egret.sandbox.machine as m; found = m.Machine(sys.argv.pop(1), m.find().nft); m.find = lambda: found; "
@@ -81,7 +82,7 @@ def test_a_signal_while_the_sandbox_is_made(egret, dataset, environ, tmp_path, c
         begun = wait_for(lambda: (tmp_path / "begun").exists() and (tmp_path / "begun").read_text(), "bubblewrap")
         os.killpg(process.pid, number)
         if number == signal.SIGKILL:
-            process.wait()  # and with it what was to become bubblewrap, which has lost its name in the script
+            process.wait()  # and with it what was to become bubblewrap
         else:
             (tmp_path / "gate").write_text("go\n")
     assert process.returncode == (-number if number == signal.SIGKILL else 128 + number)

@@ -150,8 +150,8 @@ class Store:
         self.vault.close()
 
 
-def eventually(check, within=3.0):
-    """Call until it holds; the last failure speaks. For what another thread brings about."""
+def eventually(check, within=60.0):
+    """Call until it holds; the last failure speaks. For what another thread brings about; `within` only ends what hangs."""
     ends = time.monotonic() + within
     while True:
         try:
