@@ -19,6 +19,7 @@ from store.kinds import AWS
 from store.model import SecretValue
 
 PARTS: Final = ("AccessKeyId", "SecretAccessKey", "SessionToken")
+_PARTS: Final = frozenset(part.lower() for part in PARTS)
 HANDS_OUT: Final = frozenset(
     {
         "AssumeRole",
@@ -105,7 +106,7 @@ def replaced(body: bytes, status: int, seal: Callable[[SecretValue], str]) -> tu
 def _key(root: _Element, status: int) -> _Element | None:
     """Return the element with a key; None in an answer that has none, and is known to have none. Raises `Unfit`."""
     call = root.name.removesuffix("Response")
-    parts = [each for each in root.all() if each.name.lower() in {name.lower() for name in PARTS}]
+    parts = [each for each in root.all() if each.name.lower() in _PARTS]
     named = root.name != call
     if not parts and (root.name == "ErrorResponse" if status >= 400 else named and call in _TELLS):
         return None
@@ -139,7 +140,8 @@ def _take(stack: list[_Element], found: re.Match[str]) -> None:
     inside = stack[-1]
     if found["text"] is not None:
         text = _REFERENCE.sub(_character, found["text"])
-        if _NO_TEXT.search(text) or ((inside.inner or len(stack) == 1) and text.strip()):
+        no_text = "]]>" in found["text"] or _NO_TEXT.search(text)  # XML 1.0, 2.4: the end of CDATA is no text
+        if no_text or ((inside.inner or len(stack) == 1) and text.strip()):
             raise Unfit
         inside.text = text if not inside.inner else ""
     elif found["end"]:
