@@ -133,7 +133,7 @@ def _at(path: str, mounts: Sequence[Mount], *, follows: bool) -> tuple[str, Moun
         number = os.fstat(descriptor).st_dev
         device = f"{os.major(number)}:{os.minor(number)}"
         candidates = [one for one in mounts if one.device == device]
-        if len(candidates) == 1:
+        if len(candidates) == 1 and _below(there, candidates[0].point):  # overlayfs may tell another one's
             return there, candidates[0]
         with open(f"/proc/self/fdinfo/{descriptor}", "rb", buffering=0) as told:  # noqa: PTH123
             number = int(told.read().partition(b"mnt_id:")[2].split()[0])
