@@ -17,6 +17,7 @@ from store.trust import tree
 from store.trust.documents import believed, believed_hash
 from store.trust.signing import DOCUMENT, Verifier, digest
 
+_UNKNOWN: Final = bytes(tree.FAN)
 GUESSES: Final = 4096
 """Ways to put a lost node together from what is below it; each costs a hash of two kilobytes."""
 
@@ -39,6 +40,8 @@ class Vouched:
         """Told which node was made anew, and which nobody can."""
         self._looked = dict[str, bytes]()
         """Nodes above the leaves whose rows were looked at: under one root each has one hash."""
+        self._empty = dict[str, bytes]()
+        """Of each of those, which steps have nothing below: most have not, and a sweep asks for all."""
 
     def document(self, key: str) -> bytes | None:
         """Return a document; None where there is none. Raises `Tampered`."""
@@ -59,8 +62,8 @@ class Vouched:
         The rows of the nodes are looked at, whatever is remembered of them: proxies read those.
         """
         first, second = divmod(number, tree.FAN)
-        if any(tree.is_empty(self._looked.get(path, b""), step) for path, step in (("", first), (f"{first}", second))):
-            return []  # as most are, and a sweep asks for all
+        if self._empty.get("", _UNKNOWN)[first] or self._empty.get(f"{first}", _UNKNOWN)[second]:
+            return []
 
         def node(path: str, expected: bytes) -> bytes:
             if (looked := self._looked.get(path)) is not None:
@@ -70,6 +73,7 @@ class Vouched:
                 body = self._mended(path, expected)
             if "/" not in path:
                 self._looked[path] = body
+                self._empty[path] = tree.empty_steps(body)
             return body
 
         try:

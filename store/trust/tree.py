@@ -80,9 +80,11 @@ def _child(body: bytes, step: int) -> bytes:
     return body[step * 32 : step * 32 + 32] or EMPTY
 
 
-def is_empty(body: bytes, step: int) -> bool:
-    """Whether a node of hashes has nothing below a step; False for what is no such node."""
-    return len(body) == 32 * FAN and body.startswith(EMPTY, step * 32) and not body.startswith(_OVER)
+def empty_steps(body: bytes) -> bytes:
+    """Say of each step whether a node of hashes has nothing below it; of none for what is no such node."""
+    if len(body) != 32 * FAN or body.startswith(_OVER):
+        return bytes(FAN)
+    return bytes(body.startswith(EMPTY, step * 32) for step in range(FAN))
 
 
 def checked(body: bytes | None, expected: bytes) -> bytes:

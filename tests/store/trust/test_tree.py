@@ -123,9 +123,9 @@ def test_a_cover_is_no_empty_node():
     nodes = Nodes()
     nodes.apply({"session/7": "a" * 64})
     a, b = tree.bucket_of("session/7")
-    assert [tree.is_empty(nodes[""], step) for step in range(tree.FAN)] == [step != a for step in range(tree.FAN)]
-    assert [tree.is_empty(nodes[f"{a}"], step) for step in range(tree.FAN)] == [step != b for step in range(tree.FAN)]
+    assert [*tree.empty_steps(nodes[""])] == [step != a for step in range(tree.FAN)]
+    assert [*tree.empty_steps(nodes[f"{a}"])] == [step != b for step in range(tree.FAN)]
     covers = [tree.Cover(b"\0" * 32, {"x" * n: ("a" * 64, "b" * 64)}).body() for n in range(1, 3000)]
     alike = [body for body in covers if len(body) == len(nodes[""])]
     assert alike, "one of the length of a node of hashes"
-    assert not any(tree.is_empty(body, step) for body in (*alike, b"") for step in range(tree.FAN))
+    assert {tree.empty_steps(body) for body in (*alike, b"")} == {bytes(tree.FAN)}
