@@ -26,8 +26,8 @@ class Bell:
         self._channel = channel_of(store_id)
         self._server = engine.dialect.name == "postgresql"
         self._connection: Any = None
-        # The driver's own errors come as they are from a connection that is not in the pool.
-        self._errors = (SQLAlchemyError, engine.dialect.loaded_dbapi.Error)
+        self.errors = (SQLAlchemyError, engine.dialect.loaded_dbapi.Error)
+        """The driver's own come as they are from a connection that is used without SQLAlchemy."""
 
     def wait(self, stop: threading.Event) -> bool:
         """Return after a ring, or after a while; True when it is time to stop."""
@@ -38,7 +38,7 @@ class Bell:
                 self._listen()
                 return stop.wait(POLL)  # what rang before nobody heard: look once
             self._hear(stop)
-        except self._errors:
+        except self.errors:
             self.close()
             return stop.wait(POLL)
         return stop.is_set()

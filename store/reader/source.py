@@ -13,7 +13,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import pysqlite3
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -103,7 +102,7 @@ class Source:
                 # Ten times a second in each process: the driver alone takes a tenth of a transaction of SQLAlchemy.
                 driver: Any = connection.connection.driver_connection
                 stamp: int = driver.execute("PRAGMA data_version").fetchone()[0]
-            except (SQLAlchemyError, pysqlite3.Error) as error:
+            except self.bell.errors as error:
                 raise self.failed() from error
             changed, self._stamp = stamp != self._stamp, stamp
             return changed
