@@ -7,6 +7,7 @@ cannot be reached says so.
 """
 
 import contextlib
+import datetime as dt
 import json
 from collections.abc import Mapping
 from typing import Any, Final
@@ -16,6 +17,7 @@ from aiohttp import web
 
 from store.dashboard.forms import trouble
 from store.dashboard.routes_entries import entry_page, entry_path
+from store.dashboard.view import moment
 from store.dashboard.visit import Visit
 from store.errors import Conflict, Forbidden, Invalid, StoreError
 from store.model import OWN_HOST
@@ -67,8 +69,9 @@ async def _asked(proxy: str, token: str, name: str) -> Mapping[str, Any]:
         ):
             raw, status = await answer.content.read(MOST), answer.status
         document = json.loads(raw)
-        if status == 200 and document["name"] == name and document["expires_at"]:
-            return dict(document)
+        if status == 200 and document["name"] == name:
+            ends = dt.datetime.fromisoformat(document["expires_at"])
+            return {**document, "expires_at": f"{moment(ends.timestamp())} UTC"}
         raise Untested(f"{document['code']}: {document['detail']} {document['hint']}")
     except (aiohttp.ClientError, OSError, ValueError, LookupError, TypeError):
         raise Untested(

@@ -59,7 +59,7 @@ def see_other(path: str) -> web.Response:
     return web.Response(status=303, headers={"Location": path, **HEADERS})
 
 
-def _moment(at: float | None, *, seconds: bool = False) -> str:
+def moment(at: float | None, *, seconds: bool = False) -> str:
     """Say a time as people read it, in UTC."""
     if at is None:
         return "never"
@@ -74,7 +74,7 @@ def _ago(seconds: float | None, now: float | None = None) -> str:
     for size, word in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
         if (count := int(abs(off) // size)) >= 1:
             if size == 86_400 and count > 31:
-                return _moment(seconds).partition(" ")[0]
+                return moment(seconds).partition(" ")[0]
             told = f"{count} {word}{'s' if count > 1 else ''}"
             return f"in {told}" if off > 0 else f"{told} ago"
     return "in a moment" if off > 0 else "just now"
@@ -98,7 +98,7 @@ def _written(rules: Iterable[object]) -> str:
     return "\n".join(rule if isinstance(rule, str) else json.dumps(rule) for rule in rules)
 
 
-_PAGES.filters.update(moment=_moment, ago=_ago, rule=_rule, written=_written, said=said)
+_PAGES.filters.update(moment=moment, ago=_ago, rule=_rule, written=_written, said=said)
 
 
 @cache

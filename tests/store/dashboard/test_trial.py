@@ -55,9 +55,8 @@ def test_one_that_passes(shared, visitor, dataset, proxy):
     """The proxy is asked once, in a session of the visitor's that may use this secret alone."""
     answers(proxy, GOOD)
     status, page = pressed(shared, visitor, dataset)
-    assert (
-        status == 303 and "CRM passes the test: auth.test gave a token that is good until 2026-01-01T01:00:00" in page
-    )
+    assert status == 303
+    assert "CRM passes the test: auth.test gave a token that is good until 2026-01-01 01:00 UTC." in page
     assert "Asked for: a b." in page and "Not granted, by what it says: b." in page
     (asked,) = proxy.log
     assert asked.head.startswith(b"POST http://egret.internal/secrets/CRM/test HTTP/1.1")
@@ -72,7 +71,7 @@ def test_a_certificate(shared, visitor, dataset, proxy):
     """Its end is told; nothing is said of an endpoint, for there is none."""
     answers(proxy, {"name": "BANK", "kind": "client_certificate", "expires_at": "2027-01-01T00:00:00+00:00"})
     status, page = pressed(shared, visitor, dataset, "BANK")
-    assert status == 303 and "BANK is a certificate that is good until 2027-01-01T00:00:00" in page
+    assert status == 303 and "BANK is a certificate that is good until 2027-01-01 00:00 UTC;" in page
     assert "Asked for" not in page
 
 
