@@ -253,7 +253,7 @@ def test_frame(world, browser, tmp_path, kind, frame, origin):
     )
     page = browser.new_page()
     page.goto(platform + "/platform")
-    page.wait_for_function("self.GOT", timeout=15_000)
+    page.wait_for_function("self.GOT", timeout=60_000)
     assert page.evaluate("self.GOT") == {
         "origin": origin.replace("@APP@", app).replace("@PLATFORM@", platform),
         "fetch": "/generate?token=#{SECRETS.API_TOKEN}",

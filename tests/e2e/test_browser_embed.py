@@ -54,10 +54,10 @@ def test_rater_uses_the_app(example, tmp_path):
         page.on("response", lambda response: bodies.append(response) if "/s/egs_" in response.url else None)
         page.goto(url)
         frame = page.frame_locator("iframe")
-        frame.get_by_text("The quick brown fox").wait_for(timeout=15_000)
-        frame.get_by_text("others are rating now").wait_for(timeout=15_000)
+        frame.get_by_text("The quick brown fox").wait_for(timeout=60_000)
+        frame.get_by_text("others are rating now").wait_for(timeout=60_000)
         frame.get_by_role("button", name="Good").click()
-        frame.get_by_text("Thank you.").wait_for(timeout=15_000)
+        frame.get_by_text("Thank you.").wait_for(timeout=60_000)
         kept = Path(os.environ.get("EGRET_TEST_ARTEFACTS", tmp_path))
         kept.mkdir(parents=True, exist_ok=True)
         page.screenshot(path=kept / "embed.png")
@@ -81,7 +81,7 @@ def test_other_page_cannot_use_the_session(example, tmp_path):
         page = context.new_page()
         page.goto(url)
         frame = wait_for(lambda: next((f for f in page.frames if "app.localhost" in f.url), None), "the frame")
-        page.frame_locator("iframe").get_by_text("The quick brown fox").wait_for(timeout=15_000)
+        page.frame_locator("iframe").get_by_text("The quick brown fox").wait_for(timeout=60_000)
         source = frame.evaluate("document.querySelector('script[src*=egret]').src")
         got = page.evaluate(
             "async (base) => { try { return (await fetch(base + 'https/localhost:1/')).status } catch (e) { return e.name } }",

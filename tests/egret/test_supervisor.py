@@ -62,7 +62,7 @@ def supervised(tmp_path):
 
 def ask(port: int) -> int:
     """Return the pid of the child that answers."""
-    with socket.create_connection(("127.0.0.1", port), timeout=8) as conn:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as conn:
         conn.sendall(b"who\n")
         return int(conn.recv(100))
 
@@ -213,7 +213,7 @@ def test_drain_lets_a_request_in_flight_finish(supervised):
     """SIGTERM waits for the answer that is on its way."""
     it = supervised("proxy,data,1,slow")
     port = it.ready()["proxy"]
-    with socket.create_connection(("127.0.0.1", port), timeout=8) as conn:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as conn:
         conn.sendall(b"who\n")
         time.sleep(0.2)
         it.signal(signal.SIGTERM)
@@ -226,7 +226,7 @@ def test_while_the_data_plane_drains_the_control_plane_lives_and_accepts_no_more
     it = supervised("admin,control,1,good", "proxy,data,1,slow")
     ports = it.ready()
     store = ask(ports["admin"])
-    with socket.create_connection(("127.0.0.1", ports["proxy"]), timeout=8) as conn:
+    with socket.create_connection(("127.0.0.1", ports["proxy"]), timeout=60) as conn:
         conn.sendall(b"who\n")
         time.sleep(0.2)
         it.signal(signal.SIGTERM)

@@ -44,7 +44,7 @@ def visits(browser):
         made = contexts[-1].new_page()
         made.faults = []
         made.on("console", lambda message: made.faults.append(message.text) if message.type == "error" else None)
-        made.set_default_timeout(15_000)
+        made.set_default_timeout(60_000)
         return made
 
     yield visit
