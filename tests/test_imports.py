@@ -16,13 +16,13 @@ HELP = "import egret.cli.__main__"
 @pytest.mark.parametrize(
     ("imports", "needless"),
     [
-        (FORWARD, "flask ldap3 werkzeug aiohttp alembic sqlalchemy.dialects.postgresql"),
+        (FORWARD, "flask ldap3 werkzeug aioquic aiohttp alembic sqlalchemy.dialects.postgresql"),
         (STORE, "mitmproxy alembic joserfc sqlalchemy.dialects.postgresql"),
         (HELP, "egret.sections yaml json importlib.metadata importlib.resources http.client asyncio"),
     ],
 )
 def test_nothing_is_imported_that_is_not_called(imports, needless):
-    """PostgreSQL's dialect is for stores on it, mitmproxy's addons are for mitmproxy, and `--help` needs click."""
+    """PostgreSQL's dialect is for stores on it, mitmproxy's addons and layers are for mitmproxy, and `--help` needs click."""
     script = f"{imports}; import sys; print(*[name for name in {needless.split()} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
