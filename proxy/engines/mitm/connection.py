@@ -92,7 +92,9 @@ class MitmConnection(Forward):
             raise Gone
 
     def drain(self, grace: float) -> None:
-        """See `Connection`."""
-        super().drain(grace)
-        if self._http2 is not None:
+        """See `Connection`; HTTP/2 says goodbye by itself when its streams are done."""
+        if self._http2 is None or not self.requests:
+            super().drain(grace)
+        else:
+            self._draining = True
             self._http2.drain()

@@ -10,6 +10,7 @@ from hpack import HPACKError
 from proxy.admission.admitted import Asked
 from proxy.core.message import Fields
 from proxy.core.refusal import Refusal
+from proxy.engines.http1.connection import LINGER
 from proxy.engines.http1.forward import Forward
 from proxy.engines.http1.heads import NEVER
 from proxy.engines.mitm.frames import MAX_FRAME, PREFACE, Framing
@@ -76,12 +77,13 @@ class Http2:
             self._leave()
 
     def _leave(self) -> None:
+        """Say goodbye, and read for a moment what the client has sent: closing on it would reset the GOAWAY."""
         if not self._over:
             self._over = True
             self.frames.close_connection()
             self.flush()
             self.link.finish()
-            self.connection.close()
+            self.link.loop.call_later(LINGER, self.connection.close)
 
     # reading
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import time
 from urllib.parse import unquote
 
 import http2
@@ -11,6 +12,7 @@ from upstream import response
 
 from proxy.core.codes import CODES
 from proxy.core.refusal import Refusal
+from proxy.engines import http1, mitm
 from proxy.engines.mitm.grpc import status
 
 VALUE = b"sk-live-4Xq9Zb7Lm2Pw"
@@ -275,3 +277,22 @@ def test_drain_lets_streams_finish(proxy):
         pass
     drained.join(20)
     assert conn.goaway == 0
+
+
+def test_who_sends_on_after_goodbye_reads_it(proxy, monkeypatch):
+    """A GOAWAY is not lost to a reset: what the client has on its way is read, for a while; it may ask again elsewhere."""
+    for module in (http1.connection, mitm.http2):
+        monkeypatch.setattr(module, "LINGER", 60.0)
+    conn = client(proxy, proxy.upstream.origin)
+    assert conn.ask("/x").status == 200
+    drained = threading.Thread(target=lambda: proxy.run(proxy.drain(20)))
+    drained.start()
+    while conn.pump():
+        pass
+    assert conn.goaway == 0
+    for _ in range(20):  # a reset would come in between
+        conn.sock.sendall(b"x" * 50_000)
+        time.sleep(0.01)
+    conn.sock.close()
+    drained.join(20)
+    assert not proxy.connections
