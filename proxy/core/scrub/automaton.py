@@ -33,7 +33,7 @@ _PROBE: Final = 64
 
 _BEGUN: Final = 4
 """Bytes by which most hits are told that none begins within."""
-_COMPARED: Final = 16
+_COMPARED: Final = 4
 _BLOCK: Final = 256
 _MODULUS: Final = secrets.randbits(127) << 1 | 1 << 127 | 1  # nobody knows which texts have one sum
 _Hit = tuple[int, int, int]

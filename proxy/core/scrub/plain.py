@@ -23,8 +23,9 @@ LEADS: Final = b"%\\&"
 ROUNDS: Final = 4
 BACKSLASHES, ENTITIES, PERCENTS = STEPS = range(3)
 """What is undone in each round, in this order."""
+CHANGED: Final = ((b"\\",), (b";", b"}", b"\x1d", b"&"), (b"%",))
+"""Without any of these a step changes nothing; of none but `&` it leaves any, so it changes what has the others."""
 ENDS: Final = b";}"
-_MARK: Final = b"\x1d"
 _SWAPPED: Final = bytes.maketrans(b"%=", b"=\x1d")
 _MARKED: Final = bytes.maketrans(b"\x1d", b"=")
 """The byte that stands in for a mark while percents are undone reads as that mark, wherever it comes from."""
@@ -102,12 +103,9 @@ def step(index: int, data: bytes, style: Style) -> bytes:
 
 
 def changes(index: int, data: bytes, style: Style) -> bool:
-    """Say whether a step changes a text. Of backslashes and percents none is left, nor of what ends an entity."""
-    if index != ENTITIES:
-        return (b"%" if index else b"\\") in data
-    if b";" in data or b"}" in data or _MARK in data:
-        return True
-    return b"&" in data and _entities(data, style) != data
+    """Say whether a step changes a text."""
+    found = next((lead for lead in CHANGED[index] if lead in data), b"")
+    return _entities(data, style) != data if found == b"&" else bool(found)
 
 
 def _collapsed(data: bytes, lead: bytes) -> bytes:

@@ -200,7 +200,7 @@ class _Escaped:
         self._text, self._read = text, list[bytes]()
         self._ends: list[int] = []
         self._trails: dict[bytes, Trail] = {}
-        self._known = [Tokens(index, style) for index in STEPS]
+        self._known: list[Tokens] = []
 
     def __call__(self, starts: Ends, ends: Ends) -> tuple[Ends, Ends]:
         if not self._ends:
@@ -224,6 +224,7 @@ class _Escaped:
 
     def _cut(self) -> None:
         """Note where segments end in the plain text; all in one is cut at its runs first."""
+        self._known = [Tokens(index, self._style) for index in STEPS]
         size, joint = len(self._data), len(_JOINT)
         self._read = self._text.split(_JOINT)
         if self._spans == [(0, size)]:

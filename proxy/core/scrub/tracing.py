@@ -15,6 +15,7 @@ from proxy.core.scrub.back import Marks
 from proxy.core.scrub.columns import decimals, escaped
 from proxy.core.scrub.plain import (
     BACKSLASHES,
+    CHANGED,
     CODE,
     ENDS,
     ENTITIES,
@@ -277,6 +278,9 @@ def trails(texts: Mapping[bytes, bytes], style: Style, known: Sequence[Tokens]) 
     for _ in range(ROUNDS):
         before = [trail.text for trail in left]
         for index in STEPS:
+            whole = _JOINT.join([trail.text for trail in left])
+            if not any(lead in whole for lead in CHANGED[index]):
+                continue
             group = [trail for trail in left if changes(index, trail.text, style)]
             if group:
                 made = _made(index, [trail.text for trail in group], known[index])
