@@ -1,7 +1,7 @@
 """Where each byte of a text that was made plain came from: of all texts that hold a value whole, at once.
 
-A step is taken token by token, or where no token is longer than others of its kind by arithmetic (`columns`), and only
-what is asked for is followed back through the steps. What is kept of them is kept for one piece of a stream: who has
+A step is taken token by token, or by arithmetic (`columns`) where each token is one escape of one byte; and only what
+is asked for is followed back through the steps. What is kept of them is kept for one piece of a stream: who has
 another's hits traced must not meet what was in them.
 """
 
@@ -30,7 +30,7 @@ from proxy.core.scrub.plain import (
     formed,
     plain,
     step,
-)  # fmt: skip
+)
 
 _JOINT: Final = b"\0"
 """Stands between texts; no token goes beyond it, and none begins with it."""
