@@ -33,11 +33,12 @@ _PROBE: Final = 64
 
 _BEGUN: Final = 4
 """Bytes by which most hits are told that none begins within."""
-_COMPARED: Final = 16
-_BLOCK: Final = 64
+_COMPARED: Final = 4
+_BLOCK: Final = 256
 _MODULUS: Final = secrets.randbits(127) << 1 | 1 << 127 | 1  # nobody knows which texts have one sum
 _Hit = tuple[int, int, int]
 """What was found, where it begins, where it ends."""
+_NONE: Final[list[_Hit]] = []
 _START: Final = itemgetter(1)
 _END: Final = itemgetter(2)
 
@@ -80,7 +81,7 @@ class Automaton:
 class _Part:
     """Some of the texts, in one table."""
 
-    __slots__ = ("_automaton", "_begun", "_known", "_longest", "_needles", "_rows", "_within")
+    __slots__ = ("_automaton", "_begun", "_known", "_longest", "_needles", "_overlap", "_rows", "_values", "_within")
 
     def __init__(self, known: dict[bytes, int], size: int, *, dense: bool) -> None:
         needles: dict[bytes, list[_Needle]] = {}
@@ -97,6 +98,8 @@ class _Part:
         begun = self._begun = {anchor[:count] for anchor in needles for count in range(1, _BEGUN + 1)}
         within = ([at for at in range(1, len(a)) if a[at : at + _BEGUN] in begun] for a in needles)
         self._within = [*within, *([] for _ in _DECOYS)]
+        self._overlap = any(self._within)
+        self._values = [found[0].value if found else -1 for found in self._needles]
         self._longest = max(map(len, needles), default=0)
         self._automaton = _built(list(needles), dense=dense)
 
@@ -104,19 +107,21 @@ class _Part:
         """See `Automaton.find`."""
         if not (hits := self._automaton.find_matches_as_indexes(text)):
             return []
-        within, needles = self._within, self._needles
-        if any(within[anchor] for anchor, _, _ in hits):
+        overlap = self._overlap and any(self._within[anchor] for anchor, _, _ in hits)
+        if overlap:
             hits = list(self._overlapping(self._automaton, text, hits))
         if self._rows:
-            found = [(needles[anchor], start, end) for anchor, start, end in hits]
-            return _outermost([(needle[0].value, start, end) for needle, start, end in found if needle])
+            values = self._values
+            found = [(values[anchor], start, end) for anchor, start, end in hits if values[anchor] >= 0]
+            return _outermost(found) if overlap else found
         out: list[_Hit] = []
-        compared = _Compared(text, self._known)
+        compared, size, needles = _Compared(text, self._known), len(text), self._needles
         for anchor, start, _ in hits:
             for value, before, whole, more in needles[anchor]:
                 begin = start - before
-                if not more or compared.stands(begin, whole):
-                    out.append((value, begin, begin + len(whole)))
+                end = begin + len(whole)
+                if not more or (begin >= 0 and end <= size and compared.stands(begin, end, whole)):
+                    out.append((value, begin, end))
         return _outermost(out)
 
     def _overlapping(self, automaton: BytesAhoCorasick, text: bytes, hits: Sequence[_Hit]) -> Iterator[_Hit]:
@@ -125,8 +130,8 @@ class _Part:
         Its own search for all that overlap gives hundreds for each byte where values are parts of one text over and
         over. Here each place begins one at most, and those within a row of one value are left out: they are in it.
         """
-        view, find, begun = memoryview(text), automaton.find_matches_as_indexes, self._begun
-        row = -1
+        known: dict[tuple[int, bytes], list[_Hit]] = {}  # for this text alone: who repeats another's must not see it
+        row, longest = -1, self._longest
         for hit, then in zip(hits, (*hits[1:], (-1, -1, -1)), strict=True):
             yield hit
             anchor, start, end = hit
@@ -136,20 +141,29 @@ class _Part:
             if self._rows and then[:2] == (anchor, end):
                 row = start if row < 0 else row
                 continue
-            at = end
             if row >= 0:
-                at, row = max(row, end - self._longest) + 1, -1
+                start, row = max(row, end - longest) + 1, -1
+                inner = self._inner(automaton, text[start : end - 1 + longest], 0, end - start)
             else:
-                for place in places:
-                    if text[start + place : start + place + _BEGUN] in begun:
-                        at = start + place
-                        break
-            while at < end and (inner := find(view[at : end - 1 + self._longest])):
-                found, first, last = inner[0]
-                if at + first >= end:
-                    break
-                yield found, at + first, at + last
-                at += first + 1
+                near = text[start : end - 1 + longest]
+                inner = known.get((anchor, near), _NONE)
+                if inner is _NONE:
+                    begins = (place for place in places if near[place : place + _BEGUN] in self._begun)
+                    inner = known[anchor, near] = self._inner(automaton, near, next(begins, end - start), end - start)
+            for found, first, last in inner:
+                yield found, start + first, start + last
+
+    @staticmethod
+    def _inner(automaton: BytesAhoCorasick, near: bytes, at: int, end: int) -> list[_Hit]:
+        """Return the longest anchor at each place of a text from one to another."""
+        view, out = memoryview(near), list[_Hit]()
+        while at < end and (inner := automaton.find_matches_as_indexes(view[at:])):
+            found, first, last = inner[0]
+            if at + first >= end:
+                break
+            out.append((found, at + first, at + last))
+            at += first + 1
+        return out
 
 
 def _outermost(found: list[_Hit]) -> list[_Hit]:
@@ -175,14 +189,12 @@ class _Compared:
         self._text, self._known, self._left = text, known, _COMPARED * len(text)
         self._sums: list[int] = []
 
-    def stands(self, start: int, value: bytes) -> bool:
+    def stands(self, start: int, end: int, value: bytes) -> bool:
         """Compare in constant time: first its end, so that who repeats the anchor does not have all compared each time.
 
         When so much was compared for one text, sums are, which takes as long for each value, wherever it may stand.
         """
-        end, last = start + len(value), value[-_PROBE:]
-        if start < 0 or end > len(self._text):
-            return False
+        last = value[-_PROBE:]
         if not hmac.compare_digest(self._text[end - len(last) : end], last):
             return False
         self._left -= len(value)

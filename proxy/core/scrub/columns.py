@@ -18,6 +18,7 @@ _HUNDREDS: Final = 72
 """What is added to two digits so that those above 55 have the highest bit: no byte is 256 or more."""
 _NIBBLES: Final = bytes(b"0123456789abcdef"[code & 15] for code in range(0x100))
 _NEGATIVE: Final = bytes(-code & 0xFF for code in range(0x100))
+_PERCENTS: Final = bytes(byte == ord("%") for byte in range(0x100))
 _ESCAPES: Final = bytes.maketrans(b"ntrbfx", b"\n\t\r\b\f%")
 
 
@@ -98,6 +99,13 @@ def _decimals(text: bytes) -> bytes:
     values += (first & three * 3) * 100 + (tens & three * 0x7F)
     gone = found << 8 | found << 16 | (two | three) << 24 | three << 32
     return (out ^ out & (found | gone) * 0xFF | values | gone * ord(";")).to_bytes(size, "little")
+
+
+def escaped(text: bytes) -> bytes:
+    """Return where bytes stand that percents leave, each of which begins an escape: a text with 1 in their places."""
+    size = len(text)
+    mark = _number(text.translate(_PERCENTS))
+    return (_filled(1, size) & ~(mark << 8 | mark << 16)).to_bytes(size, "little")
 
 
 def numbers(text: bytes) -> bytes:

@@ -6,19 +6,17 @@ are only asked for parts that hold a value.
 
 import binascii
 import re
-from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
-from itertools import accumulate, compress, islice
-from typing import Final, NamedTuple
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, groupby, islice
+from typing import Final
 
 from ahocorasick_rs import BytesAhoCorasick
 
+from proxy.core.scrub.back import Back, Ends, Lane, Marks, Places, Segments, alternating
 from proxy.core.scrub.columns import bounds, numbers
 from proxy.core.scrub.profile import LINE, RUN, SEPARATORS, Profile, run_end
 from proxy.core.shape import BASE64, HEX
-
-Back = Callable[[int, int], tuple[int, int]]
 
 _HEX_DIGITS: Final = bytes(byte in HEX for byte in range(0x100))
 _NO_DIGITS: Final = bytes(byte for byte in range(0x100) if byte not in HEX)
@@ -54,53 +52,6 @@ _LONGEST_LINE: Final = 256
 _NO_BASE64: Final = bytes(byte for byte in range(0x100) if byte not in BASE64)
 
 
-class Lane(NamedTuple):
-    """A text made plain, and the way back. `wide`: each character took more than one byte."""
-
-    text: bytes
-    back: Back
-    wide: bool = False
-
-
-class Segments:
-    """Runs of some bytes that are long enough, joined by what is in none."""
-
-    __slots__ = ("_ends", "_joint", "_spans", "text")
-
-    def __init__(self, data: bytes, spans: Sequence[tuple[int, int]], joint: bytes) -> None:
-        if len(spans) == 1 and spans[0] == (0, len(data)):
-            self.text = data
-        else:
-            self.text = joint.join([data[start:end] for start, end in spans])
-        self._spans, self._joint = spans, len(joint)
-        self._ends: list[int] = []  # made when it is first asked for: most texts hold no value
-
-    def back(self, start: int, end: int) -> tuple[int, int]:
-        """Return where a part of the text stands in the data."""
-        if not self._ends:
-            self._ends = list(accumulate(stop - begin + self._joint for begin, stop in self._spans))
-        index = bisect_right(self._ends, start)
-        shift = self._spans[index][0] - (self._ends[index - 1] if index else 0)
-        return start + shift, end + shift
-
-
-class Places:
-    """Where the bytes stand that are left of a text when all others are left out. `at`: where the text begins."""
-
-    __slots__ = ("_at", "_left", "_places", "_text")
-
-    def __init__(self, text: bytes, left: bytes, at: int = 0) -> None:
-        self._text, self._left, self._at = text, left, at
-        self._places: array[int] | None = None  # made when it is first asked for, once for all hits
-
-    def back(self, start: int, end: int) -> tuple[int, int]:
-        """Return where a part of what is left stands."""
-        if self._places is None:
-            places = range(self._at, self._at + len(self._text))
-            self._places = array("I", compress(places, self._text.translate(self._left)))
-        return self._places[start], self._places[end - 1] + 1
-
-
 def hexadecimal(text: bytes, profile: Profile) -> Iterator[Lane]:
     """Undo hex without separators, from either digit on."""
     found = profile.hexadecimal.find(text)
@@ -113,8 +64,8 @@ def _digits(segments: Segments) -> Iterator[Lane]:
     for phase in (0, 1):
         data = binascii.unhexlify(digits[phase : len(digits) - (len(digits) - phase) % 2])
 
-        def origin(start: int, end: int, phase: int = phase) -> tuple[int, int]:
-            return segments.back(2 * start + phase, 2 * end + phase)
+        def origin(starts: Ends, ends: Ends, phase: int = phase) -> tuple[Ends, Ends]:
+            return segments.back([2 * start + phase for start in starts], [2 * end + phase for end in ends])
 
         yield Lane(data, origin)
 
@@ -168,13 +119,11 @@ def _listed(segments: Segments, profile: Profile) -> Iterator[Lane]:
     if prefixed != text:
         yield from _bare(prefixed, segments.back)
     decimal = text.translate(_SIGNS_TOO if profile.style.wide else _DECIMAL)
-    places: list[array[int]] = []  # made when they are first asked for
 
-    def origin(start: int, end: int) -> tuple[int, int]:
-        if not places:
-            places.extend(array("I", compress(range(len(text)), each)) for each in bounds(decimal))
-        first, last = places
-        return segments.back(first[start], last[end - 1] + 1)
+    def origin(starts: Ends, ends: Ends) -> tuple[Ends, Ends]:
+        first, last = bounds(decimal)
+        places = list(map(Marks(first).place, alternating(starts, ends)))
+        return segments.back(places[::2], [last.find(1, place) + 1 for place in places[1::2]])
 
     yield Lane(numbers(decimal), origin)
 
@@ -185,8 +134,8 @@ def _bare(text: bytes, back: Back) -> Iterator[Lane]:
     for phase in (0, 1):
         data = binascii.unhexlify(digits[phase : len(digits) - (len(digits) - phase) % 2])
 
-        def origin(start: int, end: int, phase: int = phase) -> tuple[int, int]:
-            return back(*places.back(2 * start + phase, 2 * end + phase))
+        def origin(starts: Ends, ends: Ends, phase: int = phase) -> tuple[Ends, Ends]:
+            return back(*places.back([2 * start + phase for start in starts], [2 * end + phase for end in ends]))
 
         yield Lane(data, origin)
 
@@ -201,15 +150,16 @@ def _dumps(data: bytes, digits: bytes) -> Iterator[Lane]:
     text = b"".join(parts)
     spans: list[tuple[int, int, int]] = []  # made when they are first asked for
 
-    def back(start: int, end: int) -> tuple[int, int]:
+    def back(starts: Ends, ends: Ends) -> tuple[Ends, Ends]:
         if not spans:
             begins = accumulate(map(len, parts))
             spans.extend(
                 (begin, found.start(1) - begin, found.end())
                 for begin, found in zip(islice(begins, 0, None, 2), _DUMPED.finditer(data), strict=False)
             )
-        first, last = (spans[bisect_right(spans, (at, len(data))) - 1] for at in (start, end - 1))
-        return start + first[1], last[2]
+        lines = [spans[bisect_right(spans, (at, len(data))) - 1] for at in alternating(starts, ends)]
+        begun = [start + line[1] for start, line in zip(starts, lines[::2], strict=True)]
+        return begun, [line[2] for line in lines[1::2]]
 
     yield from _bare(text, back)
 
@@ -258,12 +208,16 @@ def wrapped(data: bytes, classes: bytes, profile: Profile) -> Iterator[Lane]:
         return
     ends: list[int] = []
 
-    def back(start: int, end: int) -> tuple[int, int]:
+    def back(starts: Ends, stops: Ends) -> tuple[Ends, Ends]:
         if not ends:
             ends.extend(accumulate(len(text) + len(_JOINT) for text in texts))
-        index = bisect_right(ends, start)
-        before = ends[index - 1] if index else 0
-        return places[index].back(start - before, end - before)
+        out: tuple[list[int], list[int]] = ([], [])
+        for index, parts in groupby(zip(starts, stops, strict=True), lambda part: bisect_right(ends, part[0])):
+            before = ends[index - 1] if index else 0
+            begun, ended = zip(*((start - before, stop - before) for start, stop in parts), strict=True)
+            for side, found in zip(out, places[index].back(begun, ended), strict=True):
+                side.extend(found)
+        return out
 
     yield from _groups(_JOINT.join(texts), back)
 
@@ -278,9 +232,12 @@ def _groups(text: bytes, back: Back) -> Iterator[Lane]:
             lead = -(-6 * phase // 8)
             data = (bits << 6 * phase).to_bytes(size + lead)[lead:]
 
-        def origin(start: int, end: int, phase: int = phase) -> tuple[int, int]:
-            shift = phase - len(_BEFORE)
-            return back(max(0, shift + (start * 8 + 5) // 6), min(shift + (end * 8 + 5) // 6, length - len(_BEFORE)))
+        def origin(starts: Ends, ends: Ends, phase: int = phase) -> tuple[Ends, Ends]:
+            shift, last = phase - len(_BEFORE), length - len(_BEFORE)
+            return back(
+                [max(0, shift + (start * 8 + 5) // 6) for start in starts],
+                [min(shift + (end * 8 + 5) // 6, last) for end in ends],
+            )
 
         yield Lane(data, origin)
 

@@ -7,17 +7,18 @@ work depends on classes and lengths; a near miss costs what anything else costs,
 import enum
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate, pairwise, repeat
 from operator import itemgetter
 from typing import Final
 
 from proxy.core.scrub import lanes
 from proxy.core.scrub.automaton import Automaton
+from proxy.core.scrub.back import Ends, Lane, Segments, same, through
 from proxy.core.scrub.edges import Edges
 from proxy.core.scrub.hold import Hold
-from proxy.core.scrub.lanes import Back, Lane, Segments
-from proxy.core.scrub.plain import Known, Reading, Style, plain
+from proxy.core.scrub.plain import STEPS, Style, plain
 from proxy.core.scrub.profile import Profile, Runs
+from proxy.core.scrub.tracing import Tokens, Trail, read, trails
 from proxy.core.shape import pieces_of, rounded, shape_of
 from store.model import MIN_SCRUBBED
 
@@ -25,6 +26,8 @@ _PLAIN: Final = bytes({*b"\t\r\n", *range(0x20, 0x7F)} - set(b"%\\&;}"))
 _SHORTEST_READING: Final = 6
 """Of a value in which escapes end (`;`, `}`) or begin less is left where text is made plain."""
 
+
+_JOINT: Final = b"\0"
 
 Match = tuple[int, int, int, bool]
 """Where a value begins and ends, its number, and whether each of its characters is in several bytes."""
@@ -73,7 +76,7 @@ class Search:
     def matches(self, data: bytes) -> tuple[list[Match], int]:
         """Return every value in the data, in order, the longest first, and how many bytes were looked at for that."""
         task = _Task(self)
-        task.look(Lane(data, _same), escapes=True, coded=True, listed=True, wide=Wide.TOLD)
+        task.look(Lane(data, same), escapes=True, coded=True, listed=True, wide=Wide.TOLD)
         found: Iterable[Match] = task.matches
         if (edges := self._edges) is not None:
             found = {(*edges.span(data, start, end, value), value, wide) for start, end, value, wide in found}
@@ -118,9 +121,7 @@ class _Task:
         spans = [(0, len(data))] if whole else profile.runs.among(classes, len(data))
         if spans:
             segments = Segments(data, spans, b"\0")
-            inner = (
-                lane if segments.text is data else Lane(segments.text, _through(segments.back, lane.back), lane.wide)
-            )
+            inner = lane if segments.text is data else Lane(segments.text, through(segments.back, lane.back), lane.wide)
             self._compare(inner)
             if escapes:
                 self._escapes(inner, coded=coded)
@@ -133,9 +134,9 @@ class _Task:
                 self._decoded(found, lane)
         if listed:
             for found in lanes.listed(data, profile):
-                self._read(Lane(found.text, _through(found.back, lane.back)))
+                self._read(Lane(found.text, through(found.back, lane.back)))
         for found in lanes.wide(data, classes, profile, told=wide is Wide.TOLD) if wide else ():
-            self._compare(Lane(found.text, _through(found.back, lane.back), wide is Wide.TOLD))
+            self._compare(Lane(found.text, through(found.back, lane.back), wide is Wide.TOLD))
 
     def _escapes(self, lane: Lane, *, coded: bool) -> None:
         data, style = lane.text, self._profile.style
@@ -149,10 +150,11 @@ class _Task:
             spans = [span for span in spans if any(data.find(lead, *span) >= 0 for lead in present)]
         if not spans:
             return
-        text = Segments(data, spans, b"\0").text
+        text = Segments(data, spans, _JOINT).text
         self.work += len(text)
-        back = _through(_Escaped(data, spans, runs, style), lane.back)
-        self.look(Lane(plain(text, style), back), escapes=False, coded=coded, wide=Wide.READ)
+        text = plain(text, style)
+        back = through(_Escaped(data, spans, text, runs, style), lane.back)
+        self.look(Lane(text, back), escapes=False, coded=coded, wide=Wide.READ)
 
     def _coded(self, lane: Lane) -> None:
         self._hex(lane)
@@ -161,7 +163,7 @@ class _Task:
 
     def _hex(self, lane: Lane) -> None:
         for found in lanes.hexadecimal(lane.text, self._profile):
-            self._read(Lane(found.text, _through(found.back, lane.back)))
+            self._read(Lane(found.text, through(found.back, lane.back)))
 
     def _read(self, lane: Lane) -> None:
         """Compare bytes that were written one by one, also where they are UTF-16."""
@@ -169,10 +171,10 @@ class _Task:
         if b"\0" in lane.text:
             classes = lane.text.translate(self._profile.runs.table)
             for found in lanes.wide(lane.text, classes, self._profile, told=False):
-                self._compare(Lane(found.text, _through(found.back, lane.back)))
+                self._compare(Lane(found.text, through(found.back, lane.back)))
 
     def _decoded(self, found: Lane, lane: Lane) -> None:
-        inner = Lane(found.text, _through(found.back, lane.back))
+        inner = Lane(found.text, through(found.back, lane.back))
         self.look(inner, escapes=True, coded=False, wide=Wide.READ)
 
     def _compare(self, lane: Lane) -> None:
@@ -184,63 +186,54 @@ class _Task:
     def _found(self, lane: Lane, automaton: Automaton, text: bytes) -> None:
         found = automaton.find(text)
         if found:
-            back, wide = lane.back, lane.wide
-            self.matches.update([(*back(start, end), index, wide) for index, start, end in found])
-
-
-_JOINTS: Final = [bytes((byte,)) for byte in (*range(9), *range(0xF8, 0x100))]
+            indexes, starts, ends = zip(*found, strict=True)
+            self.matches.update(zip(*lane.back(starts, ends), indexes, repeat(lane.wide)))
 
 
 class _Escaped:
-    """The way back from segments that were made plain; each is traced when it is first asked for, like ones once."""
+    """The way back from segments that were made plain; those with hits are traced, like ones once."""
 
-    __slots__ = ("_data", "_ends", "_joint", "_known", "_readings", "_runs", "_spans", "_style")
+    __slots__ = ("_data", "_ends", "_known", "_read", "_runs", "_spans", "_style", "_text", "_trails")
 
-    def __init__(self, data: bytes, spans: list[tuple[int, int]], runs: Runs, style: Style) -> None:
+    def __init__(self, data: bytes, spans: list[tuple[int, int]], text: bytes, runs: Runs, style: Style) -> None:
         self._data, self._spans, self._runs, self._style = data, spans, runs, style
-        self._joint = b"\0"
+        self._text, self._read = text, list[bytes]()
         self._ends: list[int] = []
-        self._readings: dict[bytes, Reading] = {}
-        self._known: tuple[Known, Known, Known] = ({}, {}, {})
+        self._trails: dict[bytes, Trail] = {}
+        self._known: list[Tokens] = []
 
-    def __call__(self, start: int, end: int) -> tuple[int, int]:
+    def __call__(self, starts: Ends, ends: Ends) -> tuple[Ends, Ends]:
         if not self._ends:
             self._cut()
-        index = min(bisect_right(self._ends, start), len(self._spans) - 1)
-        before = self._ends[index - 1] if index else 0
-        first, last = self._spans[index]
-        text = self._data[first:last]
-        reading = self._readings.get(text)
-        if reading is None:
-            reading = self._readings[text] = Reading(text, self._style, self._known)
-        if not reading.true or end - before > reading.length:
-            return first, last  # no encoder made it; all of it goes
-        begin, stop = reading.span(start - before, end - before)
-        return first + begin, first + stop
+        most = len(self._spans) - 1
+        indexes = [min(bisect_right(self._ends, start), most) for start in starts]
+        texts = {index: self._data[slice(*self._spans[index])] for index in dict.fromkeys(indexes)}
+        if new := {text: self._read[index] for index, text in texts.items() if text not in self._trails}:
+            self._trails |= trails(new, self._style, self._known)
+        begins, stops = list[int](), list[int]()
+        for index, start, end in zip(indexes, starts, ends, strict=True):
+            before = self._ends[index - 1] if index else 0
+            begin, stop = self._spans[index]
+            trail = self._trails[texts[index]]
+            if trail.true and end - before <= trail.length:  # else no encoder made it; all of it goes
+                first, last = trail.span(start - before, end - before)
+                begin, stop = begin + first, begin + last
+            begins.append(begin)
+            stops.append(stop)
+        return begins, stops
 
     def _cut(self) -> None:
         """Note where segments end in the plain text; all in one is cut at its runs first."""
-        size = len(self._data)
+        self._known = [Tokens(index, self._style) for index in STEPS]
+        size, joint = len(self._data), len(_JOINT)
+        self._read = self._text.split(_JOINT)
         if self._spans == [(0, size)]:
             edges = [edge for span in self._runs.find(self._data, exact=True) for edge in span]
-            self._spans, self._joint = list(pairwise(dict.fromkeys((0, *edges, size)))), b""
-        pieces = [self._data[start:end] for start, end in self._spans]
-        read = plain(b"".join(pieces), self._style)
-        for joint in _JOINTS:  # which nothing reads as, so that all are read at once
-            if joint not in read and len(found := plain(joint.join(pieces), self._style).split(joint)) == len(pieces):
-                lengths = [len(text) + len(self._joint) for text in found]
-                break
-        else:
-            lengths = [len(plain(piece + self._joint, self._style)) for piece in pieces]
-        self._ends = list(accumulate(lengths))
-
-
-def _same(start: int, end: int) -> tuple[int, int]:
-    return start, end
-
-
-def _through(inner: Back, outer: Back) -> Back:
-    return lambda start, end: outer(*inner(start, end))
+            self._spans, joint = list(pairwise(dict.fromkeys((0, *edges, size)))), 0
+            self._read = []
+        if len(self._read) != len(self._spans):
+            self._read = read([self._data[start:end] for start, end in self._spans], self._style)
+        self._ends = list(accumulate(len(text) + joint for text in self._read))
 
 
 def _spelled(value: bytes) -> Iterator[bytes]:

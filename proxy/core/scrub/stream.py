@@ -109,6 +109,7 @@ class Stream:
         """Write all values that start before the limit, and everything else before it."""
         out: list[bytes] = []
         surplus: dict[tuple[int, int], int] = {}
+        wider: dict[bytes, bytes] = {}
         place, texts = self._done, self._told.texts
         keep = limit if place <= limit else 0  # or what overlaps the end of the last would be cut off
         for start, end, match, again in _merged(matches, place, self._last) if matches else ():
@@ -117,7 +118,7 @@ class Stream:
                 break
             text = b"" if again else texts[value]
             if wide:
-                text = text.decode().encode("utf-16-le")[:-1]
+                text = wider.get(text) or wider.setdefault(text, text.decode().encode("utf-16-le")[:-1])
             if self._keep_length:
                 text = text.ljust(end - start, b"*") if len(text) <= end - start else b"*" * (end - start)
             out += (data[place:start], text)

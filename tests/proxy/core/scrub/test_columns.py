@@ -56,3 +56,13 @@ def test_what_backslashes_begin(monkeypatch, part: int) -> None:
         octal = re.sub(rb"\\([0-3][0-7]{2})", lambda found: bytes([int(found[1], 8)]).replace(b"\\", b""), text)
         expected = re.sub(rb"\\([ntrbfx])", lambda found: letters[found[1]], octal)
         assert columns.backslashed(text).translate(None, b"\\") == expected.translate(None, b"\\")
+
+
+def test_percents() -> None:
+    """What is left of each escape is its first byte."""
+    draw = Draw("percents")
+    for _ in range(OFTEN):
+        text = drawn(draw, ["%41", "%25", "%fF", "a", "4", "12"])
+        assert columns.escaped(text) == re.sub(rb"%..", b"\1\0\0", text.replace(b"\1", b"")).translate(
+            bytes(1 if byte != 0 else 0 for byte in range(0x100))
+        )

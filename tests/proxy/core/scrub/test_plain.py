@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from proxy.core.scrub.plain import Reading, Style, plain
+from proxy.core.scrub.plain import STEPS, Style, plain
+from proxy.core.scrub.tracing import Tokens, trails
 
 WIDE = Style(wide=True)
 TEXT = "鼻-ÿé中文\u0800😀-Zk3vQ9xPw2ab"
@@ -27,13 +28,13 @@ def test_characters_beyond_ascii_read_as_themselves(form: str) -> None:
     spelled = ["".join(SPELLED[form].format(ord(char)) if ord(char) > 0x7F else char) for char in TEXT]
     text = "".join(spelled).encode()
     assert plain(text, WIDE) == TEXT.encode()
-    reading = Reading(text, WIDE, ({}, {}, {}))
-    assert reading.true
+    trail = trails({text: TEXT.encode()}, WIDE, [Tokens(index, WIDE) for index in STEPS])[text]
+    assert trail.true
     at = 0
     for char, written in zip(TEXT[:-1], spelled, strict=False):
         size, begin = len(char.encode()), len("".join(spelled[: TEXT.index(char)]))
         if char not in TEXT[: TEXT.index(char)] and char in "鼻ÿé中文\u0800😀":
-            assert reading.span(at, at + size) == (begin, begin + len(written))
+            assert trail.span(at, at + size) == (begin, begin + len(written))
         at += size
 
 
