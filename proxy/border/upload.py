@@ -29,15 +29,17 @@ def pieces_of(body: Body, *, encoded: bool) -> Iterator[bytes]:
 
     Where it is `encoded` a little of it may become a lot.
     """
-    size = SMALL_PIECE if encoded else PIECE
+    if not encoded:
+        yield from body.take(PIECE)
+        return
+    size = SMALL_PIECE
     while True:
         began = time.monotonic()
         piece = next(body.take(size), None)
         if piece is None:
             return
         yield piece
-        if encoded:
-            size = min(2 * size, PIECE) if time.monotonic() < began + QUICK else SMALL_PIECE
+        size = min(2 * size, PIECE) if time.monotonic() < began + QUICK else SMALL_PIECE
 
 
 class Upload:

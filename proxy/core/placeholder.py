@@ -151,6 +151,11 @@ def may_hold(data: bytes) -> bool:
     return b"S." in data and (b"SECRETS." in data or b"VARS." in data)
 
 
+def worded(data: bytes) -> bool:
+    """Say whether one of the words stands in a text, without which nothing in it is an occurrence."""
+    return may_hold(data) if len(data) < _SHORT else bool(_SEARCH.find_matches_as_indexes(data))
+
+
 def find(data: bytes, surface: Surface, *, after_backslash: bool = False) -> list[Occurrence]:
     """Find all occurrences, in order. `after_backslash`: an odd run of backslashes preceded `data` (JSON only)."""
     if len(data) < _SHORT and not may_hold(data):

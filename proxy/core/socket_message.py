@@ -10,7 +10,7 @@ from proxy.core.body.text import TextRewriter
 from proxy.core.edit import Budget, Editor
 from proxy.core.limits import Limits
 from proxy.core.message import Head
-from proxy.core.placeholder import Surface
+from proxy.core.placeholder import Surface, worded
 from proxy.core.refusal import Refusal, Refused
 from store.model import Grant, Location, Resolver
 
@@ -39,6 +39,8 @@ class MessageRewriter:
         if self._taken > self.limits.message_bytes:
             raise Refused(Refusal("body_too_large"))
         if self._text is None:
+            if final and not worded(data):  # a whole message, and nothing in it to replace
+                return data
             if not data.strip(_SPACE):
                 return data
             self._text = self._begin(data.lstrip(_SPACE))

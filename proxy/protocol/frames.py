@@ -7,15 +7,14 @@ what is done with those takes a while.
 """
 
 import codecs
-import functools
 import os
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from proxy.core.coding.stored import Deflate
+from proxy.protocol.masking import masked
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 CONTROL_LIMIT: Final = 125
@@ -25,10 +24,12 @@ COMPRESS_FROM: Final = 128
 PIECE: Final = 128 << 10
 """Bytes of a message that are given at a time, inflated: longer frames go on as fragments, shorter ones stay whole."""
 
-WINDOW: Final = 12
-LONG: Final = 1 << 10
-"""From here on a payload is masked in four strides."""
+_WHOLE: Final = (0x80 | TEXT, 0x80 | BINARY)
+"""How a message in one frame begins that is not compressed."""
 
+_UTF8: Final = codecs.getincrementaldecoder("utf-8")
+
+WINDOW: Final = 12
 TAIL: Final = b"\x00\x00\xff\xff"
 EMPTY: Final = b"\0" + TAIL
 """A stored block of nothing, with which every compressed message ends, without its tail (RFC 7692 7.2.1)."""
@@ -45,8 +46,7 @@ class Violation(Exception):
         self.code = code
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One control frame, or a piece of a message, inflated. `text` is of the whole message.
 
     `final`: it is the message's last. `more`: other pieces of the same frame follow.
@@ -89,8 +89,12 @@ class Reader:
         """Yield what is complete; raises `Violation`. Who stops before the end asks for the rest with nothing."""
         self._buffer += data
         while not self.closed:
-            if self._first < 0 and not self._head():
-                return
+            if self._first < 0:
+                if (short := self._short()) is not None:
+                    yield short
+                    continue
+                if not self._head():
+                    return
             first = self._first
             if self._packed is not None:
                 yield self._fragment(first, b"")
@@ -108,6 +112,28 @@ class Reader:
                 yield self._control(first, payload)
             else:
                 yield self._fragment(first, payload)
+
+    def _short(self) -> Frame | None:
+        """Take a message off the buffer that is all there, in one short frame and as it is: most are, and are read so.
+
+        None for all else, and for whatever may be refused: what follows reads that.
+        """
+        buffer = self._buffer
+        if self._open or len(buffer) < 2 or buffer[0] not in _WHOLE:
+            return None
+        start = 6 if self._masked else 2
+        length = buffer[1] - 0x80 if self._masked else buffer[1]
+        end = start + length
+        if not 0 <= length < 126 or length > self._limit or len(buffer) < end:
+            return None
+        payload = bytes(buffer[start:end])
+        if self._masked:
+            payload = masked(payload, bytes(buffer[2:6]))
+        text = buffer[0] == _WHOLE[0]
+        if text and not payload.isascii():
+            return None
+        del buffer[:end]
+        return Frame(TEXT if text else BINARY, payload, text=text)
 
     def _head(self) -> bool:
         """Take a frame's head off the buffer, if it is there."""
@@ -167,7 +193,7 @@ class Reader:
         opcode = first & 15
         if opcode != CONTINUATION:
             self._text, self._compressed, self._size, self._ends = opcode == TEXT, bool(first & 0x40), 0, 0
-            self._utf8 = codecs.getincrementaldecoder("utf-8")() if self._text else None
+            self._utf8 = _UTF8() if self._text else None
         if self._compressed:
             payload = self._inflated(payload + TAIL if first & 0x80 and not self._left else payload)
         more = bool(self._left) or self._packed is not None
@@ -259,23 +285,6 @@ class Writer:
             return head + payload
         key = os.urandom(4)
         return head + key + masked(payload, key)
-
-
-def masked(payload: bytes, key: bytes) -> bytes:
-    """Mask or unmask (RFC 6455 5.3): short ones by one long integer, others byte by byte of the key, both in C."""
-    length = len(payload)
-    if length < LONG:
-        pad = (key * (length // 4 + 1))[:length]
-        return (int.from_bytes(payload, "little") ^ int.from_bytes(pad, "little")).to_bytes(length, "little")
-    made = bytearray(length)
-    for place, byte in enumerate(key):
-        made[place::4] = payload[place::4].translate(_table(byte))
-    return bytes(made)
-
-
-@functools.cache
-def _table(byte: int) -> bytes:
-    return bytes(byte ^ each for each in range(0x100))
 
 
 def close_code(payload: bytes) -> int | None:

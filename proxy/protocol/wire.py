@@ -197,7 +197,13 @@ class Body:
             del buffer[:2]
             self._chunk = 0
         elif self._chunk == 0:
-            return self._size()
+            if not self._size():
+                return False
+            # Most chunks are here whole, and are taken in one step with what ends them.
+            if 0 < self._left <= most and buffer[self._left : self._left + 2] == b"\r\n":
+                pieces.append(taken(buffer, self._left))
+                del buffer[:2]
+                self._left = self._chunk = 0
         else:
             self._end()
             return False

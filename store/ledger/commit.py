@@ -123,8 +123,11 @@ class Transaction:
         """Add an audit row to this transaction."""
         self._events.append(event)
 
-    def finish(self) -> Head:
-        """Write manifests, documents, tree, audit and the new head."""
+    def finish(self, *, beats: bool = True) -> Head | None:
+        """Write manifests, documents, tree, audit and the new head; None where the one that is there says it all.
+
+        Without `beats` that is where nothing changed of what it vouches for.
+        """
         for scope, draft in self._drafts.items():
             if draft is not None and draft.touched:
                 draft.tidy(self.now)
@@ -133,6 +136,8 @@ class Transaction:
         root = self._write_documents()
         seq, last = audit.append(self.connection, self._events, self.now, self._last.audit_seq, self._last.audit_hash)
         changed = (root, self.epoch, self.kid) != (self._last.root, self._last.epoch, self._last.kid)
+        if not (beats or changed) and seq == self._last.audit_seq:
+            return None
         new = self._last.later(
             revision=self._last.revision + changed,
             epoch=self.epoch,
@@ -211,8 +216,11 @@ class Ledger:
         database.shape.report = self._recent.alarms.sound
 
     @contextmanager
-    def change(self) -> Iterator[Transaction]:
-        """One transaction; commits on success."""
+    def change(self, *, beats: bool = True) -> Iterator[Transaction]:
+        """One transaction; commits on success. `beats`: with a new head, whether anything changed or not.
+
+        Every new head is read and verified by each process of the data plane.
+        """
         with self.database.write() as connection:
             last, lost = self._heads.locked(connection)
             transaction = Transaction(connection, self.keys, last, int(self.clock() * 1000), self._recent)
@@ -221,10 +229,11 @@ class Ledger:
             self._writing = transaction
             try:
                 yield transaction
-                new = transaction.finish()
+                new = transaction.finish(beats=beats)
             finally:
                 self._writing = None
-        self._heads.wrote(last, new, transaction.signature)
+        if new is not None:
+            self._heads.wrote(last, new, transaction.signature)
 
     def head(self, connection: Connection, *, lock: bool = False) -> Head:
         """Return the verified head; with `lock` as a writer does, whom nothing older satisfies (`Heads.locked`)."""

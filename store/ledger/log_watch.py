@@ -6,21 +6,26 @@ What is no part of the chain is put right: columns by which rows are listed, and
 """
 
 from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, delete, select
 
+from store.cache import Bounded
 from store.database import rows
 from store.database.schema import audit
 from store.errors import Tampered
 from store.ledger.commit import Ledger, Transaction
-from store.log.audit import LISTED, ROW, Event, as_row, listing, read_rows
+from store.log.audit import LISTED, ROW, Event, as_row, listing, read_stored
 from store.log.chain import DOCUMENT, GENESIS, Chain, Gap, Gaps, is_whole
 from store.model import Scope
 from store.records import AuditRow
 from store.trust.head import Head
+from store.trust.signing import digest
 
 PORTION = 1000
-"""Rows of one turn: some twenty milliseconds."""
+"""Rows of one turn: some twenty milliseconds, or five where they are as they were a round before."""
+WALKED: Final = 10_000
+"""Portions that are remembered as whole."""
 
 
 class LogWatch:
@@ -29,6 +34,8 @@ class LogWatch:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._chain = Chain()
+        self._whole: Bounded[tuple[int, str], _Portion] = Bounded(WALKED)
+        """By where they begin, portions in which nothing was wrong."""
         self._lost = False
         """Whether the list of gaps was damaged, and is to be begun anew."""
 
@@ -37,20 +44,40 @@ class LogWatch:
         with self._ledger.database.read() as connection:
             head = self._ledger.head(connection)
             gaps = _at_the_end(connection, head)
-            found = read_rows(connection, self._chain.at, PORTION)
-            mine = [row for row in found if row.seq <= head.audit_seq]
-            gaps += _take(self._chain, mine)
-            going = len(mine) == PORTION
-            if not going:
-                gaps += _closed(self._chain, head)
-                self._chain = Chain()
+            stored = read_stored(connection, self._chain.at, PORTION)
             known = {each.gap for each in self._known(connection).known}
-            strays = len(found) > len(mine)
+        passed = self._passed(stored, head)
+        found = [] if passed else [*map(as_row, stored)]
+        mine = [row for row in found if row.seq <= head.audit_seq]
+        gaps += self._taken(mine, stored)
+        going = passed or len(mine) == PORTION
+        if not going:
+            gaps += _closed(self._chain, head)
+            self._chain = Chain()
         fresh = [gap for gap in dict.fromkeys(gaps) if gap not in known]
         bent = [row for row in mine if not row.listed and is_whole(row)]
-        if fresh or bent or strays or self._lost:
+        if fresh or bent or len(found) > len(mine) or self._lost:
             self._record(fresh, bent)
         return going
+
+    def _passed(self, stored: "_Stored", head: Head) -> bool:
+        """Go on behind a portion that is, byte for byte, what was found whole at this place before."""
+        begin = self._chain.place
+        whole = None if begin is None else self._whole.look(begin)
+        if whole is None or whole.end[0] > head.audit_seq or whole.mark != _mark(stored):
+            return False
+        self._chain = Chain(*whole.end)
+        return True
+
+    def _taken(self, mine: Sequence[AuditRow], stored: "_Stored") -> list[Gap]:
+        """Go on by rows, and remember a portion that is whole; returns the gaps."""
+        begin = self._chain.place
+        gaps = _take(self._chain, mine)
+        end = self._chain.place
+        full = len(mine) == len(stored) == PORTION
+        if full and begin is not None and end is not None and not gaps and all(row.listed for row in mine):
+            self._whole.keep(begin, _Portion(_mark(stored), end))
+        return gaps
 
     def _known(self, connection: Connection) -> Gaps:
         """Return the list of gaps; a damaged one holds nothing up: what was acknowledged waits once more."""
@@ -72,6 +99,20 @@ class LogWatch:
             if after != before or self._lost:
                 transaction.put_document(DOCUMENT, after.body())
             _mend(transaction, bent)
+
+
+_Stored = Sequence[Sequence[Any]]
+
+
+class _Portion(NamedTuple):
+    """`mark`: a hash of its rows as they are stored, every column. `end`: number and hash of its last one."""
+
+    mark: str
+    end: tuple[int, str]
+
+
+def _mark(stored: _Stored) -> str:
+    return digest(repr([*map(tuple, stored)]).encode())
 
 
 _HOME = Scope("default")

@@ -38,7 +38,7 @@ class Sweep:
             self._round = self._looks()
             return False
         try:
-            with self._ledger.change() as transaction:
+            with self._ledger.change(beats=False) as transaction:
                 work(transaction)
         except StoreError as error:
             self._ledger.alarms.sound(error.detail)

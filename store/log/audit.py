@@ -99,7 +99,12 @@ ROW: Final = select(audit.c.seq, audit.c.hash, audit.c.body, *(audit.c[name] for
 
 def read_rows(connection: Connection, after: int, limit: int) -> list[AuditRow]:
     """Return the rows after one, oldest first, as they are stored."""
-    return [*map(as_row, connection.execute(ROW.where(audit.c.seq > after).order_by(audit.c.seq).limit(limit)))]
+    return [*map(as_row, read_stored(connection, after, limit))]
+
+
+def read_stored(connection: Connection, after: int, limit: int) -> Sequence[Sequence[Any]]:
+    """Return the same, each as `as_row` takes it."""
+    return connection.execute(ROW.where(audit.c.seq > after).order_by(audit.c.seq).limit(limit)).all()
 
 
 def as_row(stored: Sequence[Any]) -> AuditRow:
@@ -110,11 +115,14 @@ def as_row(stored: Sequence[Any]) -> AuditRow:
     except (ValueError, RecursionError):
         body = {}
     body = body if isinstance(body, dict) else {}
-    return AuditRow(seq, hash_, body, columns == list(listing(body).values()))
+    return AuditRow(seq, hash_, body, columns == [*_listing(body)])
 
 
 def listing(body: Mapping[str, Any]) -> dict[str, object]:
     """Return the columns by which a row is found, in their order, as its body has them."""
+    return dict(zip(LISTED, _listing(body), strict=True))
+
+
+def _listing(body: Mapping[str, Any]) -> tuple[object, ...]:
     organisation, project, dataset = (*str(body.get("scope", "")).split("/"), "", "")[:3]
-    said = (organisation, project, dataset, body.get("at"), body.get("action"), body.get("outcome"))
-    return dict(zip(LISTED, said, strict=True))
+    return organisation, project, dataset, body.get("at"), body.get("action"), body.get("outcome")

@@ -66,6 +66,11 @@ class Chain:
         self._found = hashlib.sha256()
         self._bad = 0
 
+    @property
+    def place(self) -> tuple[int, str] | None:
+        """The last row's number and hash, if it was whole; a chain that begins there goes on as this one."""
+        return None if self._bad else (self.seq, self.hash)
+
     def take(self, row: AuditRow) -> Gap | None:
         """Go on by a row; returns the gap in front of it, if there is one."""
         self.at = row.seq

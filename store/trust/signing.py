@@ -6,6 +6,7 @@ never give the same bytes, and a signature made for one purpose does not serve a
 
 import hashlib
 import json
+from typing import Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -24,7 +25,11 @@ LEASE = b"egret/lease/v1"
 
 def canonical(value: object) -> bytes:
     """Return JSON with sorted keys and no spaces (RFC 8785 for the ASCII keys and integers that we use)."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return _ENCODER.encode(value).encode()
+
+
+# Kept: `json.dumps` makes one for each call, a quarter of what a line of the log costs.
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def frame(*parts: bytes) -> bytes:

@@ -40,6 +40,16 @@ def test_a_message_is_json_if_it_begins_as_json(text: bytes, written: bytes, siz
     assert out + one.feed(b"", final=True) == written
 
 
+@pytest.mark.parametrize("length", [0, 1, *range(480, 520), 100_000])
+def test_what_a_whole_message_holds_is_found(length: int) -> None:
+    """However long it is: one without a word of a placeholder goes on as it came, and is not gone through."""
+    filler = b"x" * length
+    assert message().feed(filler + b"#{SECRETS.Q}", final=True) == filler + b'a"b'
+    assert message().feed(b"#{SECRETS.Q}" + filler, final=True) == b'a"b' + filler
+    for begun in (b"#{SECRETS.Q", b"#{SECRETS", b"SECRETS.", b"#"):
+        assert message().feed(filler + begun, final=True) == filler + begun
+
+
 def test_a_value_that_is_no_text_is_carried() -> None:
     """A text message is UTF-8."""
     one = message()

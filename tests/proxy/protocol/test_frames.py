@@ -3,6 +3,8 @@
 import itertools
 import os
 import zlib
+from collections.abc import Iterable
+from functools import partial
 
 import pytest
 import sockets
@@ -12,25 +14,16 @@ from websockets.frames import Opcode
 
 from proxy.protocol.frames import (
     BINARY,
+    CLOSE,
     CONTINUATION,
-    LONG,
     PIECE,
+    PING,
     TEXT,
     Frame,
     Reader,
     Violation,
     Writer,
-    masked,
 )
-
-
-@pytest.mark.parametrize("length", [*range(9), LONG - 1, LONG, LONG + 1, LONG + 2, LONG + 3, 100_003])
-def test_a_mask_is_applied_byte_by_byte(length: int) -> None:
-    """Whichever way is quicker for the length; and once more gives what was there."""
-    payload, key = os.urandom(length), os.urandom(4)
-    wire = masked(payload, key)
-    assert wire == bytes(byte ^ key[place % 4] for place, byte in enumerate(payload))
-    assert masked(wire, key) == payload
 
 
 @pytest.mark.parametrize("length", [0, 125, 126, 0xFFFF, 0x10000])
@@ -43,6 +36,53 @@ def test_frames_are_read_as_others_write_them(length: int) -> None:
     assert [(frame.opcode, frame.payload, frame.final) for frame in got] == [(BINARY, payload, True)]
     sent = Writer(masked=False, deflate=False).message(BINARY, payload, final=True, compress=False)
     assert sent == Theirs(Opcode.BINARY, payload).serialize(mask=False)
+
+
+MESSAGES = {
+    "text": partial(sockets.frame, TEXT, b"hello"),
+    "the longest short one": partial(sockets.frame, TEXT, b"x" * 125),
+    "a longer one": partial(sockets.frame, TEXT, b"x" * 126),
+    "a short one in more bytes than it needs": partial(sockets.frame, TEXT, b"hello", size=2),
+    "text that is no ASCII": partial(sockets.frame, TEXT, "größer".encode()),
+    "text that is no UTF-8": partial(sockets.frame, TEXT, b"\xff"),
+    "text that is cut in a letter": partial(sockets.frame, TEXT, b"\xc3"),
+    "bytes": partial(sockets.frame, BINARY, b"\xff\0"),
+    "nothing": partial(sockets.frame, BINARY),
+    "a beginning": partial(sockets.frame, TEXT, b"gr\xc3", final=False),
+    "an end": partial(sockets.frame, CONTINUATION, b"\xb6n"),
+    "a ping": partial(sockets.frame, PING, b"?"),
+    "a close": partial(sockets.frame, CLOSE, b"\x03\xe8"),
+    "said to be compressed": partial(sockets.frame, TEXT, b"hello", rsv1=True),
+    "reserved": partial(sockets.frame, BINARY, b"hello", rsv=0x20),
+}
+
+
+def _read(reader: Reader, pieces: Iterable[bytes]) -> tuple[list[Frame], int]:
+    """Return what is read until the peer breaks a rule, and the code of that; 0 for none."""
+    got = list[Frame]()
+    try:
+        for piece in pieces:
+            got.extend(reader.feed(piece))
+    except Violation as violation:
+        return got, violation.code
+    return got, 0
+
+
+@pytest.mark.parametrize("limit", [120, 1 << 20])
+@pytest.mark.parametrize("sent", [True, False])
+@pytest.mark.parametrize("expected", [True, False])
+def test_what_is_there_at_once_is_read_as_what_comes_byte_by_byte(limit: int, sent: bool, expected: bool) -> None:
+    """A short message that is all there is read in one step; whatever stands around it, that tells nobody."""
+    read = set()
+    for frames in itertools.product(MESSAGES, repeat=3):
+        wire = b"".join(MESSAGES[name](masked=sent) for name in frames)
+        at_once, one_by_one = (
+            _read(Reader(masked=expected, deflate=False, takeover=True, limit=limit), pieces)
+            for pieces in ([wire], [bytes([byte]) for byte in wire])
+        )
+        assert at_once == one_by_one, frames
+        read.add(at_once[1])
+    assert read == ({0, 1002, 1007} | ({1009} if limit < 125 else set()) if sent is expected else {1002})
 
 
 def test_a_length_that_is_not_the_shortest_is_a_violation() -> None:

@@ -15,9 +15,9 @@ from store.trust.signing import canonical, digest
 from store.vault import NewKey, Vault
 
 
-def walked(store):
+def walked(store, watch=None):
     """Go round once, whole."""
-    watch = store.vault.log_watch()
+    watch = watch or store.vault.log_watch()
     while watch.turn():
         pass
     return [each for each in store.vault.log.gaps(store.owner) if each.state == "open"]
@@ -98,6 +98,34 @@ def test_a_gap_is_an_alarm_until_an_owner_acknowledges_it_and_then_accepted_alon
     assert len(walked(filled)) == 1, "another gap is another alarm"
     assert not filled.vault.log.verify(filled.owner).ok
     assert not exported(filled).ok
+
+
+@pytest.mark.parametrize("edit", EDITS.values(), ids=list(EDITS))
+def test_what_was_whole_in_the_round_before_is_looked_at_again(filled, edit):
+    """It is read in one step as long as nothing in it differs; whatever was done to it since is found as ever."""
+    watch = filled.vault.log_watch()
+    assert walked(filled, watch) == walked(filled, watch) == []
+    edit(filled)
+    found = walked(filled, watch)
+    assert found
+    assert found == walked(filled), "the same as who sees the log for the first time"
+
+
+def test_what_has_not_changed_is_not_taken_apart_again(filled, monkeypatch):
+    watch, taken = filled.vault.log_watch(), []
+    real = log_watch.as_row
+    monkeypatch.setattr(log_watch, "as_row", lambda stored: taken.append(stored[0]) or real(stored))
+    walked(filled, watch)
+    first = [*taken]
+    assert first == [*range(1, filled.vault.audit_head().audit_seq + 1)]
+    taken.clear()
+    walked(filled, watch)
+    assert taken == first[len(first) // 3 * 3 :], "the portion that is not full yet"
+    filled.sql("UPDATE audit SET outcome = 'denied' WHERE seq = 5")
+    taken.clear()
+    walked(filled, watch)
+    assert taken[:3] == [4, 5, 6], "and one of which a column differs"
+    assert filled.sql("SELECT outcome FROM audit WHERE seq = 5")[0][0] == "ok"
 
 
 @pytest.mark.parametrize(
