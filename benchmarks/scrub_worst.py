@@ -9,7 +9,6 @@ CPU time; the same seed draws the same answers in the same order, however many o
 import argparse
 import random
 import time
-from collections.abc import Callable
 
 from proxy.core.scrub import Scrubber
 from proxy.core.scrub.stream import Stream
@@ -22,23 +21,11 @@ VALUES = (
     "pässwörd-ключ-€uro-12".encode(),
     b"0123456789abcdef0123456789abcdef",
 )
-Escape = Callable[[int, random.Random], bytes]
-ESCAPES: tuple[Escape, ...] = (
-    lambda byte, _: b"%%%02x" % byte,
-    lambda byte, _: b"%%25%02x" % byte,
-    lambda byte, _: b"&#%d;" % byte,
-    lambda byte, _: b"&#x%x;" % byte,
-    lambda byte, _: b"&#%06d" % byte,
-    lambda byte, _: b"&amp;#%d;" % byte,
-    lambda byte, draw: b"&#" + b"0" * draw.choice((1, 5, 60)) + b"%d;" % byte,
-    lambda byte, _: b"\\u%04x" % byte,
-    lambda byte, _: b"\\\\u%04x" % byte,
-    lambda byte, _: b"\\x%02x" % byte,
-    lambda byte, _: b"\\%03o" % byte,
-    lambda byte, _: b"\\u{%x}" % byte,
-    lambda byte, draw: b"\\u{" + b"0" * draw.choice((1, 7, 50)) + b"%x}" % byte,
-    lambda byte, _: bytes((byte,)),
-)
+ESCAPES = (
+    b"%%%02x", b"%%25%02x", b"&#%d;", b"&#x%x;", b"&#%06d", b"&amp;#%d;", b"&#@%d;", b"\\u%04x", b"\\\\u%04x",
+    b"\\x%02x", b"\\%03o", b"\\u{%x}", b"\\u{@%x}", b"%c",
+)  # fmt: skip
+"""Spellings of a byte; `@`: some zeros."""
 BESIDE = (
     b"}", b";", b"&", b"%", b"\\", b"&#", b"&#0", b"&#59;", b"&amp;", b"%25", b"%3b", b"\\u{", b"\\u007d", b"0", b"a",
     b" ", b"\n", b'"', b"\0", b"+", b"=", b"\xc3\xa9", b"\xff",
@@ -48,7 +35,8 @@ BESIDE = (
 def escaped(value: bytes, draw: random.Random) -> bytes:
     """Spell a value in one escape, and now and then in another."""
     usual = draw.choice(ESCAPES)
-    return b"".join((usual if draw.random() < 0.9 else draw.choice(ESCAPES))(byte, draw) for byte in value)
+    some = ((usual if draw.random() < 0.9 else draw.choice(ESCAPES), byte) for byte in value)
+    return b"".join(each.replace(b"@", b"0" * draw.choice((1, 6, 60))) % byte for each, byte in some)
 
 
 def answer(values: list[bytes], draw: random.Random) -> bytes:
